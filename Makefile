@@ -1,0 +1,41 @@
+# make demo: the main job, with this machine as the device.   make test: everything that must hold.
+# Both make the environment they need in .venv; Python and make are all that must be there.
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := $(BIN)/syncnas-deploy
+
+.PHONY: demo test check install clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard bench/native/*.c bench/native/*.h)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+demo: $(READY)
+	@mkdir -p $(DEMO)
+	$(RUN) devices
+	$(RUN) profile --device host --base mobilenet_v2 --out $(DEMO)/host.json --force
+	$(RUN) search --profile $(DEMO)/host.json --base mobilenet_v2 --budget 1.0x --evaluator zen --trials 24 \
+	    --out $(DEMO)/search --force
+	$(RUN) export $(DEMO)/search/best.json --seed 0 --out $(DEMO)/winner --force
+	$(RUN) export mobilenet_v2 --seed 0 --out $(DEMO)/base --force
+	$(RUN) bench $(DEMO)/winner --device host --samples 200 --profile $(DEMO)/host.json \
+	    --baseline $(DEMO)/base --out $(DEMO)/bench.json --force
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist bench/syncnas_bench/_native

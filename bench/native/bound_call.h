@@ -1,0 +1,45 @@
+// One call of a job with its buffers: how features get in, what runs, and when the work is really done.
+//
+// On the CPU every buffer is our own memory, wrapped. "own" inputs are the very output buffer of the
+// lane's earlier call on any unit. A partner's output is read in place by a CPU; a GPU copies it in.
+#ifndef SYNCNAS_BOUND_CALL_H
+#define SYNCNAS_BOUND_CALL_H
+
+#include "unit.h"
+
+struct call_stamps {
+    int64_t begin_ns;  // inputs are visible on the unit; absolute until executor_run returns
+    int64_t end_ns;    // the output is ready and readable by the host
+    int64_t wait_ns;   // time in the barriers after the call
+};
+
+struct bound_tensor {
+    litert_buffer buffer;
+    bool owns_buffer;
+    void *memory;        // our host memory behind the buffer, or the host mirror of a GPU's output
+    const void *source;  // GPU: host memory of the partner to upload before each run
+    size_t bytes;        // of the float32 values
+};
+
+struct bound_call {
+    const struct plan_call *plan;
+    struct unit *unit;
+    litert_compiled_model compiled;
+    litert_index signature;
+    struct bound_tensor inputs[PLAN_INPUTS];
+    struct bound_tensor output;
+    litert_buffer input_buffers[PLAN_INPUTS];
+};
+
+// All of these are to be called on the unit's own thread. `own` and `partner` are the calls whose
+// outputs this one reads, or NULL.
+int bound_call_bind(struct bound_call *call, const char *path, const struct bound_call *own,
+                    const struct bound_call *partner, struct failure *failure);
+void bound_call_release(struct bound_call *call);
+int bound_call_write_input(struct bound_call *call, int index, const void *values, struct failure *failure);
+int bound_call_read_output(struct bound_call *call, void *values, struct failure *failure);
+
+// Upload, run, wait for the result, download. Stamps begin and end.
+int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct failure *failure);
+
+#endif

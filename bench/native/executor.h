@@ -1,0 +1,57 @@
+// The executor, a library: it holds the models of a plan on their units and runs jobs. It measures
+// nothing but time stamps and prints nothing; the runner is one program that uses it, an app another.
+//
+// One executor is used from one thread. Failures are returned and described in `failure`.
+#ifndef SYNCNAS_EXECUTOR_H
+#define SYNCNAS_EXECUTOR_H
+
+#include "barrier.h"
+#include "bound_call.h"
+
+struct executor {
+    const struct plan *plan;
+    struct litert_api api;
+    litert_environment environment;
+    atomic_int running;
+    struct unit units[PLAN_UNITS];
+};
+
+// One run of a job. The caller gives the arrays: one entry a call of the lane.
+struct job_stamps {
+    int64_t t0_ns;  // CLOCK_MONOTONIC when both lanes were released
+    struct call_stamps *lanes[2];
+};
+
+struct bound_job {
+    struct executor *executor;
+    const struct plan_job *plan;
+    struct bound_call *calls[2];
+    struct barrier barrier;
+    struct job_stamps *stamps;  // of the run under way
+    struct failure failures[2];
+};
+
+// Start the units one after another: thread, pinning, then every model the plan runs on it. The plan
+// must outlive the executor. Returns NULL on failure.
+struct executor *executor_open(const struct plan *plan, struct failure *failure);
+void executor_close(struct executor *executor);
+
+// Give a job its buffers. External inputs are filled with seeded values in [-1, 1).
+struct bound_job *executor_bind(struct executor *executor, const struct plan_job *job, struct failure *failure);
+void executor_release(struct bound_job *job);
+
+// All external inputs one after another, by lane, then phase, then index, as float32.
+size_t executor_input_bytes(const struct bound_job *job);
+int executor_set_inputs(struct bound_job *job, const void *values, struct failure *failure);
+
+// Run the job once. Stamps are relative to t0_ns on return.
+int executor_run(struct bound_job *job, struct job_stamps *stamps, struct failure *failure);
+
+// The outputs of the last phase, lane 0 first, as float32.
+size_t executor_output_bytes(const struct bound_job *job);
+int executor_outputs(struct bound_job *job, void *values, struct failure *failure);
+
+// For a caller that drives a unit's thread itself: run one lane of the job on the current thread.
+void executor_run_lane(struct bound_job *job, int lane);
+
+#endif

@@ -1,0 +1,84 @@
+// What to measure, as read from a plan file. The Python side writes it: syncnas_bench/plan.py, which
+// also documents the statements and what each field means.
+#ifndef SYNCNAS_PLAN_H
+#define SYNCNAS_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "failure.h"
+
+enum {
+    PLAN_VERSION = 1,
+    PLAN_NAME_BYTES = 96,
+    PLAN_PATH_BYTES = 1001,
+    PLAN_UNITS = 8,
+    PLAN_FILES = 64,
+    PLAN_PHASES = 64,
+    PLAN_INPUTS = 8,
+    PLAN_JOBS = 65536,
+    PLAN_CORES = 1024,
+    PLAN_THREADS = 64,
+};
+
+enum unit_kind { UNIT_CPU, UNIT_GPU, UNIT_SIM };
+enum input_source { INPUT_EXTERNAL, INPUT_OWN, INPUT_PARTNER };
+enum step_mode { STEP_ROUNDS, STEP_PAIR };
+
+struct plan_unit {
+    enum unit_kind kind;
+    int threads;
+    int core_count;  // 0: not pinned
+    bool cores[PLAN_CORES];
+    bool fp16;
+    double noise, slowdown;
+};
+
+struct plan_call {
+    int phase, file;
+    char signature[PLAN_NAME_BYTES];
+    int input_count;
+    enum input_source inputs[PLAN_INPUTS];
+    double run_us, download_us, upload_us;
+    int own_source;      // index of the lane's call that an "own" input reads, or -1
+    int partner_source;  // index of the partner's call that a "partner" input reads, or -1
+    bool partner_reads;  // some call of the partner reads this call's output
+};
+
+struct plan_lane {
+    int unit;
+    int call_count;
+    struct plan_call *calls;
+};
+
+struct plan_job {
+    char name[PLAN_NAME_BYTES];
+    bool serial;
+    char *input, *output;  // NULL: none
+    int lane_count, phases;
+    struct plan_lane lanes[2];
+};
+
+struct plan_step {
+    char name[PLAN_NAME_BYTES];
+    enum step_mode mode;
+    int rounds, warmup, discard, gap_us;
+    int job_count;
+    struct plan_job *jobs;
+};
+
+struct plan {
+    int64_t seed, spin_us;
+    bool ack;
+    char *runtime, *accelerators;
+    int unit_count, file_count, step_count;
+    struct plan_unit units[PLAN_UNITS];
+    char *files[PLAN_FILES];
+    struct plan_step *steps;
+};
+
+// Read and check a plan file. On failure (FAILURE_PLAN, with line number and reason) nothing is kept.
+int plan_read(const char *path, struct plan *plan, struct failure *failure);
+void plan_free(struct plan *plan);
+
+#endif

@@ -1,0 +1,122 @@
+#include "unit.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int unit_pin(const struct plan_unit *plan, struct failure *failure) {
+    if (plan->core_count == 0) return 0;
+    cpu_set_t wanted, granted;
+    CPU_ZERO(&wanted);
+    CPU_ZERO(&granted);
+    for (int core = 0; core < PLAN_CORES; core++) {
+        if (plan->cores[core]) CPU_SET(core, &wanted);
+    }
+    if (sched_setaffinity(0, sizeof wanted, &wanted) != 0) {
+        return fail(failure, FAILURE_UNIT, "a CPU unit cannot be pinned to its cores: %s", strerror(errno));
+    }
+    // The kernel silently leaves out cores that the process may not use.
+    if (sched_getaffinity(0, sizeof granted, &granted) != 0 || !CPU_EQUAL(&wanted, &granted)) {
+        return fail(failure, FAILURE_UNIT, "a CPU unit is pinned to cores that this process may not all use");
+    }
+    return 0;
+}
+
+// The file identifier is all that LiteRT itself checks before it follows offsets.
+static int check_file(const char *path, struct failure *failure) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return fail(failure, FAILURE_MODEL, "model %s cannot be read: %s", path, strerror(errno));
+    char head[8] = {0};
+    const size_t length = fread(head, 1, sizeof head, file);
+    fclose(file);
+    if (length == sizeof head && memcmp(head + 4, "TFL3", 4) == 0) return 0;
+    return fail(failure, FAILURE_MODEL, "model %s is not a .tflite file", path);
+}
+
+static int add_option(struct unit *unit, litert_options options, const char *identifier, const char *toml,
+                      struct failure *failure) {
+    litert_opaque_options opaque = NULL;
+    char *payload = strdup(toml);
+    if (payload == NULL) return fail(failure, FAILURE_RUN, "out of memory");
+    if (unit->api->CreateOpaqueOptions(identifier, payload, free, &opaque) != 0) {
+        free(payload);
+        return fail(failure, FAILURE_RUNTIME, "LiteRT refused the options %s", identifier);
+    }
+    const litert_status status = unit->api->AddOpaqueOptions(options, opaque);
+    return status == 0 ? 0 : fail(failure, FAILURE_RUNTIME, "LiteRT refused %s (status %d)", identifier, status);
+}
+
+static int create_options(struct unit *unit, litert_options *options, struct failure *failure) {
+    const bool gpu = unit->plan->kind == UNIT_GPU;
+    if (unit->api->CreateOptions(options) != 0) return fail(failure, FAILURE_RUNTIME, "LiteRT made no options");
+    const int accelerator = gpu ? LITERT_ACCELERATOR_GPU : LITERT_ACCELERATOR_CPU;
+    const litert_status status = unit->api->SetOptionsHardwareAccelerators(*options, accelerator);
+    if (status != 0) return fail(failure, FAILURE_RUNTIME, "LiteRT refused the accelerator (status %d)", status);
+    // gpu_options precision: 1 is fp16, 2 is fp32; the default depends on the driver.
+    if (gpu) return add_option(unit, *options, "gpu_options", unit->plan->fp16 ? "precision = 1\n" : "precision = 2\n", failure);
+    char threads[32];
+    snprintf(threads, sizeof threads, "num_threads = %d\n", unit->plan->threads);
+    return add_option(unit, *options, "xnnpack", threads, failure);
+}
+
+static int compile(struct unit *unit, struct compiled *model, const char *path, struct failure *failure) {
+    const bool gpu = unit->plan->kind == UNIT_GPU;
+    litert_status status =
+        unit->api->CreateCompiledModel(unit->environment, model->model, model->options, &model->compiled);
+    if (status != 0) {
+        model->compiled = NULL;
+        return fail(failure, gpu ? FAILURE_UNIT : FAILURE_MODEL,
+                    gpu ? "the GPU cannot take model %s (status %d): no adapter, no accelerator library, or an "
+                          "operation it lacks"
+                        : "model %s cannot be compiled for the CPU (status %d)",
+                    path, status);
+    }
+    bool accelerated = false;
+    status = unit->api->CompiledModelIsFullyAccelerated(model->compiled, &accelerated);
+    if (gpu && (status != 0 || !accelerated)) {
+        return fail(failure, FAILURE_UNIT, "model %s is not fully accelerated on the GPU", path);
+    }
+    return 0;
+}
+
+int unit_compile(struct unit *unit, const char *path, int file, struct failure *failure) {
+    struct compiled *model = &unit->models[file];
+    if (check_file(path, failure) != 0) return failure->code;
+    const litert_status status = unit->api->CreateModelFromFile(unit->environment, path, &model->model);
+    if (status != 0) {
+        model->model = NULL;
+        return fail(failure, FAILURE_MODEL, "model %s cannot be loaded (LiteRT status %d)", path, status);
+    }
+    if (create_options(unit, &model->options, failure) != 0) return failure->code;
+    if (compile(unit, model, path, failure) != 0) return failure->code;
+    if (unit->api->GetNumModelSignatures(model->model, &model->signature_count) != 0) {
+        return fail(failure, FAILURE_MODEL, "model %s has no readable signatures", path);
+    }
+    unit->model_count++;
+    return 0;
+}
+
+void unit_release_models(struct unit *unit) {
+    for (int file = 0; file < PLAN_FILES; file++) {
+        struct compiled *model = &unit->models[file];
+        if (model->compiled != NULL) unit->api->DestroyCompiledModel(model->compiled);
+        if (model->options != NULL) unit->api->DestroyOptions(model->options);
+        if (model->model != NULL) unit->api->DestroyModel(model->model);
+        memset(model, 0, sizeof *model);
+    }
+}
+
+int unit_find_signature(const struct unit *unit, int file, const char *path, const char *name,
+                        litert_index *index, litert_signature *signature, struct failure *failure) {
+    const struct compiled *model = &unit->models[file];
+    for (litert_index i = 0; i < model->signature_count; i++) {
+        const char *key = NULL;
+        if (unit->api->GetModelSignature(model->model, i, signature) != 0) continue;
+        if (unit->api->GetSignatureKey(*signature, &key) != 0 || strcmp(key, name) != 0) continue;
+        *index = i;
+        return 0;
+    }
+    return fail(failure, FAILURE_MODEL, "model %s has no signature %s", path, name);
+}

@@ -1,0 +1,44 @@
+// A unit at work: its thread, its pinning, and the models compiled on it.
+#ifndef SYNCNAS_UNIT_H
+#define SYNCNAS_UNIT_H
+
+#include <stdatomic.h>
+
+#include "litert_api.h"
+#include "plan.h"
+#include "unit_thread.h"
+
+struct compiled {
+    litert_model model;
+    litert_options options;
+    litert_compiled_model compiled;
+    litert_index signature_count;
+};
+
+struct unit {
+    const struct plan_unit *plan;
+    const struct litert_api *api;
+    litert_environment environment;
+    atomic_int *running;  // how many units of the executor are in a call right now
+    struct unit_thread thread;
+    struct compiled models[PLAN_FILES];  // `compiled` is NULL for files this unit does not use
+    uint64_t noise_state;                // sim: state of the random generator
+    int64_t setup_ns;
+    int model_count;
+    int buffer_type;  // LiteRT's type of the buffers in use, 0 before the first
+};
+
+// To be called on the unit's own thread: pin it (FAILURE_UNIT). Threads that LiteRT's CPU kernels start
+// later inherit the affinity of the thread that compiles the model.
+int unit_pin(const struct plan_unit *plan, struct failure *failure);
+
+// To be called on the unit's own thread: load and compile one file. A GPU model that is not fully
+// accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU.
+int unit_compile(struct unit *unit, const char *path, int file, struct failure *failure);
+void unit_release_models(struct unit *unit);
+
+// Index and handle of a signature (FAILURE_MODEL).
+int unit_find_signature(const struct unit *unit, int file, const char *path, const char *name,
+                        litert_index *index, litert_signature *signature, struct failure *failure);
+
+#endif

@@ -1,0 +1,77 @@
+"""Measure .tflite signatures on the units of a device: alone, in turns, or two at the same time."""
+
+from __future__ import annotations
+
+from syncnas_bench.conditions import Condition
+from syncnas_bench.device import Device, DeviceFacts, UnitInfo
+from syncnas_bench.discovery import device_specs, find_device
+from syncnas_bench.errors import (
+    BenchError,
+    DeviceNotFound,
+    ModelRejected,
+    PlanError,
+    RowMalformed,
+    RunFailed,
+    RunIncomplete,
+    RunnerCrashed,
+    RunnerHung,
+    RuntimeMismatch,
+    RuntimeMissing,
+    UnitError,
+    UnitUnavailable,
+)
+from syncnas_bench.host import HostDevice
+from syncnas_bench.inputs import seeded_input
+from syncnas_bench.plan import BenchPlan, Call, Job, Lane, Step, Work
+from syncnas_bench.runner import Launch, UnitSetup, run_plan
+from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
+from syncnas_bench.sim import SIM_DEVICES, SimDevice, SimUnit
+from syncnas_bench.stats import Launches, Summary, aa_ratio, combine_launches, summarize
+from syncnas_bench.units import Unit
+
+__all__ = [
+    "SIM_DEVICES",
+    "BenchError",
+    "BenchPlan",
+    "Call",
+    "Condition",
+    "Device",
+    "DeviceFacts",
+    "DeviceNotFound",
+    "HostDevice",
+    "Job",
+    "JobRun",
+    "Lane",
+    "LaneRun",
+    "Launch",
+    "Launches",
+    "ModelRejected",
+    "Output",
+    "PhaseRun",
+    "PlanError",
+    "RowMalformed",
+    "Run",
+    "RunFailed",
+    "RunIncomplete",
+    "RunnerCrashed",
+    "RunnerHung",
+    "RuntimeMismatch",
+    "RuntimeMissing",
+    "SimDevice",
+    "SimUnit",
+    "Step",
+    "Summary",
+    "Unit",
+    "UnitError",
+    "UnitInfo",
+    "UnitSetup",
+    "UnitUnavailable",
+    "Work",
+    "aa_ratio",
+    "combine_launches",
+    "device_specs",
+    "find_device",
+    "run_plan",
+    "seeded_input",
+    "summarize",
+]

@@ -1,0 +1,137 @@
+"""What a device is to everyone above: facts, units, a condition, and the ability to run a plan."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from syncnas_bench.conditions import Condition
+from syncnas_bench.errors import RuntimeMissing
+from syncnas_bench.plan import BenchPlan
+from syncnas_bench.runner import Launch
+from syncnas_bench.runs import Run
+from syncnas_bench.units import Unit
+
+OnRun = Callable[[Run], None]
+
+_PROGRAM = "syncnas-runner"
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What does not change while a device is up; "unknown" for text that cannot be read.
+
+    Attributes:
+        name: what `find_device` takes.
+        simulated: its times come from a law and not from hardware. Show it wherever a number is shown.
+        cores: cores that may be used.
+        memory_bytes: 0 if not known.
+        runtime: name and version of what runs the models.
+    """
+
+    name: str
+    simulated: bool
+    model: str
+    cpu_model: str
+    cores: int
+    memory_bytes: int
+    os: str
+    kernel: str
+    arch: str
+    boot_id: str
+    runtime: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class UnitInfo:
+    """A unit that a device has, or would have: `reason` says why it is not available.
+
+    Attributes:
+        note: what to know about its numbers, e.g. "software GPU: its times say nothing about a GPU".
+    """
+
+    unit: Unit
+    description: str
+    note: str
+    available: bool
+    reason: str
+
+
+class Device(Protocol):
+    """Something that runs benchmark plans."""
+
+    @property
+    def name(self) -> str:
+        """What `find_device` takes: "host", "sim:NAME"."""
+        ...
+
+    def facts(self) -> DeviceFacts:
+        """Read the device's facts."""
+        ...
+
+    def units(self) -> tuple[UnitInfo, ...]:
+        """The units it has, and those it would have if something were installed."""
+        ...
+
+    def default_units(self) -> tuple[Unit, Unit]:
+        """The two units to run branches on when the user names none."""
+        ...
+
+    def condition(self) -> Condition:
+        """Read the device's present condition."""
+        ...
+
+    def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
+        """Run a plan; each step's `Run` is handed to `on_run` before the next step starts.
+
+        Its metadata hold `launch_id`, `device`, `condition_before` and `condition_after`.
+
+        Raises:
+            BenchError: see `runner.run_plan`.
+        """
+        ...
+
+
+def runner_program() -> Path:
+    """The native runner for this machine.
+
+    Raises:
+        RuntimeMissing: none is built for this kind of machine; the message says how to get one.
+    """
+    folder = f"{platform.machine()}-{sys.platform}"
+    program = Path(__file__).parent / "_native" / folder / _PROGRAM
+    if not program.is_file():
+        raise RuntimeMissing(
+            f"there is no native runner for {folder}; reinstall the package, "
+            "or run `python hatch_build.py` in a checkout (needs `pip install ziglang`)."
+        )
+    return program
+
+
+def with_conditions(on_run: OnRun, facts: DeviceFacts, read: Callable[[], Condition]) -> OnRun:
+    """Wrap `on_run` so that each `Run` carries the device's facts and the conditions around it."""
+    before = read()
+
+    def annotate(run: Run) -> None:
+        nonlocal before
+        after = read()
+        on_run(
+            run.with_metadata(
+                {
+                    "device": facts.to_dict(),
+                    "condition_before": before.to_dict(),
+                    "condition_after": after.to_dict(),
+                }
+            )
+        )
+        before = read()
+
+    return annotate

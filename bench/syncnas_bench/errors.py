@@ -1,0 +1,64 @@
+"""The error tree of `syncnas_bench`: everything raised on purpose derives from `BenchError`.
+
+Each message is one sentence that says what is wrong, followed by what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """Root of all errors of this package. `log` holds the last lines of the runner's stderr, if any."""
+
+    log: str = ""
+
+
+class UnitError(BenchError):
+    """A unit's text or its fields are not valid."""
+
+
+class PlanError(BenchError):
+    """A benchmark plan contradicts itself, or the runner refused it."""
+
+
+class RuntimeMissing(BenchError):
+    """The runner program or the LiteRT library cannot be found or loaded."""
+
+
+class RuntimeMismatch(BenchError):
+    """The LiteRT library lacks a symbol the runner needs, or the runner is another version."""
+
+
+class ModelRejected(BenchError):
+    """A model file cannot be loaded, or does not hold what the plan asks for."""
+
+
+class UnitUnavailable(BenchError):
+    """A unit cannot run here: no adapter, no such core, or a model is not fully accelerated on it."""
+
+
+class RunFailed(BenchError):
+    """The runner reported that a run went wrong."""
+
+
+class RunnerCrashed(BenchError):
+    """The runner died. `signal_name` is e.g. "SIGSEGV", or None when it left with an odd exit code."""
+
+    def __init__(self, message: str, signal_name: str | None = None) -> None:
+        super().__init__(message)
+        self.signal_name = signal_name
+
+
+class RunnerHung(BenchError):
+    """The runner missed the total deadline, or was silent for too long; it has been killed."""
+
+
+class RunIncomplete(BenchError):
+    """The runner's output ended without a trailer, or the trailer does not agree with the rows."""
+
+
+class RowMalformed(BenchError):
+    """A row of measurements is not what the plan asked for, or is not readable."""
+
+
+class DeviceNotFound(BenchError):
+    """No device answers to the given name."""

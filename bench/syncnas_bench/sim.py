@@ -1,0 +1,192 @@
+"""Simulated devices: the real native runner on units whose times follow a law that is written here.
+
+They let every command run, and be tested, without a phone. No number of theirs is a measurement of
+any hardware, and their facts say so.
+
+The law, for a call with `Work(macs, bytes, ops)` on one `SimUnit`:
+
+    run_us      = launch_us + ops * op_us + macs / macs_per_us + bytes / bytes_per_us
+    download_us = upload_us = transfer_us + moved bytes / transfer_bytes_per_us
+
+A download moves the call's own output, an upload the outputs it reads from its partner. A unit whose
+memory is the host's moves nothing. Noise and slowdown under load are added by the runner itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from syncnas_bench.conditions import Condition, allowed_cores
+from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
+from syncnas_bench.errors import DeviceNotFound, UnitUnavailable
+from syncnas_bench.plan import BenchPlan, Call, Job, Lane, Step, Work
+from syncnas_bench.runner import Launch, run_plan
+from syncnas_bench.units import Unit
+
+
+@dataclass(frozen=True)
+class SimUnit:
+    """The law of one simulated unit. See the module for the formulas.
+
+    Attributes:
+        transfer_us, transfer_bytes_per_us: cost of moving features; 0 bytes per us means that the
+            unit works in the host's memory and moves nothing.
+        noise: standard deviation of a run's time relative to it.
+        slowdown: factor on its time while the other unit is busy.
+    """
+
+    name: str
+    description: str
+    launch_us: float
+    op_us: float
+    macs_per_us: float
+    bytes_per_us: float
+    transfer_us: float = 0.0
+    transfer_bytes_per_us: float = 0.0
+    noise: float = 0.0
+    slowdown: float = 1.0
+
+    @property
+    def unit(self) -> Unit:
+        """As the plan writes it."""
+        return Unit("sim", name=self.name, noise=self.noise, slowdown=self.slowdown)
+
+    def run_us(self, work: Work) -> float:
+        """Time of a call, in microseconds, before noise and slowdown."""
+        computing = work.macs / self.macs_per_us + work.bytes / self.bytes_per_us
+        return self.launch_us + work.ops * self.op_us + computing
+
+    def move_us(self, moved_bytes: int) -> float:
+        """Time to move features between this unit and the host, in microseconds."""
+        if self.transfer_bytes_per_us == 0:
+            return 0.0
+        return self.transfer_us + moved_bytes / self.transfer_bytes_per_us
+
+
+_DUO = tuple(
+    SimUnit(name, "one of two equal units in shared memory", 2.0, 1.0, 20_000.0, 20_000.0, noise=0.01)
+    for name in ("left", "right")
+)
+
+_PHONE = (
+    SimUnit("cpu", "CPU-like: short launch, host memory", 5.0, 2.0, 12_000.0, 8_000.0, noise=0.02, slowdown=1.08),
+    SimUnit(
+        "gpu",
+        "GPU-like: long launch, high throughput, features are copied",
+        60.0,
+        4.0,
+        40_000.0,
+        20_000.0,
+        transfer_us=15.0,
+        transfer_bytes_per_us=4_000.0,
+        noise=0.02,
+        slowdown=1.04,
+    ),
+)
+
+SIM_DEVICES = MappingProxyType({"duo": _DUO, "phone": _PHONE})
+_NOTE = "simulated: its times follow a law and measure no hardware"
+
+
+class SimDevice:
+    """A shipped simulated device of two units.
+
+    Raises:
+        DeviceNotFound: there is none of that name; the message lists those there are.
+    """
+
+    def __init__(self, name: str) -> None:
+        if name not in SIM_DEVICES:
+            known = ", ".join(f"sim:{known}" for known in SIM_DEVICES)
+            raise DeviceNotFound(f"there is no simulated device {name!r}; there are {known}.")
+        self._units = {law.name: law for law in SIM_DEVICES[name]}
+        self._name = f"sim:{name}"
+
+    @property
+    def name(self) -> str:
+        """ "sim:NAME"."""
+        return self._name
+
+    def facts(self) -> DeviceFacts:
+        """Facts that say at every turn that this is no hardware."""
+        return DeviceFacts(
+            name=self.name,
+            simulated=True,
+            model=f"simulated device {self.name}",
+            cpu_model="simulated",
+            cores=len(allowed_cores()),
+            memory_bytes=0,
+            os="simulated",
+            kernel=platform.release(),
+            arch=platform.machine(),
+            boot_id=self.condition().boot_id,
+            runtime="simulated",
+        )
+
+    def units(self) -> tuple[UnitInfo, ...]:
+        """Its two units."""
+        return tuple(UnitInfo(law.unit, law.description, _NOTE, True, "") for law in self._units.values())
+
+    def default_units(self) -> tuple[Unit, Unit]:
+        """Its two units."""
+        first, second = self._units.values()
+        return first.unit, second.unit
+
+    def condition(self) -> Condition:
+        """The condition of the machine that simulates."""
+        return Condition.read()
+
+    def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
+        """Run a plan with times by the law. See `Device.run`.
+
+        Raises:
+            UnitUnavailable: the plan names a unit that this device does not have.
+        """
+        return run_plan(
+            self.timed(plan),
+            command=[str(runner_program())],
+            on_run=with_conditions(on_run, self.facts(), self.condition),
+            deadline_s=deadline_s,
+            stall_s=stall_s,
+        )
+
+    def timed(self, plan: BenchPlan) -> BenchPlan:
+        """The plan with each call's times by the law; a call without `work` keeps its own times."""
+        laws = tuple(self._law(unit) for unit in plan.units)
+        steps = tuple(_timed_step(step, laws) for step in plan.steps)
+        return dataclasses.replace(plan, units=tuple(law.unit for law in laws), steps=steps, runtime=None)
+
+    def _law(self, unit: Unit) -> SimUnit:
+        if unit.kind != "sim" or unit.name not in self._units:
+            known = ", ".join(f"sim:{name}" for name in self._units)
+            raise UnitUnavailable(f"device {self.name} has no unit {unit}; it has {known}.")
+        return self._units[unit.name]
+
+
+def _timed_step(step: Step, laws: tuple[SimUnit, ...]) -> Step:
+    return dataclasses.replace(step, jobs=tuple(_timed_job(job, laws) for job in step.jobs))
+
+
+def _timed_job(job: Job, laws: tuple[SimUnit, ...]) -> Job:
+    lanes = []
+    for index, lane in enumerate(job.lanes):
+        partner = job.lanes[1 - index] if len(job.lanes) == 2 else None
+        law = laws[lane.unit_index]
+        calls = tuple(_timed_call(call, partner, law) for call in lane.calls)
+        lanes.append(Lane(lane.unit_index, calls))
+    return dataclasses.replace(job, lanes=tuple(lanes))
+
+
+def _timed_call(call: Call, partner: Lane | None, law: SimUnit) -> Call:
+    if call.work is None:
+        return call
+    source = partner.latest_before(call.phase) if partner is not None and "partner" in call.inputs else None
+    return dataclasses.replace(
+        call,
+        run_us=law.run_us(call.work),
+        download_us=law.move_us(call.output_bytes),
+        upload_us=law.move_us(source.output_bytes) if source is not None else 0.0,
+    )

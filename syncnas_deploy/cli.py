@@ -1,0 +1,533 @@
+"""The command line: options, messages and exit codes; everything else is in `pipeline`.
+
+Nothing heavy is imported before a command runs, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import syncnas_deploy
+
+if TYPE_CHECKING:
+    from syncnas_bench import Device
+    from syncnas_deploy.latency.profile import DeviceProfile
+
+EXIT_CODES = (
+    (0, "done"),
+    (1, "an internal error; please report it"),
+    (2, "wrong use of a command or an option"),
+    (3, "a file's content cannot be used (config, profile, weights, bundle, table, journal, model)"),
+    (4, "a named model, file, evaluator or device does not exist"),
+    (5, "the device lacks a unit or its runtime"),
+    (6, "a measurement failed: the runner crashed, hung, or its numbers cannot be right"),
+    (7, "no widths meet the latency budget, or the profile does not fit the model"),
+    (8, "the output exists already or cannot be written"),
+    (9, "an optional library is not installed"),
+    (130, "interrupted; what was finished is kept"),
+)
+
+_BY_NAME = {
+    "DocumentError": 3,
+    "WeightsError": 3,
+    "StrategyError": 2,
+    "UnknownModel": 4,
+    "UnknownEvaluator": 2,
+    "ProfileMismatch": 7,
+    "InfeasibleBudget": 7,
+    "OutputError": 8,
+    "MeasurementError": 6,
+    "MissingDependency": 9,
+    # syncnas_exporters and syncnas_bench own their trees; their roots come last.
+    "UnitError": 2,
+    "PlanError": 2,
+    "RuntimeMissing": 5,
+    "RuntimeMismatch": 5,
+    "UnitUnavailable": 5,
+    "DeviceNotFound": 4,
+    "ModelRejected": 3,
+    "BenchError": 6,
+    "ExportError": 3,
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def exit_code(error: Exception) -> int | None:
+    """The documented exit code of an error from any of the three trees; None for anything else."""
+    for ancestor in type(error).__mro__:
+        if ancestor.__module__.startswith(("syncnas_deploy", "syncnas_bench", "syncnas_exporters")):
+            code = _BY_NAME.get(ancestor.__name__)
+            if code is not None:
+                return code
+    return None
+
+
+def main() -> None:
+    """Run the program; every error becomes one sentence on stderr and a documented exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("Interrupted; what was finished is kept.", 130)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        _leave("Interrupted; what was finished is kept.", 130)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - whoever read stdout has left
+        sys.exit(0)
+    except Exception as e:
+        code = exit_code(e)
+        if code is None and os.environ.get("SYNCNAS_DEBUG"):
+            raise
+        if code is None:
+            text = f"{type(e).__name__}: {e}".splitlines()[0]
+            _leave(f"Internal error ({text}); set SYNCNAS_DEBUG=1 to see where, and please report it.", 1)
+        _leave(str(e), code)
+
+
+def _leave(message: str, code: int | None) -> None:
+    click.echo(f"syncnas-deploy: {message}", err=True)
+    sys.exit(code)
+
+
+def _note(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _emit(value: object) -> None:
+    click.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+device_option = click.option(
+    "--device",
+    "device_name",
+    metavar="D",
+    help="host, sim:NAME or a serial; default: $ANDROID_SERIAL, then the only device there is.",
+)
+unit_option = click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="UNIT",
+    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. Default: the device's.",
+)
+profile_option = click.option(
+    "--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="A device profile."
+)
+
+
+def _epilog(*examples: str) -> str:
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+
+
+_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {text}" for code, text in EXIT_CODES)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=_CODES)
+@click.version_option(syncnas_deploy.__version__, prog_name="syncnas-deploy")
+def cli() -> None:
+    """One network on a phone's CPU and GPU at the same time: measure, search, export, benchmark.
+
+    Data goes to stdout, progress to stderr; every command takes --json.
+    """
+
+
+@cli.command(epilog=_epilog("syncnas-deploy devices", "syncnas-deploy devices --json"))
+@json_option
+def devices(as_json: bool) -> None:
+    """List devices and their units."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import table
+
+    found = pipeline.devices()
+    if as_json:
+        _emit([_device_json(device) for device in found])
+        return
+    rows = []
+    for device in found:
+        defaults = [str(unit) for unit in device.default_units()]
+        for info in device.units():
+            mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
+            state = "ok" if info.available else f"no: {info.reason}"
+            about = f"{info.description} ({info.note})" if info.note else info.description
+            rows.append([device.name, str(info.unit), state, mark, about])
+    click.echo(table(["device", "unit", "available", "default for", "what it is"], rows))
+
+
+def _device_json(device: Device) -> dict[str, Any]:
+    return {
+        **device.facts().to_dict(),
+        "default_units": [str(unit) for unit in device.default_units()],
+        "units": [
+            {
+                "unit": str(info.unit),
+                "available": info.available,
+                "reason": info.reason,
+                "description": info.description,
+                "note": info.note,
+            }
+            for info in device.units()
+        ],
+    }
+
+
+@cli.command(epilog=_epilog("syncnas-deploy models", "syncnas-deploy models mobilenet_v2"))
+@click.argument("name", required=False)
+@json_option
+def models(name: str | None, as_json: bool) -> None:
+    """List the shipped models, or the blocks of one (NAME or a config file)."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.models.formats import config_to_json, load_config
+    from syncnas_deploy.models.weights import parameter_count
+    from syncnas_deploy.report import tables
+
+    if name is not None:
+        config = load_config(name)
+        if as_json:
+            _emit({**config_to_json(config), "params": parameter_count(config), "macs": config.macs()})
+        else:
+            click.echo(tables.models_table([config]) + "\n\n" + tables.blocks_table(config))
+        return
+    configs = list(pipeline.models())
+    if as_json:
+        _emit(
+            [
+                {
+                    "name": c.name,
+                    "base": c.base,
+                    "stages": len(c.stages),
+                    "strategy": c.strategy,
+                    "params": parameter_count(c),
+                    "macs": c.macs(),
+                    "source": c.source,
+                }
+                for c in configs
+            ]
+        )
+    else:
+        click.echo(tables.models_table(configs))
+
+
+@cli.command(
+    epilog=_epilog(
+        "syncnas-deploy profile --device host --base mobilenet_v2",
+        "syncnas-deploy profile --device host --base mobilenet_v2 --unit cpu:1@0 --unit cpu:1@1 --out host.json",
+        "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
+        "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
+    )
+)
+@device_option
+@click.option("--base", required=True, help="A base model: a shipped name or a config file.")
+@unit_option
+@click.option("--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json.")
+@click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point.")
+@click.option("--rounds", type=click.IntRange(3, 10_000), help="Recorded runs of each point in a launch.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
+@force_option
+@json_option
+def profile(
+    device_name: str | None,
+    base: str,
+    units: tuple[str, ...],
+    out: Path | None,
+    launches: int | None,
+    rounds: int | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure a device for a base model: solo latency, contention, sync overhead."""
+    import dataclasses
+
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.latency.measure import Progress, Settings
+    from syncnas_deploy.latency.profile import profile_to_json
+    from syncnas_deploy.report.tables import profile_text
+
+    device, model = pipeline.device(device_name), pipeline.base_model(base)
+    safe = device.name.replace(":", "-").replace("/", "-")
+    path = out or Path(f"{model.name}-{safe}.profile.json")
+    default = Settings()
+    settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
+
+    def progress(p: Progress) -> None:
+        _note(f"[{p.done}/{p.total}] {p.step}: {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
+
+    measured = pipeline.profile(
+        model,
+        device,
+        out=path,
+        units=units,
+        settings=settings,
+        resume=resume,
+        force=force,
+        on_progress=progress,
+    )
+    if as_json:
+        _emit(profile_to_json(measured))
+    else:
+        click.echo(f"{profile_text(measured)}\nwritten to {path}")
+
+
+@cli.command(epilog=_epilog("syncnas-deploy predict syncnas_mobilenet_v2_100 --profile mobilenet_v2-host.profile.json"))
+@click.argument("config")
+@profile_option
+@json_option
+def predict(config: str, profile_path: Path, as_json: bool) -> None:
+    """Predict the latency of CONFIG, segment by segment."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.predictions import prediction_to_json
+    from syncnas_deploy.report.tables import prediction_text
+
+    measured = _read_profile(profile_path)
+    prediction = pipeline.predict(config, measured)
+    if as_json:
+        _emit(prediction_to_json(prediction))
+    else:
+        click.echo(prediction_text(prediction, measured.units))
+
+
+def _read_profile(path: Path) -> DeviceProfile:
+    from syncnas_deploy.latency.profile import read_profile
+
+    return read_profile(path)
+
+
+@cli.command(
+    epilog=_epilog(
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 25ms "
+        "--evaluator capacity --trials 300 --out found",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
+    )
+)
+@profile_option
+@click.option("--base", required=True, help="The base model of the profile.")
+@click.option("--budget", default="1.0x", show_default=True, help="1.0x of the base on the faster unit, or 25ms.")
+@click.option(
+    "--evaluator",
+    default="zen",
+    show_default=True,
+    help="zen[:PIXELS] (training-free), capacity (MACs), or table:FILE (a CSV of strategy,reward).",
+)
+@click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
+@force_option
+@json_option
+def search(
+    profile_path: Path,
+    base: str,
+    budget: str,
+    evaluator: str,
+    trials: int,
+    seed: int,
+    out: Path,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Search where to synchronize and how wide to be, within a latency budget."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.predictions import prediction_to_json
+    from syncnas_deploy.report.tables import prediction_text, search_text
+    from syncnas_deploy.search.run import Progress
+
+    def progress(p: Progress) -> None:
+        best = f"best {p.best.strategy} {p.best.reward:.4f}" if p.best else "none feasible yet"
+        _note(f"[{p.done}/{p.total}] {best}; {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
+
+    measured = _read_profile(profile_path)
+    found = pipeline.search(
+        measured,
+        base,
+        budget=budget,
+        evaluator=evaluator,
+        trials=trials,
+        seed=seed,
+        out=out,
+        resume=resume,
+        force=force,
+        on_progress=progress,
+    )
+    best = found.result.best
+    if as_json:
+        _emit(
+            {
+                "strategy": best.strategy,
+                "reward": best.reward,
+                "budget_us": round(found.budget_us, 3),
+                "trials": len(found.result.trials),
+                "macs": found.config.macs(),
+                "config": str(out / "best.json"),
+                "predicted": prediction_to_json(found.prediction),
+            }
+        )
+        return
+    click.echo(search_text(found.result, found.budget_us))
+    click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
+    click.echo(prediction_text(found.prediction, measured.units))
+    click.echo(f"written to {out / 'best.json'} and {out / 'history.csv'}")
+
+
+@cli.command(
+    epilog=_epilog(
+        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights syncnas_mobilenet_v2_100.pth --out bundle",
+        "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
+    )
+)
+@click.argument("config")
+@click.option("--weights", type=click.Path(path_type=Path), help="A .pth, .pt (tensors only) or .npz state dict.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["tflite", "onnx"]),
+    multiple=True,
+    default=("tflite",),
+    show_default=True,
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@force_option
+@json_option
+def export(
+    config: str,
+    weights: Path | None,
+    seed: int | None,
+    formats: tuple[str, ...],
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Export CONFIG (a file or a shipped name) as a bundle of segments."""
+    from syncnas_deploy import pipeline
+
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other; give one of them.")
+    bundle = pipeline.export(config, out, weights=weights, seed=seed or 0, formats=formats, force=force)
+    if as_json:
+        _emit(
+            {
+                "bundle": str(bundle.folder),
+                "name": bundle.config.name,
+                "weights": bundle.weights,
+                "segments": [segment.name for segment in bundle.segments],
+                "files": dict(bundle.files),
+            }
+        )
+    else:
+        click.echo(
+            f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
+            f"{len(bundle.files)} files in {bundle.folder}"
+        )
+
+
+@cli.command(
+    epilog=_epilog(
+        "syncnas-deploy bench bundle --device host",
+        "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
+        "syncnas-deploy bench bundle --device host --baseline base@cpu:1@0 --baseline base@cpu:2@0-1",
+    )
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@device_option
+@unit_option
+@click.option("--samples", type=click.IntRange(5, 1_000_000), default=100, show_default=True)
+@click.option("--launches", type=click.IntRange(1, 100), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="BUNDLE@UNIT",
+    help="A base model measured in the same rounds.",
+)
+@click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
+@force_option
+@json_option
+def bench(
+    bundle: Path,
+    device_name: str | None,
+    units: tuple[str, ...],
+    samples: int,
+    launches: int,
+    baselines: tuple[str, ...],
+    profile_path: Path | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Run BUNDLE on a device, both branches at once, and print what was measured."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.latency.benchmark import result_to_json
+    from syncnas_deploy.report.predictions import prediction_to_json
+    from syncnas_deploy.report.tables import bench_text
+
+    pairs = []
+    for text in baselines:
+        path, _, unit = text.partition("@")
+        if not path or not unit:
+            raise click.UsageError(f"--baseline {text!r}: write BUNDLE@UNIT, such as base@cpu:1@0.")
+        pairs.append((Path(path), unit))
+    measured = _read_profile(profile_path) if profile_path else None
+    result = pipeline.bench(
+        bundle,
+        pipeline.device(device_name),
+        units=units or (measured.units if measured else ()),
+        samples=samples,
+        launches=launches,
+        baselines=pairs,
+        out=out,
+        force=force,
+        on_launch=lambda done, total: _note(f"[{done}/{total}] launches"),
+    )
+    prediction = pipeline.predict(result.config, measured) if measured else None
+    if as_json:
+        value = result_to_json(result)
+        _emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
+    else:
+        click.echo(bench_text(result, prediction))
+
+
+@cli.command(epilog=_epilog("syncnas-deploy report host.json found bundle bench.json"))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@json_option
+def report(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
+    from syncnas_deploy.report.page import read_all
+
+    page = read_all(paths)
+    if as_json:
+        _emit(page.to_json())
+    else:
+        click.echo(page.to_text())
+
+
+@cli.command(epilog=_epilog('eval "$(syncnas-deploy completion bash)"'))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@json_option
+def completion(shell: str, as_json: bool) -> None:
+    """Print a completion script for your shell."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    script = found(cli, {}, "syncnas-deploy", "_SYNCNAS_DEPLOY_COMPLETE").source()
+    if as_json:
+        _emit({"shell": shell, "script": script})
+    else:
+        click.echo(script)

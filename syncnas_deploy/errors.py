@@ -1,0 +1,102 @@
+"""The error tree of syncnas_deploy: every message is one sentence that says what is wrong and what to do.
+
+    SyncNasError
+    ├── DocumentError            a JSON or CSV file that cannot be used
+    │   ├── ConfigError          ... as a ModelConfig
+    │   ├── ProfileError         ... as a DeviceProfile
+    │   ├── BundleError          ... as a Bundle's manifest
+    │   ├── RewardTableError     ... as a table of rewards
+    │   └── JournalError         ... as a journal
+    │       └── JournalMismatch  a journal of another run
+    ├── StrategyError            not a strategy of this base
+    ├── UnknownModel             no file and no shipped model of that name
+    ├── UnknownEvaluator         no evaluator of that name
+    ├── WeightsError             weights that do not fit the model
+    ├── ProfileMismatch          a profile that does not fit the model or lacks an entry
+    ├── InfeasibleBudget         no widths meet the latency budget
+    ├── OutputError              a result cannot be written
+    │   ├── OutputExists         ... because it is there already
+    │   └── JournalBusy          ... because another process is writing it
+    ├── MeasurementError         measured numbers that cannot be right
+    └── MissingDependency        an optional library is not installed
+
+`syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli.py` maps all three to exit codes.
+"""
+
+from __future__ import annotations
+
+
+class SyncNasError(Exception):
+    """Root of this package's errors."""
+
+
+class DocumentError(SyncNasError):
+    """A file's content cannot be used; the message names file, field and remedy."""
+
+
+class ConfigError(DocumentError):
+    """Not a valid ModelConfig."""
+
+
+class ProfileError(DocumentError):
+    """Not a valid DeviceProfile."""
+
+
+class BundleError(DocumentError):
+    """Not a valid Bundle."""
+
+
+class RewardTableError(DocumentError):
+    """Not a valid table of strategy,reward rows."""
+
+
+class JournalError(DocumentError):
+    """A journal is damaged in its middle or is of another format."""
+
+
+class JournalMismatch(JournalError):
+    """A journal belongs to a run with other parameters."""
+
+
+class StrategyError(SyncNasError):
+    """Not a synchronization strategy for this base model."""
+
+
+class UnknownModel(SyncNasError):
+    """Neither a file nor the name of a shipped model."""
+
+
+class UnknownEvaluator(SyncNasError):
+    """No evaluator has this name."""
+
+
+class WeightsError(SyncNasError):
+    """Weights that cannot be read or do not fit the model."""
+
+
+class ProfileMismatch(SyncNasError):
+    """A profile is of another base model, other units, or lacks an entry that is needed."""
+
+
+class InfeasibleBudget(SyncNasError):
+    """No channel widths meet the latency budget."""
+
+
+class OutputError(SyncNasError):
+    """A result cannot be written where it was asked for."""
+
+
+class OutputExists(OutputError):
+    """A result is there already and --force was not given."""
+
+
+class JournalBusy(OutputError):
+    """Another process is writing this journal."""
+
+
+class MeasurementError(SyncNasError):
+    """Measured numbers contradict each other or what was asked for."""
+
+
+class MissingDependency(SyncNasError):
+    """An optional library is needed for this and not installed."""

@@ -1,0 +1,389 @@
+"""Benchmarking a bundle: both branches at once on two units, the same in turns, and baselines beside them.
+
+Everything is interleaved in one step: each round runs every job once, so that a neighbour's noise meets all alike.
+The network is in there twice, and the ratio of its two medians (A/A) says how far two equal things read apart.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncnas_bench import BenchPlan, Device, Job, JobRun, Run, Step, Unit
+from syncnas_deploy.bundle import Bundle, graphs
+from syncnas_deploy.documents import Fields, read_json
+from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError
+from syncnas_deploy.latency.profile import flat_text
+from syncnas_deploy.latency.schedule import SPIN_US, network_job, works
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.formats import config_from_fields, config_to_json
+from syncnas_deploy.models.segments import Segment, cut
+from syncnas_deploy.models.weights import parameter_shapes
+
+Floats = NDArray[np.float64]
+
+SCHEMA = "syncnas-deploy/bench-result"
+VERSION = 1
+TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
+"""Largest accepted difference to the exporting host's logits, relative to the largest logit."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Samples of one quantity, microseconds, all launches together, in order."""
+
+    samples_us: tuple[float, ...]
+
+    @property
+    def us(self) -> float:
+        """Median."""
+        return float(np.median(self.samples_us))
+
+    @property
+    def p10_us(self) -> float:
+        """10th percentile."""
+        return float(np.percentile(self.samples_us, 10))
+
+    @property
+    def p90_us(self) -> float:
+        """90th percentile."""
+        return float(np.percentile(self.samples_us, 90))
+
+
+@dataclass(frozen=True)
+class SegmentTiming:
+    """One segment alone (the branches taking turns) and beside its partner."""
+
+    name: str
+    branch: int
+    phase: int
+    solo: Timing
+    concurrent: Timing
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A base model on one unit, measured in the same rounds."""
+
+    name: str
+    unit: str
+    macs: int
+    makespan: Timing
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """What a bundle did on a device.
+
+    Attributes:
+        config: the network.
+        device: name; `simulated` and `software_gpu` label what is no real unit.
+        units: of branch 0 and of branch 1.
+        makespan, again: the same network twice in each round (A/A).
+        syncs: overhead after each phase but the last.
+        difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
+    """
+
+    config: ModelConfig
+    device: str
+    simulated: bool
+    software_gpu: bool
+    units: tuple[str, ...]
+    condition: Mapping[str, str]
+    makespan: Timing
+    again: Timing
+    segments: tuple[SegmentTiming, ...]
+    syncs: tuple[Timing, ...]
+    baselines: tuple[Baseline, ...]
+    difference: float | None
+
+    @property
+    def aa_ratio(self) -> float:
+        """Median makespan over the median of the same network measured again."""
+        return self.makespan.us / self.again.us
+
+    @property
+    def overlap(self) -> float:
+        """Sum of all segments' solo times over the makespan: 1 is no gain from the second unit, 2 the most."""
+        return sum(segment.solo.us for segment in self.segments) / self.makespan.us
+
+    @property
+    def overlap_ceiling(self) -> float:
+        """What the overlap would be without contention and sync: stem, head and unequal branches keep it below 2."""
+        longest: dict[int, float] = {}
+        for segment in self.segments:
+            longest[segment.phase] = max(longest.get(segment.phase, 0.0), segment.solo.us)
+        return sum(segment.solo.us for segment in self.segments) / sum(longest.values())
+
+
+def run_bench(
+    bundle: Bundle,
+    device: Device,
+    units: Sequence[Unit],
+    *,
+    samples: int = 100,
+    launches: int = 2,
+    baselines: Sequence[tuple[Bundle, Unit]] = (),
+    deadline_s: float = 1800.0,
+    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+) -> BenchResult:
+    """Measure a bundle.
+
+    Args:
+        bundle: exported with TFLite.
+        device: to run on.
+        units: one for each branch.
+        samples: recorded runs, shared among the launches.
+        launches: processes.
+        baselines: base models, each with its unit.
+        deadline_s: for one launch.
+        on_launch: called with launches done and in all.
+
+    Raises:
+        BenchError: the device could not run it.
+        BundleError: a baseline has two branches.
+        MeasurementError: the outputs are not those of the exporting host.
+    """
+    rounds = max(5, -(-samples // launches))
+    with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
+        session = _Session(bundle, device, units, baselines, Path(folder))
+        runs: list[Run] = []
+        for launch in range(launches):
+            plan = session.plan(rounds, seed=launch)
+            device.run(plan, on_run=runs.append, deadline_s=deadline_s)
+            on_launch(launch + 1, launches)
+        return session.result(runs)
+
+
+class _Session:
+    """One bundle on one device: its jobs, and the result of their runs."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: Device,
+        units: Sequence[Unit],
+        baselines: Sequence[tuple[Bundle, Unit]],
+        folder: Path,
+    ) -> None:
+        self._bundle, self._device, self._folder = bundle, device, folder
+        self._branches = bundle.config.branch_count
+        self._units = list(units[: self._branches])
+        self._files: list[Path] = []
+        self._simulated = device.facts().simulated
+        self._image, self._logits = bundle.reference()
+        self._baselines = list(baselines)
+        self._jobs = self._network_jobs()
+        for i, (base, unit) in enumerate(self._baselines):
+            self._jobs.append(self._baseline_job(i, base, unit))
+
+    def _add_files(self, bundle: Bundle) -> list[int]:
+        first = len(self._files)
+        self._files += [bundle.tflite(branch) for branch in range(bundle.config.branch_count)]
+        return list(range(first, len(self._files)))
+
+    def _network_jobs(self) -> list[Job]:
+        files = self._add_files(self._bundle)
+        image = self._folder / "image.f32"
+        self._image.astype("<f4").tofile(image)
+        segments, work = self._bundle.segments, _works(self._bundle.config)
+        names = ("network", "again", "turns") if self._branches == 2 else ("network", "again")
+        return [
+            network_job(
+                name,
+                segments,
+                work,
+                files=files,
+                units=range(self._branches),
+                serial=name == "turns",
+                image=image,
+                output=self._folder / f"{name}.f32",
+            )
+            for name in names
+        ]
+
+    def _baseline_job(self, index: int, base: Bundle, unit: Unit) -> Job:
+        if base.config.branch_count != 1:
+            raise BundleError(f"{base.folder}: has two branches; a baseline is a base model of one branch.")
+        if unit not in self._units:
+            self._units.append(unit)
+        at = self._units.index(unit)
+        files = self._add_files(base)
+        return network_job(f"baseline{index}", base.segments, _works(base.config), files=files, units=[at])
+
+    def plan(self, rounds: int, seed: int) -> BenchPlan:
+        """One launch."""
+        # Every job is run once unrecorded just before it is recorded: its predecessor was another model.
+        step = Step("bench", tuple(self._jobs), rounds=rounds, warmup=3, discard=1)
+        return BenchPlan(tuple(self._units), tuple(self._files), (step,), seed=seed, spin_us=SPIN_US)
+
+    def result(self, runs: Sequence[Run]) -> BenchResult:
+        """What the launches' runs say."""
+        config = self._bundle.config
+        turns = "turns" if self._branches == 2 else "network"
+        segments = []
+        for segment in cut(config):
+            lane = segment.branch
+            solo, beside = (_pool(runs, job, _busy(lane, segment)) for job in (turns, "network"))
+            segments.append(SegmentTiming(segment.name, segment.branch, segment.phase, solo, beside))
+        return BenchResult(
+            config=config,
+            device=self._device.name,
+            simulated=self._simulated,
+            software_gpu=any(unit.software for unit in self._units),
+            units=tuple(str(unit) for unit in self._units[: self._branches]),
+            condition=flat_text(self._device.condition().to_dict()),
+            makespan=_pool(runs, "network", lambda job: job.makespan_us),
+            again=_pool(runs, "again", lambda job: job.makespan_us),
+            segments=tuple(segments),
+            syncs=tuple(
+                _pool(runs, "network", lambda job, p=phase: job.sync_overhead_us(p))  # type: ignore[misc]
+                for phase in range(segments[-1].phase)
+            ),
+            baselines=tuple(
+                Baseline(
+                    base.config.name,
+                    str(unit),
+                    base.config.macs(),
+                    _pool(runs, f"baseline{i}", lambda job: job.makespan_us),
+                )
+                for i, (base, unit) in enumerate(self._baselines)
+            ),
+            difference=None if self._simulated else self._check_outputs(),
+        )
+
+    def _check_outputs(self) -> float:
+        precision = "fp16" if any(unit.precision == "fp16" for unit in self._units) else "fp32"
+        worst = 0.0
+        for job in self._jobs[: 3 if self._branches == 2 else 2]:
+            assert job.output is not None
+            found = np.fromfile(job.output, dtype="<f4")
+            scale = max(float(np.abs(self._logits).max()), 1e-9)
+            difference = float(np.abs(found - self._logits.ravel()).max()) / scale
+            if not difference <= TOLERANCE[precision]:
+                raise MeasurementError(
+                    f"{self._bundle.folder}: on {self._device.name} the logits differ from the exporting host's by "
+                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times count for nothing."
+                )
+            worst = max(worst, difference)
+        return worst
+
+
+def _works(config: ModelConfig) -> Mapping[str, Any]:
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
+    for name, value in zeros.items():
+        if name.endswith("running_var"):
+            value += 1.0
+    return works(graphs(config, zeros))
+
+
+def _busy(lane: int, segment: Segment) -> Callable[[JobRun], Floats]:
+    return lambda job: job.call(lane, segment.phase).busy_us
+
+
+def _pool(runs: Sequence[Run], job: str, value: Callable[[JobRun], Floats]) -> Timing:
+    pooled = np.concatenate([value(run.job(job)) for run in runs])
+    return Timing(tuple(round(float(us), 3) for us in pooled))
+
+
+def result_to_json(result: BenchResult) -> dict[str, Any]:
+    """The result as a JSON value: medians and percentiles, and every raw sample under ``raw``."""
+    return {
+        "schema": f"{SCHEMA}/{VERSION}",
+        "name": result.config.name,
+        "strategy": result.config.strategy,
+        "macs": result.config.macs(),
+        "device": result.device,
+        "simulated": result.simulated,
+        "software_gpu": result.software_gpu,
+        "units": list(result.units),
+        "condition": dict(result.condition),
+        "makespan_us": round(result.makespan.us, 3),
+        "makespan_p10_us": round(result.makespan.p10_us, 3),
+        "makespan_p90_us": round(result.makespan.p90_us, 3),
+        "aa_ratio": round(result.aa_ratio, 4),
+        "overlap": round(result.overlap, 4),
+        "overlap_ceiling": round(result.overlap_ceiling, 4),
+        "output_difference": result.difference,
+        "segments": [
+            {
+                "name": s.name,
+                "branch": s.branch,
+                "phase": s.phase,
+                "solo_us": round(s.solo.us, 3),
+                "concurrent_us": round(s.concurrent.us, 3),
+            }
+            for s in result.segments
+        ],
+        "syncs": [{"after_phase": i, "overhead_us": round(t.us, 3)} for i, t in enumerate(result.syncs)],
+        "baselines": [
+            {"name": b.name, "unit": b.unit, "macs": b.macs, "makespan_us": round(b.makespan.us, 3)}
+            for b in result.baselines
+        ],
+        "raw": {
+            "makespan_us": list(result.makespan.samples_us),
+            "again_us": list(result.again.samples_us),
+            "segments": [
+                {"solo_us": list(s.solo.samples_us), "concurrent_us": list(s.concurrent.samples_us)}
+                for s in result.segments
+            ],
+            "syncs_us": [list(t.samples_us) for t in result.syncs],
+            "baselines_us": [list(b.makespan.samples_us) for b in result.baselines],
+        },
+        "config": config_to_json(result.config),
+    }
+
+
+def read_result(path: Path) -> BenchResult:
+    """Read what ``bench --out`` wrote.
+
+    Raises:
+        DocumentError: naming file, field and remedy.
+    """
+    top = Fields(read_json(path, DocumentError), str(path), DocumentError)
+    top.schema(SCHEMA, VERSION)
+    config = config_from_fields(top.fields("config"), f"{path}: config")
+    raw = top.fields("raw")
+    segments = cut(config)
+    times = [
+        (_timing(fields, "solo_us"), _timing(fields, "concurrent_us"))
+        for fields in raw.each("segments", len(segments), len(segments))
+    ]
+    syncs = raw.items("syncs_us", segments[-1].phase, segments[-1].phase)
+    baselines = list(top.each("baselines", 0, 64))
+    raw_baselines = raw.items("baselines_us", len(baselines), len(baselines))
+    return BenchResult(
+        config=config,
+        device=top.text("device"),
+        simulated=top.flag("simulated"),
+        software_gpu=top.flag("software_gpu"),
+        units=tuple(str(unit) for unit in top.items("units", 1, 2)),
+        condition=top.mapping("condition"),
+        makespan=_timing(raw, "makespan_us"),
+        again=_timing(raw, "again_us"),
+        segments=tuple(
+            SegmentTiming(s.name, s.branch, s.phase, solo, beside)
+            for s, (solo, beside) in zip(segments, times, strict=True)
+        ),
+        syncs=tuple(_timing(Fields({"us": item}, f"{path}: raw: syncs_us", DocumentError), "us") for item in syncs),
+        baselines=tuple(
+            Baseline(
+                fields.text("name"),
+                fields.text("unit"),
+                fields.integer("macs", 0, 2**62),
+                _timing(Fields({"us": item}, f"{path}: raw: baselines_us", DocumentError), "us"),
+            )
+            for fields, item in zip(baselines, raw_baselines, strict=True)
+        ),
+        difference=top.number("output_difference", 0.0, 1e9) if top.has("output_difference") else None,
+    )
+
+
+def _timing(fields: Fields, key: str) -> Timing:
+    return Timing(fields.numbers(key, (1, 10_000_000), -1e12, 1e12))

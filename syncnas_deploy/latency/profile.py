@@ -1,0 +1,450 @@
+"""DeviceProfile: what was measured on one device for one base model, and the latency table made of it.
+
+The profile keeps the statistics of every point in every launch; `LatencyTable` is derived from them, never stored.
+All latencies are microseconds of one inference of batch 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncnas_deploy.documents import Fields, read_json, write_text
+from syncnas_deploy.errors import ProfileError, ProfileMismatch
+from syncnas_deploy.latency.points import Part, Point
+from syncnas_deploy.models.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, ModelConfig, SyncOp
+from syncnas_deploy.models.formats import config_to_json
+
+R = TypeVar("R")
+SCHEMA = "syncnas-deploy/device-profile"
+VERSION = 1
+MAX_US = 1e9
+MAX_ROWS = 100_000
+
+Kind = Literal["measured", "simulated"]
+SyncPlace = Literal["fork", "sync", "join"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One quantity over several launches: each launch's median and, pooled, its spread.
+
+    Attributes:
+        launches_us: median of each launch.
+        p10_us, p90_us: percentiles over all samples of all launches.
+        count: samples in all.
+    """
+
+    launches_us: tuple[float, ...]
+    p10_us: float
+    p90_us: float
+    count: int
+
+    @property
+    def us(self) -> float:
+        """Median of the launches' medians: one launch that reads wrong does not move it."""
+        return statistics.median(self.launches_us)
+
+    @property
+    def disagreement(self) -> float:
+        """Range of the launches' medians relative to their median."""
+        return (max(self.launches_us) - min(self.launches_us)) / max(abs(self.us), 1e-9)
+
+    @classmethod
+    def of(cls, launches: Iterable[NDArray[np.float64]]) -> Sample:
+        """From the raw samples of each launch, microseconds."""
+        arrays = [np.asarray(a, dtype=np.float64) for a in launches]
+        pooled = np.concatenate(arrays)
+        low, high = np.percentile(pooled, [10, 90])
+        medians = tuple(round(float(np.median(a)), 3) for a in arrays)
+        return cls(medians, round(float(low), 3), round(float(high), 3), int(pooled.size))
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """Solo latency of one point on one unit."""
+
+    unit: int
+    point: Point
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """Solo latency of the whole base network as one graph, its widths at a ratio."""
+
+    unit: int
+    ratio: float
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class InvocationRow:
+    """Overhead of an invocation: (sum of a chain's parts - the same network as one graph) / (parts - 1)."""
+
+    unit: int
+    ratio: float
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class ContentionRow:
+    """Concurrent latency over solo latency on one unit in one stage."""
+
+    unit: int
+    stage: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class SyncRow:
+    """Overhead of crossing between the units at one place.
+
+    Attributes:
+        trunk: the branch that runs stem and head; only fork and join differ by it.
+        place: fork (stem to the other branch), sync (both ways after `stage`) or join (to the head).
+        bytes: what each crossing feature map holds.
+    """
+
+    trunk: int
+    place: SyncPlace
+    stage: int
+    op: SyncOp
+    bytes: int
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class DeviceProfile:
+    """Measurements of one base model on two units of one device, with their provenance."""
+
+    kind: Kind
+    base: str
+    base_sha256: str
+    stages: int
+    units: tuple[str, str]
+    device: Mapping[str, str]
+    versions: Mapping[str, str]
+    condition: Mapping[str, str]
+    created: str
+    settings: Mapping[str, str]
+    warnings: tuple[str, ...]
+    points: tuple[PointRow, ...]
+    networks: tuple[NetworkRow, ...]
+    invocations: tuple[InvocationRow, ...]
+    contention: tuple[ContentionRow, ...]
+    syncs: tuple[SyncRow, ...]
+
+    def check_base(self, base: ModelConfig) -> None:
+        """Refuse another base model than the one that was measured.
+
+        Raises:
+            ProfileMismatch: as said.
+        """
+        if self.base != base.name or self.base_sha256 != base_digest(base):
+            raise ProfileMismatch(
+                f"The profile was measured for base {self.base!r}, not for {base.name!r} as it is here; "
+                f"measure again with: syncnas-deploy profile --base {base.name}."
+            )
+
+    @cached_property
+    def table(self) -> LatencyTable:
+        """The latency table made of the rows."""
+        return LatencyTable(self)
+
+
+def flat_text(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Facts of any JSON kind as a flat mapping of texts; nested names are joined by dots."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flat_text(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value)
+    return flat
+
+
+def base_digest(base: ModelConfig) -> str:
+    """sha256 of a config's content, so that a profile knows its base even under the same name."""
+    value = {k: v for k, v in config_to_json(base).items() if k not in ("name", "source")}
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+class LatencyTable:
+    """Look-ups on a profile. A missing entry raises; nothing guesses."""
+
+    def __init__(self, profile: DeviceProfile) -> None:
+        self._units = profile.units
+        self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
+        self._narrow: dict[tuple[int, int, int, bool], float] = {}
+        widths: dict[tuple[int, int, int, bool], list[tuple[int, float]]] = defaultdict(list)
+        for row in profile.points:
+            point, us = row.point, row.sample.us
+            key = (row.unit, point.stage, point.block, point.halved)
+            if point.part != "block":
+                self._fixed[row.unit, point.part, point.stage, point.op] = us
+            elif point.expands:
+                widths[key].append((point.width, us))
+            else:
+                self._narrow[key] = us
+        self._curves = {key: _monotone(rows) for key, rows in widths.items()}
+        self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
+        self._syncs = {(row.trunk, row.place, row.stage, row.op): row.sample.us for row in profile.syncs}
+        self._networks = {(row.unit, row.ratio): row.sample.us for row in profile.networks}
+        overheads: dict[int, list[float]] = defaultdict(list)
+        for invocation in profile.invocations:
+            overheads[invocation.unit].append(invocation.sample.us)
+        self._invocation = {unit: statistics.median(values) for unit, values in overheads.items()}
+
+    def _missing(self, what: str) -> ProfileMismatch:
+        return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
+
+    def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
+        """Stem, head or a sync's own operation, as one invocation.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._fixed[unit, part, stage, op]
+        except KeyError:
+            raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
+
+    def block_us(self, unit: int, stage: int, block: int, halved: bool, width: int, expands: bool = True) -> float:
+        """One block as one invocation, interpolated over its expanded width.
+
+        Raises:
+            ProfileMismatch: not measured, or the width is outside the measured range.
+        """
+        where = f"stage {stage + 1} block {block + 1} on unit {unit}"
+        key = (unit, stage, block, halved)
+        if not expands:
+            if key not in self._narrow:
+                raise self._missing(f"{where} without an expansion (width {width} equals its input)")
+            return self._narrow[key]
+        xs, ys = self.curve(unit, stage, block, halved)
+        if not xs[0] <= width <= xs[-1]:
+            raise self._missing(f"{where} at width {width} (measured: {xs[0]} to {xs[-1]})")
+        return float(np.interp(width, xs, ys))
+
+    def curve(self, unit: int, stage: int, block: int, halved: bool) -> Curve:
+        """Measured widths of a block and its latencies there, made monotone.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._curves[unit, stage, block, halved]
+        except KeyError:
+            raise self._missing(f"stage {stage + 1} block {block + 1} on unit {unit}") from None
+
+    def contention(self, unit: int, stage: int) -> float:
+        """Concurrent over solo latency in a stage, both units at work.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._contention[unit, stage]
+        except KeyError:
+            raise self._missing(f"contention of stage {stage + 1} on unit {unit}") from None
+
+    def sync_us(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> float:
+        """Overhead of a crossing.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._syncs[trunk, place, stage, op]
+        except KeyError:
+            raise self._missing(f"the {place} after stage {stage + 1} ({op.value})") from None
+
+    def network_us(self, unit: int) -> float:
+        """The whole base network on one unit.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._networks[unit, 1.0]
+        except KeyError:
+            raise self._missing(f"the base network on unit {unit}") from None
+
+    def invocation_us(self, unit: int) -> float:
+        """What each further invocation adds when a network is run part by part and not as one graph.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._invocation[unit]
+        except KeyError:
+            raise self._missing(f"the invocation overhead of unit {unit}") from None
+
+
+def _monotone(rows: list[tuple[int, float]]) -> Curve:
+    """Latency may not fall as width grows: pool adjacent violators (isotonic regression, Barlow et al., 1972)."""
+    rows = sorted(rows)
+    pools: list[tuple[float, int]] = []
+    for _, us in rows:
+        pools.append((us, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (a, n), (b, m) = pools[-2:]
+            pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
+    ys = [us for us, n in pools for _ in range(n)]
+    return np.array([w for w, _ in rows], dtype=np.int64), np.array(ys)
+
+
+def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
+    """The profile as a JSON value."""
+    value: dict[str, Any] = {"schema": f"{SCHEMA}/{VERSION}"}
+    for field in dataclasses.fields(profile):
+        item = getattr(profile, field.name)
+        if field.name in _ROWS:
+            value[field.name] = [_row_json(row) for row in item]
+        elif isinstance(item, tuple):
+            value[field.name] = list(item)
+        else:
+            value[field.name] = dict(item) if isinstance(item, Mapping) else item
+    return value
+
+
+_ROWS = ("points", "networks", "invocations", "contention", "syncs")
+
+
+def _row_json(row: Any) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for field in dataclasses.fields(row):
+        item = getattr(row, field.name)
+        if isinstance(item, Point):
+            value |= {f.name: getattr(item, f.name) for f in dataclasses.fields(item)}
+            value["op"] = item.op.value
+        elif isinstance(item, Sample):
+            value["median_us"] = round(item.us, 3)
+            value |= {"launches_us": list(item.launches_us), "p10_us": item.p10_us, "p90_us": item.p90_us}
+            value["count"] = item.count
+        else:
+            value[field.name] = item.value if isinstance(item, SyncOp) else item
+    return value
+
+
+def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> None:
+    """Write a profile, one row a line, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written, or exists and `force` is false.
+    """
+    lines = []
+    for key, item in profile_to_json(profile).items():
+        text = json.dumps(item, ensure_ascii=False, allow_nan=False)
+        if key in _ROWS:
+            rows = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in item)
+            text = f"[\n{rows}\n ]" if rows else "[]"
+        lines.append(f" {json.dumps(key)}: {text}")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", force=force)
+
+
+def read_profile(path: Path) -> DeviceProfile:
+    """Read a profile, checked field by field.
+
+    Raises:
+        ProfileError: naming file, field and remedy.
+    """
+    top = Fields(read_json(path, ProfileError), str(path), ProfileError)
+    top.schema(SCHEMA, VERSION)
+    units = top.items("units", 2, 2)
+    if not all(isinstance(unit, str) for unit in units):
+        top.fail("units", 'must be two strings, such as "cpu:1@0"')
+    kind: Kind = "measured" if top.choice("kind", get_args(Kind)) == "measured" else "simulated"
+    profile = DeviceProfile(
+        kind=kind,
+        base=top.text("base", max_length=128),
+        base_sha256=top.text("base_sha256", max_length=64),
+        stages=top.integer("stages", 1, MAX_STAGES),
+        units=(units[0], units[1]),
+        device=top.mapping("device"),
+        versions=top.mapping("versions"),
+        condition=top.mapping("condition"),
+        created=top.text("created", max_length=64),
+        settings=top.mapping("settings"),
+        warnings=tuple(str(text) for text in top.items("warnings", 0, 1000)),
+        points=tuple(_read(top, "points", _point_row)),
+        networks=tuple(_read(top, "networks", lambda f: NetworkRow(_unit(f), _ratio(f), _sample(f)))),
+        invocations=tuple(_read(top, "invocations", lambda f: InvocationRow(_unit(f), _ratio(f), _sample(f)))),
+        contention=tuple(_read(top, "contention", _contention_row)),
+        syncs=tuple(_read(top, "syncs", _sync_row)),
+    )
+    top.done()
+    return profile
+
+
+def _read(top: Fields, key: str, row: Callable[[Fields], R]) -> Iterator[R]:
+    for fields in top.each(key, 0, MAX_ROWS):
+        yield row(fields)
+        fields.done()
+
+
+def _unit(fields: Fields) -> int:
+    return fields.integer("unit", 0, 1)
+
+
+def _ratio(fields: Fields) -> float:
+    return fields.number("ratio", 0.001, 100.0)
+
+
+def _sample(fields: Fields) -> Sample:
+    fields.number("median_us", -MAX_US, MAX_US)
+    return Sample(
+        launches_us=fields.numbers("launches_us", (1, 1000), -MAX_US, MAX_US),
+        p10_us=fields.number("p10_us", -MAX_US, MAX_US),
+        p90_us=fields.number("p90_us", -MAX_US, MAX_US),
+        count=fields.integer("count", 1, 10**9),
+    )
+
+
+def _point_row(fields: Fields) -> PointRow:
+    part: Part = fields.choice("part", get_args(Part))  # type: ignore[assignment]
+    point = Point(
+        part,
+        stage=fields.integer("stage", -1, MAX_STAGES),
+        block=fields.integer("block", -1, MAX_BLOCKS),
+        op=SyncOp(fields.choice("op", [op.value for op in SyncOp])),
+        halved=fields.flag("halved"),
+        width=fields.integer("width", 0, MAX_CHANNELS),
+        expands=fields.flag("expands"),
+    )
+    sample = _sample(fields)
+    if sample.us <= 0:
+        fields.fail("launches_us", "must be latencies above 0")
+    return PointRow(_unit(fields), point, sample)
+
+
+def _contention_row(fields: Fields) -> ContentionRow:
+    return ContentionRow(_unit(fields), fields.integer("stage", 0, MAX_STAGES), fields.number("factor", 0.1, 1000.0))
+
+
+def _sync_row(fields: Fields) -> SyncRow:
+    place: SyncPlace = fields.choice("place", get_args(SyncPlace))  # type: ignore[assignment]
+    return SyncRow(
+        trunk=fields.integer("trunk", 0, 1),
+        place=place,
+        stage=fields.integer("stage", -1, MAX_STAGES),
+        op=SyncOp(fields.choice("op", [op.value for op in SyncOp])),
+        bytes=fields.integer("bytes", 0, 2**40),
+        sample=_sample(fields),
+    )

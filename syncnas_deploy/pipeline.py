@@ -1,0 +1,295 @@
+"""The front door for Python users: one function per command, values in and values out.
+
+from syncnas_deploy import pipeline
+
+host = pipeline.device("host")
+profile = pipeline.profile("mobilenet_v2", host, out=Path("host.json"))
+found = pipeline.search(profile, "mobilenet_v2", budget="1.0x", evaluator="zen", trials=24)
+bundle = pipeline.export(found.config, Path("bundle"), seed=0)
+result = pipeline.bench(bundle, host, profile=profile)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncnas_bench import Device, Unit, UnitError, device_specs, find_device
+from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
+from syncnas_deploy.documents import check_output, write_json
+from syncnas_deploy.errors import ConfigError, InfeasibleBudget, OutputExists, ProfileMismatch
+from syncnas_deploy.latency import measure
+from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
+from syncnas_deploy.latency.predict import Prediction, ProfileCosts
+from syncnas_deploy.latency.predict import predict as predict_network
+from syncnas_deploy.latency.profile import DeviceProfile, read_profile, write_profile
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.formats import load_config, read_config, write_config
+from syncnas_deploy.models.weights import load_weights, parameter_shapes, random_weights
+from syncnas_deploy.resources import shipped
+from syncnas_deploy.search import evaluators, run
+
+ConfigLike = ModelConfig | str | Path
+ProfileLike = DeviceProfile | str | Path
+
+
+def devices() -> tuple[Device, ...]:
+    """Every device there is: this host, and the simulated ones after it."""
+    return tuple(find_device(spec) for spec in device_specs())
+
+
+def device(spec: str | None = None, environment: Mapping[str, str] = os.environ) -> Device:
+    """The device `spec`, else ANDROID_SERIAL, else the only real one there is.
+
+    Raises:
+        DeviceNotFound: no such device.
+    """
+    return find_device(spec or environment.get("ANDROID_SERIAL") or "host", environment)
+
+
+def models() -> Iterator[ModelConfig]:
+    """The shipped models, in name order."""
+    for path in shipped("model_configs").values():
+        yield read_config(path)
+
+
+def _config(config: ConfigLike) -> ModelConfig:
+    return config if isinstance(config, ModelConfig) else load_config(config)
+
+
+def _profile(profile: ProfileLike) -> DeviceProfile:
+    return profile if isinstance(profile, DeviceProfile) else read_profile(Path(profile))
+
+
+def base_model(config: ConfigLike) -> ModelConfig:
+    """A base model; a branched one stands for the base it came from.
+
+    Raises:
+        UnknownModel: no such model.
+        ConfigError: it has two branches and names no shipped base.
+    """
+    found = _config(config)
+    if found.branch_count == 1:
+        return found
+    if found.base is None or found.base not in shipped("model_configs"):
+        raise ConfigError(f"{found.name}: has two branches and names no shipped base model; give a base model.")
+    return load_config(found.base)
+
+
+def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
+    """Two units from their texts, or the device's default ones.
+
+    Raises:
+        UnitError: a text that is no unit, or not two of them.
+    """
+    if not units:
+        return of.default_units()
+    if len(units) != 2:
+        raise UnitError(f"{len(units)} unit given; give --unit twice, the first for branch 0, or not at all.")
+    first, second = (Unit.parse(text) for text in units)
+    if first == second:
+        raise UnitError(f"Both units are {first}; two branches need two different units.")
+    return first, second
+
+
+def profile(
+    base: ConfigLike,
+    on: Device,
+    *,
+    out: Path,
+    units: Sequence[str] = (),
+    settings: measure.Settings | None = None,
+    resume: bool = False,
+    force: bool = False,
+    on_progress: Callable[[measure.Progress], None] = lambda _: None,
+) -> DeviceProfile:
+    """Measure a device for a base model and write the profile.
+
+    Finished steps are kept in ``<out>.journal`` until the profile is written; `resume` goes on from there.
+
+    Raises:
+        OutputExists: the profile, or an unfinished journal without `resume`, is there already.
+        JournalMismatch: the journal is of another run.
+        BenchError: the device could not measure.
+    """
+    model = base_model(base)
+    chosen = units_of(on, units)
+    check_output(out, force=force)
+    journal = out.with_name(out.name + ".journal")
+    if journal.exists() and not resume:
+        if not force:
+            raise OutputExists(
+                f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew."
+            )
+        journal.unlink()
+    measured = measure.measure(model, on, chosen, settings or measure.Settings(), journal, on_progress=on_progress)
+    write_profile(out, measured)
+    journal.unlink(missing_ok=True)
+    return measured
+
+
+def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
+    """What a branched model will take on the profiled device.
+
+    Raises:
+        ProfileMismatch: another base, or a missing entry.
+    """
+    found, measured = _config(config), _profile(profile)
+    return predict_network(found, _base_of(found, measured), measured)
+
+
+def _base_of(config: ModelConfig, profile: DeviceProfile) -> ModelConfig:
+    if config.branch_count == 1:
+        raise ProfileMismatch(f"{config.name} has one branch; a profile's own base is in it, other models need bench.")
+    name = config.base or profile.base
+    return base_model(name if name in shipped("model_configs") else profile.base)
+
+
+def budget_us(text: str, profile: DeviceProfile) -> float:
+    """A latency budget: ``1.0x`` of the base on the faster unit, or ``25ms``, or ``900us``; in microseconds.
+
+    Raises:
+        InfeasibleBudget: not such a text, or not a positive time.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise InfeasibleBudget(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
+    amount, unit = float(match[1]), match[2]
+    if unit == "x":
+        return amount * min(profile.table.network_us(unit) for unit in (0, 1))
+    return amount * (1000.0 if unit == "ms" else 1.0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        config: the best network.
+        prediction: its latency on the profiled device.
+        budget_us: what it was to stay within.
+        result: all trials.
+    """
+
+    config: ModelConfig
+    prediction: Prediction
+    budget_us: float
+    result: run.SearchResult
+
+
+def search(
+    profile: ProfileLike,
+    base: ConfigLike,
+    *,
+    budget: str = "1.0x",
+    evaluator: str | evaluators.Evaluator = "zen",
+    trials: int = 100,
+    seed: int = 0,
+    out: Path | None = None,
+    resume: bool = False,
+    force: bool = False,
+    on_progress: Callable[[run.Progress], None] | None = None,
+) -> Found:
+    """Search sync strategies and widths for a latency budget; writes best.json and history.csv into `out`.
+
+    Stem and head go to the unit that runs them faster, by the table.
+
+    Raises:
+        ProfileMismatch: the profile is of another base.
+        InfeasibleBudget: nothing meets the budget.
+        OutputExists: `out` has a search and neither `resume` nor `force` was given.
+    """
+    measured, model = _profile(profile), base_model(base)
+    costs = ProfileCosts(measured, model)
+    limit = budget_us(budget, measured)
+    judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    trunk = min(
+        (0, 1),
+        key=lambda b: costs.stem_us(b) + costs.fork_us(b) + costs.head_us(b, "a") + costs.join_us(b, "a"),
+    )
+    journal = None
+    if out is not None:
+        journal = out / "search.journal"
+        if journal.exists() and not resume:
+            if not force:
+                raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
+            journal.unlink()
+    result = run.search(
+        model,
+        costs,
+        limit,
+        judge,
+        trials=trials,
+        seed=seed,
+        trunk=trunk,
+        journal_path=journal,
+        on_progress=on_progress,
+    )
+    name = f"{model.name}_{result.best.strategy}"
+    config = result.config(model, trunk=trunk, name=name)
+    if out is not None:
+        write_config(out / "best.json", config)
+        run.write_history(out / "history.csv", result.trials)
+    return Found(config, predict_network(config, model, measured), limit, result)
+
+
+def export(
+    config: ConfigLike,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    seed: int = 0,
+    formats: Sequence[str] = ("tflite",),
+    force: bool = False,
+) -> Bundle:
+    """Export a network as a bundle, with weights from a file or seeded random ones.
+
+    Raises:
+        WeightsError: the file does not fit the network.
+        OutputExists: `out` is there and `force` was not given.
+    """
+    found = _config(config)
+    check_bundle_output(out, force=force)
+    if weights is not None:
+        values: Mapping[str, object] = load_weights(weights, found)
+        source = weights.name
+    else:
+        values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
+    return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)  # type: ignore[arg-type]
+
+
+def bench(
+    bundle: Bundle | Path,
+    on: Device,
+    *,
+    units: Sequence[str] = (),
+    samples: int = 100,
+    launches: int = 2,
+    baselines: Sequence[tuple[Bundle | Path, str]] = (),
+    out: Path | None = None,
+    force: bool = False,
+    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+) -> BenchResult:
+    """Run a bundle on a device, both branches at once, with baselines in the same rounds.
+
+    Raises:
+        BundleError: not a usable bundle.
+        BenchError: the device could not run it.
+        MeasurementError: its outputs are wrong there.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    if out is not None:
+        check_output(out, force=force)
+    chosen: Sequence[Unit]
+    if opened.config.branch_count == 1 and len(units) == 1:
+        chosen = (Unit.parse(units[0]),)
+    else:
+        chosen = units_of(on, units)
+    others = [(b if isinstance(b, Bundle) else read_bundle(b), Unit.parse(text)) for b, text in baselines]
+    result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
+    if out is not None:
+        write_json(out, result_to_json(result), force=force)
+    return result

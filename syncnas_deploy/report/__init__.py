@@ -1,0 +1,1 @@
+"""Report: what was predicted and what was measured, laid side by side for people."""

@@ -1,0 +1,207 @@
+"""Terminal tables. Latencies are printed in milliseconds or microseconds as the column's head says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncnas_deploy.latency.benchmark import BenchResult, Timing
+from syncnas_deploy.latency.predict import Prediction
+from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.weights import parameter_count
+from syncnas_deploy.search.run import SearchResult
+
+Cell = str | float | int | None
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """Aligned columns: text to the left, numbers to the right."""
+    texts = [[_text(cell) for cell in row] for row in rows]
+    numeric = [all(not isinstance(row[i], str) for row in rows) for i in range(len(head))]
+    widths = [max(len(line[i]) for line in [list(head), *texts]) for i in range(len(head))]
+    lines = [_line(list(head), widths, numeric), "  ".join("-" * width for width in widths)]
+    return "\n".join(lines + [_line(row, widths, numeric) for row in texts])
+
+
+def _text(cell: Cell) -> str:
+    if cell is None:
+        return "-"
+    return f"{cell:,.1f}" if isinstance(cell, float) else str(cell)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    parts = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric, strict=True)]
+    return "  ".join(parts).rstrip()
+
+
+def models_table(configs: Sequence[ModelConfig]) -> str:
+    """One line a model."""
+    rows: list[list[Cell]] = [
+        [
+            c.name,
+            len(c.stages),
+            c.strategy or "-",
+            f"{parameter_count(c):,}".rjust(11),
+            c.macs() / 1e6,
+            c.base or "-",
+            c.source,
+        ]
+        for c in configs
+    ]
+    return table(["model", "stages", "strategy", "     params", "MACs (M)", "base", "source"], rows)
+
+
+def blocks_table(config: ModelConfig) -> str:
+    """One line a block."""
+    rows: list[list[Cell]] = []
+    for branch, stage, index, block in config.blocks():
+        se = block.squeeze_excite
+        rows.append(
+            [
+                branch if config.branch_count == 2 else None,
+                stage + 1,
+                index + 1,
+                "+".join(map(str, block.kernels)),
+                block.stride,
+                block.input_size,
+                block.in_channels,
+                block.expanded_channels,
+                block.out_channels,
+                se.channels if se else None,
+                block.activation,
+                block.macs() / 1e6,
+                config.sync_ops[stage].name.lower(),
+            ]
+        )
+    head = ["branch", "stage", "block", "kernel", "stride", "size", "in", "expanded", "out", "SE"]
+    return table([*head, "activation", "MACs (M)", "sync after stage"], rows)
+
+
+def profile_text(profile: DeviceProfile) -> str:
+    """A profile in brief."""
+    lines = [
+        f"{profile.kind} profile of {profile.base} on {profile.device.get('name', 'a device')}, {profile.created}",
+        f"{len(profile.points)} points, {len(profile.syncs)} syncs; "
+        f"{profile.settings.get('launches', '?')} launches of {profile.settings.get('rounds', '?')} rounds",
+    ]
+    rows: list[list[Cell]] = []
+    for unit, text in enumerate(profile.units):
+        contention = [row.factor for row in profile.contention if row.unit == unit]
+        rows.append(
+            [
+                text,
+                profile.table.network_us(unit) / 1e3,
+                f"{min(contention):.2f}-{max(contention):.2f}",
+                profile.table.invocation_us(unit),
+            ]
+        )
+    lines.append(table(["unit", "base (ms)", "contention", "invocation (us)"], rows))
+    syncs = [row.sample.us for row in profile.syncs if row.place == "sync"]
+    if syncs:
+        lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
+    lines += [f"warning: {text}" for text in profile.warnings]
+    return "\n".join(lines)
+
+
+def search_text(result: SearchResult, budget_us: float, top: int = 5) -> str:
+    """The best trials of a search."""
+    found = sorted((t for t in result.trials if t.reward is not None), key=lambda t: -(t.reward or 0.0))
+    rows: list[list[Cell]] = [[t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}"] for t in found[:top]]
+    infeasible = len(result.trials) - len(found)
+    head = f"{len(found)} evaluated, {infeasible} infeasible, budget {budget_us / 1e3:.3f} ms"
+    return head + "\n" + table(["trial", "strategy", "predicted (ms)", "reward"], rows)
+
+
+def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
+    """A prediction, segment by segment."""
+    rows: list[list[Cell]] = []
+    for phase in prediction.phases:
+        for segment in phase.segments:
+            rows.append([segment.name, units[segment.branch], segment.solo_us, segment.concurrent_us])
+        if phase is not prediction.phases[-1]:
+            rows.append(["  crossing", "", None, phase.sync_us])
+    rows.append(["total", "", None, prediction.makespan_us])
+    return table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
+
+
+def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str:
+    """Measured, with the prediction beside it where there is one."""
+    lines = [f"{result.config.name} on {result.device}" + _labels(result)]
+    lines.append(_segments(result, prediction))
+    if result.config.branch_count == 2:
+        lines.append(
+            f"overlap {result.overlap:.2f} (both branches' solo times / makespan; at most "
+            f"{result.overlap_ceiling:.2f} with these segments); A/A {result.aa_ratio:.3f} (the same network twice)"
+        )
+    else:
+        lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
+    if result.difference is not None:
+        lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
+    if result.baselines:
+        lines.append(_comparison(result))
+    return "\n".join(lines)
+
+
+def _labels(result: BenchResult) -> str:
+    labels = []
+    if result.simulated:
+        labels.append("SIMULATED units: no real device was measured")
+    if result.software_gpu:
+        labels.append("SOFTWARE GPU: its times say nothing about a GPU")
+    return "".join(f" [{label}]" for label in labels)
+
+
+def _segments(result: BenchResult, prediction: Prediction | None) -> str:
+    rows: list[list[Cell]] = []
+    guess = {} if prediction is None else {s.name: s for p in prediction.phases for s in p.segments}
+    last = result.segments[-1].phase
+    for phase in range(last + 1):
+        for s in (s for s in result.segments if s.phase == phase):
+            said = guess.get(s.name)
+            beside = said.concurrent_us if said else None
+            rows.append(
+                [
+                    s.name,
+                    result.units[s.branch],
+                    said.solo_us if said else None,
+                    s.solo.us,
+                    beside,
+                    s.concurrent.us,
+                    _error(beside, s.concurrent.us),
+                ]
+            )
+        if phase < last:
+            sync = None if prediction is None else prediction.phases[phase].sync_us
+            rows.append(["  crossing", "", None, None, sync, result.syncs[phase].us, None])
+    total = None if prediction is None else prediction.makespan_us
+    measured = result.makespan.us
+    rows.append(["total", "", None, None, total, measured, _error(total, measured)])
+    columns = ["solo: predicted (us)", "measured", "concurrent: predicted", "measured", "error (%)"]
+    return table(["segment", "unit", *columns], rows)
+
+
+def _error(predicted: float | None, measured: float) -> float | None:
+    return None if predicted is None else 100.0 * (predicted / measured - 1.0)
+
+
+def _comparison(result: BenchResult) -> str:
+    """The network beside its baselines, all measured in the same rounds."""
+    fastest = min(b.makespan.us for b in result.baselines)
+    rows: list[list[Cell]] = []
+    for b in result.baselines:
+        rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.us / fastest:.2f}x"])
+    units = " + ".join(result.units)
+    rows.append(
+        [
+            result.config.name,
+            units,
+            result.config.macs() / 1e6,
+            *_ms(result.makespan),
+            f"{result.makespan.us / fastest:.2f}x",
+        ]
+    )
+    return "\n" + table(["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"], rows)
+
+
+def _ms(timing: Timing) -> tuple[str, str]:
+    return f"{timing.us / 1e3:.3f}", f"{timing.p10_us / 1e3:.3f}-{timing.p90_us / 1e3:.3f}"

@@ -1,0 +1,259 @@
+"""The search loop: resuming, infeasible strategies, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.kill_search import kill_and_compare
+from benchmarks.synthetic import SyntheticTable, toy_base
+from syncnas_deploy.errors import InfeasibleBudget, JournalError, JournalMismatch, MeasurementError, OutputExists
+from syncnas_deploy.journal import Journal
+from syncnas_deploy.models.config import ModelConfig, check_strategy
+from syncnas_deploy.search.evaluators import Evaluation
+from syncnas_deploy.search.run import Progress, SearchResult, Trial, search, write_history
+from syncnas_deploy.search.strategy import all_strategies
+from syncnas_deploy.search.tree import UctSettings
+from syncnas_deploy.search.widths import WidthSolver
+
+BASE = toy_base((1, 2, 1, 1))
+TABLE = SyntheticTable(BASE, 1)
+# Half of the 54 strategies meet the first budget, all of them the second.
+MINIMA_US = {s: WidthSolver(BASE, TABLE, 1e6).minimum_us(s) for s in all_strategies(4)}
+TIGHT_US = float(np.median(list(MINIMA_US.values())))
+AMPLE_US = 2 * max(MINIMA_US.values())
+
+
+@dataclass
+class Hashed:
+    """Rewards that look random, depend on seed and network alone, and are counted."""
+
+    name: str = "hashed"
+    cost: str = "instant"
+    calls: list[tuple[str, int]] = field(default_factory=list)
+    infeasible: frozenset[str] = frozenset()
+    version: int = 1
+
+    @property
+    def key(self) -> dict[str, object]:
+        return {"name": self.name, "version": self.version}
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        assert config.strategy is not None
+        self.calls.append((config.strategy, seed))
+        if config.strategy in self.infeasible:
+            return Evaluation(None, 0.5)
+        return Evaluation(0.7 + 0.01 * math.sin(seed), 0.5, {"macs": float(config.macs())})
+
+
+def run(
+    journal_path: Path | None = None,
+    *,
+    trials: int = 20,
+    evaluator: Hashed | None = None,
+    budget_us: float = TIGHT_US,
+    seed: int = 3,
+    settings: UctSettings | None = None,
+) -> SearchResult:
+    return search(
+        BASE,
+        TABLE,
+        budget_us,
+        evaluator or Hashed(),
+        trials=trials,
+        seed=seed,
+        journal_path=journal_path,
+        settings=settings,
+    )
+
+
+def test_result_is_the_best_trial_and_meets_the_budget() -> None:
+    result = run()
+    evaluated = [t for t in result.trials if t.feasible]
+    assert len(evaluated) == 20
+    assert result.best == max(evaluated, key=lambda t: t.reward or 0)
+    assert [t.number for t in result.trials] == list(range(1, len(result.trials) + 1))
+    assert len({t.strategy for t in result.trials}) == len(result.trials)
+    for trial in result.trials:
+        assert (MINIMA_US[trial.strategy] <= TIGHT_US) == trial.feasible
+        assert (trial.predicted_us <= TIGHT_US) == trial.feasible == (trial.expanded is not None)
+    assert result.config(BASE, trunk=1).strategy == result.best.strategy
+
+
+def test_infeasible_strategies_cost_no_evaluation() -> None:
+    evaluator = Hashed()
+    result = run(evaluator=evaluator)
+    assert len(evaluator.calls) == 20
+    assert sum(not t.feasible for t in result.trials) > 0
+    assert {t.seconds for t in result.trials if not t.feasible} == {0.0}
+
+
+def test_search_ends_when_the_space_does() -> None:
+    feasible = sum(us <= TIGHT_US for us in MINIMA_US.values())
+    result = run(trials=10_000)
+    assert sum(t.feasible for t in result.trials) == feasible
+    assert len(run(trials=10_000, budget_us=AMPLE_US).trials) == 54
+
+
+def test_impossible_budget_gives_the_smallest_possible_latency() -> None:
+    smallest_us = min(MINIMA_US.values())
+    with pytest.raises(InfeasibleBudget, match=f"smallest latency is {smallest_us:.0f} us .* raise --budget"):
+        run(budget_us=0.9 * smallest_us)
+
+
+def test_evaluator_that_finds_everything_infeasible() -> None:
+    with pytest.raises(InfeasibleBudget, match="found all 5 strategies"):
+        run(trials=5, evaluator=Hashed(infeasible=frozenset(all_strategies(4))))
+
+
+def test_evaluators_infeasible_counts_as_an_evaluation() -> None:
+    half = frozenset(all_strategies(4)[::2])
+    result = run(evaluator=Hashed(infeasible=half))
+    assert sum(t.seconds > 0 for t in result.trials) == 20
+    assert all(t.reward is None for t in result.trials if t.strategy in half)
+    assert result.best.strategy not in half
+
+
+def test_rewards_must_be_finite(tmp_path: Path) -> None:
+    class Broken(Hashed):
+        def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+            return Evaluation(math.nan, 0.0)
+
+    with pytest.raises(MeasurementError, match="reward nan"):
+        run(tmp_path / "j", evaluator=Broken())
+
+
+def test_evaluation_seeds_come_from_seed_and_strategy() -> None:
+    one, other, third = Hashed(), Hashed(), Hashed()
+    run(trials=30, evaluator=one)
+    run(trials=30, evaluator=other, settings=UctSettings.published())
+    run(trials=30, evaluator=third, seed=4)
+    assert [s for s, _ in one.calls] != [s for s, _ in other.calls]
+    shared = dict(one.calls).keys() & dict(other.calls).keys()
+    assert shared and all(dict(one.calls)[s] == dict(other.calls)[s] for s in shared)
+    assert not set(one.calls) & set(third.calls)
+
+
+def test_resumed_at_every_row_and_at_random_bytes_ends_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    whole = run(path)
+    content = path.read_bytes()
+    cuts = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
+    rng = np.random.default_rng(0)
+    cuts += rng.integers(0, len(content), 15).tolist()
+    for cut in cuts:
+        path.write_bytes(content[:cut])
+        kept = max(content[:cut].count(b"\n") - 1, 0)
+        evaluator = Hashed()
+        assert run(path, evaluator=evaluator) == whole
+        assert len(evaluator.calls) == 20 - kept
+        assert path.read_bytes() == content
+
+
+def test_more_trials_extend_a_finished_search(tmp_path: Path) -> None:
+    run(tmp_path / "j", trials=8)
+    evaluator = Hashed()
+    assert run(tmp_path / "j", evaluator=evaluator, trials=20) == run()
+    assert len(evaluator.calls) == 12
+    # Fewer than there are: nothing finished is dropped.
+    assert run(tmp_path / "j", trials=5) == run()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 4},
+        {"budget_us": TIGHT_US + 1},
+        {"evaluator": Hashed(version=2)},
+        {"settings": UctSettings.published()},
+    ],
+)
+def test_another_runs_journal_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    run(tmp_path / "j", trials=3)
+    with pytest.raises(JournalMismatch, match="choose another --out"):
+        run(tmp_path / "j", **change)  # type: ignore[arg-type]
+
+
+def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "j", trials=3)
+    with pytest.raises(JournalMismatch, match="table_sha256"):
+        search(
+            BASE,
+            SyntheticTable(BASE, 2),
+            TIGHT_US,
+            Hashed(),
+            trials=3,
+            seed=3,
+            journal_path=tmp_path / "j",
+        )
+
+
+@pytest.mark.parametrize(
+    ("row", "error"),
+    [
+        ({"strategy": "cccc", "reward": 0.7, "seconds": 1.0}, JournalMismatch),
+        ({"strategy": 3, "reward": 0.7, "seconds": 1.0}, JournalError),
+        ({"strategy": "aaaa", "reward": "good", "seconds": 1.0}, JournalError),
+    ],
+)
+def test_rows_that_this_search_did_not_write(tmp_path: Path, row: dict[str, object], error: type[Exception]) -> None:
+    path = tmp_path / "j"
+    run(path, trials=2)
+    key = json.loads(path.read_bytes().split(b"\n")[0])["key"]
+    with Journal(path, kind="search", key=key) as journal:
+        journal.append(row)
+    with pytest.raises(error, match="line 4"):
+        run(path, trials=5)
+
+
+def test_progress_counts_and_knows_the_best() -> None:
+    seen: list[Progress] = []
+    result = search(
+        BASE, TABLE, TIGHT_US, Hashed(), trials=12, seed=3, on_progress=lambda progress: seen.append(progress)
+    )
+    assert [p.done for p in seen] == list(range(1, 13))
+    assert {p.total for p in seen} == {12}
+    assert seen[-1].best == result.best
+    rewards = [p.best.reward for p in seen if p.best is not None and p.best.reward is not None]
+    assert rewards == sorted(rewards)
+    assert seen[-1].eta_s == 0.0
+    assert all(p.eta_s > 0 for p in seen[:-1])
+
+
+def test_history_has_a_row_a_trial(tmp_path: Path) -> None:
+    result = run()
+    path = tmp_path / "history.csv"
+    write_history(path, result.trials)
+    with path.open(newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert list(rows[0]) == ["trial", "strategy", "feasible", "predicted_us", "reward", "seconds"]
+    assert len(rows) == len(result.trials)
+    for row, trial in zip(rows, result.trials, strict=True):
+        assert check_strategy(row["strategy"], 4) == trial.strategy
+        assert row["feasible"] == ("true" if trial.feasible else "false")
+        assert (float(row["reward"]) if row["reward"] else None) == trial.reward
+        assert float(row["predicted_us"]) == pytest.approx(trial.predicted_us, abs=0.051)
+    with pytest.raises(OutputExists):
+        write_history(path, result.trials, force=False)
+
+
+def test_no_trials_are_no_search() -> None:
+    with pytest.raises(ValueError, match="at least one trial"):
+        run(trials=0)
+
+
+def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
+    report = kill_and_compare(tmp_path, kills=10, trials=60, seed=1)
+    assert (report.kills, report.lost, report.repeated, report.same_end) == (10, 0, 0, True)
+
+
+def test_trials_are_values() -> None:
+    trial = Trial(1, "aa", True, 1.0, 0.5, ((), ()), 0.0)
+    with pytest.raises(AttributeError):
+        trial.reward = 0.6  # type: ignore[misc]
