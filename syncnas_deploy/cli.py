@@ -440,7 +440,7 @@ def export(
     epilog=_epilog(
         "syncnas-deploy bench bundle --device host",
         "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
-        "syncnas-deploy bench bundle --device host --baseline base@cpu:1@0 --baseline base@cpu:2@0-1",
+        "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
     )
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -452,8 +452,8 @@ def export(
     "--baseline",
     "baselines",
     multiple=True,
-    metavar="BUNDLE@UNIT",
-    help="A base model measured in the same rounds.",
+    metavar="BUNDLE[@UNIT]",
+    help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
 )
 @click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
@@ -480,9 +480,9 @@ def bench(
     pairs = []
     for text in baselines:
         path, _, unit = text.partition("@")
-        if not path or not unit:
-            raise click.UsageError(f"--baseline {text!r}: write BUNDLE@UNIT, such as base@cpu:1@0.")
-        pairs.append((Path(path), unit))
+        if not path:
+            raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
+        pairs.append((Path(path), unit or None))
     measured = _read_profile(profile_path) if profile_path else None
     result = pipeline.bench(
         bundle,

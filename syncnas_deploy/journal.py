@@ -164,6 +164,14 @@ class Journal:
         return OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another --out.")
 
 
+def is_empty_journal(path: Path) -> bool:
+    """Whether a journal, or what was to become one, has no finished row yet."""
+    try:
+        return path.read_bytes().count(b"\n") < 2
+    except FileNotFoundError:
+        return False
+
+
 def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

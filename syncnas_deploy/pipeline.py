@@ -11,6 +11,7 @@ result = pipeline.bench(bundle, host, profile=profile)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from syncnas_bench import Device, Unit, UnitError, device_specs, find_device
 from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
 from syncnas_deploy.documents import check_output, write_json
 from syncnas_deploy.errors import ConfigError, InfeasibleBudget, OutputExists, ProfileMismatch
+from syncnas_deploy.journal import is_empty_journal
 from syncnas_deploy.latency import measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts
@@ -125,10 +127,26 @@ def profile(
                 f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew."
             )
         journal.unlink()
-    measured = measure.measure(model, on, chosen, settings or measure.Settings(), journal, on_progress=on_progress)
+    with _dropped_if_empty(journal):
+        measured = measure.measure(model, on, chosen, settings or measure.Settings(), journal, on_progress=on_progress)
     write_profile(out, measured)
     journal.unlink(missing_ok=True)
     return measured
+
+
+@contextlib.contextmanager
+def _dropped_if_empty(journal: Path | None) -> Iterator[None]:
+    """Run a block that journals; when it fails before a first row, leave neither journal nor new folder behind."""
+    existed = journal is None or journal.exists()
+    had_folder = journal is None or journal.parent.exists()
+    try:
+        yield
+    except BaseException:
+        if journal is not None and not existed and is_empty_journal(journal):
+            journal.unlink(missing_ok=True)
+            if not had_folder:
+                journal.parent.rmdir()
+        raise
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -217,17 +235,18 @@ def search(
             if not force:
                 raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
             journal.unlink()
-    result = run.search(
-        model,
-        costs,
-        limit,
-        judge,
-        trials=trials,
-        seed=seed,
-        trunk=trunk,
-        journal_path=journal,
-        on_progress=on_progress,
-    )
+    with _dropped_if_empty(journal):
+        result = run.search(
+            model,
+            costs,
+            limit,
+            judge,
+            trials=trials,
+            seed=seed,
+            trunk=trunk,
+            journal_path=journal,
+            on_progress=on_progress,
+        )
     name = f"{model.name}_{result.best.strategy}"
     config = result.config(model, trunk=trunk, name=name)
     if out is not None:
@@ -261,6 +280,13 @@ def export(
     return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)  # type: ignore[arg-type]
 
 
+def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
+    """One core, the bench's own units, and all cores."""
+    cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
+    first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
+    return list(dict.fromkeys([*first, *chosen, *cpus]))
+
+
 def bench(
     bundle: Bundle | Path,
     on: Device,
@@ -268,12 +294,14 @@ def bench(
     units: Sequence[str] = (),
     samples: int = 100,
     launches: int = 2,
-    baselines: Sequence[tuple[Bundle | Path, str]] = (),
+    baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
     out: Path | None = None,
     force: bool = False,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
+
+    A baseline without a unit runs on each of the bench's units, on one core and on all of them.
 
     Raises:
         BundleError: not a usable bundle.
@@ -288,7 +316,11 @@ def bench(
         chosen = (Unit.parse(units[0]),)
     else:
         chosen = units_of(on, units)
-    others = [(b if isinstance(b, Bundle) else read_bundle(b), Unit.parse(text)) for b, text in baselines]
+    others = [
+        (b if isinstance(b, Bundle) else read_bundle(b), unit)
+        for b, text in baselines
+        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
+    ]
     result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
     if out is not None:
         write_json(out, result_to_json(result), force=force)

@@ -206,7 +206,7 @@ class Experiment:
     def _step(self, name: str, jobs: Sequence[Job], mode: Any = "rounds") -> Step:
         # Each recorded run comes right after an unrecorded one of the same job, as inference in a loop does.
         rounds, warmup = self._settings.rounds, self._settings.warmup
-        return Step(name, tuple(jobs), mode=mode, rounds=rounds, warmup=warmup, discard=mode == "rounds")
+        return Step(name, tuple(jobs), mode=mode, rounds=rounds, warmup=warmup, discard=int(mode == "rounds"))
 
 
 def measure(
@@ -377,13 +377,43 @@ def _syncs(
             place: SyncPlace = "fork" if phase == 0 else "join" if phase == len(base.stages) else "sync"
             if place == "fork" and op is not SyncOp.ADD:
                 continue
-            overheads = [
-                runs[launch, "networks"].job(name).sync_overhead_us(phase) for launch in range(settings.launches)
-            ]
-            size = max(segment.output_bytes for segment in segments if segment.phase == phase)
-            where = SyncOp.NONE if place == "fork" else op
-            rows.append(SyncRow(config.trunk, place, phase - 1, where, size, Sample.of(overheads)))
+            jobs = [runs[launch, "networks"].job(name) for launch in range(settings.launches)]
+            downloads, barrier, uploads = crossing_us(jobs, phase)
+            rows.append(
+                SyncRow(
+                    trunk=config.trunk,
+                    place=place,
+                    stage=phase - 1,
+                    op=SyncOp.NONE if place == "fork" else op,
+                    bytes=max(segment.output_bytes for segment in segments if segment.phase == phase),
+                    downloads_us=downloads,
+                    barrier_us=barrier,
+                    uploads_us=uploads,
+                    sample=Sample.of(job.sync_overhead_us(phase) for job in jobs),
+                )
+            )
     return tuple(rows)
+
+
+def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float], float, tuple[float, float]]:
+    """Downloads by unit, barrier, and uploads by unit at the crossing after a phase: medians of launches' medians.
+
+    A unit that has no call before (after) the crossing has no download (upload).
+    """
+    parts: dict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        before = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase)) is not None}
+        after = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase + 1)) is not None}
+        arrived = np.maximum.reduce([call.arrive_ns for call in before.values()])
+        released = np.maximum.reduce([call.arrive_ns + call.wait_ns for call in before.values()])
+        parts["barrier"].append(float(np.median(released - arrived)))
+        for lane in (0, 1):
+            down = before[lane].arrive_ns - before[lane].end_ns if lane in before else np.zeros(1)
+            up = after[lane].begin_ns - released if lane in after else np.zeros(1)
+            parts[f"down{lane}"].append(float(np.median(down)))
+            parts[f"up{lane}"].append(float(np.median(up)))
+    us = {name: round(max(0.0, statistics.median(values)) / 1e3, 3) for name, values in parts.items()}
+    return (us["down0"], us["down1"]), us["barrier"], (us["up0"], us["up1"])
 
 
 def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow]) -> tuple[str, ...]:

@@ -1,12 +1,16 @@
 """What a network will take, from a profile's latency table.
 
-predicted = stem + fork + sum over phases of max(both branches under contention) + syncs + join + head.
+Phase by phase: each branch's segment ends after its time under contention, the features are downloaded, both
+branches meet at the barrier, each uploads its partner's features and begins its next segment. So where two branches
+take the same time, predicted = stem + fork + sum of segments + syncs + join + head.
+
 A segment of n parts (its sync's operation and its blocks) is the sum of its parts less n - 1 invocations. While
 both branches run, each is slowed by its contention; once one has finished, the other goes on at its solo pace.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +18,7 @@ from numpy.typing import NDArray
 
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.latency.points import WIDTH_STEP
-from syncnas_deploy.latency.profile import DeviceProfile, LatencyTable
+from syncnas_deploy.latency.profile import DeviceProfile, LatencyTable, SyncPlace, SyncRow
 from syncnas_deploy.models.config import ModelConfig, SyncOp, branched, stage_outputs
 from syncnas_deploy.models.segments import Segment, cut
 
@@ -33,27 +37,22 @@ class SegmentPrediction:
 
 @dataclass(frozen=True)
 class PhasePrediction:
-    """One phase: its segments and the crossing to the next phase (0 after the last)."""
+    """One phase: its segments, and the crossing to the next phase (0 after the last)."""
 
     segments: tuple[SegmentPrediction, ...]
     sync_us: float
 
-    @property
-    def us(self) -> float:
-        """Until the later branch has finished."""
-        return max(segment.concurrent_us for segment in self.segments)
-
 
 @dataclass(frozen=True)
 class Prediction:
-    """A whole network, phase by phase."""
+    """A whole network, phase by phase.
+
+    Attributes:
+        makespan_us: first input ready to last output ready.
+    """
 
     phases: tuple[PhasePrediction, ...]
-
-    @property
-    def makespan_us(self) -> float:
-        """First input ready to last output ready."""
-        return sum(phase.us + phase.sync_us for phase in self.phases)
+    makespan_us: float
 
     @property
     def syncs_us(self) -> float:
@@ -70,17 +69,29 @@ def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> P
     profile.check_base(base)
     check_structure(config, base)
     table, segments = profile.table, cut(config)
-    phases = []
+    phases: list[PhasePrediction] = []
+    begins = {0: 0.0, 1: 0.0}
+    end = 0.0
     for number in range(segments[-1].phase + 1):
         members = [segment for segment in segments if segment.phase == number]
-        solo = [segment_us(segment, table) for segment in members]
-        times = concurrent_us(solo, [_contention(segment, table) for segment in members])
-        rows = (
-            SegmentPrediction(m.name, m.branch, alone, beside)
-            for m, alone, beside in zip(members, solo, times, strict=True)
-        )
-        phases.append(PhasePrediction(tuple(rows), _crossing_us(config, segments, number, table)))
-    return Prediction(tuple(phases))
+        both = [segment_us(segment, table) for segment in members]
+        solo = [alone_us for alone_us, _ in both]
+        times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
+        ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
+        end, sync_us = max(ends.values()), 0.0
+        if number < segments[-1].phase:
+            begins = _crossed(_crossing(config, segments, number, table), ends)
+            followers = [segment.branch for segment in segments if segment.phase == number + 1]
+            sync_us = max(begins[branch] for branch in followers) - end
+        rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
+        phases.append(PhasePrediction(tuple(rows), sync_us))
+    return Prediction(tuple(phases), end)
+
+
+def _crossed(row: SyncRow, ends: Mapping[int, float]) -> dict[int, float]:
+    """When each branch begins its next segment, from when the branches ended."""
+    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us
+    return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
 
 
 def check_structure(config: ModelConfig, base: ModelConfig) -> None:
@@ -104,69 +115,64 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
         )
 
 
-def segment_us(segment: Segment, table: LatencyTable) -> float:
-    """Solo latency of one segment on the unit of its branch."""
-    unit, parts = segment.branch, []
+def segment_us(segment: Segment, table: LatencyTable) -> tuple[float, float]:
+    """Latency of one segment on the unit of its branch: alone, and with the other unit at work throughout.
+
+    One invocation, and each part less the invocation it was measured with. Stem and head run alone.
+    """
+    unit = segment.branch
+    once_us = table.invocation_us(unit)
     if segment.stem:
-        parts.append(table.fixed_us(unit, "stem"))
+        return table.fixed_us(unit, "stem"), table.fixed_us(unit, "stem")
+    parts = []
     if segment.sync is not SyncOp.NONE:
         assert segment.sync_stage is not None
-        parts.append(table.fixed_us(unit, "sync", segment.sync_stage, segment.sync))
+        sync_us = table.fixed_us(unit, "sync", segment.sync_stage, segment.sync)
+        parts.append((sync_us, table.contention(unit, segment.sync_stage)))
     for placed in segment.blocks:
-        block = placed.block
-        parts.append(
-            table.block_us(
-                unit,
-                placed.stage,
-                placed.index,
-                _halved(segment, placed.stage),
-                block.expanded_channels,
-                block.expands,
-            )
-        )
+        block, stage = placed.block, placed.stage
+        width, halved = block.expanded_channels, _halved(segment, stage)
+        us = table.block_us(unit, stage, placed.index, halved, width, block.expands)
+        parts.append((us, table.contention(unit, stage)))
     if segment.head:
-        parts.append(table.fixed_us(unit, "head"))
-    return max(SHORTEST_US, sum(parts) - (len(parts) - 1) * table.invocation_us(unit))
+        parts.append((table.fixed_us(unit, "head"), 1.0))
+    rest = [(max(SHORTEST_US, us - once_us), factor) for us, factor in parts]
+    solo_us = max(0.0, once_us) + sum(us for us, _ in rest)
+    loaded_us = max(0.0, once_us) * table.worst_contention(unit) + sum(us * factor for us, factor in rest)
+    return solo_us, loaded_us
 
 
 def _halved(segment: Segment, stage: int) -> bool:
     return segment.closing is SyncOp.CONCAT and stage == segment.blocks[-1].stage
 
 
-def _contention(segment: Segment, table: LatencyTable) -> float:
-    """Mean over the segment's blocks of their stages' contention; 1 where the segment runs alone."""
-    if not segment.blocks:
-        return 1.0
-    return float(np.mean([table.contention(segment.branch, placed.stage) for placed in segment.blocks]))
-
-
-def concurrent_us(solo: list[float], factors: list[float]) -> list[float]:
+def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]:
     """Latencies of one or two segments that start together.
 
-    Until the shorter one ends, both are slowed by their factors; the rest of the longer runs at its solo pace.
+    Args:
+        solo: of each, alone.
+        loaded: of each, with the other unit at work throughout.
+
+    Until the shorter one ends, both are slowed; the rest of the longer runs at its solo pace.
     """
     if len(solo) == 1:
         return list(solo)
-    slowed = [us * factor for us, factor in zip(solo, factors, strict=True)]
-    first = int(slowed[1] < slowed[0])
+    first = int(loaded[1] < loaded[0])
     other = 1 - first
     times = [0.0, 0.0]
-    times[first] = slowed[first]
-    done = slowed[first] / factors[other]
-    times[other] = slowed[first] + max(0.0, solo[other] - done)
+    times[first] = loaded[first]
+    left = 1.0 - loaded[first] / loaded[other]
+    times[other] = loaded[first] + left * solo[other]
     return times
 
 
-def _crossing_us(config: ModelConfig, segments: tuple[Segment, ...], phase: int, table: LatencyTable) -> float:
-    if phase == segments[-1].phase:
-        return 0.0
-    following = next(segment for segment in segments if segment.phase == phase + 1)
+def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, table: LatencyTable) -> SyncRow:
     if phase == 0:
-        return table.sync_us(config.trunk, "fork", -1, SyncOp.NONE)
+        return table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
+    following = next(segment for segment in segments if segment.phase == phase + 1)
     assert following.sync_stage is not None
-    if following.head:
-        return table.sync_us(config.trunk, "join", following.sync_stage, following.sync)
-    return table.sync_us(config.trunk, "sync", following.sync_stage, following.sync)
+    place: SyncPlace = "join" if following.head else "sync"
+    return table.crossing(config.trunk, place, following.sync_stage, following.sync)
 
 
 class ProfileCosts:
@@ -200,20 +206,25 @@ class ProfileCosts:
 
     def invocation_us(self, branch: int) -> float:
         """Once a segment."""
-        return max(0.0, self._table.invocation_us(branch))
+        return max(0.0, self._table.invocation_us(branch)) * self._table.worst_contention(branch)
 
     def sync_op_us(self, branch: int, stage: int, op: str) -> float:
-        """ADD or CONCAT as a segment's first operation."""
+        """The partner's features become visible, and ADD or CONCAT as a segment's first operation."""
         us = self._table.fixed_us(branch, "sync", stage, SyncOp(op)) - self._table.invocation_us(branch)
-        return max(SHORTEST_US, us) * self._table.contention(branch, stage)
+        upload_us = max(self._sync(trunk, stage, op).uploads_us[branch] for trunk in (0, 1))
+        return upload_us + max(SHORTEST_US, us) * self._table.contention(branch, stage)
 
     def sync_us(self, stage: int, op: str) -> float:
-        """Barrier and crossing both ways; it does not depend on the trunk, so the larger of both measurements."""
-        return max(0.0, *(self._table.sync_us(trunk, "sync", stage, SyncOp(op)) for trunk in (0, 1)))
+        """The slower unit's download, and the barrier; the trunk does not matter, so the larger of both."""
+        rows = [self._sync(trunk, stage, op) for trunk in (0, 1)]
+        return max(max(row.downloads_us) + row.barrier_us for row in rows)
+
+    def _sync(self, trunk: int, stage: int, op: str) -> SyncRow:
+        return self._table.crossing(trunk, "sync", stage, SyncOp(op))
 
     def fork_us(self, trunk: int) -> float:
         """The stem's output crosses to the other branch."""
-        return max(0.0, self._table.sync_us(trunk, "fork", -1, SyncOp.NONE))
+        return _total_us(self._table.crossing(trunk, "fork", -1, SyncOp.NONE))
 
     def stem_us(self, trunk: int) -> float:
         """Stem alone on the trunk's unit."""
@@ -222,9 +233,14 @@ class ProfileCosts:
     def head_us(self, trunk: int, op: str) -> float:
         """Last sync's operation and head, as one segment on the trunk's unit."""
         last = len(self._base.stages) - 1
-        sync = self._table.fixed_us(trunk, "sync", last, SyncOp(op))
-        return self._table.fixed_us(trunk, "head") + sync - self._table.invocation_us(trunk)
+        once_us = self._table.invocation_us(trunk)
+        parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
+        return max(0.0, once_us) + sum(max(SHORTEST_US, us - once_us) for us in parts)
 
     def join_us(self, trunk: int, op: str) -> float:
         """The other branch's last features cross to the trunk."""
-        return max(0.0, self._table.sync_us(trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
+        return _total_us(self._table.crossing(trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
+
+
+def _total_us(row: SyncRow) -> float:
+    return max(row.downloads_us) + row.barrier_us + max(row.uploads_us)

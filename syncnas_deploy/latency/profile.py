@@ -109,12 +109,17 @@ class ContentionRow:
 
 @dataclass(frozen=True)
 class SyncRow:
-    """Overhead of crossing between the units at one place.
+    """Crossing between the units at one place.
 
     Attributes:
         trunk: the branch that runs stem and head; only fork and join differ by it.
         place: fork (stem to the other branch), sync (both ways after `stage`) or join (to the head).
         bytes: what each crossing feature map holds.
+        downloads_us: by unit, from the end of its work until its features can be read by the other.
+        barrier_us: from the later unit's arrival until both go on.
+        uploads_us: by unit, from going on until the other's features are visible on it.
+        sample: the overhead as measured there, later end to later begin; it is less than the sum of the parts
+            where one unit's download falls into the other's work.
     """
 
     trunk: int
@@ -122,6 +127,9 @@ class SyncRow:
     stage: int
     op: SyncOp
     bytes: int
+    downloads_us: tuple[float, float]
+    barrier_us: float
+    uploads_us: tuple[float, float]
     sample: Sample
 
 
@@ -203,7 +211,7 @@ class LatencyTable:
                 self._narrow[key] = us
         self._curves = {key: _monotone(rows) for key, rows in widths.items()}
         self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
-        self._syncs = {(row.trunk, row.place, row.stage, row.op): row.sample.us for row in profile.syncs}
+        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
         self._networks = {(row.unit, row.ratio): row.sample.us for row in profile.networks}
         overheads: dict[int, list[float]] = defaultdict(list)
         for invocation in profile.invocations:
@@ -263,8 +271,19 @@ class LatencyTable:
         except KeyError:
             raise self._missing(f"contention of stage {stage + 1} on unit {unit}") from None
 
-    def sync_us(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> float:
-        """Overhead of a crossing.
+    def worst_contention(self, unit: int) -> float:
+        """The largest contention of any stage, at least 1.
+
+        Raises:
+            ProfileMismatch: none was measured.
+        """
+        factors = [factor for (u, _), factor in self._contention.items() if u == unit]
+        if not factors:
+            raise self._missing(f"contention on unit {unit}")
+        return max(1.0, *factors)
+
+    def crossing(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
+        """A crossing's parts.
 
         Raises:
             ProfileMismatch: not measured.
@@ -438,6 +457,11 @@ def _contention_row(fields: Fields) -> ContentionRow:
     return ContentionRow(_unit(fields), fields.integer("stage", 0, MAX_STAGES), fields.number("factor", 0.1, 1000.0))
 
 
+def _pair(fields: Fields, key: str) -> tuple[float, float]:
+    first, second = fields.numbers(key, (2, 2), 0.0, MAX_US)
+    return first, second
+
+
 def _sync_row(fields: Fields) -> SyncRow:
     place: SyncPlace = fields.choice("place", get_args(SyncPlace))  # type: ignore[assignment]
     return SyncRow(
@@ -446,5 +470,8 @@ def _sync_row(fields: Fields) -> SyncRow:
         stage=fields.integer("stage", -1, MAX_STAGES),
         op=SyncOp(fields.choice("op", [op.value for op in SyncOp])),
         bytes=fields.integer("bytes", 0, 2**40),
+        downloads_us=_pair(fields, "downloads_us"),
+        barrier_us=fields.number("barrier_us", 0.0, MAX_US),
+        uploads_us=_pair(fields, "uploads_us"),
         sample=_sample(fields),
     )

@@ -108,7 +108,7 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
     for name, shape in shapes.items():
         if name.endswith("running_var"):
             value = rng.uniform(0.7, 1.3, shape)
-        elif name.endswith("running_mean") or name.endswith(".bias"):
+        elif name.endswith(("running_mean", ".bias")):
             value = rng.normal(0.0, 0.05, shape)
         elif len(shape) == 1:
             value = rng.uniform(0.7, 1.3, shape)
@@ -155,7 +155,7 @@ def load_weights(path: Path, config: ModelConfig) -> dict[str, Array]:
 
 def _from_npz(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name], dtype=np.float32) for name in archive.files}
     except Exception as e:
         raise WeightsError(f"{path}: not a readable .npz of arrays ({_first_line(e)}).") from None

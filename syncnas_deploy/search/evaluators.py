@@ -236,8 +236,8 @@ class Zen:
 
     @property
     def cost(self) -> str:
-        """For MobileNetV2 on two cores."""
-        return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s a candidate on two cores, no training"
+        """For MobileNetV2."""
+        return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s a candidate on two idle cores, no training"
 
     @property
     def key(self) -> dict[str, object]:

@@ -1,0 +1,37 @@
+"""Shared fixtures, and the rule that CI skips nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.formats import load_config
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With SYNCNAS_NO_SKIPS a skipped test fails the run: .ci/run installs what is needed for all of them."""
+    if not os.environ.get("SYNCNAS_NO_SKIPS"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = [] if reporter is None else reporter.stats.get("skipped", [])
+    if skipped:
+        print(f"\n{len(skipped)} tests were skipped and SYNCNAS_NO_SKIPS is set: that is a failure.")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def mobilenet() -> ModelConfig:
+    """The shipped base model."""
+    return load_config("mobilenet_v2")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test runs in a folder of its own, and no device of the developer's shell leaks in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    yield

@@ -1,0 +1,82 @@
+"""A profile whose every number follows a law, so that predictions can be checked by hand."""
+
+from __future__ import annotations
+
+import functools
+
+from syncnas_deploy.latency.points import Point, chain
+from syncnas_deploy.latency.profile import (
+    ContentionRow,
+    DeviceProfile,
+    InvocationRow,
+    NetworkRow,
+    PointRow,
+    Sample,
+    SyncRow,
+    base_digest,
+)
+from syncnas_deploy.models.config import ModelConfig, SyncOp
+
+RATIOS = (0.15, 1.0, 1.4)
+INVOCATION_US = 2.0
+CONTENTION = (1.25, 1.1)
+STEM_US, HEAD_US, SYNC_OP_US = 100.0, 200.0, 10.0
+SYNC_US = {"fork": 3.0, "sync": 5.0, "join": 7.0}
+
+
+def exactly(us: float) -> Sample:
+    """A quantity without noise."""
+    return Sample((us, us, us), us, us, 30)
+
+
+def law_us(unit: int, point: Point) -> float:
+    """Latency of a point, an invocation included."""
+    if point.part == "stem":
+        return STEM_US + unit
+    if point.part == "head":
+        return HEAD_US + unit
+    if point.part == "sync":
+        return SYNC_OP_US + unit
+    width_us = 0.5 * point.width * (0.6 if point.halved else 1.0) * (1.0 + 0.5 * unit)
+    return width_us + 20.0 + INVOCATION_US - (0.0 if point.expands else 6.0)
+
+
+@functools.cache
+def law_profile(base: ModelConfig) -> DeviceProfile:
+    """A whole profile by the law."""
+    points: dict[tuple[int, Point], PointRow] = {}
+    for unit in (0, 1):
+        for ratio in RATIOS:
+            for op in (SyncOp.ADD, SyncOp.CONCAT):
+                for part in chain(base, ratio, op, 0, ""):
+                    points[unit, part.point] = PointRow(unit, part.point, exactly(law_us(unit, part.point)))
+    stages = range(len(base.stages))
+    last = len(base.stages) - 1
+    syncs = [
+        SyncRow(t, "fork", -1, SyncOp.NONE, 1000, (0.0, 0.0), 1.0, (2.0, 2.0), exactly(SYNC_US["fork"])) for t in (0, 1)
+    ]
+    for trunk in (0, 1):
+        for op in (SyncOp.ADD, SyncOp.CONCAT):
+            syncs += [
+                SyncRow(trunk, "sync", s, op, 1000, (0.0, 0.0), 1.0, (4.0, 4.0), exactly(SYNC_US["sync"]))
+                for s in range(last)
+            ]
+            syncs.append(SyncRow(trunk, "join", last, op, 1000, (0.0, 0.0), 1.0, (6.0, 6.0), exactly(SYNC_US["join"])))
+    return DeviceProfile(
+        kind="simulated",
+        base=base.name,
+        base_sha256=base_digest(base),
+        stages=len(base.stages),
+        units=("sim:left", "sim:right"),
+        device={"name": "law"},
+        versions={},
+        condition={},
+        created="2026-01-01T00:00:00+00:00",
+        settings={"launches": "3", "rounds": "10"},
+        warnings=("made by hand",),
+        points=tuple(points.values()),
+        networks=tuple(NetworkRow(u, r, exactly(5000.0 * r + u)) for u in (0, 1) for r in RATIOS),
+        invocations=tuple(InvocationRow(u, r, exactly(INVOCATION_US)) for u in (0, 1) for r in RATIOS),
+        contention=tuple(ContentionRow(u, s, CONTENTION[u]) for u in (0, 1) for s in stages),
+        syncs=tuple(syncs),
+    )

@@ -1,0 +1,115 @@
+"""Prediction: the formula, by hand on a profile that follows a law; and the solver's costs agree with it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from latency_cases import (
+    CONTENTION,
+    HEAD_US,
+    INVOCATION_US,
+    STEM_US,
+    SYNC_OP_US,
+    SYNC_US,
+    law_profile,
+    law_us,
+)
+
+from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
+from syncnas_deploy.latency.points import Point
+from syncnas_deploy.latency.predict import ProfileCosts, concurrent_us, predict
+from syncnas_deploy.models.config import ModelConfig, branched
+from syncnas_deploy.pipeline import budget_us
+from syncnas_deploy.search.widths import WidthSolver
+
+
+def block_us(base: ModelConfig, unit: int, stage: int, index: int, width: int, halved: bool) -> float:
+    return law_us(unit, Point("block", stage, index, halved=halved, width=width, expands=True))
+
+
+def test_the_formula_by_hand(mobilenet: ModelConfig) -> None:
+    widths = [[[16], *([max(16, b.expanded_channels // 2) for b in st.branches[0]] for st in mobilenet.stages[1:])]] * 2
+    config = branched(mobilenet, "nnanncc", widths, trunk=1)
+    found = predict(config, mobilenet, law_profile(mobilenet))
+    solo = {}
+    for branch in (0, 1):
+        for phase, (first, end) in enumerate(((0, 3), (3, 6), (6, 7)), start=1):
+            parts = [SYNC_OP_US + branch] if phase > 1 else []
+            for s in range(first, end):
+                halved = s in (5, 6)
+                parts += [block_us(mobilenet, branch, s, i, w, halved) for i, w in enumerate(widths[branch][s])]
+            solo[phase, branch] = sum(parts) - (len(parts) - 1) * INVOCATION_US
+    total = STEM_US + 1 + SYNC_US["fork"] + 2 * SYNC_US["sync"] + SYNC_US["join"]
+    total += HEAD_US + 1 + SYNC_OP_US + 1 - INVOCATION_US
+    for phase in (1, 2, 3):
+        # Unit 1 is the slower one by this law: it runs on alone once unit 0 has finished.
+        both = solo[phase, 0] * CONTENTION[0]
+        alone = solo[phase, 1] - both / CONTENTION[1]
+        assert alone > 0
+        total += both + alone
+    assert found.makespan_us == pytest.approx(total)
+    assert [segment.solo_us for segment in found.phases[2].segments] == pytest.approx([solo[2, 0], solo[2, 1]])
+    assert found.syncs_us == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("solo", "loaded", "wanted"),
+    [
+        ([100.0], [300.0], [100.0]),
+        ([100.0, 100.0], [100.0, 100.0], [100.0, 100.0]),
+        ([100.0, 100.0], [150.0, 150.0], [150.0, 150.0]),
+        ([100.0, 300.0], [150.0, 600.0], [150.0, 150.0 + 300.0 - 75.0]),
+        ([300.0, 100.0], [600.0, 150.0], [150.0 + 300.0 - 75.0, 150.0]),
+    ],
+)
+def test_contention_ends_with_the_shorter_branch(solo: list[float], loaded: list[float], wanted: list[float]) -> None:
+    assert concurrent_us(solo, loaded) == pytest.approx(wanted)
+
+
+def test_a_download_hides_behind_the_longer_branch(mobilenet: ModelConfig) -> None:
+    config = branched(mobilenet, "nnannna")
+    profile = law_profile(mobilenet)
+    plain = predict(config, mobilenet, profile)
+    totals = {}
+    for unit in (0, 1):
+        moved = (50.0, 0.0) if unit == 0 else (0.0, 50.0)
+        rows = tuple(dataclasses.replace(r, downloads_us=moved) if r.place == "sync" else r for r in profile.syncs)
+        totals[unit] = predict(config, mobilenet, dataclasses.replace(profile, syncs=rows)).makespan_us
+    # Unit 1 ends last, by more than 50 us: its own download is waited for, the other's is not.
+    assert totals[0] == pytest.approx(plain.makespan_us)
+    assert totals[1] == pytest.approx(plain.makespan_us + 50.0)
+
+
+@pytest.mark.parametrize("strategy", ["nnnnnna", "ccccccc", "annnana", "cancana", "nnnnnnc"])
+@pytest.mark.parametrize("trunk", [0, 1])
+def test_solved_widths_keep_the_budget_as_predicted(mobilenet: ModelConfig, strategy: str, trunk: int) -> None:
+    profile = law_profile(mobilenet)
+    limit = budget_us("1.0x", profile)
+    assert limit == 5000.0
+    solved = WidthSolver(mobilenet, ProfileCosts(profile, mobilenet), limit, trunk=trunk).solve(strategy)
+    config = branched(mobilenet, strategy, solved.expanded, trunk=trunk)
+    makespan = predict(config, mobilenet, profile).makespan_us
+    assert makespan <= limit + 1e-6
+    assert makespan >= 0.97 * limit
+    assert all(block.expanded_channels % 4 == 0 for *_, block in config.blocks())
+
+
+def test_budgets_are_read(mobilenet: ModelConfig) -> None:
+    profile = law_profile(mobilenet)
+    assert [budget_us(text, profile) for text in ("0.5x", "25ms", "900us", "1.5ms")] == [2500, 25000, 900, 1500]
+    for text in ("", "25", "x", "-1x", "0x", "0ms", "nanms", "1e3ms", "25 ms ms", "9" * 30 + "ms"):
+        with pytest.raises(InfeasibleBudget, match="write 1.0x"):
+            budget_us(text, profile)
+
+
+def test_other_structures_are_refused(mobilenet: ModelConfig) -> None:
+    profile = law_profile(mobilenet)
+    with pytest.raises(ProfileMismatch, match="one branch"):
+        predict(mobilenet, mobilenet, profile)
+    config = branched(mobilenet, "annnana")
+    other = dataclasses.replace(
+        config, bn_epsilon=1e-3, input_size=224, head=dataclasses.replace(config.head, out_channels=640)
+    )
+    with pytest.raises(ProfileMismatch, match="more than its widths"):
+        predict(other, mobilenet, profile)
