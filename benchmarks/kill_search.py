@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.search.evaluators import Capacity, Evaluation
 from syncnas_deploy.search.run import Progress, SearchResult, search
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 DEPTHS = (1, 2, 2, 1, 1)
 EVALUATION_S = 0.004
 START_S = 0.4
@@ -47,16 +49,18 @@ class Report:
     """What a series of kills did.
 
     Attributes:
-        kills: processes killed before their end.
+        kills: processes killed.
+        hits: of these, the ones that had finished an evaluation and not the search.
         lost: evaluations said to be finished that the journal lacked afterwards.
-        repeated: evaluations that the journal holds twice.
+        strayed: kills after which the journal held other strategies than the uninterrupted search tries.
         same_end: whether the last run's result equals that of an uninterrupted one.
         trials: evaluations of the whole search.
     """
 
     kills: int
+    hits: int
     lost: int
-    repeated: int
+    strayed: int
     same_end: bool
     trials: int
 
@@ -87,13 +91,14 @@ def kill_and_compare(folder: Path, *, kills: int, trials: int, seed: int) -> Rep
     journal_path = folder / "search.journal"
     command = [sys.executable, "-m", "benchmarks.kill_search", "--child", str(journal_path), str(trials)]
     expected = run_search(None, trials)
-    done, lost = 0, 0
+    order = [trial.strategy for trial in expected.trials if trial.feasible]
+    done, hits, lost, strayed = 0, 0, 0, 0
     for _ in range(kills):
         # A search that has come to its end begins anew: every kill shall hit a search.
         if done >= trials:
             journal_path.unlink()
             done = 0
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as child:
             assert child.stdout is not None
             # Some kills fall into the start and the replay, the others shortly after an evaluation.
             early = rng.random() < 0.2
@@ -101,12 +106,17 @@ def kill_and_compare(folder: Path, *, kills: int, trials: int, seed: int) -> Rep
             time.sleep(float(rng.uniform(0, START_S if early else 6 * EVALUATION_S)))
             child.kill()
             said += child.stdout.readlines()
+        if child.returncode not in (0, -signal.SIGKILL):
+            raise RuntimeError(f"the search ended by itself with exit code {child.returncode}")
+        hits += child.returncode != 0 and any(said)
         finished = max((int(line) for line in said if line.strip()), default=done)
-        done = len(strategies_of(journal_path))
+        rows = strategies_of(journal_path)
+        done = len(rows)
+        strayed += rows != order[:done]
         lost += max(finished - done, 0)
     result = run_search(journal_path, trials)
-    rows = strategies_of(journal_path)
-    return Report(kills, lost, len(rows) - len(set(rows)), result == expected, trials)
+    strayed += strategies_of(journal_path) != order
+    return Report(kills, hits, lost, strayed, result == expected, trials)
 
 
 def strategies_of(journal_path: Path) -> list[str]:
@@ -131,7 +141,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = kill_and_compare(Path(folder), kills=options.kills, trials=options.trials, seed=options.seed)
     print(json.dumps(report.__dict__))
-    return 0 if report.same_end and not report.lost and not report.repeated else 1
+    return 0 if report.same_end and not report.lost and not report.strayed else 1
 
 
 if __name__ == "__main__":

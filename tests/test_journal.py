@@ -14,6 +14,7 @@ import pytest
 from syncnas_deploy.errors import JournalBusy, JournalError, JournalMismatch, OutputError
 from syncnas_deploy.journal import Journal
 
+CHECKOUT = Path(__file__).resolve().parents[1]
 ROWS = [{"n": 1, "x": 0.1}, {"n": 2, "x": 1e-17, "s": "a\nb"}, {"n": 3, "x": None, "s": "é"}]
 KEY = {"seed": 1, "base": "mobilenet_v2"}
 
@@ -126,7 +127,7 @@ def test_second_writer_is_told_who_has_it(tmp_path: Path) -> None:
         f"journal = Journal(Path({str(path)!r}), kind='search', key={KEY!r})\n"
         "print('open', flush=True)\ntime.sleep(60)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=CHECKOUT) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
         who = f"process {other.pid}" if Path("/proc/locks").exists() else "another process"
@@ -145,7 +146,7 @@ def test_killed_writer_loses_no_acknowledged_row(tmp_path: Path) -> None:
         "    journal.append({'n': n, 'pad': 'x' * 5000})\n    print(n, flush=True)\n"
     )
     for delay_s in (0.0, 0.003, 0.011, 0.02):
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as writer:
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=CHECKOUT) as writer:
             assert writer.stdout is not None
             first = writer.stdout.readline()
             time.sleep(delay_s)
@@ -154,6 +155,15 @@ def test_killed_writer_loses_no_acknowledged_row(tmp_path: Path) -> None:
         with opened(path) as journal:
             assert [row["n"] for row in journal.rows] == list(range(len(journal.rows)))
             assert len(journal.rows) > acknowledged
+
+
+def test_append_returns_only_after_the_disk_has_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "j.jsonl"
+    synced: list[bytes] = []
+    with opened(path) as journal:
+        monkeypatch.setattr(os, "fsync", lambda file: synced.append(path.read_bytes()))
+        journal.append(ROWS[0])
+    assert synced == [path.read_bytes()]
 
 
 def test_rows_must_be_plain_json(tmp_path: Path) -> None:

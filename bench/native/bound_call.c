@@ -138,7 +138,8 @@ int bound_call_bind(struct bound_call *call, const char *path, const struct boun
                             &signature, failure) != 0) {
         return failure->code;
     }
-    if (api->GetNumSignatureInputs(signature, &inputs) != 0 || api->GetNumSignatureOutputs(signature, &outputs) != 0 ||
+    if (api->GetNumSignatureInputs(signature, &inputs) != 0 ||
+        api->GetNumSignatureOutputs(signature, &outputs) != 0 ||
         inputs != (litert_index)call->plan->input_count || outputs != 1) {
         return fail(failure, FAILURE_MODEL, "signature %s has %zu inputs and %zu outputs; the plan says %d and 1",
                     call->plan->signature, inputs, outputs, call->plan->input_count);
@@ -172,7 +173,8 @@ static int copy_in(struct bound_call *call, litert_buffer buffer, const void *va
         status = call->unit->api->UnlockTensorBuffer(buffer);
     }
     if (status == 0) return 0;
-    return fail(failure, FAILURE_RUN, "an input of %s cannot be written (status %d)", call->plan->signature, status);
+    return fail(failure, FAILURE_RUN, "an input of %s cannot be written (status %d)", call->plan->signature,
+                status);
 }
 
 static int copy_out(struct bound_call *call, void *values, int64_t *ready_ns, struct failure *failure) {
@@ -184,7 +186,8 @@ static int copy_out(struct bound_call *call, void *values, int64_t *ready_ns, st
         status = call->unit->api->UnlockTensorBuffer(call->output.buffer);
     }
     if (status == 0) return 0;
-    return fail(failure, FAILURE_RUN, "the output of %s cannot be read (status %d)", call->plan->signature, status);
+    return fail(failure, FAILURE_RUN, "the output of %s cannot be read (status %d)", call->plan->signature,
+                status);
 }
 
 int bound_call_write_input(struct bound_call *call, int index, const void *values, struct failure *failure) {
@@ -232,8 +235,9 @@ int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct f
     if (prepare(call, failure) != 0) return failure->code;
     atomic_fetch_add(call->unit->running, 1);
     stamps->begin_ns = now_ns();
-    const litert_status status = call->unit->api->RunCompiledModel(
-        call->compiled, call->signature, (size_t)call->plan->input_count, call->input_buffers, 1, &call->output.buffer);
+    const litert_status status =
+        call->unit->api->RunCompiledModel(call->compiled, call->signature, (size_t)call->plan->input_count,
+                                          call->input_buffers, 1, &call->output.buffer);
     stamps->end_ns = now_ns();
     if (status == 0 && call->unit->plan->kind == UNIT_GPU) {
         // A GPU run returns before its work is done; only the read lock waits for it, so every GPU call

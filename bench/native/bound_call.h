@@ -10,6 +10,7 @@
 struct call_stamps {
     int64_t begin_ns;  // inputs are visible on the unit; absolute until executor_run returns
     int64_t end_ns;    // the output is ready and readable by the host
+    int64_t arrive_ns; // what the partner reads has been downloaded; the barrier is next
     int64_t wait_ns;   // time in the barriers after the call
 };
 

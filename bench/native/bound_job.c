@@ -40,10 +40,12 @@ static int bind_call(struct bound_job *job, int lane, int index, struct failure 
     call->plan = plan;
     call->unit = &executor->units[job->plan->lanes[lane].unit];
     const struct bound_call *own = plan->own_source >= 0 ? &job->calls[lane][plan->own_source] : NULL;
-    const struct bound_call *partner = plan->partner_source >= 0 ? &job->calls[1 - lane][plan->partner_source] : NULL;
+    const struct bound_call *partner =
+        plan->partner_source >= 0 ? &job->calls[1 - lane][plan->partner_source] : NULL;
     const bool real = call->unit->plan->kind != UNIT_SIM;
     if (real && partner != NULL && partner->unit->plan->kind == UNIT_SIM) {
-        return fail(failure, FAILURE_PLAN, "call %s reads a simulated partner, which has no features", plan->signature);
+        return fail(failure, FAILURE_PLAN, "call %s reads a simulated partner, which has no features",
+                    plan->signature);
     }
     return on_own_thread((struct task){.kind = TASK_BIND,
                                        .call = call,
@@ -90,8 +92,8 @@ static int write_external(struct bound_job *job, const char *values, struct fail
                 if (random != NULL) {
                     fill_random(random, bytes / sizeof *random, job->executor->plan->seed, call->plan, i);
                 }
-                const struct task task = {.kind = TASK_WRITE, .call = call, .input = i,
-                                          .from = random != NULL ? (const void *)random : values, .failure = failure};
+                const void *from = random != NULL ? (const void *)random : values;
+                const struct task task = {TASK_WRITE, call, .input = i, .from = from, .failure = failure};
                 const int status = on_own_thread(task);
                 free(random);
                 if (status != 0) return status;
@@ -115,7 +117,8 @@ struct bound_job *executor_bind(struct executor *executor, const struct plan_job
         job->calls[l] = calloc((size_t)plan->lanes[l].call_count, sizeof *job->calls[l]);
         if (job->calls[l] == NULL) fail(failure, FAILURE_RUN, "out of memory");
     }
-    if (failure->code == FAILURE_NONE && bind_calls(job, failure) == 0 && write_external(job, NULL, failure) == 0) {
+    if (failure->code == FAILURE_NONE && bind_calls(job, failure) == 0 &&
+        write_external(job, NULL, failure) == 0) {
         return job;
     }
     executor_release(job);

@@ -17,7 +17,8 @@ static void set_up(void *argument) {
     struct setup *setup = argument;
     const struct plan *plan = setup->executor->plan;
     const int64_t start_ns = now_ns();
-    if (unit_pin(setup->unit->plan, setup->failure) != 0) return;
+    const int index = (int)(setup->unit - setup->executor->units);
+    if (unit_pin(setup->unit->plan, index, setup->failure) != 0) return;
     for (int file = 0; file < plan->file_count && setup->unit->plan->kind != UNIT_SIM; file++) {
         if (!setup->files[file]) continue;
         if (unit_compile(setup->unit, plan->files[file], file, setup->failure) != 0) return;
@@ -110,6 +111,7 @@ static void run_serially(struct bound_job *job, int lane, int phase, struct boun
             bound_call_run(call, stamps, &job->failures[lane]);
         }
         const int64_t done_ns = now_ns();
+        if (turn == lane && call != NULL) stamps->arrive_ns = done_ns;
         if (turn == 1 && phase + 1 == job->plan->phases) return;
         barrier_wait(&job->barrier);
         if (turn >= lane && call != NULL) stamps->wait_ns += now_ns() - done_ns;
@@ -122,8 +124,9 @@ static void run_concurrently(struct bound_job *job, int lane, int phase, struct 
     if (call != NULL && job->failures[lane].code == FAILURE_NONE) {
         bound_call_run(call, stamps, &job->failures[lane]);
     }
-    if (job->plan->lane_count == 1 || phase + 1 == job->plan->phases) return;
     const int64_t done_ns = now_ns();
+    if (call != NULL) stamps->arrive_ns = done_ns;
+    if (job->plan->lane_count == 1 || phase + 1 == job->plan->phases) return;
     barrier_wait(&job->barrier);
     if (call != NULL) stamps->wait_ns = now_ns() - done_ns;
 }
@@ -149,6 +152,7 @@ void executor_run_lane(struct bound_job *job, int lane) {
     for (int c = 0; c < plan->call_count; c++) {
         stamps[c].begin_ns -= t0_ns;
         stamps[c].end_ns -= t0_ns;
+        stamps[c].arrive_ns -= t0_ns;
     }
     if (lane == 0) job->stamps->t0_ns = t0_ns;
 }
@@ -167,7 +171,8 @@ int executor_run(struct bound_job *job, struct job_stamps *stamps, struct failur
     if (lanes == 2) unit_thread_post(lane_thread(job, 1), run_lane_1, job);
     for (int l = 0; l < lanes; l++) unit_thread_wait(lane_thread(job, l));
     for (int l = 0; l < lanes; l++) {
-        if (job->failures[l].code != FAILURE_NONE) fail(failure, job->failures[l].code, "%s", job->failures[l].text);
+        const struct failure *found = &job->failures[l];
+        if (found->code != FAILURE_NONE) fail(failure, found->code, "%s", found->text);
     }
     return failure->code;
 }

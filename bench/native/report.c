@@ -41,6 +41,10 @@ static int64_t end_of(const struct samples *samples, int run, int lane, int call
     return samples_at(samples, run, lane, call)->end_ns;
 }
 
+static int64_t arrive_of(const struct samples *samples, int run, int lane, int call) {
+    return samples_at(samples, run, lane, call)->arrive_ns;
+}
+
 static int64_t wait_of(const struct samples *samples, int run, int lane, int call) {
     return samples_at(samples, run, lane, call)->wait_ns;
 }
@@ -73,6 +77,8 @@ static void report_lane(struct json_lines *json, const struct samples *samples, 
         report_array(json, "begin_ns", begin_of, samples, lane, c);
         json_text(json, ",");
         report_array(json, "end_ns", end_of, samples, lane, c);
+        json_text(json, ",");
+        report_array(json, "arrive_ns", arrive_of, samples, lane, c);
         json_text(json, ",");
         report_array(json, "wait_ns", wait_of, samples, lane, c);
         json_text(json, "}");

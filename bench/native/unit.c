@@ -6,7 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-int unit_pin(const struct plan_unit *plan, struct failure *failure) {
+#include "tflite_file.h"
+
+static int pin_simulated(int index, struct failure *failure) {
+    cpu_set_t allowed, wanted;
+    CPU_ZERO(&allowed);
+    CPU_ZERO(&wanted);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) <= index) return 0;
+    int core = -1;
+    for (int left = index; left >= 0; left--) {
+        do core++;
+        while (!CPU_ISSET(core, &allowed));
+    }
+    CPU_SET(core, &wanted);
+    if (sched_setaffinity(0, sizeof wanted, &wanted) == 0) return 0;
+    return fail(failure, FAILURE_UNIT, "a simulated unit cannot be pinned: %s", strerror(errno));
+}
+
+int unit_pin(const struct plan_unit *plan, int index, struct failure *failure) {
+    if (plan->kind == UNIT_SIM) return pin_simulated(index, failure);
     if (plan->core_count == 0) return 0;
     cpu_set_t wanted, granted;
     CPU_ZERO(&wanted);
@@ -22,17 +40,6 @@ int unit_pin(const struct plan_unit *plan, struct failure *failure) {
         return fail(failure, FAILURE_UNIT, "a CPU unit is pinned to cores that this process may not all use");
     }
     return 0;
-}
-
-// The file identifier is all that LiteRT itself checks before it follows offsets.
-static int check_file(const char *path, struct failure *failure) {
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) return fail(failure, FAILURE_MODEL, "model %s cannot be read: %s", path, strerror(errno));
-    char head[8] = {0};
-    const size_t length = fread(head, 1, sizeof head, file);
-    fclose(file);
-    if (length == sizeof head && memcmp(head + 4, "TFL3", 4) == 0) return 0;
-    return fail(failure, FAILURE_MODEL, "model %s is not a .tflite file", path);
 }
 
 static int add_option(struct unit *unit, litert_options options, const char *identifier, const char *toml,
@@ -55,7 +62,8 @@ static int create_options(struct unit *unit, litert_options *options, struct fai
     const litert_status status = unit->api->SetOptionsHardwareAccelerators(*options, accelerator);
     if (status != 0) return fail(failure, FAILURE_RUNTIME, "LiteRT refused the accelerator (status %d)", status);
     // gpu_options precision: 1 is fp16, 2 is fp32; the default depends on the driver.
-    if (gpu) return add_option(unit, *options, "gpu_options", unit->plan->fp16 ? "precision = 1\n" : "precision = 2\n", failure);
+    const char *precision = unit->plan->fp16 ? "precision = 1\n" : "precision = 2\n";
+    if (gpu) return add_option(unit, *options, "gpu_options", precision, failure);
     char threads[32];
     snprintf(threads, sizeof threads, "num_threads = %d\n", unit->plan->threads);
     return add_option(unit, *options, "xnnpack", threads, failure);
@@ -83,7 +91,7 @@ static int compile(struct unit *unit, struct compiled *model, const char *path, 
 
 int unit_compile(struct unit *unit, const char *path, int file, struct failure *failure) {
     struct compiled *model = &unit->models[file];
-    if (check_file(path, failure) != 0) return failure->code;
+    if (tflite_file_check(path, failure) != 0) return failure->code;
     const litert_status status = unit->api->CreateModelFromFile(unit->environment, path, &model->model);
     if (status != 0) {
         model->model = NULL;

@@ -29,8 +29,9 @@ struct unit {
 };
 
 // To be called on the unit's own thread: pin it (FAILURE_UNIT). Threads that LiteRT's CPU kernels start
-// later inherit the affinity of the thread that compiles the model.
-int unit_pin(const struct plan_unit *plan, struct failure *failure);
+// later inherit the affinity of the thread that compiles the model. Simulated units stand for hardware
+// of their own: number `index` gets a core to itself where there are enough.
+int unit_pin(const struct plan_unit *plan, int index, struct failure *failure);
 
 // To be called on the unit's own thread: load and compile one file. A GPU model that is not fully
 // accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU.

@@ -182,7 +182,7 @@ class _RunnerProcess:
         except subprocess.TimeoutExpired:
             self._kill()
             return "killed"
-        return signal.Signals(-code).name if code < 0 else str(code)
+        return _signal_name(-code) if code < 0 else str(code)
 
     def _with_log(self, error: errors.BenchError) -> errors.BenchError:
         error.log = "\n".join(self._log)
@@ -192,6 +192,13 @@ class _RunnerProcess:
         """`error` with the last lines of the runner's stderr."""
         self._readers[1].join(timeout=2)
         return self._with_log(error)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"SIG{number}"
 
 
 class _Session:

@@ -46,12 +46,14 @@ class PhaseRun:
     Attributes:
         begin_ns: its inputs are visible on the unit.
         end_ns: its output is ready and the host can read it.
+        arrive_ns: what the partner reads of its output has been downloaded; the barrier comes next.
         wait_ns: time spent in the barriers after it.
     """
 
     phase: int
     begin_ns: Samples
     end_ns: Samples
+    arrive_ns: Samples
     wait_ns: Samples
 
     @property
@@ -206,8 +208,10 @@ class Run:
 
 def _parse_phase(record: Any, count: int) -> PhaseRun:
     begin, end = _samples(record, "begin_ns", count), _samples(record, "end_ns", count)
+    arrive = _samples(record, "arrive_ns", count)
     _require(bool((begin <= end).all()), "a call ends before it begins")
-    return PhaseRun(_get(record, "phase", int), begin, end, _samples(record, "wait_ns", count))
+    _require(bool((end <= arrive).all()), "a call arrives at the barrier before it ends")
+    return PhaseRun(_get(record, "phase", int), begin, end, arrive, _samples(record, "wait_ns", count))
 
 
 def _parse_lane(record: Any, count: int, units: int) -> LaneRun:
@@ -294,6 +298,7 @@ def _lane_record(lane: LaneRun) -> dict[str, Any]:
                 "phase": phase.phase,
                 "begin_ns": phase.begin_ns.tolist(),
                 "end_ns": phase.end_ns.tolist(),
+                "arrive_ns": phase.arrive_ns.tolist(),
                 "wait_ns": phase.wait_ns.tolist(),
             }
             for phase in lane.phases

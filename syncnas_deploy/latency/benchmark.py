@@ -202,8 +202,8 @@ class _Session:
                 files=files,
                 units=range(self._branches),
                 serial=name == "turns",
-                image=image,
-                output=self._folder / f"{name}.f32",
+                image=None if self._simulated else image,
+                output=None if self._simulated else self._folder / f"{name}.f32",
             )
             for name in names
         ]

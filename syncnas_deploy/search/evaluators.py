@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -246,6 +247,9 @@ class Zen:
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """The Zen-score, mean over the repeats; the details hold its standard deviation."""
+        # Threads of OpenMP that spin while they wait make torch many times slower where another process
+        # has a core; it reads this when it is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         import torch
 
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench_cases import SHAPE, VALUES, Collector, branches, plan_of, write_branches
+from bench_cases import SHAPE, VALUES, Collector, branches, only_child, plan_of, write_branches
 
 from syncnas_bench import (
     Call,
@@ -18,6 +18,7 @@ from syncnas_bench import (
     Lane,
     ModelRejected,
     PlanError,
+    Run,
     RuntimeMismatch,
     RuntimeMissing,
     Step,
@@ -192,12 +193,18 @@ def test_launch_says_what_ran(model: Path, tmp_path: Path) -> None:
     assert metadata["condition_after"]["monotonic_ns"] > runs[0].jobs[0].t0_ns[-1]
 
 
-def test_pinned_unit_runs_on_its_core_alone(model: Path, tmp_path: Path) -> None:
+def test_pinned_unit_and_its_workers_stay_on_their_core(model: Path) -> None:
     core = max(os.sched_getaffinity(0))
-    runs = Collector()
+    allowed = []
+
+    def look(run: Run) -> None:
+        for status in Path(f"/proc/{only_child()}/task").glob("*/status"):
+            lines = status.read_text().splitlines()
+            allowed.append(next(line.split()[1] for line in lines if line.startswith("Cpus_allowed_list")))
+
     unit = Unit("cpu", threads=2, cores=(core,))
-    HostDevice().run(plan_of(str(unit), solo_step(), files=(model,)), on_run=runs)
-    assert runs[0].units == (f"cpu:2@{core}",)
+    HostDevice().run(plan_of(str(unit), solo_step(), files=(model,)), on_run=look)
+    assert allowed.count(str(core)) >= 2, "the unit's thread and one XNNPACK worker"
 
 
 def test_model_path_with_odd_characters(model: Path, tmp_path: Path) -> None:

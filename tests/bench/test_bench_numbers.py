@@ -85,6 +85,7 @@ PHASE = ("jobs", 0, "lanes", 0, "phases", 0)
         (("jobs", 0, "lanes", 0, "phases"), [], "no phases"),
         ((*PHASE, "phase"), 1, "other lanes or phases"),
         ((*PHASE, "begin_ns"), [2**40] * 3, "ends before it begins"),
+        ((*PHASE, "arrive_ns"), [0] * 3, "barrier before it ends"),
         ((*PHASE, "wait_ns"), None, "not of type list"),
         (("jobs", 0, "output", "finite"), 1, "not of type bool"),
     ],

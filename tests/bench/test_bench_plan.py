@@ -113,7 +113,7 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         ("unit sim a 0.000000 1.000000", "unit gpu fp16 soft", 5, "hardware or software"),
         ("step s rounds", "step s forever", 7, "rounds or pair"),
         ("step s rounds 1", "step s rounds 0", 7, "out of range"),
-        ("step s rounds", "step s pair", 16, "job of two lanes"),
+        ("step s rounds", "step s pair", 15, "job of two lanes"),
         ("job net concurrent - -", "job net parallel - -", 8, "concurrent or serial"),
         ("job net concurrent - -", "job net concurrent %zz -", 8, "percent escape"),
         ("job net concurrent - -", "job net concurrent %00 -", 8, "percent escape"),

@@ -49,13 +49,13 @@ def assert_agrees(measure: Callable[[], dict[str, float]], truth: dict[str, floa
 
 
 def two_lanes() -> tuple[Lane, Lane]:
-    """A host-memory unit and a slower-moving one: 3000 and 2000 us, then 1500 and 2500 us."""
-    first = Lane(0, (Call(0, 0, "a", run_us=3000), Call(1, 0, "b", ("own", "partner"), run_us=1500)))
+    """A host-memory unit and a slower-moving one: 1200 and 700 us, then 500 and 900 us."""
+    first = Lane(0, (Call(0, 0, "a", run_us=1200), Call(1, 0, "b", ("own", "partner"), run_us=500)))
     second = Lane(
         1,
         (
-            Call(0, 0, "c", run_us=2000, download_us=300),
-            Call(1, 0, "d", ("own", "partner"), run_us=2500, upload_us=200),
+            Call(0, 0, "c", run_us=700, download_us=150),
+            Call(1, 0, "d", ("own", "partner"), run_us=900, upload_us=100),
         ),
     )
     return first, second
@@ -64,14 +64,14 @@ def two_lanes() -> tuple[Lane, Lane]:
 @pytest.mark.parametrize(
     ("serial", "truth"),
     [
-        # The barrier opens at 3000, the upload makes the second lane begin at 3200.
-        (False, {"makespan": 5700, "sync": 200, "first": 0, "wait0": 0, "wait1": 700, "busy0": 4500}),
-        # 3000 + 2000 + 300 of download + 1500 + 200 of upload + 2500.
-        (True, {"makespan": 9500, "sync": 2000, "first": 300, "wait0": 2300, "busy1": 4500}),
+        # The barrier opens at 1200, the upload makes the second lane begin at 1300.
+        (False, {"makespan": 2200, "sync": 100, "first": 0, "wait0": 0, "wait1": 350, "busy0": 1700}),
+        # 1200 + 700 + 150 of download + 500 + 100 of upload + 900.
+        (True, {"makespan": 3550, "sync": 750, "first": 150, "wait0": 850, "busy1": 1600}),
     ],
 )  # fmt: skip
 def test_makespan_waits_and_sync_are_found_again(serial: bool, truth: dict[str, float]) -> None:
-    step = Step("s", (Job("net", two_lanes(), serial=serial),), rounds=30, warmup=2)
+    step = Step("s", (Job("net", two_lanes(), serial=serial),), rounds=100, warmup=2)
     plan = plan_of("sim:a sim:b", step, spin_us=10_000)
 
     def measure() -> dict[str, float]:
@@ -85,7 +85,9 @@ def test_makespan_waits_and_sync_are_found_again(serial: bool, truth: dict[str, 
             "busy0": job.busy_us(0),
             "busy1": job.busy_us(1),
         }
-        return {key: float(np.median(value)) for key, value in samples.items()}
+        # What disturbs a run makes it longer, so the shortest runs are the least disturbed ones.
+        shortest = np.argsort(job.makespan_ns)[:10]
+        return {key: float(np.median(value[shortest])) for key, value in samples.items()}
 
     assert_agrees(measure, truth)
 

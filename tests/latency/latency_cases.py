@@ -12,6 +12,7 @@ from syncnas_deploy.latency.profile import (
     NetworkRow,
     PointRow,
     Sample,
+    SyncPlace,
     SyncRow,
     base_digest,
 )
@@ -41,6 +42,12 @@ def law_us(unit: int, point: Point) -> float:
     return width_us + 20.0 + INVOCATION_US - (0.0 if point.expands else 6.0)
 
 
+def crossing(trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
+    """1 us of barrier, the rest uploads on both units."""
+    upload_us = SYNC_US[place] - 1.0
+    return SyncRow(trunk, place, stage, op, 1000, (0.0, 0.0), 1.0, (upload_us, upload_us), exactly(SYNC_US[place]))
+
+
 @functools.cache
 def law_profile(base: ModelConfig) -> DeviceProfile:
     """A whole profile by the law."""
@@ -52,16 +59,11 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
                     points[unit, part.point] = PointRow(unit, part.point, exactly(law_us(unit, part.point)))
     stages = range(len(base.stages))
     last = len(base.stages) - 1
-    syncs = [
-        SyncRow(t, "fork", -1, SyncOp.NONE, 1000, (0.0, 0.0), 1.0, (2.0, 2.0), exactly(SYNC_US["fork"])) for t in (0, 1)
-    ]
+    syncs = [crossing(trunk, "fork", -1, SyncOp.NONE) for trunk in (0, 1)]
     for trunk in (0, 1):
         for op in (SyncOp.ADD, SyncOp.CONCAT):
-            syncs += [
-                SyncRow(trunk, "sync", s, op, 1000, (0.0, 0.0), 1.0, (4.0, 4.0), exactly(SYNC_US["sync"]))
-                for s in range(last)
-            ]
-            syncs.append(SyncRow(trunk, "join", last, op, 1000, (0.0, 0.0), 1.0, (6.0, 6.0), exactly(SYNC_US["join"])))
+            syncs += [crossing(trunk, "sync", s, op) for s in range(last)]
+            syncs.append(crossing(trunk, "join", last, op))
     return DeviceProfile(
         kind="simulated",
         base=base.name,
