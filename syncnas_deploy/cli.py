@@ -125,7 +125,7 @@ unit_option = click.option(
     help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. Default: the device's.",
 )
 profile_option = click.option(
-    "--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="A device profile."
+    "--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="A device profile: a file or a shipped name."
 )
 
 
@@ -301,15 +301,15 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
 
 
 def _read_profile(path: Path) -> DeviceProfile:
-    from syncnas_deploy.latency.profile import read_profile
+    from syncnas_deploy.latency.profile import load_profile
 
-    return read_profile(path)
+    return load_profile(path)
 
 
 @cli.command(
     epilog=_epilog(
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found",
-        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 25ms "
+        "syncnas-deploy search --profile mobilenet_v2-sim-phone --base mobilenet_v2 --budget 25ms "
         "--evaluator capacity --trials 300 --out found",
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
     )

@@ -27,7 +27,7 @@ from syncnas_deploy.latency import measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
-from syncnas_deploy.latency.profile import DeviceProfile, read_profile, write_profile
+from syncnas_deploy.latency.profile import DeviceProfile, load_profile, write_profile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config, read_config, write_config
 from syncnas_deploy.models.weights import load_weights, parameter_shapes, random_weights
@@ -63,7 +63,7 @@ def _config(config: ConfigLike) -> ModelConfig:
 
 
 def _profile(profile: ProfileLike) -> DeviceProfile:
-    return profile if isinstance(profile, DeviceProfile) else read_profile(Path(profile))
+    return profile if isinstance(profile, DeviceProfile) else load_profile(profile)
 
 
 def base_model(config: ConfigLike) -> ModelConfig:

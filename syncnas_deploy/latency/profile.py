@@ -25,6 +25,7 @@ from syncnas_deploy.errors import ProfileError, ProfileMismatch
 from syncnas_deploy.latency.points import Part, Point
 from syncnas_deploy.models.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, ModelConfig, SyncOp
 from syncnas_deploy.models.formats import config_to_json
+from syncnas_deploy.resources import shipped
 
 R = TypeVar("R")
 SCHEMA = "syncnas-deploy/device-profile"
@@ -376,6 +377,19 @@ def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> 
             text = f"[\n{rows}\n ]" if rows else "[]"
         lines.append(f" {json.dumps(key)}: {text}")
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", force=force)
+
+
+def load_profile(source: str | Path) -> DeviceProfile:
+    """A profile from a file or by the name of a shipped one.
+
+    Raises:
+        ProfileError: neither, or not a valid profile.
+    """
+    names = shipped("device_profiles")
+    path = names.get(str(source), Path(source))
+    if not path.is_file():
+        raise ProfileError(f"{source}: no such profile; measure one with `profile`, or use {' or '.join(names)}.")
+    return read_profile(path)
 
 
 def read_profile(path: Path) -> DeviceProfile:
