@@ -125,7 +125,11 @@ unit_option = click.option(
     help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. Default: the device's.",
 )
 profile_option = click.option(
-    "--profile", "profile_path", required=True, type=click.Path(path_type=Path), help="A device profile: a file or a shipped name."
+    "--profile",
+    "profile_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A device profile: a file or a shipped name.",
 )
 
 

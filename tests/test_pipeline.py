@@ -95,7 +95,7 @@ def test_a_baseline_has_one_branch(road: Path) -> None:
         pipeline.bench(road / "base", HostDevice(), samples=5, baselines=[(road / "winner", None)])
 
 
-def test_turns_and_together_give_the_same_logits(road: Path) -> None:
+def test_both_at_once_give_the_logits_of_one_after_the_other(road: Path) -> None:
     bundle = read_bundle(road / "winner")
     plain = benchmark.run_bench(bundle, HostDevice(), HostDevice().default_units(), samples=5, launches=1)
     assert plain.difference is not None and plain.difference < 1e-5

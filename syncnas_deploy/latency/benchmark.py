@@ -1,4 +1,4 @@
-"""Benchmarking a bundle: both branches at once on two units, the same in turns, and baselines beside them.
+"""Benchmarking a bundle: both branches at once on two units, each branch alone, and baselines beside them.
 
 Everything is interleaved in one step: each round runs every job once, so that a neighbour's noise meets all alike.
 The network is in there twice, and the ratio of its two medians (A/A) says how far two equal things read apart.
@@ -20,14 +20,15 @@ from syncnas_deploy.bundle import Bundle, graphs
 from syncnas_deploy.documents import Fields, read_json
 from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError
 from syncnas_deploy.latency.profile import flat_text
-from syncnas_deploy.latency.schedule import SPIN_US, network_job, works
+from syncnas_deploy.latency.schedule import SPIN_US, network_job, solo_job, works
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_from_fields, config_to_json
-from syncnas_deploy.models.segments import Segment, cut
+from syncnas_deploy.models.segments import cut
 from syncnas_deploy.models.weights import parameter_shapes
 
 Floats = NDArray[np.float64]
 
+NETWORK_JOBS = ("network", "again")
 SCHEMA = "syncnas-deploy/bench-result"
 VERSION = 1
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
@@ -58,7 +59,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class SegmentTiming:
-    """One segment alone (the branches taking turns) and beside its partner."""
+    """One segment alone, the other unit idle, and beside its partner."""
 
     name: str
     branch: int
@@ -116,10 +117,32 @@ class BenchResult:
     @property
     def overlap_ceiling(self) -> float:
         """What the overlap would be without contention and sync: stem, head and unequal branches keep it below 2."""
-        longest: dict[int, float] = {}
-        for segment in self.segments:
-            longest[segment.phase] = max(longest.get(segment.phase, 0.0), segment.solo.us)
-        return sum(segment.solo.us for segment in self.segments) / sum(longest.values())
+        return _ceiling(self.segments)
+
+    @property
+    def branch_overlap(self) -> float:
+        """Sum of solo times over the time until the later branch's end, in the phases in which both work."""
+        both = self._both()
+        ends: dict[int, float] = {}
+        for segment in both:
+            ends[segment.phase] = max(ends.get(segment.phase, 0.0), segment.concurrent.us)
+        return sum(segment.solo.us for segment in both) / sum(ends.values()) if both else 1.0
+
+    @property
+    def branch_overlap_ceiling(self) -> float:
+        """What `branch_overlap` would be without contention."""
+        return _ceiling(self._both())
+
+    def _both(self) -> list[SegmentTiming]:
+        phases = [segment.phase for segment in self.segments]
+        return [segment for segment in self.segments if phases.count(segment.phase) == 2]
+
+
+def _ceiling(segments: Sequence[SegmentTiming]) -> float:
+    longest: dict[int, float] = {}
+    for segment in segments:
+        longest[segment.phase] = max(longest.get(segment.phase, 0.0), segment.solo.us)
+    return sum(segment.solo.us for segment in segments) / sum(longest.values()) if segments else 1.0
 
 
 def run_bench(
@@ -193,20 +216,21 @@ class _Session:
         image = self._folder / "image.f32"
         self._image.astype("<f4").tofile(image)
         segments, work = self._bundle.segments, _works(self._bundle.config)
-        names = ("network", "again", "turns") if self._branches == 2 else ("network", "again")
-        return [
+        jobs = [
             network_job(
                 name,
                 segments,
                 work,
                 files=files,
                 units=range(self._branches),
-                serial=name == "turns",
                 image=None if self._simulated else image,
                 output=None if self._simulated else self._folder / f"{name}.f32",
             )
-            for name in names
+            for name in NETWORK_JOBS
         ]
+        for branch in range(self._branches):
+            jobs.append(solo_job(f"solo{branch}", segments, work, branch, file=files[branch], unit=branch))
+        return jobs
 
     def _baseline_job(self, index: int, base: Bundle, unit: Unit) -> Job:
         if base.config.branch_count != 1:
@@ -226,12 +250,13 @@ class _Session:
     def result(self, runs: Sequence[Run]) -> BenchResult:
         """What the launches' runs say."""
         config = self._bundle.config
-        turns = "turns" if self._branches == 2 else "network"
         segments = []
-        for segment in cut(config):
-            lane = segment.branch
-            solo, beside = (_pool(runs, job, _busy(lane, segment)) for job in (turns, "network"))
-            segments.append(SegmentTiming(segment.name, segment.branch, segment.phase, solo, beside))
+        for branch in range(self._branches):
+            for place, segment in enumerate(s for s in cut(config) if s.branch == branch):
+                solo = _pool(runs, f"solo{branch}", _busy(0, place))
+                beside = _pool(runs, "network", _busy(branch, segment.phase))
+                segments.append(SegmentTiming(segment.name, branch, segment.phase, solo, beside))
+        segments.sort(key=lambda timing: (timing.phase, timing.branch))
         return BenchResult(
             config=config,
             device=self._device.name,
@@ -261,7 +286,7 @@ class _Session:
     def _check_outputs(self) -> float:
         precision = "fp16" if any(unit.precision == "fp16" for unit in self._units) else "fp32"
         worst = 0.0
-        for job in self._jobs[: 3 if self._branches == 2 else 2]:
+        for job in self._jobs[: len(NETWORK_JOBS)]:
             assert job.output is not None
             found = np.fromfile(job.output, dtype="<f4")
             scale = max(float(np.abs(self._logits).max()), 1e-9)
@@ -283,8 +308,8 @@ def _works(config: ModelConfig) -> Mapping[str, Any]:
     return works(graphs(config, zeros))
 
 
-def _busy(lane: int, segment: Segment) -> Callable[[JobRun], Floats]:
-    return lambda job: job.call(lane, segment.phase).busy_us
+def _busy(lane: int, phase: int) -> Callable[[JobRun], Floats]:
+    return lambda job: job.call(lane, phase).busy_us
 
 
 def _pool(runs: Sequence[Run], job: str, value: Callable[[JobRun], Floats]) -> Timing:
@@ -310,6 +335,8 @@ def result_to_json(result: BenchResult) -> dict[str, Any]:
         "aa_ratio": round(result.aa_ratio, 4),
         "overlap": round(result.overlap, 4),
         "overlap_ceiling": round(result.overlap_ceiling, 4),
+        "branch_overlap": round(result.branch_overlap, 4),
+        "branch_overlap_ceiling": round(result.branch_overlap_ceiling, 4),
         "output_difference": result.difference,
         "segments": [
             {

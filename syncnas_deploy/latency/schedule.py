@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from syncnas_bench import Call, Job, Lane, Work
+from syncnas_bench import Call, InputSource, Job, Lane, Work
 from syncnas_deploy.latency.points import graph_work
 from syncnas_deploy.models.segments import Feed, Segment
 from syncnas_exporters.graph import Graph
@@ -13,7 +13,7 @@ from syncnas_exporters.graph import Graph
 SPIN_US = 2000
 """How long a branch polls at a sync before it sleeps; waking up from sleep costs tens of microseconds."""
 
-_SOURCES = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
+_SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
 
 
 def works(graphs: Mapping[str, Graph]) -> dict[str, Work]:
@@ -28,8 +28,6 @@ def network_job(
     *,
     files: Sequence[int],
     units: Sequence[int],
-    prefix: str = "",
-    serial: bool = False,
     image: Path | None = None,
     output: Path | None = None,
 ) -> Job:
@@ -41,24 +39,40 @@ def network_job(
         work: by segment name.
         files: index of the .tflite file of each branch.
         units: index of the unit of each branch.
-        prefix: of the signatures' names.
-        serial: the branches take turns.
         image: raw float32 input; seeded random values where None.
         output: where the logits go.
     """
     lanes = []
     for branch in sorted({segment.branch for segment in segments}):
-        calls = [
-            Call(
-                phase=segment.phase,
-                file=files[branch],
-                signature=prefix + segment.name,
-                inputs=tuple(_SOURCES[feed] for feed in segment.feeds),  # type: ignore[misc]
-                work=work[segment.name],
-                output_bytes=segment.output_bytes,
-            )
-            for segment in segments
-            if segment.branch == branch
-        ]
+        mine = [segment for segment in segments if segment.branch == branch]
+        calls = [_call(s, s.phase, files[branch], work, _SOURCES) for s in mine]
         lanes.append(Lane(units[branch], tuple(calls)))
-    return Job(name, tuple(lanes), serial=serial, input=image, output=output)
+    return Job(name, tuple(lanes), input=image, output=output)
+
+
+def solo_job(
+    name: str, segments: Sequence[Segment], work: Mapping[str, Work], branch: int, *, file: int, unit: int
+) -> Job:
+    """One branch of a network alone, its segments one after another; the other unit is idle.
+
+    What would come from the partner is a buffer of random values, already visible on the unit.
+    """
+    mine = [segment for segment in segments if segment.branch == branch]
+    calls = []
+    for phase, segment in enumerate(mine):
+        sources = dict(_SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
+        calls.append(_call(segment, phase, file, work, sources))
+    return Job(name, (Lane(unit, tuple(calls)),))
+
+
+def _call(
+    segment: Segment, phase: int, file: int, work: Mapping[str, Work], sources: Mapping[Feed, InputSource]
+) -> Call:
+    return Call(
+        phase=phase,
+        file=file,
+        signature=segment.name,
+        inputs=tuple(sources[feed] for feed in segment.feeds),
+        work=work[segment.name],
+        output_bytes=segment.output_bytes,
+    )

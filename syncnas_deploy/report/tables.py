@@ -130,8 +130,9 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
     lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:
         lines.append(
-            f"overlap {result.overlap:.2f} (both branches' solo times / makespan; at most "
-            f"{result.overlap_ceiling:.2f} with these segments); A/A {result.aa_ratio:.3f} (the same network twice)"
+            f"overlap (solo times / makespan): {result.overlap:.2f} of at most {result.overlap_ceiling:.2f} with these "
+            f"segments; where both branches work {result.branch_overlap:.2f} of {result.branch_overlap_ceiling:.2f}\n"
+            f"A/A {result.aa_ratio:.3f} (the same network twice)"
         )
     else:
         lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
