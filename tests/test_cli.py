@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
+from latency_cases import law_profile
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
@@ -20,9 +21,6 @@ from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
 from syncnas_deploy.latency.profile import profile_to_json, write_profile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_text, config_to_json
-
-sys.path.insert(0, str(Path(__file__).parent / "latency"))
-from latency_cases import law_profile
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
