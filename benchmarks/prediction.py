@@ -20,7 +20,8 @@ from syncnas_bench import BenchPlan, Device, Job, Run, Step, Unit
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import graphs
 from syncnas_deploy.latency.predict import ProfileCosts, predict
-from syncnas_deploy.latency.profile import DeviceProfile, read_profile
+from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.latency.profile_files import read_profile
 from syncnas_deploy.latency.schedule import SPIN_US, network_job, works
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.models.segments import cut

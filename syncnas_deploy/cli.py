@@ -258,7 +258,7 @@ def profile(
 
     from syncnas_deploy import pipeline
     from syncnas_deploy.latency.measure import Progress, Settings
-    from syncnas_deploy.latency.profile import profile_to_json
+    from syncnas_deploy.latency.profile_files import profile_to_json
     from syncnas_deploy.report.tables import profile_text
 
     device, model = pipeline.device(device_name), pipeline.base_model(base)
@@ -305,7 +305,7 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
 
 
 def _read_profile(path: Path) -> DeviceProfile:
-    from syncnas_deploy.latency.profile import load_profile
+    from syncnas_deploy.latency.profile_files import load_profile
 
     return load_profile(path)
 

@@ -27,7 +27,8 @@ from syncnas_deploy.latency import measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
-from syncnas_deploy.latency.profile import DeviceProfile, load_profile, write_profile
+from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.latency.profile_files import load_profile, write_profile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config, read_config, write_config
 from syncnas_deploy.models.weights import load_weights, parameter_shapes, random_weights

@@ -18,7 +18,7 @@ from latency_cases import law_profile
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
-from syncnas_deploy.latency.profile import profile_to_json, write_profile
+from syncnas_deploy.latency.profile_files import profile_to_json, write_profile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_text, config_to_json
 

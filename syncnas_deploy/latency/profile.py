@@ -6,32 +6,22 @@ All latencies are microseconds of one inference of batch 1.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_deploy.documents import Fields, read_json, write_text
-from syncnas_deploy.errors import ProfileError, ProfileMismatch
+from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.latency.points import Part, Point
-from syncnas_deploy.models.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, ModelConfig, SyncOp
+from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import config_to_json
-from syncnas_deploy.resources import shipped
-
-R = TypeVar("R")
-SCHEMA = "syncnas-deploy/device-profile"
-VERSION = 1
-MAX_US = 1e9
-MAX_ROWS = 100_000
 
 Kind = Literal["measured", "simulated"]
 SyncPlace = Literal["fork", "sync", "join"]
@@ -328,164 +318,3 @@ def _monotone(rows: list[tuple[int, float]]) -> Curve:
             pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
     ys = [us for us, n in pools for _ in range(n)]
     return np.array([w for w, _ in rows], dtype=np.int64), np.array(ys)
-
-
-def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
-    """The profile as a JSON value."""
-    value: dict[str, Any] = {"schema": f"{SCHEMA}/{VERSION}"}
-    for field in dataclasses.fields(profile):
-        item = getattr(profile, field.name)
-        if field.name in _ROWS:
-            value[field.name] = [_row_json(row) for row in item]
-        elif isinstance(item, tuple):
-            value[field.name] = list(item)
-        else:
-            value[field.name] = dict(item) if isinstance(item, Mapping) else item
-    return value
-
-
-_ROWS = ("points", "networks", "invocations", "contention", "syncs")
-
-
-def _row_json(row: Any) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for field in dataclasses.fields(row):
-        item = getattr(row, field.name)
-        if isinstance(item, Point):
-            value |= {f.name: getattr(item, f.name) for f in dataclasses.fields(item)}
-            value["op"] = item.op.value
-        elif isinstance(item, Sample):
-            value["median_us"] = round(item.us, 3)
-            value |= {"launches_us": list(item.launches_us), "p10_us": item.p10_us, "p90_us": item.p90_us}
-            value["count"] = item.count
-        else:
-            value[field.name] = item.value if isinstance(item, SyncOp) else item
-    return value
-
-
-def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> None:
-    """Write a profile, one row a line, whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written, or exists and `force` is false.
-    """
-    lines = []
-    for key, item in profile_to_json(profile).items():
-        text = json.dumps(item, ensure_ascii=False, allow_nan=False)
-        if key in _ROWS:
-            rows = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in item)
-            text = f"[\n{rows}\n ]" if rows else "[]"
-        lines.append(f" {json.dumps(key)}: {text}")
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", force=force)
-
-
-def load_profile(source: str | Path) -> DeviceProfile:
-    """A profile from a file or by the name of a shipped one.
-
-    Raises:
-        ProfileError: neither, or not a valid profile.
-    """
-    names = shipped("device_profiles")
-    path = names.get(str(source), Path(source))
-    if not path.is_file():
-        raise ProfileError(f"{source}: no such profile; measure one with `profile`, or use {' or '.join(names)}.")
-    return read_profile(path)
-
-
-def read_profile(path: Path) -> DeviceProfile:
-    """Read a profile, checked field by field.
-
-    Raises:
-        ProfileError: naming file, field and remedy.
-    """
-    top = Fields(read_json(path, ProfileError), str(path), ProfileError)
-    top.schema(SCHEMA, VERSION)
-    units = top.items("units", 2, 2)
-    if not all(isinstance(unit, str) for unit in units):
-        top.fail("units", 'must be two strings, such as "cpu:1@0"')
-    kind: Kind = "measured" if top.choice("kind", get_args(Kind)) == "measured" else "simulated"
-    profile = DeviceProfile(
-        kind=kind,
-        base=top.text("base", max_length=128),
-        base_sha256=top.text("base_sha256", max_length=64),
-        stages=top.integer("stages", 1, MAX_STAGES),
-        units=(units[0], units[1]),
-        device=top.mapping("device"),
-        versions=top.mapping("versions"),
-        condition=top.mapping("condition"),
-        created=top.text("created", max_length=64),
-        settings=top.mapping("settings"),
-        warnings=tuple(str(text) for text in top.items("warnings", 0, 1000)),
-        points=tuple(_read(top, "points", _point_row)),
-        networks=tuple(_read(top, "networks", lambda f: NetworkRow(_unit(f), _ratio(f), _sample(f)))),
-        invocations=tuple(_read(top, "invocations", lambda f: InvocationRow(_unit(f), _ratio(f), _sample(f)))),
-        contention=tuple(_read(top, "contention", _contention_row)),
-        syncs=tuple(_read(top, "syncs", _sync_row)),
-    )
-    top.done()
-    return profile
-
-
-def _read(top: Fields, key: str, row: Callable[[Fields], R]) -> Iterator[R]:
-    for fields in top.each(key, 0, MAX_ROWS):
-        yield row(fields)
-        fields.done()
-
-
-def _unit(fields: Fields) -> int:
-    return fields.integer("unit", 0, 1)
-
-
-def _ratio(fields: Fields) -> float:
-    return fields.number("ratio", 0.001, 100.0)
-
-
-def _sample(fields: Fields) -> Sample:
-    fields.number("median_us", -MAX_US, MAX_US)
-    return Sample(
-        launches_us=fields.numbers("launches_us", (1, 1000), -MAX_US, MAX_US),
-        p10_us=fields.number("p10_us", -MAX_US, MAX_US),
-        p90_us=fields.number("p90_us", -MAX_US, MAX_US),
-        count=fields.integer("count", 1, 10**9),
-    )
-
-
-def _point_row(fields: Fields) -> PointRow:
-    part: Part = fields.choice("part", get_args(Part))  # type: ignore[assignment]
-    point = Point(
-        part,
-        stage=fields.integer("stage", -1, MAX_STAGES),
-        block=fields.integer("block", -1, MAX_BLOCKS),
-        op=SyncOp(fields.choice("op", [op.value for op in SyncOp])),
-        halved=fields.flag("halved"),
-        width=fields.integer("width", 0, MAX_CHANNELS),
-        expands=fields.flag("expands"),
-    )
-    sample = _sample(fields)
-    if sample.us <= 0:
-        fields.fail("launches_us", "must be latencies above 0")
-    return PointRow(_unit(fields), point, sample)
-
-
-def _contention_row(fields: Fields) -> ContentionRow:
-    return ContentionRow(_unit(fields), fields.integer("stage", 0, MAX_STAGES), fields.number("factor", 0.1, 1000.0))
-
-
-def _pair(fields: Fields, key: str) -> tuple[float, float]:
-    first, second = fields.numbers(key, (2, 2), 0.0, MAX_US)
-    return first, second
-
-
-def _sync_row(fields: Fields) -> SyncRow:
-    place: SyncPlace = fields.choice("place", get_args(SyncPlace))  # type: ignore[assignment]
-    return SyncRow(
-        trunk=fields.integer("trunk", 0, 1),
-        place=place,
-        stage=fields.integer("stage", -1, MAX_STAGES),
-        op=SyncOp(fields.choice("op", [op.value for op in SyncOp])),
-        bytes=fields.integer("bytes", 0, 2**40),
-        downloads_us=_pair(fields, "downloads_us"),
-        barrier_us=fields.number("barrier_us", 0.0, MAX_US),
-        uploads_us=_pair(fields, "uploads_us"),
-        sample=_sample(fields),
-    )

@@ -11,10 +11,11 @@ from typing import Any
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.documents import read_json
 from syncnas_deploy.errors import DocumentError, ProfileMismatch
-from syncnas_deploy.latency import benchmark, profile
+from syncnas_deploy.latency import benchmark, profile_files
 from syncnas_deploy.latency.benchmark import BenchResult, read_result, result_to_json
 from syncnas_deploy.latency.predict import Prediction, predict
-from syncnas_deploy.latency.profile import DeviceProfile, profile_to_json, read_profile
+from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.latency.profile_files import profile_to_json, read_profile
 from syncnas_deploy.models import formats
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_to_json, load_config, read_config
@@ -94,7 +95,7 @@ def read_all(paths: Sequence[Path]) -> Page:
         value = read_json(path, DocumentError)
         schema = str(value.get("schema", "")) if isinstance(value, dict) else ""
         kind = schema.rpartition("/")[0]
-        if kind == profile.SCHEMA:
+        if kind == profile_files.SCHEMA:
             page.profiles.append(read_profile(path))
         elif kind == benchmark.SCHEMA:
             page.results.append(read_result(path))

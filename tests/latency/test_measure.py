@@ -13,7 +13,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
 from syncnas_deploy.latency.measure import CHAIN_OPS, Progress, Settings
 from syncnas_deploy.latency.points import at_ratio, chain, graph_work, width_at
-from syncnas_deploy.latency.profile import read_profile
+from syncnas_deploy.latency.profile_files import read_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 
 FAST = Settings(ratios=(0.4, 0.7, 1.0), launches=1, rounds=3, warmup=0)

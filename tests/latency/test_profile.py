@@ -12,7 +12,8 @@ from latency_cases import INVOCATION_US, law_profile, law_us
 
 from syncnas_deploy.errors import ProfileError, ProfileMismatch
 from syncnas_deploy.latency.points import Point
-from syncnas_deploy.latency.profile import Sample, _monotone, profile_to_json, read_profile, write_profile
+from syncnas_deploy.latency.profile import Sample, _monotone
+from syncnas_deploy.latency.profile_files import profile_to_json, read_profile, write_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import load_config
 
