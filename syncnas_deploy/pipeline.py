@@ -111,7 +111,8 @@ def profile(
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
 
-    Finished steps are kept in ``<out>.journal`` until the profile is written; `resume` goes on from there.
+    Finished steps are kept in ``<out>.journal`` until the profile is written; `resume` goes on from there, and gives
+    a profile that is finished already as it is.
 
     Raises:
         OutputExists: the profile, or an unfinished journal without `resume`, is there already.
@@ -120,8 +121,15 @@ def profile(
     """
     model = base_model(base)
     chosen = units_of(on, units)
-    check_output(out, force=force)
+    wanted = settings or measure.Settings()
     journal = out.with_name(out.name + ".journal")
+    if resume and out.exists():
+        complete = load_profile(out)
+        if not measure.is_of(complete, model, on, chosen, wanted):
+            raise OutputExists(f"{out}: is a finished profile of another run; choose another --out.")
+        journal.unlink(missing_ok=True)
+        return complete
+    check_output(out, force=force)
     if journal.exists() and not resume:
         if not force:
             raise OutputExists(
@@ -129,7 +137,7 @@ def profile(
             )
         journal.unlink()
     with _dropped_if_empty(journal):
-        measured = measure.measure(model, on, chosen, settings or measure.Settings(), journal, on_progress=on_progress)
+        measured = measure.measure(model, on, chosen, wanted, journal, on_progress=on_progress)
     write_profile(out, measured)
     journal.unlink(missing_ok=True)
     return measured

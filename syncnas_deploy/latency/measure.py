@@ -267,6 +267,16 @@ def measure(
         return assemble(base, device, units, settings, experiment, runs, started)
 
 
+def is_of(profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: Settings) -> bool:
+    """Whether a profile is what `measure` would have made of these arguments."""
+    return (
+        profile.base_sha256 == base_digest(base)
+        and profile.device.get("name") == device.name
+        and profile.units == tuple(str(unit) for unit in units)
+        and profile.settings == settings_text(settings)
+    )
+
+
 def settings_text(settings: Settings) -> dict[str, str]:
     """Settings as text, for journal and profile."""
     return {

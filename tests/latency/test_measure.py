@@ -101,6 +101,11 @@ def test_an_interrupted_profile_goes_on_where_it_ended(mobilenet: ModelConfig, t
     assert steps == ["solo_1", "pair", "networks"]
     assert read_profile(out) == profile
     assert not (tmp_path / "p.json.journal").exists()
+    before = out.read_bytes()
+    assert pipeline.profile(mobilenet, SimDevice("duo"), out=out, settings=FAST, resume=True) == profile
+    assert out.read_bytes() == before
+    with pytest.raises(OutputExists, match="another run"):
+        pipeline.profile(mobilenet, SimDevice("phone"), out=out, settings=FAST, resume=True)
 
 
 def test_kills_lose_no_finished_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
