@@ -395,7 +395,7 @@ def search(
     )
 )
 @click.argument("config")
-@click.option("--weights", type=click.Path(path_type=Path), help="A .pth, .pt (tensors only) or .npz state dict.")
+@click.option("--weights", metavar="FILE|timm:NAME", help="A .pth, .pt (tensors only), .safetensors or .npz.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
 @click.option(
     "--format",
@@ -410,7 +410,7 @@ def search(
 @json_option
 def export(
     config: str,
-    weights: Path | None,
+    weights: str | None,
     seed: int | None,
     formats: tuple[str, ...],
     out: Path,
@@ -438,6 +438,53 @@ def export(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
+
+
+@cli.group(epilog=_epilog("syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors"))
+def weights() -> None:
+    """Convert weights, or make a branched model's initial weights from its base's."""
+
+
+@weights.command(
+    epilog=_epilog(
+        "syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors",
+        "syncnas-deploy weights convert timm:mobilenetv2_100 --config mobilenet_v2 --out model.safetensors",
+    )
+)
+@click.argument("source")
+@click.option("--config", required=True, help="The network: a shipped name or a config file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
+@force_option
+@json_option
+def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> None:
+    """Write SOURCE (a checkpoint or timm:NAME) as safetensors, checked against the network."""
+    from syncnas_deploy import pipeline
+
+    count = pipeline.convert_weights(source, config, out, force=force)
+    if as_json:
+        _emit({"out": str(out), "tensors": count})
+    else:
+        click.echo(f"{count} tensors of {config} written to {out}")
+
+
+@weights.command(
+    epilog=_epilog("syncnas-deploy weights inherit base.pth --config syncnas_mobilenet_v2_100 --out start.safetensors")
+)
+@click.argument("source")
+@click.option("--config", required=True, help="The branched network: a shipped name or a config file.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For what is new.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
+@force_option
+@json_option
+def inherit(source: str, config: str, seed: int, out: Path, force: bool, as_json: bool) -> None:
+    """Make initial weights of a branched network from SOURCE, weights of its base model."""
+    from syncnas_deploy import pipeline
+
+    count = pipeline.inherit_weights(source, config, out, seed=seed, force=force)
+    if as_json:
+        _emit({"out": str(out), "tensors": count})
+    else:
+        click.echo(f"{count} tensors of {config} written to {out}; train them before use")
 
 
 @cli.command(

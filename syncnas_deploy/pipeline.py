@@ -29,9 +29,11 @@ from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import load_profile, write_profile
+from syncnas_deploy.models.checkpoints import load_weights, write_safetensors
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config, read_config, write_config
-from syncnas_deploy.models.weights import load_weights, parameter_shapes, random_weights
+from syncnas_deploy.models.inherit import inherit
+from syncnas_deploy.models.weights import parameter_shapes, random_weights
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, run
 
@@ -268,12 +270,12 @@ def export(
     config: ConfigLike,
     out: Path,
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     seed: int = 0,
     formats: Sequence[str] = ("tflite",),
     force: bool = False,
 ) -> Bundle:
-    """Export a network as a bundle, with weights from a file or seeded random ones.
+    """Export a network as a bundle, with weights from a file, from ``timm:NAME``, or seeded random ones.
 
     Raises:
         WeightsError: the file does not fit the network.
@@ -283,10 +285,38 @@ def export(
     check_bundle_output(out, force=force)
     if weights is not None:
         values: Mapping[str, object] = load_weights(weights, found)
-        source = weights.name
+        source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
     else:
         values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
     return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)  # type: ignore[arg-type]
+
+
+def convert_weights(source: str | Path, config: ConfigLike, out: Path, *, force: bool = False) -> int:
+    """Write weights of a config as safetensors; returns the number of tensors.
+
+    Raises:
+        WeightsError: they do not fit the config.
+        OutputError: `out` cannot be written, or exists and `force` is false.
+    """
+    check_output(out, force=force)
+    weights = load_weights(source, _config(config))
+    write_safetensors(out, weights, force=force)
+    return len(weights)
+
+
+def inherit_weights(source: str | Path, config: ConfigLike, out: Path, *, seed: int = 0, force: bool = False) -> int:
+    """Write initial weights of a branched model, made from its base's; returns the number of tensors.
+
+    Raises:
+        WeightsError: the weights are not the base's.
+        OutputError: `out` cannot be written, or exists and `force` is false.
+    """
+    check_output(out, force=force)
+    found = _config(config)
+    base = base_model(found)
+    weights = inherit(found, base, load_weights(source, base), seed)
+    write_safetensors(out, weights, force=force)
+    return len(weights)
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:

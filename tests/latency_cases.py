@@ -48,6 +48,12 @@ def crossing(trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
     return SyncRow(trunk, place, stage, op, 1000, (0.0, 0.0), 1.0, (upload_us, upload_us), exactly(SYNC_US[place]))
 
 
+def whole_us(base: ModelConfig, unit: int, ratio: float) -> float:
+    """The base as one graph: its parts, and one invocation for all of them."""
+    points = [part.point for part in chain(base, ratio, SyncOp.ADD, 0, "") if part.point.part != "sync"]
+    return sum(law_us(unit, point) for point in points) - (len(points) - 1) * INVOCATION_US
+
+
 @functools.cache
 def law_profile(base: ModelConfig) -> DeviceProfile:
     """A whole profile by the law."""
@@ -77,7 +83,7 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
         settings={"launches": "3", "rounds": "10"},
         warnings=("made by hand",),
         points=tuple(points.values()),
-        networks=tuple(NetworkRow(u, r, exactly(5000.0 * r + u)) for u in (0, 1) for r in RATIOS),
+        networks=tuple(NetworkRow(u, r, exactly(whole_us(base, u, r))) for u in (0, 1) for r in RATIOS),
         invocations=tuple(InvocationRow(u, r, exactly(INVOCATION_US)) for u in (0, 1) for r in RATIOS),
         contention=tuple(ContentionRow(u, s, CONTENTION[u]) for u in (0, 1) for s in stages),
         syncs=tuple(syncs),

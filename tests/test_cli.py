@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from latency_cases import law_profile
 
@@ -21,6 +22,7 @@ from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
 from syncnas_deploy.latency.profile_files import profile_to_json, write_profile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_text, config_to_json
+from syncnas_deploy.models.weights import parameter_shapes, random_weights
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference.md"
 
@@ -73,9 +75,18 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     assert min(times) < 0.2
 
 
+def commands() -> dict[str, click.Command]:
+    """Every command that does something, by its words."""
+    found: dict[str, click.Command] = {}
+    for name, command in cli.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        found |= {f"{name} {word}".strip(): each for word, each in inner.items()}
+    return found
+
+
 def test_every_command_option_and_exit_code_is_documented() -> None:
     text = REFERENCE.read_text()
-    for name, command in cli.commands.items():
+    for name, command in commands().items():
         assert f"### `{name}" in text or f"## `{name}" in text, name
         for parameter in command.params:
             if isinstance(parameter, click.Option):
@@ -140,6 +151,22 @@ def test_export_writes_both_formats_and_refuses_to_overwrite(program: Program, t
     (tmp_path / "precious" / "thesis.txt").write_text("x")
     assert program("export", "mobilenet_v2", "--out", "precious", "--force").code == 8
     assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_weights_are_converted_and_inherited(program: Program, mobilenet: ModelConfig, tmp_path: Path) -> None:
+    np.savez(tmp_path / "base.npz", **random_weights(parameter_shapes(mobilenet), 1))
+    done = program("weights", "convert", "base.npz", "--config", "mobilenet_v2", "--out", "base.safetensors", "--json")
+    assert (done.code, json.loads(done.out)["tensors"]) == (0, len(parameter_shapes(mobilenet)))
+    done = program(
+        "weights", "inherit", "base.safetensors", "--config", "syncnas_mobilenet_v2_100", "--out", "start.safetensors"
+    )
+    assert done.code == 0
+    again = program("weights", "convert", "base.npz", "--config", "mobilenet_v2", "--out", "base.safetensors")
+    assert again.code == 8
+    done = program("export", "syncnas_mobilenet_v2_100", "--weights", "start.safetensors", "--out", "b")
+    assert done.code == 0 and "weights: start.safetensors" in done.out
+    wrong = program("export", "mobilenet_v2", "--weights", "start.safetensors", "--out", "c")
+    assert wrong.code == 3 and "stages.0.blocks.0.dw.0.weight is missing" in wrong.err
 
 
 def test_completion_prints_a_script(program: Program) -> None:
@@ -304,6 +331,16 @@ CASES: dict[str, Case] = {
         lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--seed", 1, "--out", "b"],
         2,
         "exclude each other",
+    ),
+    "weights of another kind": (
+        lambda t, b: ["weights", "convert", "w.bin", "--config", "mobilenet_v2", "--out", "w.safetensors"],
+        3,
+        ".safetensors",
+    ),
+    "no weights to inherit": (
+        lambda t, b: ["weights", "inherit", "w.npz", "--config", "syncnas_fbnet_c_100", "--out", "w.safetensors"],
+        3,
+        "no such file",
     ),
     "missing weights": (lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--out", "b"], 3, "w.pth"),
     "unwritable output": (lambda t, b: ["export", "mobilenet_v2", "--out", "/proc/nowhere/b"], 8, "cannot be written"),

@@ -10,13 +10,11 @@ Shapes are torch's: convolutions [O, I / groups, kh, kw].
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_deploy.errors import MissingDependency, WeightsError
+from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.models.config import BlockSpec, ModelConfig
 
 Array = NDArray[np.float32]
@@ -100,8 +98,8 @@ def parameter_count(config: ModelConfig) -> int:
 def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
     """Seeded weights that keep activations in range, so that parity of a deep network means something.
 
-    Convolutions are normal with variance 2 / fan_in (He et al., ICCV 2015); batch norms are near identity with
-    statistics that are not, so that folding them is exercised.
+    Convolutions are normal with variance 2 / fan_in (He et al., ICCV 2015), projections with a quarter of it; batch
+    norms are near identity with statistics that are not, so that folding them is exercised.
     """
     rng = np.random.default_rng(seed)
     weights: dict[str, Array] = {}
@@ -113,7 +111,9 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
         elif len(shape) == 1:
             value = rng.uniform(0.7, 1.3, shape)
         else:
-            value = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(2.0 / np.prod(shape[1:]))
+            # A projection ends a block without activation, and residual links add what it gives.
+            gain = 0.5 if ".pw2." in f".{name}" else 2.0
+            value = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(gain / np.prod(shape[1:]))
         weights[name] = value.astype(np.float32)
     return weights
 
@@ -136,52 +136,3 @@ def check_weights(weights: Mapping[str, Array], config: ModelConfig, where: str)
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise WeightsError(f"{where}: does not fit {config.name}: {'; '.join(problems[:3])}{more}.")
-
-
-def load_weights(path: Path, config: ModelConfig) -> dict[str, Array]:
-    """Weights from a ``.pth``/``.pt`` state dict (tensors only, never code) or an ``.npz`` of the same names.
-
-    Raises:
-        WeightsError: the file is unreadable, holds something other than tensors, or does not fit the config.
-        MissingDependency: a ``.pth`` and torch is not installed.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; give a .pth, .pt or .npz of {config.name}.")
-    found = _from_npz(path) if path.suffix == ".npz" else _from_torch(path)
-    weights = {name: value for name, value in found.items() if not name.endswith("num_batches_tracked")}
-    check_weights(weights, config, str(path))
-    return weights
-
-
-def _from_npz(path: Path) -> dict[str, Array]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name], dtype=np.float32) for name in archive.files}
-    except Exception as e:
-        raise WeightsError(f"{path}: not a readable .npz of arrays ({_first_line(e)}).") from None
-
-
-def _from_torch(path: Path) -> dict[str, Array]:
-    try:
-        import torch
-    except ImportError:
-        raise MissingDependency(
-            f"{path}: reading a .pth needs torch; install it with: pip install 'syncnas-deploy[torch]'."
-        ) from None
-    try:
-        value: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:
-        raise WeightsError(
-            f"{path}: not a checkpoint of tensors only ({_first_line(e)}); code in a checkpoint is never run."
-        ) from None
-    if isinstance(value, dict) and isinstance(value.get("state_dict"), dict):
-        value = value["state_dict"]
-    if not isinstance(value, dict) or not all(isinstance(v, torch.Tensor) for v in value.values()):
-        raise WeightsError(f"{path}: holds no state dict (names with tensors); save model.state_dict().")
-    names = {str(name).removeprefix("module."): tensor for name, tensor in value.items()}
-    return {name: tensor.detach().to(torch.float32).numpy() for name, tensor in names.items()}
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0] if text else type(error).__name__)[:160]

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from syncnas_deploy.errors import WeightsError
+from syncnas_deploy.models.checkpoints import load_weights
 from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.weights import check_weights, load_weights, parameter_shapes, random_weights
+from syncnas_deploy.models.weights import check_weights, parameter_shapes, random_weights
 
 
 class Exploit:
