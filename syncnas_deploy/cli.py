@@ -554,6 +554,39 @@ def bench(
         click.echo(bench_text(result, prediction))
 
 
+@cli.command(
+    epilog=_epilog(
+        "syncnas-deploy draw syncnas_mobilenet_v2_100 --out searched.svg",
+        "syncnas-deploy draw found/best.json --profile host.json --out best.png",
+        "syncnas-deploy draw syncnas_mobilenet_v2_100 --unit cpu:4 --unit gpu --out searched.svg",
+    )
+)
+@click.argument("config")
+@click.option(
+    "--profile", "profile_path", type=click.Path(path_type=Path), help="Show its predicted times, and bars of them."
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="UNIT",
+    help="What each branch runs on, once a branch. Default: the profile's units (a base model: the faster one).",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg or FILE.png.")
+@force_option
+@json_option
+def draw(config: str, profile_path: Path | None, units: tuple[str, ...], out: Path, force: bool, as_json: bool) -> None:
+    """Draw CONFIG (a file or a shipped name): blocks, segments and what crosses between the units."""
+    from syncnas_deploy import pipeline
+
+    measured = _read_profile(profile_path) if profile_path else None
+    pipeline.draw(config, out, units=units, profile=measured, force=force)
+    if as_json:
+        _emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
+    else:
+        click.echo(f"drawn in {out}")
+
+
 @cli.command(epilog=_epilog("syncnas-deploy report host.json found bundle bench.json"))
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @json_option

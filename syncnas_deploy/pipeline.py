@@ -20,8 +20,8 @@ from pathlib import Path
 
 from syncnas_bench import Device, Unit, UnitError, device_specs, find_device
 from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
-from syncnas_deploy.documents import check_output, write_json
-from syncnas_deploy.errors import ConfigError, InfeasibleBudget, OutputExists, ProfileMismatch
+from syncnas_deploy.documents import check_output, write_json, write_text
+from syncnas_deploy.errors import ConfigError, InfeasibleBudget, OutputError, OutputExists, ProfileMismatch
 from syncnas_deploy.journal import is_empty_journal
 from syncnas_deploy.latency import measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
@@ -34,6 +34,8 @@ from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config, read_config, write_config
 from syncnas_deploy.models.inherit import inherit
 from syncnas_deploy.models.weights import parameter_shapes, random_weights
+from syncnas_deploy.report import architecture
+from syncnas_deploy.report.png import render_png
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, run
 
@@ -364,3 +366,37 @@ def bench(
     if out is not None:
         write_json(out, result_to_json(result), force=force)
     return result
+
+
+def draw(
+    config: ConfigLike,
+    out: Path,
+    *,
+    units: Sequence[str] = (),
+    profile: ProfileLike | None = None,
+    force: bool = False,
+) -> str:
+    """Draw an architecture into an ``.svg`` or ``.png`` file, with a profile's predicted times where one is given.
+
+    Returns:
+        The drawing as SVG, whatever was written.
+
+    Raises:
+        OutputError: `out` ends in neither, cannot be written, or a converter failed.
+        UnitError: a text that is no unit, or not one a branch.
+        ProfileMismatch: the profile does not fit the model or was measured on other units.
+        MissingDependency: a PNG and no converter is installed.
+    """
+    if out.suffix not in (".svg", ".png"):
+        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.")
+    check_output(out, force=force)
+    found = _config(config)
+    measured = None if profile is None else _profile(profile)
+    base = None if measured is None or found.branch_count == 1 else _base_of(found, measured)
+    named = tuple(str(Unit.parse(text)) for text in units) or None
+    svg = architecture.draw(found, units=named, profile=measured, base=base)
+    if out.suffix == ".png":
+        render_png(svg, out, force=force)
+    else:
+        write_text(out, svg, force=force)
+    return svg

@@ -1,0 +1,152 @@
+"""A canvas for SVG: text that is measured before it is placed, and colours that follow the reader's light or dark.
+
+Every colour is a role. The light colour stands in the element's own attributes, so that any viewer shows it; a style
+sheet overrides it where the viewer prefers dark. All lengths are user units (pixels at scale 1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from html import escape
+from unicodedata import east_asian_width
+
+Point = tuple[float, float]
+
+PALETTE: dict[str, tuple[str, str]] = {
+    "page": ("#ffffff", "#0e1217"),
+    "ink": ("#1c2128", "#e8edf2"),
+    "muted": ("#515a65", "#a9b3be"),
+    "faint": ("#9aa3ad", "#66707b"),
+    "hairline": ("#d9dee4", "#2b323b"),
+    "box": ("#ffffff", "#161b22"),
+    "tint0": ("#e9f1fb", "#13243a"),
+    "edge0": ("#b4cdec", "#2f5585"),
+    "strong0": ("#2a66b1", "#79b0f2"),
+    "tint1": ("#fcf0e2", "#32230f"),
+    "edge1": ("#e8c69d", "#7a5623"),
+    "strong1": ("#a2570a", "#e9a957"),
+    "warning": ("#a12b2b", "#ff9d94"),
+}
+"""Role: its light and its dark colour. A role that ends in a digit belongs to the first or the second unit."""
+
+FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
+CHARACTER_EM, WIDE_EM = 0.62, 1.12
+"""Widths of a character in ems: above every common monospace font's 0.55 to 0.61, and a full-width one's 1."""
+
+_NARROW = frozenset("·…×")
+
+
+def printable(text: str) -> str:
+    """The text with what XML cannot hold, or what would not show, replaced."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def text_width(text: str, size: float) -> float:
+    """How much room a text takes at most."""
+    return size * sum(_character_em(c) for c in text)
+
+
+def _character_em(character: str) -> float:
+    if character.isascii() or character in _NARROW:
+        return CHARACTER_EM
+    return WIDE_EM if east_asian_width(character) in "WF" else 1.0
+
+
+def fit(text: str, size: float, width: float) -> str:
+    """The text, or as much of its beginning as fits, with an ellipsis."""
+    if text_width(text, size) <= width:
+        return text
+    while text and text_width(text + "…", size) > width:
+        text = text[:-1]
+    return text + "…"
+
+
+class Canvas:
+    """Elements in the order in which they are painted."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._depth = 1
+
+    @contextlib.contextmanager
+    def group(self, kind: str, title: str) -> Iterator[None]:
+        """Elements that are one thing; viewers show the title when it is pointed at."""
+        self._add(f'<g class="{kind}">')
+        self._depth += 1
+        self._add(f"<title>{escape(printable(title))}</title>")
+        yield
+        self._depth -= 1
+        self._add("</g>")
+
+    def rect(
+        self, at: Point, width: float, height: float, *, fill: str, stroke: str | None = None, radius: float = 0.0
+    ) -> None:
+        """A box, its corner at the top left."""
+        corner = f' rx="{_number(radius)}"' if radius else ""
+        place = f'x="{_number(at[0])}" y="{_number(at[1])}" width="{_number(width)}" height="{_number(height)}"'
+        self._add(f"<rect {place}{corner} {_paint(fill, stroke)}/>")
+
+    def circle(self, at: Point, radius: float, *, fill: str, stroke: str | None = None) -> None:
+        """A disc."""
+        place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
+        self._add(f"<circle {place} {_paint(fill, stroke, 1.5)}/>")
+
+    def line(self, points: Sequence[Point], *, stroke: str, width: float = 1.5, dashed: bool = False) -> None:
+        """Straight pieces with rounded corners."""
+        path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
+        dash = ' stroke-dasharray="3 2.5"' if dashed else ""
+        round_ = 'stroke-linejoin="round" stroke-linecap="round"'
+        self._add(f'<path d="{path}" {_paint(None, stroke, width)} {round_}{dash}/>')
+
+    def arrowhead(self, tip: Point, direction: Point, *, fill: str, size: float = 7.0) -> None:
+        """A triangle that points in `direction` (one of the four along the axes)."""
+        (x, y), (dx, dy) = tip, direction
+        back_x, back_y, side = x - dx * size, y - dy * size, 0.5 * size
+        corners = ((x, y), (back_x - dy * side, back_y + dx * side), (back_x + dy * side, back_y - dx * side))
+        path = "M" + "L".join(f"{_number(a)} {_number(b)}" for a, b in corners) + "Z"
+        self._add(f'<path d="{path}" {_paint(fill, None)}/>')
+
+    def text(
+        self, at: Point, text: str, *, size: float, fill: str = "ink", anchor: str = "start", bold: bool = False
+    ) -> None:
+        """One line of text; `at` is on its middle height, at its start, middle or end as `anchor` says."""
+        place = f'x="{_number(at[0])}" y="{_number(at[1] + 0.35 * size)}" font-size="{_number(size)}"'
+        where = "" if anchor == "start" else f' text-anchor="{anchor}"'
+        weight = ' font-weight="600"' if bold else ""
+        self._add(f"<text {place}{where}{weight} {_paint(fill, None)}>{escape(printable(text))}</text>")
+
+    def document(self, width: float, height: float, title: str, description: str) -> str:
+        """The whole file."""
+        size = f"{_number(width)} {_number(height)}"
+        shape = f'width="{_number(width)}" height="{_number(height)}" viewBox="0 0 {size}"'
+        head = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {shape} role="img" font-family="{escape(FONT)}">',
+            f"  <title>{escape(printable(title))}</title>",
+            f"  <desc>{escape(printable(description))}</desc>",
+            f"  <style>{_dark_style()}</style>",
+            f'  <rect width="{_number(width)}" height="{_number(height)}" {_paint("page", None)}/>',
+        ]
+        return "\n".join([*head, *self._lines, "</svg>"]) + "\n"
+
+    def _add(self, element: str) -> None:
+        self._lines.append("  " * self._depth + element)
+
+
+def _paint(fill: str | None, stroke: str | None, width: float = 1.0) -> str:
+    """Attributes of fill and stroke: light as attributes, dark by class."""
+    classes = [f"f-{fill}"] if fill else []
+    attributes = [f'fill="{PALETTE[fill][0] if fill else "none"}"']
+    if stroke:
+        classes.append(f"s-{stroke}")
+        attributes.append(f'stroke="{PALETTE[stroke][0]}" stroke-width="{_number(width)}"')
+    return f'class="{" ".join(classes)}" ' + " ".join(attributes)
+
+
+def _dark_style() -> str:
+    rules = [f".f-{role}{{fill:{dark}}}.s-{role}{{stroke:{dark}}}" for role, (_, dark) in PALETTE.items()]
+    return "@media (prefers-color-scheme:dark){" + "".join(rules) + "}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
