@@ -6,12 +6,18 @@
     │   ├── ProfileError         ... as a DeviceProfile
     │   ├── BundleError          ... as a Bundle's manifest
     │   ├── RewardTableError     ... as a table of rewards
-    │   └── JournalError         ... as a journal
-    │       └── JournalMismatch  a journal of another run
+    │   ├── JournalError         ... as a journal
+    │   │   └── JournalMismatch  a journal of another run
+    │   └── ResumeMismatch       ... as the training run that is to be resumed
     ├── StrategyError            not a strategy of this base
     ├── UnknownModel             no file and no shipped model of that name
     ├── UnknownEvaluator         no evaluator of that name
     ├── WeightsError             weights that do not fit the model
+    │   └── CheckpointError      ... a training run's own checkpoint
+    ├── DatasetError             a folder of pictures that cannot be used
+    ├── RecipeError              settings of a training run that cannot be used
+    ├── TrainingDiverged         the loss is no longer a finite number
+    ├── DeviceUnavailable        torch cannot compute where it was asked to
     ├── ProfileMismatch          a profile that does not fit the model or lacks an entry
     ├── InfeasibleBudget         no widths meet the latency budget
     ├── OutputError              a result cannot be written
@@ -58,6 +64,10 @@ class JournalMismatch(JournalError):
     """A journal belongs to a run with other parameters."""
 
 
+class ResumeMismatch(DocumentError):
+    """A run cannot be resumed, since something that decides it is different now."""
+
+
 class StrategyError(SyncNasError):
     """Not a synchronization strategy for this base model."""
 
@@ -72,6 +82,26 @@ class UnknownEvaluator(SyncNasError):
 
 class WeightsError(SyncNasError):
     """Weights that cannot be read or do not fit the model."""
+
+
+class CheckpointError(WeightsError):
+    """A checkpoint of a training run that cannot be used."""
+
+
+class DatasetError(SyncNasError):
+    """A folder of images that cannot be used."""
+
+
+class RecipeError(SyncNasError):
+    """Settings of a training run that cannot be used."""
+
+
+class TrainingDiverged(SyncNasError):
+    """The loss is no longer a finite number."""
+
+
+class DeviceUnavailable(SyncNasError):
+    """torch cannot compute where it was asked to."""
 
 
 class ProfileMismatch(SyncNasError):

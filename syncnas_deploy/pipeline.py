@@ -12,16 +12,26 @@ result = pipeline.bench(bundle, host, profile=profile)
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from syncnas_bench import Device, Unit, UnitError, device_specs, find_device
-from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
+from syncnas_deploy.bundle import Bundle, check_bundle_output, is_bundle, read_bundle, write_bundle
 from syncnas_deploy.documents import check_output, write_json, write_text
-from syncnas_deploy.errors import ConfigError, InfeasibleBudget, OutputError, OutputExists, ProfileMismatch
+from syncnas_deploy.errors import (
+    ConfigError,
+    InfeasibleBudget,
+    MissingDependency,
+    OutputError,
+    OutputExists,
+    ProfileMismatch,
+    WeightsError,
+)
 from syncnas_deploy.journal import is_empty_journal
 from syncnas_deploy.latency import measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
@@ -29,7 +39,7 @@ from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import load_profile, write_profile
-from syncnas_deploy.models.checkpoints import load_weights, write_safetensors
+from syncnas_deploy.models.checkpoints import TIMM, load_weights, read_arrays, write_safetensors
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config, read_config, write_config
 from syncnas_deploy.models.inherit import inherit
@@ -38,6 +48,15 @@ from syncnas_deploy.report import architecture
 from syncnas_deploy.report.png import render_png
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, run
+
+if TYPE_CHECKING:
+    # These import torch, which is loaded by the functions that need it.
+    from syncnas_deploy.models.evaluation import Accuracy
+    from syncnas_deploy.models.evaluation import Progress as EvaluationProgress
+    from syncnas_deploy.models.learner import Progress as TrainingProgress
+    from syncnas_deploy.models.recipe import Recipe
+    from syncnas_deploy.models.run_folder import EpochRow
+    from syncnas_deploy.models.training import Trained
 
 ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
@@ -400,3 +419,118 @@ def draw(
     else:
         write_text(out, svg, force=force)
     return svg
+
+
+def _need_torch(what: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependency(f"{what} needs torch; install it with: pip install 'syncnas-deploy[torch]'.")
+
+
+def evaluate(
+    source: ConfigLike | Bundle,
+    folder: Path,
+    *,
+    weights: str | Path | None = None,
+    batch: int | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    input_size: int | None = None,
+    predictions: Path | None = None,
+    force: bool = False,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+) -> Accuracy:
+    """Accuracy on an image folder: of a network with weights by torch, or of a bundle through LiteRT.
+
+    Args:
+        source: a config, a shipped name, or a bundle (or its folder).
+        folder: class folders, or a folder with ``val`` that holds them.
+        weights: a file or ``timm:NAME``; for a config only, and needed there.
+        batch, workers, device, input_size: see `models.evaluation`; a bundle runs on the CPU at its own size.
+        predictions: where a CSV with every picture's guess goes.
+
+    Raises:
+        WeightsError: none, or they do not fit; or given for a bundle.
+        DatasetError: unusable folder, or another number of classes.
+        DeviceUnavailable: torch finds no such device.
+    """
+    _need_torch("Evaluation")
+    from syncnas_deploy.bundle_accuracy import evaluate_bundle
+    from syncnas_deploy.models.evaluation import DEFAULT_BATCH, evaluate_model, write_guesses
+
+    if predictions is not None:
+        check_output(predictions, force=force)
+    size = batch or DEFAULT_BATCH
+    bundle = source if isinstance(source, Bundle) else None
+    if bundle is None and isinstance(source, (str, Path)) and is_bundle(Path(source)):
+        bundle = read_bundle(Path(source))
+    if bundle is not None:
+        if weights is not None:
+            raise WeightsError(f"{bundle.folder}: a bundle has its weights; give a config to evaluate others.")
+        found = evaluate_bundle(bundle, folder, batch=size, workers=workers, on_progress=on_progress)
+    else:
+        assert not isinstance(source, Bundle)
+        config = _config(source)
+        if weights is None:
+            raise WeightsError(f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.")
+        found = evaluate_model(
+            config,
+            load_weights(weights, config),
+            folder,
+            batch=size,
+            workers=workers,
+            device=device,
+            input_size=input_size,
+            on_progress=on_progress,
+        )
+    if predictions is not None:
+        write_guesses(predictions, found, force=force)
+    return found
+
+
+def train(
+    config: ConfigLike,
+    folder: Path,
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    weights: str | Path | None = None,
+    new_classifier: bool = False,
+    device: str = "cpu",
+    workers: int | None = None,
+    resume: bool = False,
+    force: bool = False,
+    tensorboard: Path | None = None,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+    on_epoch: Callable[[EpochRow], None] = lambda _: None,
+) -> Trained:
+    """Train a network on an image folder; see `models.training.train`, whose arguments and errors these are.
+
+    Args:
+        weights: a file, or ``timm:NAME``, to start from.
+
+    Raises:
+        WeightsError: they cannot be read or do not fit.
+    """
+    _need_torch("Training")
+    from syncnas_deploy.models import training
+
+    found = _config(config)
+    start = None
+    if weights is not None:
+        # A file may be of another number of classes than the config; `training` says what then.
+        start = load_weights(weights, found) if str(weights).startswith(TIMM) else read_arrays(Path(weights))
+    return training.train(
+        found,
+        folder,
+        out,
+        recipe,
+        weights=start,
+        new_classifier=new_classifier,
+        device=device,
+        workers=workers,
+        resume=resume,
+        force=force,
+        tensorboard=tensorboard,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
+    )

@@ -410,7 +410,7 @@ def test_errors_of_all_three_trees_have_exit_codes() -> None:
             if isinstance(found, type) and issubclass(found, Exception) and found.__module__ == module.__name__:
                 if found is syncnas_deploy.errors.SyncNasError:
                     continue
-                assert exit_code(found("x")) in documented - {0, 1}, found
+                assert exit_code(found.__new__(found)) in documented - {0, 1}, found
 
 
 def test_an_unforeseen_error_has_no_traceback(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
