@@ -26,7 +26,7 @@
     ├── MeasurementError         measured numbers that cannot be right
     └── MissingDependency        an optional library is not installed
 
-`syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli.py` maps all three to exit codes.
+`syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli` maps all three to exit codes.
 """
 
 from __future__ import annotations

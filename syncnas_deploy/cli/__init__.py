@@ -1,0 +1,144 @@
+"""The command line: options, messages and exit codes; everything else is in `pipeline`.
+
+Nothing heavy is imported before a command runs, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+import syncnas_deploy
+from syncnas_deploy.cli import learning, measuring, networks, searching
+from syncnas_deploy.cli.options import emit, epilog, json_option
+
+EXIT_CODES = (
+    (0, "done"),
+    (1, "an internal error; please report it"),
+    (2, "wrong use of a command or an option"),
+    (3, "a file's content cannot be used (config, profile, weights, bundle, table, journal, model)"),
+    (4, "a named model, file, evaluator or device does not exist"),
+    (5, "the device lacks a unit or its runtime"),
+    (6, "a measurement failed: the runner crashed, hung, or its numbers cannot be right"),
+    (7, "no widths meet the latency budget, or the profile does not fit the model"),
+    (8, "the output exists already or cannot be written"),
+    (9, "an optional library is not installed"),
+    (10, "training diverged: the loss was NaN or infinite; the last good checkpoint is kept"),
+    (130, "interrupted; what was finished is kept"),
+)
+
+_BY_NAME = {
+    "DocumentError": 3,
+    "WeightsError": 3,
+    "DatasetError": 3,
+    "RecipeError": 2,
+    "DeviceUnavailable": 5,
+    "TrainingDiverged": 10,
+    "StrategyError": 2,
+    "UnknownModel": 4,
+    "UnknownEvaluator": 2,
+    "ProfileMismatch": 7,
+    "InfeasibleBudget": 7,
+    "OutputError": 8,
+    "MeasurementError": 6,
+    "MissingDependency": 9,
+    # syncnas_exporters and syncnas_bench own their trees; their roots come last.
+    "UnitError": 2,
+    "PlanError": 2,
+    "RuntimeMissing": 5,
+    "RuntimeMismatch": 5,
+    "UnitUnavailable": 5,
+    "DeviceNotFound": 4,
+    "ModelRejected": 3,
+    "BenchError": 6,
+    "ExportError": 3,
+}
+
+
+def exit_code(error: Exception) -> int | None:
+    """The documented exit code of an error from any of the three trees; None for anything else."""
+    for ancestor in type(error).__mro__:
+        if ancestor.__module__.startswith(("syncnas_deploy", "syncnas_bench", "syncnas_exporters")):
+            code = _BY_NAME.get(ancestor.__name__)
+            if code is not None:
+                return code
+    return None
+
+
+def main() -> None:
+    """Run the program; every error becomes one sentence on stderr and a documented exit code."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _leave("Interrupted; what was finished is kept.", 130)
+    except click.ClickException as e:
+        e.show()
+        sys.exit(2)
+    except click.exceptions.Exit as e:
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        _leave("Interrupted; what was finished is kept.", 130)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - whoever read stdout has left
+        sys.exit(0)
+    except Exception as e:
+        code = exit_code(e)
+        if code is None and os.environ.get("SYNCNAS_DEBUG"):
+            raise
+        if code is None:
+            text = f"{type(e).__name__}: {e}".splitlines()[0]
+            _leave(f"Internal error ({text}); set SYNCNAS_DEBUG=1 to see where, and please report it.", 1)
+        _leave(str(e), code)
+
+
+def _leave(message: str, code: int | None) -> None:
+    click.echo(f"syncnas-deploy: {message}", err=True)
+    sys.exit(code)
+
+
+_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {text}" for code, text in EXIT_CODES)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=_CODES)
+@click.version_option(syncnas_deploy.__version__, prog_name="syncnas-deploy")
+def cli() -> None:
+    """One network on a phone's CPU and GPU at the same time: measure, search, export, benchmark.
+
+    Data goes to stdout, progress to stderr; every command takes --json.
+    """
+
+
+COMMANDS = (
+    measuring.devices,
+    measuring.profile,
+    measuring.predict,
+    measuring.bench,
+    searching.search,
+    searching.report,
+    networks.models,
+    networks.export,
+    networks.weights,
+    networks.draw,
+    learning.evaluate,
+    learning.train,
+)
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+@cli.command(epilog=epilog('eval "$(syncnas-deploy completion bash)"'))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@json_option
+def completion(shell: str, as_json: bool) -> None:
+    """Print a completion script for your shell."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None
+    script = found(cli, {}, "syncnas-deploy", "_SYNCNAS_DEPLOY_COMPLETE").source()
+    if as_json:
+        emit({"shell": shell, "script": script})
+    else:
+        click.echo(script)

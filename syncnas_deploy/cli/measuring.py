@@ -1,0 +1,210 @@
+"""Commands that measure devices and say what a network takes: devices, profile, predict, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncnas_deploy.cli.options import (
+    device_option,
+    emit,
+    epilog,
+    force_option,
+    json_option,
+    note,
+    profile_option,
+    read_profile,
+    unit_option,
+)
+
+if TYPE_CHECKING:
+    from syncnas_bench import Device
+
+
+@click.command(epilog=epilog("syncnas-deploy devices", "syncnas-deploy devices --json"))
+@json_option
+def devices(as_json: bool) -> None:
+    """List devices and their units."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import table
+
+    found = pipeline.devices()
+    if as_json:
+        emit([_device_json(device) for device in found])
+        return
+    rows = []
+    for device in found:
+        defaults = [str(unit) for unit in device.default_units()]
+        for info in device.units():
+            mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
+            state = "ok" if info.available else f"no: {info.reason}"
+            about = f"{info.description} ({info.note})" if info.note else info.description
+            rows.append([device.name, str(info.unit), state, mark, about])
+    click.echo(table(["device", "unit", "available", "default for", "what it is"], rows))
+
+
+def _device_json(device: Device) -> dict[str, Any]:
+    return {
+        **device.facts().to_dict(),
+        "default_units": [str(unit) for unit in device.default_units()],
+        "units": [
+            {
+                "unit": str(info.unit),
+                "available": info.available,
+                "reason": info.reason,
+                "description": info.description,
+                "note": info.note,
+            }
+            for info in device.units()
+        ],
+    }
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy profile --device host --base mobilenet_v2",
+        "syncnas-deploy profile --device host --base mobilenet_v2 --unit cpu:1@0 --unit cpu:1@1 --out host.json",
+        "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
+        "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
+    )
+)
+@device_option
+@click.option("--base", required=True, help="A base model: a shipped name or a config file.")
+@unit_option
+@click.option("--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json.")
+@click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point.")
+@click.option("--rounds", type=click.IntRange(3, 10_000), help="Recorded runs of each point in a launch.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
+@force_option
+@json_option
+def profile(
+    device_name: str | None,
+    base: str,
+    units: tuple[str, ...],
+    out: Path | None,
+    launches: int | None,
+    rounds: int | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure a device for a base model: solo latency, contention, sync overhead."""
+    import dataclasses
+
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.latency.measure import Progress, Settings
+    from syncnas_deploy.latency.profile_files import profile_to_json
+    from syncnas_deploy.report.tables import profile_text
+
+    device, model = pipeline.device(device_name), pipeline.base_model(base)
+    safe = device.name.replace(":", "-").replace("/", "-")
+    path = out or Path(f"{model.name}-{safe}.profile.json")
+    default = Settings()
+    settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
+
+    def progress(p: Progress) -> None:
+        note(f"[{p.done}/{p.total}] {p.step}: {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
+
+    measured = pipeline.profile(
+        model,
+        device,
+        out=path,
+        units=units,
+        settings=settings,
+        resume=resume,
+        force=force,
+        on_progress=progress,
+    )
+    if as_json:
+        emit(profile_to_json(measured))
+    else:
+        click.echo(f"{profile_text(measured)}\nwritten to {path}")
+
+
+@click.command(
+    epilog=epilog("syncnas-deploy predict syncnas_mobilenet_v2_100 --profile mobilenet_v2-host.profile.json")
+)
+@click.argument("config")
+@profile_option
+@json_option
+def predict(config: str, profile_path: Path, as_json: bool) -> None:
+    """Predict the latency of CONFIG, segment by segment."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.predictions import prediction_to_json
+    from syncnas_deploy.report.tables import prediction_text
+
+    measured = read_profile(profile_path)
+    prediction = pipeline.predict(config, measured)
+    if as_json:
+        emit(prediction_to_json(prediction))
+    else:
+        click.echo(prediction_text(prediction, measured.units))
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy bench bundle --device host",
+        "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
+        "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
+    )
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@device_option
+@unit_option
+@click.option("--samples", type=click.IntRange(5, 1_000_000), default=100, show_default=True)
+@click.option("--launches", type=click.IntRange(1, 100), default=2, show_default=True, help="Processes.")
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="BUNDLE[@UNIT]",
+    help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
+)
+@click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
+@force_option
+@json_option
+def bench(
+    bundle: Path,
+    device_name: str | None,
+    units: tuple[str, ...],
+    samples: int,
+    launches: int,
+    baselines: tuple[str, ...],
+    profile_path: Path | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Run BUNDLE on a device, both branches at once, and print what was measured."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.latency.benchmark import result_to_json
+    from syncnas_deploy.report.predictions import prediction_to_json
+    from syncnas_deploy.report.tables import bench_text
+
+    pairs = []
+    for text in baselines:
+        path, _, unit = text.partition("@")
+        if not path:
+            raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
+        pairs.append((Path(path), unit or None))
+    measured = read_profile(profile_path) if profile_path else None
+    result = pipeline.bench(
+        bundle,
+        pipeline.device(device_name),
+        units=units or (measured.units if measured else ()),
+        samples=samples,
+        launches=launches,
+        baselines=pairs,
+        out=out,
+        force=force,
+        on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
+    )
+    prediction = pipeline.predict(result.config, measured) if measured else None
+    if as_json:
+        value = result_to_json(result)
+        emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
+    else:
+        click.echo(bench_text(result, prediction))

@@ -1,0 +1,184 @@
+"""Commands on networks: models, export, weights, draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncnas_deploy.cli.options import (
+    emit,
+    epilog,
+    force_option,
+    json_option,
+    read_profile,
+)
+
+
+@click.command(epilog=epilog("syncnas-deploy models", "syncnas-deploy models mobilenet_v2"))
+@click.argument("name", required=False)
+@json_option
+def models(name: str | None, as_json: bool) -> None:
+    """List the shipped models, or the blocks of one (NAME or a config file)."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.models.formats import config_to_json, load_config
+    from syncnas_deploy.models.weights import parameter_count
+    from syncnas_deploy.report import tables
+
+    if name is not None:
+        config = load_config(name)
+        if as_json:
+            emit({**config_to_json(config), "params": parameter_count(config), "macs": config.macs()})
+        else:
+            click.echo(tables.models_table([config]) + "\n\n" + tables.blocks_table(config))
+        return
+    configs = list(pipeline.models())
+    if as_json:
+        emit(
+            [
+                {
+                    "name": c.name,
+                    "base": c.base,
+                    "stages": len(c.stages),
+                    "strategy": c.strategy,
+                    "params": parameter_count(c),
+                    "macs": c.macs(),
+                    "source": c.source,
+                }
+                for c in configs
+            ]
+        )
+    else:
+        click.echo(tables.models_table(configs))
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights syncnas_mobilenet_v2_100.pth --out bundle",
+        "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
+    )
+)
+@click.argument("config")
+@click.option("--weights", metavar="FILE|timm:NAME", help="A .pth, .pt (tensors only), .safetensors or .npz.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["tflite", "onnx"]),
+    multiple=True,
+    default=("tflite",),
+    show_default=True,
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@force_option
+@json_option
+def export(
+    config: str,
+    weights: str | None,
+    seed: int | None,
+    formats: tuple[str, ...],
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Export CONFIG (a file or a shipped name) as a bundle of segments."""
+    from syncnas_deploy import pipeline
+
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other; give one of them.")
+    bundle = pipeline.export(config, out, weights=weights, seed=seed or 0, formats=formats, force=force)
+    if as_json:
+        emit(
+            {
+                "bundle": str(bundle.folder),
+                "name": bundle.config.name,
+                "weights": bundle.weights,
+                "segments": [segment.name for segment in bundle.segments],
+                "files": dict(bundle.files),
+            }
+        )
+    else:
+        click.echo(
+            f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
+            f"{len(bundle.files)} files in {bundle.folder}"
+        )
+
+
+@click.group(epilog=epilog("syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors"))
+def weights() -> None:
+    """Convert weights, or make a branched model's initial weights from its base's."""
+
+
+@weights.command(
+    epilog=epilog(
+        "syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors",
+        "syncnas-deploy weights convert timm:mobilenetv2_100 --config mobilenet_v2 --out model.safetensors",
+    )
+)
+@click.argument("source")
+@click.option("--config", required=True, help="The network: a shipped name or a config file.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
+@force_option
+@json_option
+def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> None:
+    """Write SOURCE (a checkpoint or timm:NAME) as safetensors, checked against the network."""
+    from syncnas_deploy import pipeline
+
+    count = pipeline.convert_weights(source, config, out, force=force)
+    if as_json:
+        emit({"out": str(out), "tensors": count})
+    else:
+        click.echo(f"{count} tensors of {config} written to {out}")
+
+
+@weights.command(
+    epilog=epilog("syncnas-deploy weights inherit base.pth --config syncnas_mobilenet_v2_100 --out start.safetensors")
+)
+@click.argument("source")
+@click.option("--config", required=True, help="The branched network: a shipped name or a config file.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For what is new.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
+@force_option
+@json_option
+def inherit(source: str, config: str, seed: int, out: Path, force: bool, as_json: bool) -> None:
+    """Make initial weights of a branched network from SOURCE, weights of its base model."""
+    from syncnas_deploy import pipeline
+
+    count = pipeline.inherit_weights(source, config, out, seed=seed, force=force)
+    if as_json:
+        emit({"out": str(out), "tensors": count})
+    else:
+        click.echo(f"{count} tensors of {config} written to {out}; train them before use")
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy draw syncnas_mobilenet_v2_100 --out searched.svg",
+        "syncnas-deploy draw found/best.json --profile host.json --out best.png",
+        "syncnas-deploy draw syncnas_mobilenet_v2_100 --unit cpu:4 --unit gpu --out searched.svg",
+    )
+)
+@click.argument("config")
+@click.option(
+    "--profile", "profile_path", type=click.Path(path_type=Path), help="Show its predicted times, and bars of them."
+)
+@click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="UNIT",
+    help="What each branch runs on, once a branch. Default: the profile's units (a base model: the faster one).",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg or FILE.png.")
+@force_option
+@json_option
+def draw(config: str, profile_path: Path | None, units: tuple[str, ...], out: Path, force: bool, as_json: bool) -> None:
+    """Draw CONFIG (a file or a shipped name): blocks, segments and what crosses between the units."""
+    from syncnas_deploy import pipeline
+
+    measured = read_profile(profile_path) if profile_path else None
+    pipeline.draw(config, out, units=units, profile=measured, force=force)
+    if as_json:
+        emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
+    else:
+        click.echo(f"drawn in {out}")

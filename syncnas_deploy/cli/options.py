@@ -1,0 +1,74 @@
+"""What commands share: options, and how they print."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from syncnas_deploy.latency.profile import DeviceProfile
+
+
+def note(text: str) -> None:
+    """A line of progress, on stderr."""
+    click.echo(text, err=True)
+
+
+def emit(value: object) -> None:
+    """A value as JSON, on stdout."""
+    click.echo(json.dumps(value, indent=1, allow_nan=False))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
+device_option = click.option(
+    "--device",
+    "device_name",
+    metavar="D",
+    help="host, sim:NAME or a serial; default: $ANDROID_SERIAL, then the only device there is.",
+)
+unit_option = click.option(
+    "--unit",
+    "units",
+    multiple=True,
+    metavar="UNIT",
+    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. Default: the device's.",
+)
+profile_option = click.option(
+    "--profile",
+    "profile_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A device profile: a file or a shipped name.",
+)
+
+
+def epilog(*examples: str) -> str:
+    """Runnable examples for the end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+
+
+def read_profile(path: Path) -> DeviceProfile:
+    """A profile from a file or by the name of a shipped one."""
+    from syncnas_deploy.latency.profile_files import load_profile
+
+    return load_profile(path)
+
+
+def once_a_second(show: Callable[[Any], str]) -> Callable[[Any], None]:
+    """A listener that notes what `show` makes of its argument, at most once a second."""
+    last = 0.0
+
+    def listen(progress: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 1.0:
+            last = now
+            note(show(progress))
+
+    return listen
