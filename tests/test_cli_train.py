@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from picture_cases import draw_set, small_branched
 
 from syncnas_deploy.cli import main
 from syncnas_deploy.models.formats import write_config
-
-sys.path.insert(0, str(Path(__file__).parent / "models"))
-from picture_cases import draw_set, small_branched
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
