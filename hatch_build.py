@@ -1,17 +1,19 @@
-"""Build hook: compile the native runner for every target with zig's C compiler.
+"""Build hook: compile the native runner for every target with zig's C compiler, or with the NDK's for Android.
 
-`python hatch_build.py` builds in place. A target is rebuilt only when the sources or the command changed.
+`python hatch_build.py` builds in place. A target is rebuilt only when its sources or its commands changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 try:
     from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -22,49 +24,152 @@ ROOT = Path(__file__).resolve().parent
 SOURCES = ROOT / "bench" / "native"
 OUTPUT = ROOT / "bench" / "syncnas_bench" / "_native"
 PROGRAM = "syncnas-runner"
+NDK_VARIABLE = "ANDROID_NDK_HOME"
 
-# Folder of the program -> zig's target. glibc 2.17 lets it start on old distributions too.
-TARGETS = {
-    "x86_64-linux": "x86_64-linux-gnu.2.17",
-    "aarch64-linux": "aarch64-linux-gnu.2.17",
-}
-FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-s", "-Wall", "-Wextra", "-Werror", "-pthread")
+FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
+ZIG = "{zig}"  # stands for the compiler in a command, which so has no path of this machine in it
+ZIG_HEADERS = "{zig headers}"  # and this for the folder of the headers that belong to the compiler
+
+# All that Android wants of a program: position-independent, nothing writable that need not be, 16 KB pages.
+_ANDROID_LINK = ("-z", "now", "-z", "relro", "-z", "noexecstack", "-z", "nocopyreloc",
+                 "-z", "max-page-size=16384", "-z", "common-page-size=16384", "--hash-style=both", "--build-id=sha1",
+                 "--gc-sections", "--no-undefined", "--as-needed")  # fmt: skip
 
 
-def source_hash(target: str) -> str:
-    """What a built program depends on: the sources, the target and the flags."""
-    digest = hashlib.sha256(" ".join((target, *FLAGS)).encode())
-    for path in sorted(SOURCES.glob("*.[ch]")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+class Recipe(NamedTuple):
+    """How one target is built: files to write into a work folder, then commands to run in `SOURCES`.
+
+    In a command, `{zig}` is the compiler, `{work}` the work folder and `{out}` the program.
+    """
+
+    files: dict[str, str]
+    commands: tuple[tuple[str, ...], ...]
+
+
+def _c_files() -> list[str]:
+    return sorted(path.name for path in SOURCES.glob("*.c"))
+
+
+def linux_recipe(target: str) -> Recipe:
+    """A program for glibc: one command."""
+    command = (ZIG, "cc", "-target", target, *FLAGS, "-fPIE", "-pie", "-s", "-pthread", *_c_files(), "-o", "{out}",
+               "-ldl", "-lm")  # fmt: skip
+    return Recipe({}, (command,))
+
+
+def android_recipe(target: str) -> Recipe:
+    """A program for Android: with the NDK where ANDROID_NDK_HOME names one, else with zig alone."""
+    ndk = os.environ.get(NDK_VARIABLE)
+    return _ndk_recipe(Path(ndk), target) if ndk else _bionic_recipe(target)
+
+
+def _ndk_recipe(ndk: Path, target: str) -> Recipe:
+    clangs = sorted(ndk.glob("toolchains/llvm/prebuilt/*/bin/clang"))
+    if not clangs:
+        raise RuntimeError(f"{NDK_VARIABLE} names {str(ndk)!r}, which holds no NDK; correct or unset it.")
+    link = [f"-Wl,{','.join(_ANDROID_LINK)}", "-pie", "-s", "-ldl", "-lm"]
+    clang = (str(clangs[0]), f"--target={target}", *FLAGS, "-fPIE", "-mno-outline-atomics")
+    return Recipe({}, ((*clang, *_c_files(), "-o", "{out}", *link),))
+
+
+def _bionic_recipe(target: str) -> Recipe:
+    """Without the NDK: own headers, own start-up, and libraries of nothing but the names that bionic exports."""
+    # The bare compiler: `zig cc` looks for a C library, and drops the option about atomics.
+    compiler = (ZIG, "clang", f"--target={target}", "-nostdinc")
+    code = (*compiler, *FLAGS, "-fPIE", "-fno-stack-protector", "-mno-outline-atomics", "-ffunction-sections",
+            "-isystem", "android/include", "-isystem", ZIG_HEADERS)  # fmt: skip
+    commands: list[tuple[str, ...]] = []
+    symbols = sorted(SOURCES.glob("android/*.symbols"))
+    for name in (path.stem for path in symbols):
+        stub, library = f"{{work}}/{name}.o", f"{{work}}/{name}.so"
+        commands.append((*compiler, "-w", "-O1", "-fno-builtin", "-fPIC", "-c", f"{{work}}/{name}.c", "-o", stub))
+        commands.append((ZIG, "ld.lld", "-shared", "-soname", f"{name}.so", stub, "-o", library))
+    objects = []
+    for source in ("android/crt.c", *_c_files()):
+        objects.append(f"{{work}}/{Path(source).stem}.program.o")
+        commands.append((*code, "-c", source, "-o", objects[-1]))
+    loader = ("--dynamic-linker", "/system/bin/linker64")
+    libraries = [f"{{work}}/{path.stem}.so" for path in symbols]
+    commands.append((ZIG, "ld.lld", "-pie", "-s", *loader, *_ANDROID_LINK, *objects, *libraries, "-o", "{out}"))
+    return Recipe({f"{path.stem}.c": _stub(path.read_text()) for path in symbols}, tuple(commands))
+
+
+def _stub(symbols: str) -> str:
+    """C source with an empty definition for each line, "NAME" or "NAME object"."""
+    lines = (line.split() for line in symbols.splitlines())
+    return "".join(f"void *{name};\n" if kind else f"void {name}(void) {{}}\n" for name, *kind in lines)
+
+
+class Target(NamedTuple):
+    """Folder of the program in the package, the compiler's name of the target, and what makes its recipe."""
+
+    folder: str
+    triple: str
+    recipe: Callable[[str], Recipe]
+
+
+# glibc 2.17 lets a program start on old distributions too; Android's number is the API level.
+TARGETS = (
+    Target("x86_64-linux", "x86_64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-linux", "aarch64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-android", "aarch64-linux-android28", android_recipe),
+)
+
+
+def source_hash(recipe: Recipe) -> str:
+    """What a built program depends on: the sources and the recipe."""
+    digest = hashlib.sha256(repr((recipe.files, recipe.commands)).encode())
+    for path in sorted(SOURCES.rglob("*.[ch]")):
+        digest.update(path.relative_to(SOURCES).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
-def compile_runner(folder: str, target: str) -> Path:
+def _zig_headers() -> str:
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the native runner needs a compiler: pip install ziglang.")
+    return str(Path(spec.submodule_search_locations[0]) / "lib" / "include")
+
+
+def _follow(recipe: Recipe, folder: str, out: Path) -> None:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"syncnas-zig-{os.getuid()}"
+    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), **os.environ}
+    with tempfile.TemporaryDirectory(prefix="syncnas-build-") as work:
+        for name, text in recipe.files.items():
+            (Path(work) / name).write_text(text)
+        for command in recipe.commands:
+            words = [word.replace("{work}", work).replace("{out}", str(out)) for word in command]
+            words = [_zig_headers() if word == ZIG_HEADERS else word for word in words]
+            if words[0] == ZIG:
+                words[:1] = [sys.executable, "-m", "ziglang"]
+            result = subprocess.run(words, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
+            if result.returncode != 0:
+                raise RuntimeError(f"the native runner does not compile for {folder}:\n{result.stderr}")
+
+
+def build(target: Target) -> Path:
     """Compile one target, unless it is up to date. Raises RuntimeError with the compiler's words."""
-    program = OUTPUT / folder / PROGRAM
+    program = OUTPUT / target.folder / PROGRAM
     stamp = program.with_suffix(".sha256")
-    wanted = source_hash(target)
+    recipe = target.recipe(target.triple)
+    wanted = source_hash(recipe)
     if program.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return program
     program.parent.mkdir(parents=True, exist_ok=True)
     fresh = program.with_suffix(f".{os.getpid()}.new")
-    sources = [str(path) for path in sorted(SOURCES.glob("*.c"))]
-    zig = [sys.executable, "-m", "ziglang", "cc", "-target", target]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"syncnas-zig-{os.getuid()}"
-    environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), **os.environ}
-    command = [*zig, *FLAGS, *sources, "-o", str(fresh), "-ldl", "-lm"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
+    try:
+        _follow(recipe, target.folder, fresh)
+        fresh.chmod(0o755)
+        fresh.replace(program)
+    finally:
         fresh.unlink(missing_ok=True)
-        raise RuntimeError(f"the native runner does not compile for {target}:\n{result.stderr}")
-    fresh.replace(program)
     stamp.write_text(wanted)
     return program
 
 
 def build_all() -> list[Path]:
     """Compile the runner for all targets and return the programs."""
-    return [compile_runner(folder, target) for folder, target in TARGETS.items()]
+    return [build(target) for target in TARGETS]
 
 
 class RunnerBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]

@@ -62,3 +62,51 @@ class RowMalformed(BenchError):
 
 class DeviceNotFound(BenchError):
     """No device answers to the given name."""
+
+
+class DeviceUnavailable(BenchError):
+    """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline" or "busy"."""
+
+    def __init__(self, message: str, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class LinkLost(BenchError):
+    """The connection to a device, or to the adb server, ended before the call was done."""
+
+
+class LinkStalled(LinkLost):
+    """A call to a device got no answer before its deadline."""
+
+
+class ServiceRefused(BenchError):
+    """The device does not offer a service of the ADB protocol that was asked for."""
+
+
+class CommandFailed(BenchError):
+    """A shell command on the device failed that cannot fail on a sound device."""
+
+
+class TransferFailed(BenchError):
+    """A file could not be pushed or pulled, or arrived with other bytes."""
+
+
+class StorageFull(TransferFailed):
+    """The device's storage has too little room."""
+
+
+class DeviceLeased(BenchError):
+    """Another host is measuring on this device, or has taken it over meanwhile."""
+
+
+class DeviceLost(BenchError):
+    """The device was lost and did not come back in time; the rows that were finished are kept."""
+
+
+class RuntimeRejected(BenchError):
+    """A LiteRT library or an archive of them is not what it should be: kind of file, ABI, checksum or content."""
+
+
+class DownloadFailed(BenchError):
+    """A download did not arrive whole. What has arrived is kept and the next try goes on from there."""

@@ -263,8 +263,30 @@ def measure(
 
             plan = experiment.plan(missing, settings.seed)
             device.run(plan, on_run=keep, deadline_s=settings.deadline_s)
-        runs = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
+        runs = valid_runs({(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows})
         return assemble(base, device, units, settings, experiment, runs, started)
+
+
+Runs = Mapping[tuple[int, str], Run]
+
+
+def valid_runs(runs: Runs) -> Runs:
+    """Runs by (launch, step) without the launches in which a step is marked invalid (heat, battery, a changed clock).
+
+    A launch counts as a whole: what its steps are compared with was measured in the same launch.
+
+    Raises:
+        MeasurementError: no launch is left.
+    """
+    spoiled = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
+    kept = {key: run for key, run in runs.items() if key[0] not in spoiled}
+    if not kept:
+        reasons = ", ".join(sorted(set(spoiled.values())))
+        raise MeasurementError(
+            f"The device was never fit to be measured ({reasons}); let it cool, charge it, keep the screen as it is, "
+            "and measure again."
+        )
+    return kept
 
 
 def is_of(profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: Settings) -> bool:
@@ -296,17 +318,18 @@ def assemble(
     units: Sequence[Unit],
     settings: Settings,
     experiment: Experiment,
-    runs: Mapping[tuple[int, str], Run],
+    runs: Runs,
     created: datetime.datetime,
 ) -> DeviceProfile:
-    """The profile of finished runs, by (launch, step). Pure: the same runs give the same tables."""
+    """The profile of valid runs, by (launch, step): the same runs give the same tables."""
     facts = device.facts()
+    launches = sorted({launch for launch, _ in runs})
     points: dict[tuple[int, Point], dict[int, list[Floats]]] = defaultdict(lambda: defaultdict(list))
     networks, invocations = [], []
     for ratio in settings.ratios:
         for unit in (0, 1):
             totals, wholes = [], []
-            for launch in range(settings.launches):
+            for launch in launches:
                 run = runs[launch, f"solo_{ratio:g}"]
                 parts_us = 0.0
                 for op in CHAIN_OPS:
@@ -338,7 +361,7 @@ def assemble(
         condition=flat_text(device.condition().to_dict()),
         created=created.isoformat(timespec="seconds"),
         settings=settings_text(settings),
-        warnings=_warnings(rows, networks),
+        warnings=_warnings(rows, networks, settings.launches - len(launches)),
         points=rows,
         networks=tuple(networks),
         invocations=tuple(invocations),
@@ -355,14 +378,14 @@ def _contention(
     base: ModelConfig,
     settings: Settings,
     experiment: Experiment,
-    runs: Mapping[tuple[int, str], Run],
+    runs: Runs,
 ) -> tuple[ContentionRow, ...]:
     """Median over launches and a stage's blocks of loaded / solo latency, solo taken from the same launch."""
     parts = experiment.chains[settings.pair_ratio, SyncOp.ADD]
     rows = []
     for unit in (0, 1):
         factors: dict[int, list[float]] = defaultdict(list)
-        for launch in range(settings.launches):
+        for launch in sorted({launch for launch, _ in runs}):
             name = f"add_{unit}"
             loaded = _calls_us(runs[launch, "pair"].job(name))
             solo = _calls_us(runs[launch, f"solo_{settings.pair_ratio:g}"].job(name))
@@ -377,7 +400,7 @@ def _syncs(
     base: ModelConfig,
     settings: Settings,
     experiment: Experiment,
-    runs: Mapping[tuple[int, str], Run],
+    runs: Runs,
 ) -> tuple[SyncRow, ...]:
     rows = []
     for name, config in experiment.networks.items():
@@ -387,7 +410,7 @@ def _syncs(
             place: SyncPlace = "fork" if phase == 0 else "join" if phase == len(base.stages) else "sync"
             if place == "fork" and op is not SyncOp.ADD:
                 continue
-            jobs = [runs[launch, "networks"].job(name) for launch in range(settings.launches)]
+            jobs = [runs[launch, "networks"].job(name) for launch in sorted({launch for launch, _ in runs})]
             downloads, barrier, uploads = crossing_us(jobs, phase)
             rows.append(
                 SyncRow(
@@ -426,7 +449,7 @@ def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float]
     return (us["down0"], us["down1"]), us["barrier"], (us["up0"], us["up1"])
 
 
-def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow]) -> tuple[str, ...]:
+def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow], spoiled: int) -> tuple[str, ...]:
     """What a reader of the numbers should know."""
     apart = [row for row in networks if row.sample.disagreement > LAUNCH_DISAGREEMENT]
     texts = [
@@ -434,6 +457,8 @@ def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow]) -> tuple
         f"{row.sample.disagreement:.0%} between launches"
         for row in apart
     ]
+    if spoiled:
+        texts.append(f"{spoiled} launches were left out: the device was hot, low on battery, or changed meanwhile")
     noisy = sum(row.sample.disagreement > LAUNCH_DISAGREEMENT for row in rows)
     if noisy:
         texts.append(f"{noisy} of {len(rows)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches")

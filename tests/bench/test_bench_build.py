@@ -1,6 +1,7 @@
 """The build hook: what it rebuilds, and that what is installed came from the present sources."""
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,54 +19,110 @@ def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # not put into sys.modules, just as hatchling does it
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "OUTPUT", tmp_path / "_native")
+    monkeypatch.delenv("ANDROID_NDK_HOME", raising=False)
     return module
 
 
-class FakeZig:
-    """Stands in for the compiler: counts calls and writes the file it was asked for."""
+class FakeCompiler:
+    """Stands in for all compilers: keeps the commands and writes the file that each was asked for."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.commands: list[list[str]] = []
         self.code = 0
 
     def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        self.calls += 1
+        self.commands.append(command)
         Path(command[command.index("-o") + 1]).write_text("program")
         return subprocess.CompletedProcess(command, self.code, "", "error: no")
 
 
-def test_rebuilds_only_what_changed(hook: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    zig = FakeZig()
-    monkeypatch.setattr(hook.subprocess, "run", zig)
+@pytest.fixture
+def compiler(hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> FakeCompiler:
+    compiler = FakeCompiler()
+    monkeypatch.setattr(hook.subprocess, "run", compiler)
+    return compiler
+
+
+def test_rebuilds_only_what_changed(
+    hook: ModuleType, compiler: FakeCompiler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     built = hook.build_all()
-    assert [path.parent.name for path in built] == ["x86_64-linux", "aarch64-linux"]
-    assert zig.calls == 2
+    assert [path.parent.name for path in built] == ["x86_64-linux", "aarch64-linux", "aarch64-android"]
+    first = len(compiler.commands)
     hook.build_all()
-    assert zig.calls == 2
+    assert len(compiler.commands) == first
     sources = tmp_path / "native"
-    sources.mkdir()
-    (sources / "runner.c").write_text("int main(void) { return 0; }")
+    shutil.copytree(hook.SOURCES, sources)
     monkeypatch.setattr(hook, "SOURCES", sources)
     hook.build_all()
-    assert zig.calls == 4
+    assert len(compiler.commands) == first, "the same sources elsewhere are the same sources"
+    (sources / "android" / "include" / "time.h").write_text("// changed")
+    hook.build_all()
+    assert len(compiler.commands) == 2 * first
 
 
-def test_failed_build_leaves_nothing_behind(hook: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    zig = FakeZig()
-    zig.code = 1
-    monkeypatch.setattr(hook.subprocess, "run", zig)
-    with pytest.raises(RuntimeError, match="does not compile for x86_64"):
+def test_another_list_of_symbols_rebuilds_android_alone(
+    hook: ModuleType, compiler: FakeCompiler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sources = tmp_path / "native"
+    shutil.copytree(hook.SOURCES, sources)
+    monkeypatch.setattr(hook, "SOURCES", sources)
+    hook.build_all()
+    compiler.commands.clear()
+    with (sources / "android" / "libc.symbols").open("a") as symbols:
+        symbols.write("sysconf\n")
+    hook.build_all()
+    assert compiler.commands
+    assert not [command for command in compiler.commands if "cc" in command], "only Linux runners are made by zig cc"
+
+
+def test_failed_build_leaves_nothing_behind(hook: ModuleType, compiler: FakeCompiler) -> None:
+    compiler.code = 1
+    with pytest.raises(RuntimeError, match="does not compile for x86_64-linux"):
         hook.build_all()
-    assert list(hook.OUTPUT.rglob("*.new")) == []
+    assert [path for path in hook.OUTPUT.rglob("*") if path.is_file()] == []
 
 
-def test_runner_in_the_package_is_of_these_sources(hook: ModuleType) -> None:
-    program = runner_program()
-    stamp = program.with_suffix(".sha256")
-    assert stamp.read_text() == hook.source_hash(hook.TARGETS[program.parent.name]), "run: python hatch_build.py"
+@pytest.mark.parametrize("target", [0, 1, 2])
+def test_failed_target_is_named(hook: ModuleType, compiler: FakeCompiler, target: int) -> None:
+    compiler.code = 1
+    with pytest.raises(RuntimeError, match=f"does not compile for {hook.TARGETS[target].folder}:\nerror: no"):
+        hook.build(hook.TARGETS[target])
+
+
+def test_ndk_is_used_where_there_is_one(
+    hook: ModuleType, compiler: FakeCompiler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    clang = tmp_path / "ndk" / "toolchains" / "llvm" / "prebuilt" / "linux-x86_64" / "bin" / "clang"
+    clang.parent.mkdir(parents=True)
+    clang.touch()
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path / "ndk"))
+    hook.build(hook.TARGETS[2])
+    (command,) = compiler.commands
+    assert command[:2] == [str(clang), "--target=aarch64-linux-android28"]
+    assert {"runner.c", "executor.c", "-pie", "-mno-outline-atomics"} <= set(command)
+    assert not [word for word in command if word.startswith("android/")], "the NDK has its own headers and start-up"
+    (link,) = (word for word in command if word.startswith("-Wl,"))
+    assert "-z,max-page-size=16384" in link
+    monkeypatch.delenv("ANDROID_NDK_HOME")
+    hook.build(hook.TARGETS[2])
+    assert len(compiler.commands) > 1, "another compiler makes another program"
+
+
+def test_wrong_ndk_is_refused(hook: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
+    with pytest.raises(RuntimeError, match=r"ANDROID_NDK_HOME names .* which holds no NDK"):
+        hook.build_all()
+
+
+def test_runners_in_the_package_are_of_these_sources(hook: ModuleType) -> None:
+    native = runner_program().parent.parent
+    for target in hook.TARGETS:
+        stamp = (native / target.folder / hook.PROGRAM).with_suffix(".sha256")
+        assert stamp.read_text() == hook.source_hash(target.recipe(target.triple)), "run: python hatch_build.py"
 
 
 def test_import_is_light() -> None:

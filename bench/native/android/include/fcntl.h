@@ -1,0 +1,9 @@
+#ifndef SYNCNAS_ANDROID_FCNTL_H
+#define SYNCNAS_ANDROID_FCNTL_H
+
+#define O_RDONLY 0
+#define O_CLOEXEC 02000000
+
+int open(const char *path, int flags, ...);
+
+#endif

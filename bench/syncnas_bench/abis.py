@@ -1,0 +1,57 @@
+"""The kinds of system that a runtime is made for, and what others call them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from syncnas_bench.errors import RuntimeRejected
+
+
+@dataclass(frozen=True)
+class Abi:
+    """One kind of system.
+
+    Attributes:
+        name: machine and system, as the folders of the native runners are called.
+        android: Android's name of it, which is the folder in an AAR; "" on Linux.
+        platform: the folder of LiteRT's published binaries. Source: litert/rust/build/build.rs in LiteRT.
+        accelerators: the GPU libraries that LiteRT looks for there, in its order.
+    """
+
+    name: str
+    android: str
+    platform: str
+    accelerators: tuple[str, ...]
+
+    @property
+    def machine(self) -> str:
+        """The first half of the name."""
+        return self.name.partition("-")[0]
+
+
+_MOBILE = tuple(f"libLiteRt{kind}Accelerator.so" for kind in ("Gpu", "ClGl", "OpenCl", "WebGpu"))
+_DESKTOP = ("libLiteRtWebGpuAccelerator.so",)
+
+ABIS = (
+    Abi("aarch64-android", "arm64-v8a", "android_arm64", _MOBILE),
+    Abi("x86_64-android", "x86_64", "android_x86_64", _MOBILE),
+    Abi("aarch64-linux", "", "linux_arm64", _DESKTOP),
+    Abi("x86_64-linux", "", "linux_x86_64", _DESKTOP),
+)
+
+
+def known_abi(text: str) -> Abi | None:
+    """The ABI that any of its names means, or None."""
+    return next((abi for abi in ABIS if text and text in (abi.name, abi.android, abi.platform)), None)
+
+
+def parse_abi(text: str) -> Abi:
+    """The ABI that any of its names means.
+
+    Raises:
+        RuntimeRejected: no ABI is called so.
+    """
+    abi = known_abi(text)
+    if abi is None:
+        raise RuntimeRejected(f"there is no ABI {text!r}; choose among {', '.join(abi.name for abi in ABIS)}.")
+    return abi

@@ -1,0 +1,122 @@
+"""The store of LiteRT's libraries for phones and boards: add, fetch, list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncnas_deploy.cli.options import emit, epilog, json_option, note, once_a_second
+
+if TYPE_CHECKING:
+    from syncnas_bench.runtime_lock import Runtime
+    from syncnas_bench.runtimes import RuntimeStore
+
+_ABI_HELP = "aarch64-android (arm64-v8a), x86_64-android, aarch64-linux or x86_64-linux."
+
+
+@click.group()
+def runtime() -> None:
+    """Keep LiteRT's libraries for phones and boards.
+
+    They are in $SYNCNAS_RUNTIMES, or ~/.cache/syncnas-deploy/runtimes, with a lock file of their checksums.
+    """
+
+
+@runtime.command(
+    epilog=epilog(
+        "syncnas-deploy runtime add litert-2.3.0.aar",
+        "syncnas-deploy runtime add ai_edge_litert-2.3.0-cp311-cp311-manylinux_2_27_aarch64.whl",
+        "syncnas-deploy runtime add my-build/ --version 2.3.0",
+    )
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--version", default="", help="LiteRT's version; default: what SOURCE's name says.")
+@click.option("--abi", default="", help="Take the libraries for this one alone: " + _ABI_HELP)
+@click.option("--force", is_flag=True, help="Replace the same version although its bytes differ.")
+@json_option
+def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> None:
+    """Take LiteRT's libraries from a folder, an AAR, a wheel or another zip."""
+    from syncnas_bench.runtimes import RuntimeStore
+
+    store = RuntimeStore()
+    _show(store, store.add(source, version=version, abi=abi, replace=force), as_json)
+
+
+@runtime.command(
+    epilog=epilog(
+        "syncnas-deploy runtime fetch",
+        "syncnas-deploy runtime fetch --version 2.3.0 --abi aarch64-linux",
+        "syncnas-deploy runtime fetch --url 'https://my.mirror/litert-{version}.aar' --sha256 litert-2.3.0.aar=3f1c...",
+    )
+)
+@click.option("--version", default="", help="LiteRT's version; default: the one this package was made for.")
+@click.option("--abi", default="", help="Default: aarch64-android. " + _ABI_HELP)
+@click.option("--url", default="", metavar="TEMPLATE", help="With {version}, {abi}, {platform} and {library}.")
+@click.option("--sha256", "sums", multiple=True, metavar="FILE=SUM", help="What a file must be; several times.")
+@click.option("--force", is_flag=True, help="Fetch it again, and replace the same version although its bytes differ.")
+@json_option
+def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Download LiteRT's libraries for a phone or a board.
+
+    An interrupted download goes on where it broke off. What the lock file knows must come again as it was.
+    """
+    from syncnas_bench.runtimes import DEFAULT_ABI, DEFAULT_URL, DEFAULT_VERSION, RuntimeStore
+
+    listen = once_a_second(lambda at: f"{at[0]}: {at[1] / 1e6:.1f} of {at[2] / 1e6:.1f} MB")
+    store = RuntimeStore()
+    fetched = store.fetch(
+        version=version or DEFAULT_VERSION,
+        abi=abi or DEFAULT_ABI,
+        url=url or DEFAULT_URL,
+        sha256=dict(_checksum(text) for text in sums),
+        replace=force,
+        on_progress=lambda name, have, total: listen((name, have, total)),
+    )
+    _show(store, (fetched,), as_json)
+
+
+@runtime.command("list", epilog=epilog("syncnas-deploy runtime list", "syncnas-deploy runtime list --json"))
+@json_option
+def list_runtimes(as_json: bool) -> None:
+    """List what is there, and whether it still is what it was when it came."""
+    from syncnas_bench.runtimes import RuntimeStore
+
+    store = RuntimeStore()
+    entries = store.entries()
+    if not entries and not as_json:
+        note(f"There is nothing in {store.path}; run `syncnas-deploy runtime fetch`, or `runtime add` with an AAR.")
+        return
+    _show(store, entries, as_json)
+
+
+def _checksum(text: str) -> tuple[str, str]:
+    name, separator, digest = text.partition("=")
+    if not separator or len(digest) != 64:
+        raise click.UsageError(f"{text!r} is not FILE=SUM with 64 hexadecimal digits.")
+    return name, digest.lower()
+
+
+def _show(store: RuntimeStore, entries: tuple[Runtime, ...], as_json: bool) -> None:
+    from syncnas_deploy.report.tables import table
+
+    if as_json:
+        emit([_as_json(store, entry) for entry in entries])
+        return
+    rows = [
+        (
+            entry.version,
+            entry.abi,
+            ", ".join(library.name for library in entry.accelerators) or "none: no GPU",
+            sum(library.bytes for library in entry.libraries) / 1e6,
+            "; ".join(store.problems(entry)) or "ok",
+            entry.origin,
+        )
+        for entry in entries
+    ]
+    click.echo(table(("version", "ABI", "accelerators", "MB", "state", "from"), rows))
+
+
+def _as_json(store: RuntimeStore, entry: Runtime) -> dict[str, Any]:
+    return entry.to_dict() | {"folder": str(store.path / entry.folder), "problems": list(store.problems(entry))}
