@@ -12,7 +12,6 @@ import pytest
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import load_config
 
-
 NOT_TO_BE_HAD = {"timm", "bionic"}
 """Words of tests that may be skipped in CI: timm needs a torchvision that does not import beside the CPU build of
 torch, and no registry carries bionic, Android's own C library."""
