@@ -5,7 +5,7 @@ wrong as a whole. Every finished step is journalled before the next is started.
 
     solo       for each width ratio: both chains (see `points`) and the whole base network, on unit 0 and on
                unit 1 in turns
-    pair       the add chain on both units at the same time: contention
+    together   the add chain on both units in step, the same part on both at the same time: contention
     networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
                either branch: the overhead of every sync, fork and join in its place
 """
@@ -69,7 +69,7 @@ class Settings:
 
     Attributes:
         ratios: of expanded widths to the base's; 1.0 is among them.
-        pair_ratio: of the chains that measure contention.
+        together_ratio: of the chains that measure contention.
         network_ratio: of the networks that measure syncs.
         launches: processes.
         rounds: recorded runs of each point in a launch.
@@ -79,7 +79,7 @@ class Settings:
     """
 
     ratios: tuple[float, ...] = (0.15, 0.4, 0.7, 1.0, 1.4)
-    pair_ratio: float = 0.7
+    together_ratio: float = 0.7
     network_ratio: float = 0.4
     launches: int = 4
     rounds: int = 16
@@ -118,7 +118,7 @@ class Experiment:
         for ratio in settings.ratios:
             chain_files[ratio] = self._write_chains(ratio)
             self.steps.append(self._solo_step(ratio, chain_files[ratio]))
-        self.steps.append(self._pair_step(chain_files[settings.pair_ratio]))
+        self.steps.append(self._together_step(chain_files[settings.together_ratio]))
         self.networks = self._write_networks()
         self.steps.append(self._network_step())
 
@@ -172,9 +172,10 @@ class Experiment:
             )
         return Job(f"{op.name.lower()}_{unit}", (Lane(unit, tuple(calls)),))
 
-    def _pair_step(self, file: int) -> Step:
-        ratio = self._settings.pair_ratio
-        return self._step("pair", [self._chain_job(ratio, SyncOp.ADD, unit, file) for unit in (0, 1)], mode="pair")
+    def _together_step(self, file: int) -> Step:
+        ratio = self._settings.together_ratio
+        lanes = [self._chain_job(ratio, SyncOp.ADD, unit, file).lanes[0] for unit in (0, 1)]
+        return self._step("together", [Job("together", tuple(lanes))])
 
     def _write_networks(self) -> dict[str, ModelConfig]:
         base, ratio = self._base, self._settings.network_ratio
@@ -203,10 +204,10 @@ class Experiment:
             jobs.append(network_job(name, segments, works(graphs), files=files, units=(0, 1)))
         return self._step("networks", jobs)
 
-    def _step(self, name: str, jobs: Sequence[Job], mode: Any = "rounds") -> Step:
+    def _step(self, name: str, jobs: Sequence[Job]) -> Step:
         # Each recorded run comes right after an unrecorded one of the same job, as inference in a loop does.
         rounds, warmup = self._settings.rounds, self._settings.warmup
-        return Step(name, tuple(jobs), mode=mode, rounds=rounds, warmup=warmup, discard=int(mode == "rounds"))
+        return Step(name, tuple(jobs), rounds=rounds, warmup=warmup, discard=1)
 
 
 def measure(
@@ -303,7 +304,7 @@ def settings_text(settings: Settings) -> dict[str, str]:
     """Settings as text, for journal and profile."""
     return {
         "ratios": ", ".join(f"{ratio:g}" for ratio in settings.ratios),
-        "pair_ratio": f"{settings.pair_ratio:g}",
+        "together_ratio": f"{settings.together_ratio:g}",
         "network_ratio": f"{settings.network_ratio:g}",
         "launches": str(settings.launches),
         "rounds": str(settings.rounds),
@@ -370,8 +371,8 @@ def assemble(
     )
 
 
-def _calls_us(job: JobRun) -> list[Floats]:
-    return [phase.busy_us for phase in job.lanes[0].phases]
+def _calls_us(job: JobRun, lane: int = 0) -> list[Floats]:
+    return [phase.busy_us for phase in job.lanes[lane].phases]
 
 
 def _contention(
@@ -380,18 +381,24 @@ def _contention(
     experiment: Experiment,
     runs: Runs,
 ) -> tuple[ContentionRow, ...]:
-    """Median over launches and a stage's blocks of loaded / solo latency, solo taken from the same launch."""
-    parts = experiment.chains[settings.pair_ratio, SyncOp.ADD]
+    """By unit and stage: its blocks' time in step with the other unit over their time alone, in the same launch.
+
+    Times are sums of the blocks' medians; the factor is the median over launches.
+    """
+    parts = experiment.chains[settings.together_ratio, SyncOp.ADD]
     rows = []
     for unit in (0, 1):
         factors: dict[int, list[float]] = defaultdict(list)
         for launch in sorted({launch for launch, _ in runs}):
-            name = f"add_{unit}"
-            loaded = _calls_us(runs[launch, "pair"].job(name))
-            solo = _calls_us(runs[launch, f"solo_{settings.pair_ratio:g}"].job(name))
+            loaded = _calls_us(runs[launch, "together"].job("together"), unit)
+            solo = _calls_us(runs[launch, f"solo_{settings.together_ratio:g}"].job(f"add_{unit}"))
+            sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
             for part, slow, fast in zip(parts, loaded, solo, strict=True):
                 if part.point.part == "block":
-                    factors[part.point.stage].append(float(np.median(slow) / np.median(fast)))
+                    sums[part.point.stage][0] += float(np.median(slow))
+                    sums[part.point.stage][1] += float(np.median(fast))
+            for stage, (slow_us, fast_us) in sums.items():
+                factors[stage].append(slow_us / fast_us)
         rows += [ContentionRow(unit, s, round(statistics.median(factors[s]), 4)) for s in range(len(base.stages))]
     return tuple(rows)
 

@@ -104,7 +104,7 @@ def test_an_interrupted_profile_goes_on_where_it_ended(mobilenet: ModelConfig, t
     profile = pipeline.profile(
         mobilenet, SimDevice("duo"), out=out, settings=FAST, resume=True, on_progress=lambda p: steps.append(p.step)
     )
-    assert steps == ["solo_1", "pair", "networks"]
+    assert steps == ["solo_1", "together", "networks"]
     assert read_profile(out) == profile
     assert not (tmp_path / "p.json.journal").exists()
     before = out.read_bytes()
