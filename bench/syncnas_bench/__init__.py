@@ -26,7 +26,6 @@ from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Wo
 from syncnas_bench.runner import Launch, UnitSetup, run_plan
 from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
 from syncnas_bench.sim import SIM_DEVICES, SimDevice, SimUnit
-from syncnas_bench.stats import Launches, Summary, aa_ratio, combine_launches, summarize
 from syncnas_bench.units import Unit
 
 __all__ = [
@@ -45,7 +44,6 @@ __all__ = [
     "Lane",
     "LaneRun",
     "Launch",
-    "Launches",
     "ModelRejected",
     "Output",
     "PhaseRun",
@@ -61,18 +59,14 @@ __all__ = [
     "SimDevice",
     "SimUnit",
     "Step",
-    "Summary",
     "Unit",
     "UnitError",
     "UnitInfo",
     "UnitSetup",
     "UnitUnavailable",
     "Work",
-    "aa_ratio",
-    "combine_launches",
     "device_specs",
     "find_device",
     "run_plan",
     "seeded_input",
-    "summarize",
 ]

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,7 @@ from syncnas_bench import (
     HostDevice,
     Run,
     Unit,
-    aa_ratio,
-    combine_launches,
     run_plan,
-    summarize,
     vulkan,
 )
 from syncnas_bench.device import runner_program
@@ -101,41 +97,6 @@ def test_malformed_row(run: Run, path: tuple[str | int, ...], value: object, rea
 def test_malformed_json(text: str) -> None:
     with pytest.raises(RowMalformed):
         Run.from_json(text)
-
-
-def test_summary_against_numbers_done_by_hand() -> None:
-    summary = summarize(np.array([1000, 2000, 3000, 4000, 100_000]))
-    assert (summary.n, summary.median_us, summary.mad_us, summary.min_us) == (5, 3.0, 1.0, 1.0)
-    assert summary.p10_us == pytest.approx(1.4)
-    assert summary.p90_us == pytest.approx(61.6)
-    assert summary.relative_spread == pytest.approx(60.2 / 3)
-
-
-@pytest.mark.parametrize(
-    ("medians", "outliers", "combined"),
-    [
-        ([10.0], (), 10.0),
-        ([10.0, 17.0], (), 13.5),
-        ([10.0, 10.1, 17.0], (2,), 10.05),
-        ([10.0, 10.1, 10.2, 17.0, 10.1], (3,), 10.1),
-        ([10.0, 11.0, 12.0, 13.0], (), 11.5),
-        ([10.0, 10.0, 10.4], (), 10.0),
-    ],
-)
-def test_launch_that_disagrees_is_flagged(medians: list[float], outliers: tuple[int, ...], combined: float) -> None:
-    launches = combine_launches(medians)
-    assert launches.outliers == outliers
-    assert launches.median_us == pytest.approx(combined)
-
-
-def test_aa_ratio_compares_odd_with_even() -> None:
-    assert aa_ratio([100, 110, 100, 110, 100]) == pytest.approx(1.1)
-
-
-@pytest.mark.parametrize("call", [lambda: summarize([]), lambda: combine_launches([]), lambda: aa_ratio([1])])
-def test_too_few_samples(call: Callable[[], object]) -> None:
-    with pytest.raises(ValueError, match="at least"):
-        call()
 
 
 def test_condition_of_a_made_up_machine(tmp_path: Path) -> None:
