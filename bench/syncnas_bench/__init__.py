@@ -23,8 +23,9 @@ from syncnas_bench.errors import (
 from syncnas_bench.host import HostDevice
 from syncnas_bench.inputs import seeded_input
 from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Work
-from syncnas_bench.runner import Launch, UnitSetup, run_plan
+from syncnas_bench.runner import run_plan
 from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
+from syncnas_bench.session import Launch, UnitSetup
 from syncnas_bench.sim import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_bench.units import Unit
 

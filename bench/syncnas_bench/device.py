@@ -12,8 +12,8 @@ from typing import Any, Protocol
 from syncnas_bench.conditions import Condition
 from syncnas_bench.errors import RuntimeMissing
 from syncnas_bench.plan import BenchPlan
-from syncnas_bench.runner import Launch
 from syncnas_bench.runs import Run
+from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
 OnRun = Callable[[Run], None]

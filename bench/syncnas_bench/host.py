@@ -16,7 +16,8 @@ from syncnas_bench.conditions import Condition, allowed_cores, read_text
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
 from syncnas_bench.plan import BenchPlan
-from syncnas_bench.runner import Launch, run_plan
+from syncnas_bench.runner import run_plan
+from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
 LITERT_VARIABLE = "SYNCNAS_LITERT"

@@ -23,7 +23,8 @@ from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import DeviceNotFound, UnitUnavailable
 from syncnas_bench.plan import BenchPlan, Call, Job, Lane, Step, Work
-from syncnas_bench.runner import Launch, run_plan
+from syncnas_bench.runner import run_plan
+from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
 

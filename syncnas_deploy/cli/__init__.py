@@ -11,7 +11,7 @@ import sys
 import click
 
 import syncnas_deploy
-from syncnas_deploy.cli import learning, measuring, networks, searching
+from syncnas_deploy.cli import learning, measuring, networks, runtimes, searching
 from syncnas_deploy.cli.options import emit, epilog, json_option
 
 EXIT_CODES = (
@@ -51,6 +51,7 @@ _BY_NAME = {
     "RuntimeMismatch": 5,
     "UnitUnavailable": 5,
     "DeviceNotFound": 4,
+    "RuntimeRejected": 3,
     "ModelRejected": 3,
     "BenchError": 6,
     "ExportError": 3,
@@ -112,6 +113,8 @@ def cli() -> None:
 
 COMMANDS = (
     measuring.devices,
+    measuring.doctor,
+    runtimes.runtime,
     measuring.profile,
     measuring.predict,
     measuring.bench,

@@ -62,6 +62,29 @@ def _device_json(device: Device) -> dict[str, Any]:
     }
 
 
+@click.command(epilog=epilog("syncnas-deploy doctor", "syncnas-deploy doctor --device R58M123 --json"))
+@device_option
+@json_option
+def doctor(device_name: str | None, as_json: bool) -> None:
+    """Look at a device from all sides: what it has, what it does now, and what that does to numbers.
+
+    Exits with 5 where something must be mended before anything can be measured.
+    """
+    from syncnas_bench.doctor import examine, worst
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import table
+
+    device = pipeline.device(device_name)
+    checks = examine(device)
+    if as_json:
+        emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
+    else:
+        rows = [[check.name, check.status, check.value, check.advice] for check in checks]
+        click.echo(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+    if worst(checks) == "failure":
+        raise click.exceptions.Exit(5)
+
+
 @click.command(
     epilog=epilog(
         "syncnas-deploy profile --device host --base mobilenet_v2",

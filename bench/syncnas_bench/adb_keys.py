@@ -1,0 +1,71 @@
+"""The keys that this computer shows to devices: those of adb, so that a phone that knows one knows us."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from adb_shell.auth import keygen
+from adb_shell.auth.sign_pythonrsa import PythonRSASigner
+
+from syncnas_bench.errors import DeviceUnavailable
+
+KEYS_VARIABLE = "ADB_VENDOR_KEYS"
+
+
+def key_paths(env: Mapping[str, str]) -> tuple[Path, ...]:
+    """Private keys: ~/.android/adbkey, created if it is absent, and the files or folders in ADB_VENDOR_KEYS.
+
+    Raises:
+        DeviceUnavailable: the key cannot be created.
+    """
+    home = Path(env.get("ANDROID_USER_HOME") or Path(env.get("HOME") or Path.home()) / ".android")
+    own = home / "adbkey"
+    if not own.is_file():
+        _create(own)
+    found = [own]
+    for text in filter(None, env.get(KEYS_VARIABLE, "").split(os.pathsep)):
+        path = Path(text)
+        found += sorted(path.glob("*.adb_key")) if path.is_dir() else [path]
+    return tuple(path for path in dict.fromkeys(found) if path.is_file())
+
+
+def _create(path: Path) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # keygen keeps the mode
+        keygen.keygen(str(fresh))
+        # Linked, not renamed: whoever was first, adb itself included, keeps the place.
+        os.link(fresh, path)
+        fresh.with_name(f"{fresh.name}.pub").replace(path.with_name(f"{path.name}.pub"))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise DeviceUnavailable(
+            f"the adb key {path} cannot be created ({error.strerror}); make its folder writable.", "unauthorized"
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
+        fresh.with_name(f"{fresh.name}.pub").unlink(missing_ok=True)
+
+
+def load_signers(env: Mapping[str, str]) -> list[PythonRSASigner]:
+    """A signer for each readable key.
+
+    Raises:
+        DeviceUnavailable: a key is not one of adb's.
+    """
+    signers = []
+    for path in key_paths(env):
+        try:
+            public = base64.b64encode(keygen.encode_pubkey(str(path))).decode() + " syncnas-deploy"
+            signers.append(PythonRSASigner(public, path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise DeviceUnavailable(
+                f"the adb key {path} cannot be read ({error}); replace it or take it out of {KEYS_VARIABLE}.",
+                "unauthorized",
+            ) from error
+    return signers

@@ -1,0 +1,277 @@
+"""What a device says about itself: two scripts that only read, and what their answers mean.
+
+Each answer has sections, `@@NAME` and its lines. Sensors are read with `grep`, many files in one process; a file
+that may not be read is "denied", one that is not there is "absent", and neither is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from syncnas_bench.conditions import ABSENT, DENIED, Condition
+
+_CPUS = "/sys/devices/system/cpu/cpu[0-9]*"
+_ZONES = "/sys/class/thermal/thermal_zone[0-9]*"
+
+FACTS_SCRIPT = f"""
+echo @@getprop; getprop 2>/dev/null
+echo @@arch; uname -m
+echo @@kernel; uname -r
+echo @@boot; cat /proc/sys/kernel/random/boot_id
+echo @@memory; grep MemTotal /proc/meminfo
+echo @@cpu; grep -m1 -E '^(model name|Hardware)' /proc/cpuinfo
+echo @@allowed; grep Cpus_allowed_list /proc/self/status
+echo @@bionic; ls /system/bin/linker64 2>/dev/null
+echo @@glibc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 1
+echo @@page; getconf PAGE_SIZE 2>/dev/null
+echo @@os; grep PRETTY_NAME /etc/os-release 2>/dev/null
+echo @@cpus; grep -H . {_CPUS}/cpu_capacity {_CPUS}/cpufreq/related_cpus {_CPUS}/cpufreq/cpuinfo_max_freq 2>&1
+echo @@gpu; cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>/dev/null; dumpsys SurfaceFlinger 2>/dev/null | grep -m1 GLES
+echo @@scratch
+for d in "$TMPDIR" /data/local/tmp /tmp; do [ -n "$d" ] && [ -d "$d" ] && [ -w "$d" ] && echo "$d" && break; done
+true
+"""
+
+CONDITION_SCRIPT = f"""
+echo @@boot; cat /proc/sys/kernel/random/boot_id
+echo @@uptime; cat /proc/uptime
+echo @@time; date +%s
+echo @@load; cat /proc/loadavg 2>&1
+echo @@cpus
+grep -H . {_CPUS}/cpufreq/scaling_cur_freq {_CPUS}/cpufreq/scaling_max_freq {_CPUS}/cpufreq/scaling_governor 2>&1
+echo @@zones; grep -H . {_ZONES}/type {_ZONES}/temp 2>&1
+echo @@thermal; dumpsys thermalservice 2>/dev/null | grep -m1 'Thermal Status'
+echo @@battery; dumpsys battery 2>/dev/null | grep -E '^ +(level|temperature|.* powered):'
+echo @@power; dumpsys power 2>/dev/null | grep -E '^ *(mWakefulness|mLowPowerMode|mLowPowerModeEnabled)='
+true
+"""
+
+_BATTERY_LOW_PERCENT = 25
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """CPU cores that share a clock. `capacity` is relative to others of the device; 0 if not known."""
+
+    cores: tuple[int, ...]
+    capacity: int
+
+    @property
+    def compute(self) -> int:
+        """Capacity of all its cores together."""
+        return len(self.cores) * max(1, self.capacity)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A device's facts; "" or 0 where it does not tell.
+
+    Attributes:
+        bionic: programs are started by Android's linker; otherwise by `glibc`, e.g. (2, 31).
+        clusters: by descending compute; only cores that the shell may use.
+        scratch: a folder that the shell may write to.
+    """
+
+    properties: Mapping[str, str]
+    arch: str
+    abis: tuple[str, ...]
+    kernel: str
+    boot_id: str
+    memory_bytes: int
+    cpu_model: str
+    bionic: bool
+    glibc: tuple[int, int] | None
+    page_bytes: int
+    os: str
+    gpu: str
+    clusters: tuple[Cluster, ...]
+    scratch: str
+
+    @property
+    def cores(self) -> tuple[int, ...]:
+        """All usable cores, ascending."""
+        return tuple(sorted(core for cluster in self.clusters for core in cluster.cores))
+
+    @property
+    def model(self) -> str:
+        """Maker and model."""
+        maker, model = self.properties.get("ro.product.manufacturer", ""), self.properties.get("ro.product.model", "")
+        return f"{maker} {model}".strip() or "unknown"
+
+
+@dataclass(frozen=True)
+class PhoneCondition(Condition):
+    """A `Condition` with what phones have besides. Text instead of a number says why: "absent" or "denied".
+
+    `monotonic_ns` is the device's time since boot, to 10 ms.
+
+    Attributes:
+        max_mhz: the highest frequency a core may use now; heat and power saving lower it.
+        thermal_status: Android's, 0 (none) to 6 (shutdown).
+        screen: "Awake", "Asleep", "Dozing" or "Dreaming".
+        power_saving: "true" or "false".
+    """
+
+    max_mhz: Mapping[str, float | str]
+    thermal_status: int | str
+    battery_percent: float | str
+    battery_c: float | str
+    powered: str
+    screen: str
+    power_saving: str
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing should be measured now; "" if nothing is wrong."""
+        if isinstance(self.thermal_status, int) and self.thermal_status > 0:
+            return f"thermal status {self.thermal_status}"
+        if isinstance(self.battery_percent, float) and self.battery_percent < _BATTERY_LOW_PERCENT:
+            return f"battery at {self.battery_percent:g} %"
+        return ""
+
+    def change_since(self, before: PhoneCondition) -> str:
+        """What differs from `before` and spoils what was measured in between; "" if nothing."""
+        named = {
+            "the screen": (before.screen, self.screen),
+            "power saving": (before.power_saving, self.power_saving),
+            "a governor": (before.governors, self.governors),
+            "a highest clock": (before.max_mhz, self.max_mhz),
+        }
+        return next((f"{what} changed" for what, (old, new) in named.items() if old != new), "")
+
+
+def sections(answer: str) -> dict[str, list[str]]:
+    """The lines of each section."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in answer.splitlines():
+        if line.startswith("@@"):
+            lines = found.setdefault(line[2:].strip(), [])
+        elif line.strip():
+            lines.append(line.strip())
+    return found
+
+
+def parse_probe(answer: str) -> Probe:
+    """The meaning of `FACTS_SCRIPT`'s answer."""
+    parts = sections(answer)
+    first = {name: lines[0] if lines else "" for name, lines in parts.items()}
+    properties = dict(re.findall(r"^\[([^]]+)\]: \[(.*)\]$", "\n".join(parts.get("getprop", [])), re.MULTILINE))
+    soc = f"{properties.get('ro.soc.manufacturer', '')} {properties.get('ro.soc.model', '')}".strip()
+    glibc = re.search(r"([0-9]+)\.([0-9]+)\s*$", first.get("glibc", ""))
+    memory = re.search(r"([0-9]+) kB", first.get("memory", ""))
+    page = first.get("page", "")
+    return Probe(
+        properties=properties,
+        arch=first.get("arch", ""),
+        abis=tuple(filter(None, properties.get("ro.product.cpu.abilist", "").split(","))),
+        kernel=first.get("kernel", ""),
+        boot_id=first.get("boot", ""),
+        memory_bytes=int(memory[1]) * 1024 if memory else 0,
+        cpu_model=soc or first.get("cpu", "").partition(":")[2].strip() or "unknown",
+        bionic=bool(parts.get("bionic")),
+        glibc=(int(glibc[1]), int(glibc[2])) if glibc else None,
+        page_bytes=int(page) if page.isdigit() else 0,
+        os=_os(properties, first.get("os", "")),
+        gpu=" ".join(parts.get("gpu", [])).removeprefix("GLES:").strip(),
+        clusters=_clusters(parts.get("cpus", []), _core_list(first.get("allowed", "").partition(":")[2])),
+        scratch=first.get("scratch", ""),
+    )
+
+
+def _os(properties: Mapping[str, str], release: str) -> str:
+    version, sdk = properties.get("ro.build.version.release"), properties.get("ro.build.version.sdk")
+    if version:
+        return f"Android {version} (API {sdk})"
+    return release.partition("=")[2].strip('"') or "unknown"
+
+
+def _core_list(text: str) -> tuple[int, ...]:
+    """Cores out of "0-3,6" or "0 1 2"."""
+    cores: set[int] = set()
+    for first, last in re.findall(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text):
+        cores.update(range(int(first), int(last or first) + 1))
+    return tuple(sorted(cores))
+
+
+def _values(lines: list[str], pattern: str) -> dict[str, str]:
+    """Of `grep -H` lines, the value by what the pattern's group finds in the path; "denied" where it said so."""
+    found = {}
+    for line in lines:
+        match = re.search(pattern + r":(.*)$", line)
+        if match:
+            refused = "denied" in match[2]
+            found[match[1]] = DENIED if refused else match[2].strip()
+    return {name: value for name, value in found.items() if "No such file" not in value}
+
+
+def _clusters(lines: list[str], allowed: tuple[int, ...]) -> tuple[Cluster, ...]:
+    capacities = _values(lines, r"/cpu([0-9]+)/cpu_capacity")
+    clocks = _values(lines, r"/cpu([0-9]+)/cpufreq/cpuinfo_max_freq")
+    related = _values(lines, r"/cpu([0-9]+)/cpufreq/related_cpus")
+    groups: dict[tuple[int, ...] | str, list[int]] = {}
+    for core in allowed:
+        name = str(core)
+        key = _core_list(related.get(name, "")) or capacities.get(name) or clocks.get(name, "")
+        groups.setdefault(key, []).append(core)
+    found = []
+    for cores in groups.values():
+        texts = (capacities.get(str(cores[0]), ""), clocks.get(str(cores[0]), ""))
+        found.append(Cluster(tuple(cores), next((int(text) for text in texts if text.isdigit()), 0)))
+    return tuple(sorted(found, key=lambda cluster: cluster.compute, reverse=True))
+
+
+def parse_condition(answer: str) -> PhoneCondition:
+    """The meaning of `CONDITION_SCRIPT`'s answer."""
+    parts = sections(answer)
+    first = {name: lines[0] if lines else ABSENT for name, lines in parts.items()}
+    cpus, zones = parts.get("cpus", []), parts.get("zones", [])
+    types = _values(zones, r"thermal_zone([0-9]+)/type")
+    uptime = number(first.get("uptime", "").partition(" ")[0])
+    battery = "\n".join(parts.get("battery", []))
+    power = "\n".join(parts.get("power", []))
+    status = number(_find(r"Thermal Status: *([0-9]+)", first.get("thermal", "")))
+    return PhoneCondition(
+        monotonic_ns=int(uptime * 1e9) if isinstance(uptime, float) else 0,
+        wall_time_s=_seconds(first.get("time", "")),
+        boot_id=first.get("boot", ABSENT),
+        load_1min=number(first.get("load", "").partition(" ")[0]),
+        cpu_mhz=_mhz(cpus, "scaling_cur_freq"),
+        governors={f"cpu{n}": text for n, text in _values(cpus, r"/cpu([0-9]+)/cpufreq/scaling_governor").items()},
+        temperature_c={
+            f"{zone}:{types.get(zone, ABSENT)}": number(text, 1e-3)
+            for zone, text in _values(zones, r"thermal_zone([0-9]+)/temp").items()
+        },
+        max_mhz=_mhz(cpus, "scaling_max_freq"),
+        thermal_status=int(status) if isinstance(status, float) else status,
+        battery_percent=number(_find(r"level: ([0-9]+)", battery)),
+        battery_c=number(_find(r"temperature: (-?[0-9]+)", battery), 0.1),
+        powered=", ".join(re.findall(r"(\w+) powered: true", battery)) or ("no" if battery else ABSENT),
+        screen=_find(r"mWakefulness=(\w+)", power),
+        power_saving=_find(r"mLowPowerMode(?:Enabled)?=(\w+)", power),
+    )
+
+
+def _find(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else ABSENT
+
+
+def number(text: str, factor: float = 1.0) -> float | str:
+    """The number times `factor`, or "absent" or "denied"."""
+    try:
+        return float(text) * factor
+    except ValueError:
+        return DENIED if "denied" in text else ABSENT
+
+
+def _seconds(text: str) -> float:
+    value = number(text)
+    return value if isinstance(value, float) else 0.0
+
+
+def _mhz(lines: list[str], name: str) -> dict[str, float | str]:
+    found = _values(lines, rf"/cpu([0-9]+)/cpufreq/{name}")
+    return {f"cpu{core}": number(text, 1e-3) for core, text in found.items()}
