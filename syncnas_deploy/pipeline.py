@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncnas_bench import Device, Unit, UnitError, device_specs, find_device
+from syncnas_bench import Device, DeviceNotFound, DeviceUnavailable, Unit, UnitError, device_specs, find_device
+from syncnas_bench.adb_discovery import list_adb_devices
 from syncnas_deploy.bundle import Bundle, check_bundle_output, is_bundle, read_bundle, write_bundle
 from syncnas_deploy.documents import check_output, write_json, write_text
 from syncnas_deploy.errors import (
@@ -62,9 +63,24 @@ ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
 
 
-def devices() -> tuple[Device, ...]:
-    """Every device there is: this host, and the simulated ones after it."""
-    return tuple(find_device(spec) for spec in device_specs())
+def devices(environment: Mapping[str, str] = os.environ) -> tuple[Device, ...]:
+    """Every device that can be used: this host, the simulated ones, and those connected over ADB."""
+    found = []
+    for spec in device_specs(environment):
+        # A phone can be unplugged between being listed and being opened.
+        with contextlib.suppress(DeviceNotFound, DeviceUnavailable):
+            found.append(find_device(spec, environment))
+    return tuple(found)
+
+
+def waiting_devices(environment: Mapping[str, str] = os.environ) -> tuple[Mapping[str, str], ...]:
+    """Devices over ADB that are there and cannot be used yet: name, state, and the remedy."""
+    try:
+        entries = list_adb_devices(environment)
+    except DeviceUnavailable:
+        return ()
+    waiting = (entry for entry in entries if entry.state != "device")
+    return tuple({"name": entry.serial, "state": entry.state, "remedy": entry.remedy} for entry in waiting)
 
 
 def device(spec: str | None = None, environment: Mapping[str, str] = os.environ) -> Device:

@@ -8,6 +8,7 @@ from syncnas_bench.discovery import device_specs, find_device
 from syncnas_bench.errors import (
     BenchError,
     DeviceNotFound,
+    DeviceUnavailable,
     ModelRejected,
     PlanError,
     RowMalformed,
@@ -38,6 +39,7 @@ __all__ = [
     "Device",
     "DeviceFacts",
     "DeviceNotFound",
+    "DeviceUnavailable",
     "HostDevice",
     "InputSource",
     "Job",

@@ -51,6 +51,7 @@ _BY_NAME = {
     "RuntimeMismatch": 5,
     "UnitUnavailable": 5,
     "DeviceNotFound": 4,
+    "DeviceLeased": 5,
     "RuntimeRejected": 3,
     "ModelRejected": 3,
     "BenchError": 6,

@@ -30,9 +30,9 @@ def devices(as_json: bool) -> None:
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.tables import table
 
-    found = pipeline.devices()
+    found, waiting = pipeline.devices(), pipeline.waiting_devices()
     if as_json:
-        emit([_device_json(device) for device in found])
+        emit([_device_json(device) for device in found] + [dict(entry) for entry in waiting])
         return
     rows = []
     for device in found:
@@ -42,6 +42,7 @@ def devices(as_json: bool) -> None:
             state = "ok" if info.available else f"no: {info.reason}"
             about = f"{info.description} ({info.note})" if info.note else info.description
             rows.append([device.name, str(info.unit), state, mark, about])
+    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
     click.echo(table(["device", "unit", "available", "default for", "what it is"], rows))
 
 
@@ -115,7 +116,10 @@ def profile(
 ) -> None:
     """Measure a device for a base model: solo latency, contention, sync overhead."""
     import dataclasses
+    import shlex
+    import sys
 
+    from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
     from syncnas_deploy.latency.measure import Progress, Settings
     from syncnas_deploy.latency.profile_files import profile_to_json
@@ -130,16 +134,22 @@ def profile(
     def progress(p: Progress) -> None:
         note(f"[{p.done}/{p.total}] {p.step}: {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
 
-    measured = pipeline.profile(
-        model,
-        device,
-        out=path,
-        units=units,
-        settings=settings,
-        resume=resume,
-        force=force,
-        on_progress=progress,
-    )
+    try:
+        measured = pipeline.profile(
+            model,
+            device,
+            out=path,
+            units=units,
+            settings=settings,
+            resume=resume,
+            force=force,
+            on_progress=progress,
+        )
+    except (BenchError, KeyboardInterrupt):
+        if path.with_name(path.name + ".journal").exists():
+            words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+            note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")
+        raise
     if as_json:
         emit(profile_to_json(measured))
     else:

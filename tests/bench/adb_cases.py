@@ -64,10 +64,12 @@ class AdbServer:
         wait_for(lambda: server_version(self.address) is not None)
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and what a client may have started in its place meanwhile."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+        if server_version(self.address) is not None:
+            self.run("kill-server")
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the adb client on it."""
