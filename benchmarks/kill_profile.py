@@ -23,12 +23,12 @@ import numpy as np
 
 from syncnas_bench import Run, SimDevice
 from syncnas_deploy import pipeline
-from syncnas_deploy.latency.measure import Settings
+from syncnas_deploy.latency.experiment import Settings
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import read_profile
 
-SETTINGS = Settings(ratios=(0.4, 0.7, 1.0), launches=1, rounds=3, warmup=0)
-LONGEST_S = 4.0
+SETTINGS = Settings(launches=1, rounds=3, warmup=0, networks=1)
+LONGEST_S = 7.0
 """Kills fall between 0 and this; a whole profile takes a little longer."""
 
 

@@ -1,30 +1,33 @@
-"""Predicted against measured makespan, on strategies and widths that the profile has never seen.
+"""Predicted against measured latency, on strategies and widths that the profile has never seen.
 
-    python benchmarks/prediction.py --profile host.json [--strategies 20] [--seed 1] [--launches 4] [--rounds 25]
+    python -m benchmarks.prediction --profile host.json [--strategies 200] [--seed 1] [--launches 4] [--rounds 12]
 
-Draws strategies at random; every other one gets random widths instead of widths solved for 1.0x of the base. All
-networks are measured interleaved, each twice a round: the second one says how far two equal things read apart (A/A).
-Prints every row, then the median and worst error beside the same of A/A.
+Draws strategies at random; every other one gets random widths, the others widths solved for 1.0x of the base. Each
+network is measured three ways, all interleaved: both branches at once, and each branch alone on its unit; and each
+way twice a round: the second says how far two equal things read apart (A/A, the noise ceiling). The base network runs
+in the same rounds and says by how much the machine itself has changed since the profile was taken (drift). Prints
+every network, then for each way the errors, the errors less the drift, those of A/A, and Kendall's tau.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Device, Job, Run, Step, Unit
+from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
 from syncnas_deploy import pipeline
-from syncnas_deploy.bundle import graphs
+from syncnas_deploy.latency.networks import random_widths, write_network, write_to
+from syncnas_deploy.latency.points import graph_work, network_graph
 from syncnas_deploy.latency.predict import ProfileCosts, predict
 from syncnas_deploy.latency.profile import DeviceProfile
-from syncnas_deploy.latency.profile_files import read_profile
-from syncnas_deploy.latency.schedule import SPIN_US, network_job, works
+from syncnas_deploy.latency.profile_files import load_profile
+from syncnas_deploy.latency.schedule import SPIN_US
 from syncnas_deploy.models.config import ModelConfig, branched
-from syncnas_deploy.models.segments import cut
 from syncnas_deploy.models.weights import parameter_shapes, random_weights
 from syncnas_deploy.search.strategy import random_strategy
 from syncnas_deploy.search.widths import WidthSolver
@@ -32,6 +35,7 @@ from syncnas_exporters import write_tflite
 
 BATCH = 20
 """Networks in one launch of the runner."""
+WAYS = ("concurrent", "solo 0", "solo 1")
 
 
 def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> list[ModelConfig]:
@@ -47,80 +51,116 @@ def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> li
         if len(drawn) % 2 and solver.minimum_us(strategy) < solver.budget_us:
             expanded = solver.solve(strategy).expanded
         else:
-            expanded = tuple(
-                tuple(
-                    tuple(width(costs, rng, branch, s, i, strategy[s] == "c") for i in range(len(stage.branches[0])))
-                    for s, stage in enumerate(base.stages)
-                )
-                for branch in (0, 1)
-            )
+            expanded = random_widths(base, strategy, rng)
         drawn[strategy] = branched(base, strategy, expanded, trunk=int(rng.integers(2)))
     return list(drawn.values())
 
 
-def width(costs: ProfileCosts, rng: np.random.Generator, branch: int, stage: int, block: int, halved: bool) -> int:
-    """A random width among those that the profile covers."""
-    return int(rng.choice(costs.block_us(branch, stage, block, halved)[0]))
+def base_jobs(base: ModelConfig, add_file: Callable[[str, bytes], int]) -> list[Job]:
+    """The base network as one graph, on each unit."""
+    graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
+    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
+    return [Job.solo(f"base{unit}", unit, call) for unit in (0, 1)]
 
 
-def measure(configs: Sequence[ModelConfig], device: Device, units: Sequence[Unit], rounds: int, seed: int) -> list[Run]:
-    """One launch a batch: every network twice a round, interleaved."""
+def measure(
+    configs: Sequence[ModelConfig], base: ModelConfig, device: Device, units: Sequence[Unit], rounds: int, seed: int
+) -> list[Run]:
+    """One launch a batch: every network three ways, twice a round, and the base."""
     runs: list[Run] = []
-    with tempfile.TemporaryDirectory(prefix="syncnas-prediction-") as folder:
-        for first in range(0, len(configs), BATCH):
+    for first in range(0, len(configs), BATCH):
+        with tempfile.TemporaryDirectory(prefix="syncnas-prediction-") as folder:
             files: list[Path] = []
-            jobs: list[Job] = []
-            for config in configs[first : first + BATCH]:
-                lowered = graphs(config, random_weights(parameter_shapes(config), 0))
-                segments = cut(config)
-                at = [len(files), len(files) + 1]
-                for branch in (0, 1):
-                    path = Path(folder) / f"{config.name}_{branch}.tflite"
-                    path.write_bytes(write_tflite([lowered[s.name] for s in segments if s.branch == branch]))
-                    files.append(path)
-                for name in (config.name, f"{config.name}_again"):
-                    jobs.append(network_job(name, segments, works(lowered), files=at, units=(0, 1)))
-            jobs.sort(key=lambda job: job.name.endswith("_again"))
-            step = Step("networks", tuple(jobs), rounds=rounds, warmup=2, discard=1)
-            plan = BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US)
-            device.run(plan, on_run=runs.append)
+            networks = [write_network(c, 0, write_to(Path(folder), files)) for c in configs[first : first + BATCH]]
+            jobs = []
+            for again in ("", "_again"):
+                for network in networks:
+                    name = network.config.name
+                    jobs.append(network.job(f"{name}{again}"))
+                    jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
+            jobs += base_jobs(base, write_to(Path(folder), files))
+            step = Step("networks", tuple(jobs), rounds=rounds, warmup=1, discard=1)
+            device.run(
+                BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
+                on_run=runs.append,
+                deadline_s=36_000,
+            )
     return runs
+
+
+def predicted_us(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> list[float]:
+    """Makespan, and each branch alone: its segments one after another."""
+    found = predict(config, base, profile)
+    solo = [sum(s.solo_us for phase in found.phases for s in phase.segments if s.branch == b) for b in (0, 1)]
+    return [found.makespan_us, *solo]
+
+
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
+    """Share of pairs that are ordered alike, less the share ordered otherwise."""
+    x, y = np.asarray(a), np.asarray(b)
+    upper = np.triu_indices(len(x), 1)
+    return float(np.mean(np.sign(x[:, None] - x[None])[upper] * np.sign(y[:, None] - y[None])[upper]))
+
+
+def summary(errors: Sequence[float]) -> dict[str, float]:
+    """Of errors in %."""
+    size = np.abs(errors)
+    return {
+        "median": float(np.median(size)),
+        "worst": float(size.max()),
+        "bias": float(np.median(errors)),
+        "within_5": float(100 * np.mean(size <= 5)),
+        "within_10": float(100 * np.mean(size <= 10)),
+    }
 
 
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", type=Path, required=True)
+    parser.add_argument("--profile", required=True)
     parser.add_argument("--device", default="host")
-    parser.add_argument("--strategies", type=int, default=20)
+    parser.add_argument("--strategies", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--launches", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--out", type=Path, help="also write every number as JSON")
     args = parser.parse_args()
-    profile = read_profile(args.profile)
+    profile = load_profile(args.profile)
     base, device = pipeline.base_model(profile.base), pipeline.device(args.device)
     units = pipeline.units_of(device, profile.units)
     configs = draw(base, profile, args.strategies, args.seed)
     found: dict[str, list[float]] = {}
     for launch in range(args.launches):
-        for run in measure(configs, device, units, args.rounds, launch):
+        for run in measure(configs, base, device, units, args.rounds, launch):
             for job in run.jobs:
                 found.setdefault(job.name, []).append(float(np.median(job.makespan_us)))
-    errors, repeats = [], []
     print(f"{profile.kind} profile of {base.name} on {args.device}, units {profile.units[0]} and {profile.units[1]}")
-    print(f"{'network':32} {'predicted us':>12} {'measured us':>12} {'error %':>8} {'A/A %':>8}")
+    print(f"{'network':24} " + " ".join(f"{way + ': predicted, measured us':>34} {'error, A/A %':>13}" for way in WAYS))
+    table = []
     for config in configs:
-        predicted = predict(config, base, profile).makespan_us
-        measured, again = (float(np.median(found[name])) for name in (config.name, f"{config.name}_again"))
-        errors.append(100 * (predicted / measured - 1))
-        repeats.append(100 * (again / measured - 1))
-        print(f"{config.name:32} {predicted:12.1f} {measured:12.1f} {errors[-1]:8.1f} {repeats[-1]:8.1f}")
-    for name, values in (("error", errors), ("A/A", repeats)):
-        size = np.abs(values)
-        print(
-            f"{name}: median {np.median(size):.1f} %, worst {size.max():.1f} %, bias {np.median(values):+.1f} %, "
-            f"within 5 %: {np.mean(size <= 5):.0%}, within 10 %: {np.mean(size <= 10):.0%}"
-        )
+        cells, row = [], {"name": config.name, "strategy": config.strategy}
+        for i, (way, us) in enumerate(zip(WAYS, predicted_us(config, base, profile), strict=True)):
+            name = config.name + (f"_solo{i - 1}" if i else "")
+            measured, again = (float(np.median(found[key])) for key in (name, f"{name}_again"))
+            row[way] = (us, measured, 100 * (us / measured - 1), 100 * (again / measured - 1))
+            cells.append("{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]))
+        table.append(row)
+        print(f"{config.name[-23:]:24} " + " ".join(f"{cell:>48}" for cell in cells))
+    drifts = [float(np.median(found[f"base{unit}"])) / profile.table.network_us(unit) for unit in (0, 1)]
+    print("drift: the base network takes " + " and ".join(f"{100 * (d - 1):+.1f} %" for d in drifts) + " against then")
+    drift = {"concurrent": max(drifts), "solo 0": drifts[0], "solo 1": drifts[1]}
+    result: dict[str, dict[str, object]] = {"drift": {f"unit {unit}": d for unit, d in enumerate(drifts)}}
+    for way in WAYS:
+        rows = [row[way] for row in table]
+        tau = kendall_tau([row[0] for row in rows], [row[1] for row in rows])
+        less = [100 * (r[0] * drift[way] / r[1] - 1) for r in rows]
+        told = {"error": [r[2] for r in rows], "error less drift": less, "A/A": [r[3] for r in rows]}
+        result[way] = {name: summary(errors) for name, errors in told.items()} | {"tau": tau}
+        for name, errors in told.items():
+            text = ", ".join(f"{key.replace('_', ' ')} {value:.1f}" for key, value in summary(errors).items())
+            print(f"{way} {name} (%): {text}" + (f"; tau {tau:.3f}" if name == "error" else ""))
+    if args.out:
+        args.out.write_text(json.dumps({"summary": result, "networks": table}, indent=1))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from syncnas_deploy.errors import (
     WeightsError,
 )
 from syncnas_deploy.journal import is_empty_journal
-from syncnas_deploy.latency import measure
+from syncnas_deploy.latency import experiment, measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
@@ -143,7 +143,7 @@ def profile(
     *,
     out: Path,
     units: Sequence[str] = (),
-    settings: measure.Settings | None = None,
+    settings: experiment.Settings | None = None,
     resume: bool = False,
     force: bool = False,
     on_progress: Callable[[measure.Progress], None] = lambda _: None,
@@ -160,7 +160,7 @@ def profile(
     """
     model = base_model(base)
     chosen = units_of(on, units)
-    wanted = settings or measure.Settings()
+    wanted = settings or experiment.Settings()
     journal = out.with_name(out.name + ".journal")
     if resume and out.exists():
         complete = load_profile(out)

@@ -15,7 +15,7 @@ from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import BundleError, MeasurementError
 from syncnas_deploy.latency import benchmark
 from syncnas_deploy.latency.benchmark import read_result, result_to_json
-from syncnas_deploy.latency.measure import Settings
+from syncnas_deploy.latency.experiment import Settings
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.models.formats import config_text, parse_config
 from syncnas_deploy.report.page import read_all

@@ -207,11 +207,9 @@ static int run_simulated(struct bound_call *call, struct call_stamps *stamps) {
     for (int i = 0; i < call->plan->input_count; i++) {
         if (call->plan->inputs[i] == INPUT_PARTNER) spin_for_ns((int64_t)(call->plan->upload_us * 1e3));
     }
-    atomic_fetch_add(call->unit->running, 1);
     stamps->begin_ns = now_ns();
-    simulated_run(call->plan->run_us, call->unit->plan, &call->unit->noise_state, call->unit->running);
+    simulated_run(call->plan->run_us, call->plan->pressure, call->unit->plan, &call->unit->simulated, call->unit->load);
     stamps->end_ns = now_ns();
-    atomic_fetch_sub(call->unit->running, 1);
     if (call->plan->partner_reads) spin_for_ns((int64_t)(call->plan->download_us * 1e3));
     return 0;
 }
@@ -233,7 +231,6 @@ static int prepare(struct bound_call *call, struct failure *failure) {
 int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct failure *failure) {
     if (call->unit->plan->kind == UNIT_SIM) return run_simulated(call, stamps);
     if (prepare(call, failure) != 0) return failure->code;
-    atomic_fetch_add(call->unit->running, 1);
     stamps->begin_ns = now_ns();
     const litert_status status =
         call->unit->api->RunCompiledModel(call->compiled, call->signature, (size_t)call->plan->input_count,
@@ -244,7 +241,6 @@ int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct f
         // ends with one, and its end includes the driver's read-back.
         copy_out(call, call->output.memory, &stamps->end_ns, failure);
     }
-    atomic_fetch_sub(call->unit->running, 1);
     if (status == 0) return failure->code;
     return fail(failure, FAILURE_RUN, "run of %s failed (LiteRT status %d)", call->plan->signature, status);
 }

@@ -68,8 +68,8 @@ static int start_unit(struct executor *executor, int index, const bool *files, s
     unit->plan = &executor->plan->units[index];
     unit->api = &executor->api;
     unit->environment = executor->environment;
-    unit->running = &executor->running;
-    unit->noise_state = splitmix64(&state);
+    unit->load = &executor->load;
+    unit->simulated.noise_state = splitmix64(&state);
     if (unit_thread_start(&unit->thread) != 0) return fail(failure, FAILURE_RUN, "no thread could be started");
     struct setup setup = {executor, unit, files, failure};
     unit_thread_call(&unit->thread, set_up, &setup);
@@ -84,7 +84,7 @@ struct executor *executor_open(const struct plan *plan, struct failure *failure)
         return NULL;
     }
     executor->plan = plan;
-    atomic_init(&executor->running, 0);
+    atomic_init(&executor->load, 0);
     mark_files(plan, used);
     int status = open_litert(executor, failure);
     for (int u = 0; u < plan->unit_count && status == 0; u++) status = start_unit(executor, u, used[u], failure);

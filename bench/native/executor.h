@@ -12,7 +12,7 @@ struct executor {
     const struct plan *plan;
     struct litert_api api;
     litert_environment environment;
-    atomic_int running;
+    atomic_int load;
     struct unit units[PLAN_UNITS];
 };
 

@@ -9,7 +9,7 @@
 
 #include "plan_check.h"
 
-enum { MAX_WORDS = 9, MAX_LINE_BYTES = 8192, MAX_COUNT = 1000000 };
+enum { MAX_WORDS = 12, MAX_LINE_BYTES = 8192, MAX_COUNT = 1000000 };
 
 struct parser {
     struct plan *plan;
@@ -197,8 +197,8 @@ static int on_unit(struct parser *parser) {
     static const char *const precisions[] = {"fp32", "fp16"};
     static const char *const drivers[] = {"hardware", "software"};
     const int kind = choice(parser->words[1], 3, kinds);
-    if (kind < 0 || parser->word_count != (kind == UNIT_SIM ? 5 : 4)) {
-        return refuse(parser, "a unit is: cpu THREADS CORES, gpu PRECISION DRIVER, or sim NAME NOISE SLOWDOWN");
+    if (kind < 0 || parser->word_count != (kind == UNIT_SIM ? 10 : 4)) {
+        return refuse(parser, "a unit is: cpu THREADS CORES, gpu PRECISION DRIVER, or sim NAME and seven numbers");
     }
     if (parser->plan->unit_count == PLAN_UNITS) return refuse(parser, "there are more than 8 units");
     struct plan_unit *unit = &parser->plan->units[parser->plan->unit_count++];
@@ -215,8 +215,18 @@ static int on_unit(struct parser *parser) {
     }
     char name[PLAN_NAME_BYTES];
     if (read_name(parser, parser->words[2], name) != 0) return FAILURE_PLAN;
-    if (read_real(parser, parser->words[3], 0, 0.3, &unit->noise) != 0) return FAILURE_PLAN;
-    return read_real(parser, parser->words[4], 1, 100, &unit->slowdown);
+    const struct {
+        double low, high, *into;
+    } numbers[] = {
+        {0, 0.3, &unit->noise},      {1, 100, &unit->slowdown},   {0, 1, &unit->tail},     {0, 0.5, &unit->drift},
+        {0.01, 1e6, &unit->period_s}, {1, 100, &unit->throttle}, {0.01, 1e6, &unit->heat_s},
+    };
+    for (int i = 0; i < 7; i++) {
+        if (read_real(parser, parser->words[3 + i], numbers[i].low, numbers[i].high, numbers[i].into) != 0) {
+            return FAILURE_PLAN;
+        }
+    }
+    return 0;
 }
 
 static int on_file(struct parser *parser) {
@@ -299,7 +309,7 @@ static int on_call(struct parser *parser) {
     for (int i = 0; i < 3; i++) {
         if (read_real(parser, parser->words[5 + i], 0, 1e9, times[i]) != 0) return FAILURE_PLAN;
     }
-    return 0;
+    return read_real(parser, parser->words[8], 0, 1, &call->pressure);
 }
 
 static int on_end(struct parser *parser) {
@@ -319,9 +329,9 @@ static int read_statement(struct parser *parser) {
         {"syncnas-plan", 2, 2, on_version}, {"seed", 2, 2, on_seed},
         {"spin_us", 2, 2, on_spin},         {"ack", 2, 2, on_ack},
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
-        {"unit", 4, 5, on_unit},            {"file", 2, 2, on_file},
+        {"unit", 4, 10, on_unit},           {"file", 2, 2, on_file},
         {"step", 7, 7, on_step},            {"job", 5, 5, on_job},
-        {"lane", 2, 2, on_lane},            {"call", 8, 8, on_call},
+        {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
         {"end", 1, 1, on_end},
     };
     if (parser->ended) return refuse(parser, "there is more after the end");

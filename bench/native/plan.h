@@ -31,7 +31,8 @@ struct plan_unit {
     int core_count;  // 0: not pinned
     bool cores[PLAN_CORES];
     bool fp16;
-    double noise, slowdown;
+    // sim: see simulated.h
+    double noise, slowdown, tail, drift, period_s, throttle, heat_s;
 };
 
 struct plan_call {
@@ -40,6 +41,7 @@ struct plan_call {
     int input_count;
     enum input_source inputs[PLAN_INPUTS];
     double run_us, download_us, upload_us;
+    double pressure;     // sim: share of the time that is spent on memory which the units share, 0 to 1
     int own_source;      // index of the lane's call that an "own" input reads, or -1
     int partner_source;  // index of the partner's call that a "partner" input reads, or -1
     bool partner_reads;  // some call of the partner reads this call's output

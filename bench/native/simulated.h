@@ -3,12 +3,25 @@
 #define SYNCNAS_SIMULATED_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 
-#include "plan.h"
+struct plan_unit;
 
-// Busy for run_us * (1 + noise * g), g normal and within 3 standard deviations. While another unit is
-// in a call too (`running` above 1), progress is made at 1 / slowdown of the normal rate.
-void simulated_run(double run_us, const struct plan_unit *unit, uint64_t *state, const atomic_int *running);
+struct simulated {
+    uint64_t noise_state;
+    int64_t left_ns;  // when the last call ended
+    double heat_s;    // time at work less time at rest, not below 0
+};
+
+// Busy for run_us, with the vices of real units:
+//   noise      times 1 + noise * g, g normal and within 3 standard deviations
+//   tail       a share of the calls takes 1 / (1 - u) times as long, u uniform, at most 10 times
+//   drift      speed swings by this much, to and fro within period_s
+//   throttle   once a unit has worked heat_s longer than it rested, it is slower by this factor until it has cooled
+//   slowdown   while other units are in a call, this unit's progress is divided by
+//              1 + (slowdown - 1) * pressure * the sum of their calls' pressures
+void simulated_run(double run_us, double pressure, const struct plan_unit *unit, struct simulated *state,
+                   atomic_int *load);
 
 // The next number of the splitmix64 sequence.
 uint64_t splitmix64(uint64_t *state);

@@ -6,6 +6,7 @@
 
 #include "litert_api.h"
 #include "plan.h"
+#include "simulated.h"
 #include "unit_thread.h"
 
 struct compiled {
@@ -19,10 +20,10 @@ struct unit {
     const struct plan_unit *plan;
     const struct litert_api *api;
     litert_environment environment;
-    atomic_int *running;  // how many units of the executor are in a call right now
+    atomic_int *load;  // sim: pressure of all units of the executor that are in a call, in thousandths
     struct unit_thread thread;
     struct compiled models[PLAN_FILES];  // `compiled` is NULL for files this unit does not use
-    uint64_t noise_state;                // sim: state of the random generator
+    struct simulated simulated;
     int64_t setup_ns;
     int model_count;
     int buffer_type;  // LiteRT's type of the buffers in use, 0 before the first

@@ -6,12 +6,13 @@ A plan file has one statement a line, words split by blanks, paths percent-encod
 
     syncnas-plan 1
     seed N | spin_us N | ack 0|1 | runtime PATH | accelerators PATH
-    unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software      unit sim NAME NOISE SLOWDOWN
+    unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software
+    unit sim NAME NOISE SLOWDOWN TAIL DRIFT PERIOD_S THROTTLE HEAT_S
     file PATH
     step NAME rounds|pair ROUNDS WARMUP DISCARD GAP_US
     job NAME concurrent|serial INPUT|- OUTPUT|-
     lane UNIT
-    call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US
+    call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US PRESSURE
     end
 """
 
@@ -61,11 +62,13 @@ class Work:
         macs: multiply-accumulate operations.
         bytes: bytes read and written: weights and activations.
         ops: operators, i.e. kernels to launch.
+        kernels: multiply-accumulates and output channels of each operator that has weights.
     """
 
     macs: int
     bytes: int
     ops: int
+    kernels: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         _require(min(self.macs, self.bytes, self.ops) >= 0, "work is counted from 0; it cannot be negative.")
@@ -84,6 +87,8 @@ class Call:
             "own": the output of this lane's latest earlier call; that buffer is this input buffer.
             "partner": the output of the other lane's latest call in an earlier phase.
         run_us, download_us, upload_us: the truth of a sim unit; other units ignore them.
+        pressure: how much a sim unit needs memory that the units share, 0 to 1: who needs more is slowed more by the
+            other, and slows it more.
         work, output_bytes: what a simulated device computes that truth from; other devices ignore them.
     """
 
@@ -94,6 +99,7 @@ class Call:
     run_us: float = 0.0
     download_us: float = 0.0
     upload_us: float = 0.0
+    pressure: float = 1.0
     work: Work | None = None
     output_bytes: int = 0
 
@@ -115,6 +121,7 @@ class Call:
                 math.isfinite(value) and 0 <= value <= MAX_US,
                 f"a time of call {self.signature!r} is not in 0..{MAX_US:.0f} microseconds.",
             )
+        _require(0 <= self.pressure <= 1, f"the pressure of call {self.signature!r} is not in 0..1.")
         _require(self.output_bytes >= 0, f"output_bytes of call {self.signature!r} is negative.")
 
 
@@ -343,7 +350,8 @@ def _unit_line(unit: Unit) -> str:
         return f"unit cpu {unit.threads} {','.join(map(str, unit.cores)) or '-'}"
     if unit.kind == "gpu":
         return f"unit gpu {unit.precision} {'software' if unit.software else 'hardware'}"
-    return f"unit sim {unit.name} {unit.noise:.6f} {unit.slowdown:.6f}"
+    vices = (unit.noise, unit.slowdown, unit.tail, unit.drift, unit.period_s, unit.throttle, unit.heat_s)
+    return f"unit sim {unit.name} {' '.join(f'{value:.6f}' for value in vices)}"
 
 
 def _step_lines(step: Step) -> list[str]:
@@ -354,6 +362,6 @@ def _step_lines(step: Step) -> list[str]:
         for lane in job.lanes:
             lines.append(f"lane {lane.unit_index}")
             for call in lane.calls:
-                times = f"{call.run_us:.3f} {call.download_us:.3f} {call.upload_us:.3f}"
+                times = f"{call.run_us:.3f} {call.download_us:.3f} {call.upload_us:.3f} {call.pressure:.3f}"
                 lines.append(f"call {call.phase} {call.file} {call.signature} {','.join(call.inputs)} {times}")
     return lines

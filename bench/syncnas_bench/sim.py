@@ -7,9 +7,11 @@ The law, for a call with `Work(macs, bytes, ops)` on one `SimUnit`:
 
     run_us      = launch_us + ops * op_us + macs / macs_per_us + bytes / bytes_per_us
     download_us = upload_us = transfer_us + moved bytes / transfer_bytes_per_us
+    pressure    = bytes / bytes_per_us / run_us
 
-A download moves the call's own output, an upload the outputs it reads from its partner. A unit whose
-memory is the host's moves nothing. Noise and slowdown under load are added by the runner itself.
+A unit that computes channels in tiles takes for each kernel what it takes to fill its last tile. A download moves
+the call's own output, an upload the outputs it reads from its partner. A unit whose memory is the host's moves
+nothing. Noise, drift, throttling and slowdown under load are added by the runner (see bench/native/simulated.h).
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ class SimUnit:
     Attributes:
         transfer_us, transfer_bytes_per_us: cost of moving features; 0 bytes per us means that the
             unit works in the host's memory and moves nothing.
-        noise: standard deviation of a run's time relative to it.
-        slowdown: factor on its time while the other unit is busy.
+        noise, slowdown, tail, drift, period_s, throttle, heat_s: see `Unit`.
+        tile: output channels that a kernel computes at a time.
+        steady: whether every call has full pressure on memory, whatever it computes.
     """
 
     name: str
@@ -49,16 +52,38 @@ class SimUnit:
     transfer_bytes_per_us: float = 0.0
     noise: float = 0.0
     slowdown: float = 1.0
+    tail: float = 0.0
+    drift: float = 0.0
+    period_s: float = 60.0
+    throttle: float = 1.0
+    heat_s: float = 1e6
+    tile: int = 1
+    steady: bool = True
 
     @property
     def unit(self) -> Unit:
         """As the plan writes it."""
-        return Unit("sim", name=self.name, noise=self.noise, slowdown=self.slowdown)
+        return Unit(
+            "sim",
+            name=self.name,
+            noise=self.noise,
+            slowdown=self.slowdown,
+            tail=self.tail,
+            drift=self.drift,
+            period_s=self.period_s,
+            throttle=self.throttle,
+            heat_s=self.heat_s,
+        )
 
     def run_us(self, work: Work) -> float:
         """Time of a call, in microseconds, before noise and slowdown."""
-        computing = work.macs / self.macs_per_us + work.bytes / self.bytes_per_us
+        macs = work.macs + sum(macs * (-channels % self.tile) / channels for macs, channels in work.kernels)
+        computing = macs / self.macs_per_us + work.bytes / self.bytes_per_us
         return self.launch_us + work.ops * self.op_us + computing
+
+    def pressure(self, work: Work) -> float:
+        """How much a call needs the memory that both units share, 0 to 1."""
+        return 1.0 if self.steady else work.bytes / self.bytes_per_us / self.run_us(work)
 
     def move_us(self, moved_bytes: int) -> float:
         """Time to move features between this unit and the host, in microseconds."""
@@ -88,22 +113,53 @@ _PHONE = (
     ),
 )
 
-SIM_DEVICES = MappingProxyType({"duo": _DUO, "phone": _PHONE})
+_STEPS = (
+    SimUnit("cpu", "CPU-like: 16 channels at a time", 5.0, 2.0, 12_000.0, 8_000.0, noise=0.02, slowdown=1.08, tile=16),
+    SimUnit(
+        "gpu",
+        "GPU-like: work groups of 32 channels, long launch",
+        90.0,
+        6.0,
+        40_000.0,
+        20_000.0,
+        transfer_us=40.0,
+        transfer_bytes_per_us=4_000.0,
+        noise=0.02,
+        slowdown=1.04,
+        tile=32,
+    ),
+)
+_MEMORY = tuple(
+    dataclasses.replace(law, slowdown=slowdown, steady=False, noise=0.01)
+    for law, slowdown in zip(_PHONE, (3.0, 2.0), strict=True)
+)
+_RESTLESS = tuple(
+    dataclasses.replace(law, noise=0.03, tail=0.03, drift=0.03, period_s=7.0, throttle=1.5, heat_s=4.0)
+    for law in _PHONE
+)
+
+SIM_DEVICES = MappingProxyType(
+    {"duo": _DUO, "phone": _PHONE, "steps": _STEPS, "memory": _MEMORY, "restless": _RESTLESS}
+)
 _NOTE = "simulated: its times follow a law and measure no hardware"
 
 
 class SimDevice:
-    """A shipped simulated device of two units.
+    """A simulated device of two units.
+
+    Args:
+        name: of a shipped one.
+        laws: of its units, where it is not a shipped one.
 
     Raises:
         DeviceNotFound: there is none of that name; the message lists those there are.
     """
 
-    def __init__(self, name: str) -> None:
-        if name not in SIM_DEVICES:
+    def __init__(self, name: str, laws: tuple[SimUnit, SimUnit] | None = None) -> None:
+        if laws is None and name not in SIM_DEVICES:
             known = ", ".join(f"sim:{known}" for known in SIM_DEVICES)
             raise DeviceNotFound(f"there is no simulated device {name!r}; there are {known}.")
-        self._units = {law.name: law for law in SIM_DEVICES[name]}
+        self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
         self._name = f"sim:{name}"
 
     @property
@@ -188,6 +244,7 @@ def _timed_call(call: Call, partner: Lane | None, law: SimUnit) -> Call:
     return dataclasses.replace(
         call,
         run_us=law.run_us(call.work),
+        pressure=law.pressure(call.work),
         download_us=law.move_us(call.output_bytes),
         upload_us=law.move_us(source.output_bytes) if source is not None else 0.0,
     )

@@ -121,7 +121,8 @@ def profile(
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
-    from syncnas_deploy.latency.measure import Progress, Settings
+    from syncnas_deploy.latency.experiment import Settings
+    from syncnas_deploy.latency.measure import Progress
     from syncnas_deploy.latency.profile_files import profile_to_json
     from syncnas_deploy.report.tables import profile_text
 

@@ -1,96 +1,44 @@
-"""Measuring a device for a base model: what, in which order, and how the profile comes out of it.
+"""Measuring a device for a base model, launch by launch, until the table is certain enough.
 
-One launch of the runner goes through these steps; several launches are made, since a process now and then reads
-wrong as a whole. Every finished step is journalled before the next is started.
-
-    solo       for each width ratio: both chains (see `points`) and the whole base network, on unit 0 and on
-               unit 1 in turns
-    together   the add chain on both units in step, the same part on both at the same time: contention
-    networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
-               either branch: the overhead of every sync, fork and join in its place
+The first launch measures the base's widths, both ends of the range and widths in between. Each later one first looks at
+what has been measured, and adds a chain pair where the curves are least certain, until a pair was predicted well
+enough before it was used, or the points are spent (see `design`). Several launches are made of everything, since a
+process now and then reads wrong as a whole; such a launch is repeated. Every finished step is journalled before the
+next is started, and what is measured depends on nothing but the journal: an interrupted run goes on as it would have.
 """
 
 from __future__ import annotations
 
-import datetime
 import statistics
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import syncnas_deploy
-from syncnas_bench import BenchPlan, Call, Device, Job, JobRun, Lane, Run, Step, Unit, Work
+from syncnas_bench import Device, Run, Unit
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.journal import Journal
-from syncnas_deploy.latency.points import (
-    Point,
-    PointGraph,
-    at_ratio,
-    chain,
-    graph_work,
-    network_graph,
-    width_at,
-)
-from syncnas_deploy.latency.profile import (
-    ContentionRow,
-    DeviceProfile,
-    InvocationRow,
-    NetworkRow,
-    PointRow,
-    Sample,
-    SyncPlace,
-    SyncRow,
-    base_digest,
-    flat_text,
-)
-from syncnas_deploy.latency.schedule import SPIN_US, network_job, works
-from syncnas_deploy.models.config import ModelConfig, SyncOp, branched
-from syncnas_deploy.models.lowering import lower
-from syncnas_deploy.models.segments import cut
-from syncnas_deploy.models.weights import parameter_shapes, random_weights
-from syncnas_exporters import write_tflite
+from syncnas_deploy.latency.assembly import Runs, assemble, fitted, launches_of, point_rows, settings_text
+from syncnas_deploy.latency.curves import CurveModel
+from syncnas_deploy.latency.design import curves_of, first_pairs, next_pair
+from syncnas_deploy.latency.experiment import CHAIN_OPS, Experiment, Settings, pair_name
+from syncnas_deploy.latency.profile import DeviceProfile, LearningRow, base_digest
+from syncnas_deploy.models.config import ModelConfig
 
-Floats = NDArray[np.float64]
-
-CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
-LAUNCH_DISAGREEMENT = 0.25
-"""Launches whose medians differ by more than this make a profile carry a warning."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How much is measured.
-
-    Attributes:
-        ratios: of expanded widths to the base's; 1.0 is among them.
-        together_ratio: of the chains that measure contention.
-        network_ratio: of the networks that measure syncs.
-        launches: processes.
-        rounds: recorded runs of each point in a launch.
-        warmup: unrecorded rounds before them.
-        seed: of weights and inputs.
-        deadline_s: for one launch.
-    """
-
-    ratios: tuple[float, ...] = (0.15, 0.4, 0.7, 1.0, 1.4)
-    together_ratio: float = 0.7
-    network_ratio: float = 0.4
-    launches: int = 4
-    rounds: int = 16
-    warmup: int = 2
-    seed: int = 0
-    deadline_s: float = 1800.0
+LAUNCHES_OF_A_PAIR = 3
+"""A pair is added early enough to be measured in so many launches."""
+WRONG_LAUNCH = 0.10
+"""A launch in which the base network differs by more than this from its median over launches is measured again."""
+REPEATED_LAUNCHES = 2
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A step is done: steps done, steps in all, seconds gone and still to go."""
+    """A step is done: steps done, steps in all (as far as is known), seconds gone and still to go."""
 
     done: int
     total: int
@@ -99,115 +47,7 @@ class Progress:
     eta_s: float
 
 
-class Experiment:
-    """The files and steps that measure one base model on two units.
-
-    Args:
-        base: a base model.
-        units: of branch 0 and of branch 1.
-        settings: how much to measure.
-        folder: where the model files go.
-    """
-
-    def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: Settings, folder: Path) -> None:
-        self._base, self._units, self._settings, self._folder = base, tuple(units), settings, folder
-        self._files: list[Path] = []
-        self.chains: dict[tuple[float, SyncOp], tuple[PointGraph, ...]] = {}
-        self.steps: list[Step] = []
-        chain_files = {}
-        for ratio in settings.ratios:
-            chain_files[ratio] = self._write_chains(ratio)
-            self.steps.append(self._solo_step(ratio, chain_files[ratio]))
-        self.steps.append(self._together_step(chain_files[settings.together_ratio]))
-        self.networks = self._write_networks()
-        self.steps.append(self._network_step())
-
-    def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
-        """One launch of the named steps."""
-        wanted = tuple(step for step in self.steps if step.name in set(steps))
-        return BenchPlan(self._units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
-
-    def _add_file(self, name: str, data: bytes) -> int:
-        path = self._folder / name
-        path.write_bytes(data)
-        self._files.append(path)
-        return len(self._files) - 1
-
-    def _write_chains(self, ratio: float) -> int:
-        seed, base = self._settings.seed, self._base
-        graphs = []
-        for op in CHAIN_OPS:
-            self.chains[ratio, op] = chain(base, ratio, op, seed, f"{op.value}_")
-            graphs += [part.graph for part in self.chains[ratio, op]]
-        sized = at_ratio(base, ratio)
-        whole = network_graph(sized, random_weights(parameter_shapes(sized), seed), "whole")
-        self._whole_work = Work(*graph_work(whole))
-        return self._add_file(f"ratio{ratio:g}.tflite", write_tflite([*graphs, whole]))
-
-    def _solo_step(self, ratio: float, file: int) -> Step:
-        jobs = []
-        for op in CHAIN_OPS:
-            jobs += [self._chain_job(ratio, op, unit, file) for unit in (0, 1)]
-        for unit in (0, 1):
-            call = Call(0, file, "whole", work=self._whole_work, output_bytes=4 * self._base.classes)
-            jobs.append(Job.solo(f"whole_{unit}", unit, call))
-        return self._step(f"solo_{ratio:g}", jobs)
-
-    def _chain_job(self, ratio: float, op: SyncOp, unit: int, file: int) -> Job:
-        calls = []
-        for phase, part in enumerate(self.chains[ratio, op]):
-            sources: tuple[Any, ...] = ("own",) if phase else ("external",)
-            if part.point.part == "sync":
-                sources = ("own", "own" if part.joins else "external")
-            output = part.graph.tensors[part.graph.outputs[0]].shape
-            calls.append(
-                Call(
-                    phase,
-                    file,
-                    part.graph.name,
-                    sources,
-                    work=Work(*graph_work(part.graph)),
-                    output_bytes=4 * int(np.prod(output)),
-                )
-            )
-        return Job(f"{op.name.lower()}_{unit}", (Lane(unit, tuple(calls)),))
-
-    def _together_step(self, file: int) -> Step:
-        ratio = self._settings.together_ratio
-        lanes = [self._chain_job(ratio, SyncOp.ADD, unit, file).lanes[0] for unit in (0, 1)]
-        return self._step("together", [Job("together", tuple(lanes))])
-
-    def _write_networks(self) -> dict[str, ModelConfig]:
-        base, ratio = self._base, self._settings.network_ratio
-        widths = [[width_at(block, ratio) for block in stage.branches[0]] for stage in base.stages]
-        networks = {}
-        for op in CHAIN_OPS:
-            for trunk in (0, 1):
-                name = f"{op.name.lower()}_trunk{trunk}"
-                strategy = op.value * len(base.stages)
-                networks[name] = branched(base, strategy, [widths, widths], name=name, trunk=trunk)
-        return networks
-
-    def _network_step(self) -> Step:
-        jobs = []
-        for name, config in self.networks.items():
-            weights = random_weights(parameter_shapes(config), self._settings.seed)
-            segments = cut(config)
-            graphs = {segment.name: lower(segment, config, weights) for segment in segments}
-            files = [
-                self._add_file(
-                    f"{name}_branch{branch}.tflite",
-                    write_tflite([graphs[s.name] for s in segments if s.branch == branch]),
-                )
-                for branch in (0, 1)
-            ]
-            jobs.append(network_job(name, segments, works(graphs), files=files, units=(0, 1)))
-        return self._step("networks", jobs)
-
-    def _step(self, name: str, jobs: Sequence[Job]) -> Step:
-        # Each recorded run comes right after an unrecorded one of the same job, as inference in a loop does.
-        rounds, warmup = self._settings.rounds, self._settings.warmup
-        return Step(name, tuple(jobs), rounds=rounds, warmup=warmup, discard=1)
+OnProgress = Callable[[Progress], None]
 
 
 def measure(
@@ -217,7 +57,7 @@ def measure(
     settings: Settings,
     journal_path: Path,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> DeviceProfile:
     """Measure a device for a base model, going on where the journal ends.
 
@@ -241,38 +81,154 @@ def measure(
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
     }
-    started = datetime.datetime.now(datetime.timezone.utc)
     with (
         Journal(journal_path, kind="profile", key=key) as journal,
         tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
     ):
         experiment = Experiment(base, units, settings, Path(folder))
-        names = [step.name for step in experiment.steps]
-        done = {(int(row["launch"]), str(row["step"])) for row in journal.rows}
-        total, at_start = settings.launches * len(names), len(done)
-        for launch in range(settings.launches):
-            missing = [name for name in names if (launch, name) not in done]
-            if not missing:
-                continue
-
-            def keep(run: Run, launch: int = launch) -> None:
-                journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
-                done.add((launch, run.step))
-                elapsed = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
-                left = elapsed / (len(done) - at_start) * (total - len(done))
-                on_progress(Progress(len(done), total, run.step, elapsed, left))
-
-            plan = experiment.plan(missing, settings.seed)
-            device.run(plan, on_run=keep, deadline_s=settings.deadline_s)
-        runs = valid_runs({(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows})
-        return assemble(base, device, units, settings, experiment, runs, started)
+        return _Measuring(base, device, units, settings, experiment, journal, on_progress).run()
 
 
-Runs = Mapping[tuple[int, str], Run]
+class _Measuring:
+    """One profile in the making."""
+
+    def __init__(
+        self,
+        base: ModelConfig,
+        device: Device,
+        units: Sequence[Unit],
+        settings: Settings,
+        experiment: Experiment,
+        journal: Journal,
+        on_progress: OnProgress,
+    ) -> None:
+        self._base, self._device, self._units, self._settings = base, device, units, settings
+        self._experiment, self._journal, self._on_progress = experiment, journal, on_progress
+        self._runs = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
+        self._learning: list[LearningRow] = []
+        self._judged = -1
+        self._at_start, self._started = len(self._runs), time.monotonic()
+
+    def run(self) -> DeviceProfile:
+        """Measure what is missing, and make the profile."""
+        for pair in first_pairs(self._base):
+            self._experiment.add_pair(pair)
+        self._experiment.add_pair(next_pair(self._base, self._experiment.pairs))
+        total = self._settings.launches
+        launch = 0
+        while launch < total:
+            self._look(launch)
+            self._measure(launch, total)
+            launch += 1
+            repeated = total - self._settings.launches
+            # A launch that cannot be used is repeated at the end.
+            if launch == total and repeated < REPEATED_LAUNCHES:
+                total += len(self._unusable()) > repeated
+        runs = self._valid(range(total))
+        wrong = wrong_launches(runs)
+        kept = {key: run for key, run in runs.items() if key[0] not in wrong}
+        doubts = self._doubts(total, wrong)
+        return assemble(
+            self._base, self._device, self._units, self._settings, self._experiment, kept, self._learning, doubts
+        )
+
+    def _unusable(self) -> set[int]:
+        """Launches that are marked invalid or read wrong as a whole."""
+        marked = {launch for (launch, _), run in self._runs.items() if run.metadata.get("invalid")}
+        usable = {key: run for key, run in self._runs.items() if key[0] not in marked}
+        return marked | (wrong_launches(usable) if usable else set())
+
+    def _doubts(self, total: int, wrong: set[int]) -> tuple[str, ...]:
+        """What a reader should know about how it was measured."""
+        marked = self._unusable() - wrong
+        texts = []
+        if marked:
+            texts.append(
+                f"{len(marked)} launches were left out: the device was hot, low on battery, or changed meanwhile"
+            )
+        if wrong:
+            texts.append(
+                f"{len(wrong)} launches were left out: the base network was off by more than {WRONG_LAUNCH:.0%} there"
+            )
+        boots = {str(run.metadata["device"]["boot_id"]) for run in self._runs.values() if "device" in run.metadata}
+        if len(boots) > 1:
+            texts.append(f"the device was restarted while it was measured: {len(boots)} boots in one profile")
+        return tuple(texts)
+
+    def _measure(self, launch: int, total: int) -> None:
+        missing = [step.name for step in self._experiment.steps if (launch, step.name) not in self._runs]
+        if not missing:
+            return
+
+        def keep(run: Run) -> None:
+            self._journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
+            self._runs[launch, run.step] = run
+            done, elapsed_s = len(self._runs), time.monotonic() - self._started
+            steps = done + (total - launch) * len(self._experiment.steps) - self._count(launch)
+            eta_s = elapsed_s / (done - self._at_start) * (steps - done)
+            self._on_progress(Progress(done, steps, run.step, elapsed_s, eta_s))
+
+        plan = self._experiment.plan(missing, self._settings.seed)
+        self._device.run(plan, on_run=keep, deadline_s=self._settings.deadline_s)
+
+    def _count(self, launch: int) -> int:
+        return sum(at == launch for at, _ in self._runs)
+
+    def _valid(self, launches: range) -> Runs:
+        return valid_runs({key: run for key, run in self._runs.items() if key[0] in launches})
+
+    def _look(self, launch: int) -> None:
+        """Before a launch: how well was the last pair predicted, and is another one wanted?"""
+        last = len(self._experiment.pairs) - 1
+        unusable = self._unusable()
+        runs = {key: run for key, run in self._runs.items() if key[0] < launch and key[0] not in unusable}
+        if self._judged == last or not launches_of(runs, pair_name(last)):
+            return
+        self._judged = last
+        rows = learning_rows(self._base, self._experiment, runs, last)
+        self._learning += rows
+        curves, fixed = len(curves_of(self._base)), 2 + 2 * len(self._base.stages)
+        if (
+            launch <= self._settings.launches - LAUNCHES_OF_A_PAIR
+            and any(row.network_error > self._settings.error for row in rows)
+            and fixed + curves * (last + 2) <= self._settings.points
+        ):
+            models = fitted(self._base, point_rows(self._experiment, runs))
+            self._experiment.add_pair(next_pair(self._base, self._experiment.pairs, models))
+
+
+def learning_rows(base: ModelConfig, experiment: Experiment, runs: Runs, number: int) -> tuple[LearningRow, ...]:
+    """How well the pairs before `number` predict it, by unit."""
+    before = {key: run for key, run in runs.items() if key[1] in {pair_name(n) for n in range(number)}}
+    models = fitted(base, point_rows(experiment, before))
+    measured = {
+        (row.unit, row.point): row.sample.us
+        for row in point_rows(experiment, {key: run for key, run in runs.items() if key[1] == pair_name(number)})
+    }
+    index = {(curve.stage, curve.block, curve.halved): i for i, curve in enumerate(curves_of(base))}
+    rows = []
+    for unit, model in enumerate(models):
+        networks, points = [], []
+        for op in CHAIN_OPS:
+            blocks = [part.point for part in experiment.chains[number, op] if part.point.expands]
+            pairs = [
+                (_at(model, index[point.stage, point.block, point.halved], point.width), measured[unit, point])
+                for point in blocks
+            ]
+            networks.append(abs(sum(us for us, _ in pairs) / sum(us for _, us in pairs) - 1))
+            points += [abs(us / found - 1) for us, found in pairs]
+        count = sum(row.unit == unit for row in point_rows(experiment, before))
+        rows.append(LearningRow(unit, count, round(max(networks), 4), round(statistics.median(points), 4)))
+    return tuple(rows)
+
+
+def _at(model: CurveModel, curve: int, width: int) -> float:
+    us, _ = model.predict(curve, np.array([width]))
+    return float(us[0])
 
 
 def valid_runs(runs: Runs) -> Runs:
-    """Runs by (launch, step) without the launches in which a step is marked invalid (heat, battery, a changed clock).
+    """Runs without the launches in which a step is marked invalid (heat, battery, a changed clock).
 
     A launch counts as a whole: what its steps are compared with was measured in the same launch.
 
@@ -281,13 +237,28 @@ def valid_runs(runs: Runs) -> Runs:
     """
     spoiled = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
     kept = {key: run for key, run in runs.items() if key[0] not in spoiled}
-    if not kept:
+    if spoiled and not kept:
         reasons = ", ".join(sorted(set(spoiled.values())))
         raise MeasurementError(
             f"The device was never fit to be measured ({reasons}); let it cool, charge it, keep the screen as it is, "
             "and measure again."
         )
     return kept
+
+
+def wrong_launches(runs: Runs) -> set[int]:
+    """Launches in which the base network's time on a unit is far from its median over launches."""
+    wrong: set[int] = set()
+    base = pair_name(0)
+    for unit in (0, 1):
+        times = {
+            launch: float(np.median(runs[launch, base].job(f"whole_{unit}").makespan_us))
+            for launch in launches_of(runs, base)
+        }
+        middle = statistics.median(times.values())
+        wrong |= {launch for launch, us in times.items() if abs(us / middle - 1) > WRONG_LAUNCH}
+    # Where most launches disagree none of them is wrong: the device is like that, and the profile says so.
+    return wrong if 2 * len(wrong) < len(launches_of(runs, base)) else set()
 
 
 def is_of(profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: Settings) -> bool:
@@ -298,175 +269,3 @@ def is_of(profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequ
         and profile.units == tuple(str(unit) for unit in units)
         and profile.settings == settings_text(settings)
     )
-
-
-def settings_text(settings: Settings) -> dict[str, str]:
-    """Settings as text, for journal and profile."""
-    return {
-        "ratios": ", ".join(f"{ratio:g}" for ratio in settings.ratios),
-        "together_ratio": f"{settings.together_ratio:g}",
-        "network_ratio": f"{settings.network_ratio:g}",
-        "launches": str(settings.launches),
-        "rounds": str(settings.rounds),
-        "warmup": str(settings.warmup),
-        "seed": str(settings.seed),
-    }
-
-
-def assemble(
-    base: ModelConfig,
-    device: Device,
-    units: Sequence[Unit],
-    settings: Settings,
-    experiment: Experiment,
-    runs: Runs,
-    created: datetime.datetime,
-) -> DeviceProfile:
-    """The profile of valid runs, by (launch, step): the same runs give the same tables."""
-    facts = device.facts()
-    launches = sorted({launch for launch, _ in runs})
-    points: dict[tuple[int, Point], dict[int, list[Floats]]] = defaultdict(lambda: defaultdict(list))
-    networks, invocations = [], []
-    for ratio in settings.ratios:
-        for unit in (0, 1):
-            totals, wholes = [], []
-            for launch in launches:
-                run = runs[launch, f"solo_{ratio:g}"]
-                parts_us = 0.0
-                for op in CHAIN_OPS:
-                    parts = experiment.chains[ratio, op]
-                    for part, us in zip(parts, _calls_us(run.job(f"{op.name.lower()}_{unit}")), strict=True):
-                        points[unit, part.point][launch].append(us)
-                        if op is SyncOp.ADD and part.point.part != "sync":
-                            parts_us += float(np.median(us))
-                whole = run.job(f"whole_{unit}").makespan_us
-                wholes.append(whole)
-                count = sum(part.point.part != "sync" for part in experiment.chains[ratio, SyncOp.ADD])
-                totals.append(np.array([(parts_us - float(np.median(whole))) / (count - 1)]))
-            networks.append(NetworkRow(unit, ratio, Sample.of(wholes)))
-            invocations.append(InvocationRow(unit, ratio, Sample.of(totals)))
-    rows = tuple(
-        PointRow(unit, point, Sample.of(np.concatenate(by_launch[launch]) for launch in sorted(by_launch)))
-        for (unit, point), by_launch in points.items()
-    )
-    if any(row.sample.us <= 0 for row in rows):
-        raise MeasurementError("A measured latency is not above 0 us; the device's clock cannot be trusted.")
-    return DeviceProfile(
-        kind="simulated" if facts.simulated else "measured",
-        base=base.name,
-        base_sha256=base_digest(base),
-        stages=len(base.stages),
-        units=(str(units[0]), str(units[1])),
-        device=flat_text(facts.to_dict()),
-        versions={"syncnas-deploy": syncnas_deploy.__version__, "runtime": facts.runtime},
-        condition=flat_text(device.condition().to_dict()),
-        created=created.isoformat(timespec="seconds"),
-        settings=settings_text(settings),
-        warnings=_warnings(rows, networks, settings.launches - len(launches)),
-        points=rows,
-        networks=tuple(networks),
-        invocations=tuple(invocations),
-        contention=_contention(base, settings, experiment, runs),
-        syncs=_syncs(base, settings, experiment, runs),
-    )
-
-
-def _calls_us(job: JobRun, lane: int = 0) -> list[Floats]:
-    return [phase.busy_us for phase in job.lanes[lane].phases]
-
-
-def _contention(
-    base: ModelConfig,
-    settings: Settings,
-    experiment: Experiment,
-    runs: Runs,
-) -> tuple[ContentionRow, ...]:
-    """By unit and stage: its blocks' time in step with the other unit over their time alone, in the same launch.
-
-    Times are sums of the blocks' medians; the factor is the median over launches.
-    """
-    parts = experiment.chains[settings.together_ratio, SyncOp.ADD]
-    rows = []
-    for unit in (0, 1):
-        factors: dict[int, list[float]] = defaultdict(list)
-        for launch in sorted({launch for launch, _ in runs}):
-            loaded = _calls_us(runs[launch, "together"].job("together"), unit)
-            solo = _calls_us(runs[launch, f"solo_{settings.together_ratio:g}"].job(f"add_{unit}"))
-            sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-            for part, slow, fast in zip(parts, loaded, solo, strict=True):
-                if part.point.part == "block":
-                    sums[part.point.stage][0] += float(np.median(slow))
-                    sums[part.point.stage][1] += float(np.median(fast))
-            for stage, (slow_us, fast_us) in sums.items():
-                factors[stage].append(slow_us / fast_us)
-        rows += [ContentionRow(unit, s, round(statistics.median(factors[s]), 4)) for s in range(len(base.stages))]
-    return tuple(rows)
-
-
-def _syncs(
-    base: ModelConfig,
-    settings: Settings,
-    experiment: Experiment,
-    runs: Runs,
-) -> tuple[SyncRow, ...]:
-    rows = []
-    for name, config in experiment.networks.items():
-        op = config.sync_ops[-1]
-        segments = cut(config)
-        for phase in range(segments[-1].phase):
-            place: SyncPlace = "fork" if phase == 0 else "join" if phase == len(base.stages) else "sync"
-            if place == "fork" and op is not SyncOp.ADD:
-                continue
-            jobs = [runs[launch, "networks"].job(name) for launch in sorted({launch for launch, _ in runs})]
-            downloads, barrier, uploads = crossing_us(jobs, phase)
-            rows.append(
-                SyncRow(
-                    trunk=config.trunk,
-                    place=place,
-                    stage=phase - 1,
-                    op=SyncOp.NONE if place == "fork" else op,
-                    bytes=max(segment.output_bytes for segment in segments if segment.phase == phase),
-                    downloads_us=downloads,
-                    barrier_us=barrier,
-                    uploads_us=uploads,
-                    sample=Sample.of(job.sync_overhead_us(phase) for job in jobs),
-                )
-            )
-    return tuple(rows)
-
-
-def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float], float, tuple[float, float]]:
-    """Downloads by unit, barrier, and uploads by unit at the crossing after a phase: medians of launches' medians.
-
-    A unit that has no call before (after) the crossing has no download (upload).
-    """
-    parts: dict[str, list[float]] = defaultdict(list)
-    for job in jobs:
-        before = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase)) is not None}
-        after = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase + 1)) is not None}
-        arrived = np.maximum.reduce([call.arrive_ns for call in before.values()])
-        released = np.maximum.reduce([call.arrive_ns + call.wait_ns for call in before.values()])
-        parts["barrier"].append(float(np.median(released - arrived)))
-        for lane in (0, 1):
-            down = before[lane].arrive_ns - before[lane].end_ns if lane in before else np.zeros(1)
-            up = after[lane].begin_ns - released if lane in after else np.zeros(1)
-            parts[f"down{lane}"].append(float(np.median(down)))
-            parts[f"up{lane}"].append(float(np.median(up)))
-    us = {name: round(max(0.0, statistics.median(values)) / 1e3, 3) for name, values in parts.items()}
-    return (us["down0"], us["down1"]), us["barrier"], (us["up0"], us["up1"])
-
-
-def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow], spoiled: int) -> tuple[str, ...]:
-    """What a reader of the numbers should know."""
-    apart = [row for row in networks if row.sample.disagreement > LAUNCH_DISAGREEMENT]
-    texts = [
-        f"unit {row.unit}: the base network at width ratio {row.ratio:g} differed by "
-        f"{row.sample.disagreement:.0%} between launches"
-        for row in apart
-    ]
-    if spoiled:
-        texts.append(f"{spoiled} launches were left out: the device was hot, low on battery, or changed meanwhile")
-    noisy = sum(row.sample.disagreement > LAUNCH_DISAGREEMENT for row in rows)
-    if noisy:
-        texts.append(f"{noisy} of {len(rows)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
-    return tuple(texts)

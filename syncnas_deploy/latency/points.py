@@ -2,7 +2,7 @@
 
 Every part is measured inside a chain, a whole network run part by part on one unit: a part's input was just
 written by the part before it and its weights were last used a whole network ago, as they are in the network
-itself. There are two chains for each width ratio. In the ``add`` chain stages keep their outputs and an ADD follows
+itself. There are two chains for each set of widths. In the ``add`` chain stages keep their outputs and an ADD follows
 each; in the ``concat`` chain blocks give half of their stage's output channels and a CONCAT follows.
 """
 
@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from syncnas_bench import Work
 from syncnas_deploy.models.config import BlockSpec, ModelConfig, StageSpec, SyncOp, stage_outputs
 from syncnas_deploy.models.lowering import Lowering, lower
 from syncnas_deploy.models.segments import cut
@@ -22,10 +23,16 @@ from syncnas_deploy.models.weights import Array, block_shapes, parameter_shapes,
 from syncnas_exporters.graph import Graph
 from syncnas_exporters.ops import WEIGHTED, OpKind
 
-Part = Literal["stem", "block", "sync", "head"]
+Part = Literal["stem", "block", "sync", "head", "invocation"]
+
+INVOCATION_OPS = (1, 9)
+"""Operations on next to nothing, in one graph: with one of them and with several, what is left is the invocation."""
 
 WIDTH_STEP = 4
 """SyncNAS widths are multiples of 4."""
+
+ChainWidths = tuple[tuple[int, ...], ...]
+"""Expanded channels by [stage][block]."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +40,11 @@ class Point:
     """What was measured.
 
     Attributes:
-        part: stem, block, sync (the ADD or CONCAT itself) or head (without a sync).
+        part: stem, block, sync (the ADD or CONCAT itself), head (without a sync) or invocation (of trivial operations).
         stage, block: place in the base model; -1 where the part has none.
         op: of a sync.
         halved: whether the stage's outputs are shared by the branches (CONCAT).
-        width: expanded channels of a block; 0 otherwise.
+        width: expanded channels of a block, operations of an invocation; 0 otherwise.
         expands: whether the block has a pointwise expansion.
     """
 
@@ -58,6 +65,11 @@ class PointGraph:
     graph: Graph
     joins: bool = False
 
+    @property
+    def of_network(self) -> bool:
+        """Whether a network of one branch has such a part."""
+        return self.point.part in ("stem", "block", "head")
+
 
 def width_at(block: BlockSpec, ratio: float) -> int:
     """The multiple of 4 nearest to `ratio` times the base's expanded width.
@@ -73,16 +85,34 @@ def width_at(block: BlockSpec, ratio: float) -> int:
     return width
 
 
-def at_ratio(base: ModelConfig, ratio: float) -> ModelConfig:
-    """The base with every expanded width at a ratio; still one branch."""
+def base_widths(base: ModelConfig) -> ChainWidths:
+    """The base's own widths."""
+    return tuple(tuple(block.expanded_channels for block in stage.branches[0]) for stage in base.stages)
+
+
+def ratio_widths(base: ModelConfig, ratio: float) -> ChainWidths:
+    """Every width at a ratio to the base's; see `width_at`."""
+    return tuple(tuple(width_at(block, ratio) for block in stage.branches[0]) for stage in base.stages)
+
+
+def at_widths(base: ModelConfig, widths: ChainWidths) -> ModelConfig:
+    """The base with other expanded widths; still one branch."""
     stages = []
-    for stage in base.stages:
+    for stage, row in zip(base.stages, widths, strict=True):
         blocks = [
-            b.resized(expanded=width_at(b, ratio), in_channels=b.in_channels, out_channels=b.out_channels)
-            for b in stage.branches[0]
+            b.resized(expanded=width, in_channels=b.in_channels, out_channels=b.out_channels)
+            for b, width in zip(stage.branches[0], row, strict=True)
         ]
         stages.append(StageSpec((tuple(blocks),)))
-    return dataclasses.replace(base, name=f"{base.name}_x{ratio:g}", stages=tuple(stages))
+    return dataclasses.replace(base, name=f"{base.name}_other", stages=tuple(stages))
+
+
+def input_width(base: ModelConfig, stage: int, block: int, halved: bool, branch: int = 0) -> int:
+    """Channels that enter a block whose stage gives all, or half, of its outputs."""
+    blocks = base.stages[stage].branches[0]
+    if block == 0 or not halved:
+        return blocks[block].in_channels
+    return stage_outputs(blocks[block - 1].out_channels, SyncOp.CONCAT)[branch]
 
 
 def network_graph(config: ModelConfig, weights: Mapping[str, Array], name: str) -> Graph:
@@ -91,12 +121,12 @@ def network_graph(config: ModelConfig, weights: Mapping[str, Array], name: str) 
     return lower(dataclasses.replace(segment, name=name), config, weights)
 
 
-def chain(base: ModelConfig, ratio: float, op: SyncOp, seed: int, prefix: str) -> tuple[PointGraph, ...]:
+def chain(base: ModelConfig, widths: ChainWidths, op: SyncOp, seed: int, prefix: str) -> tuple[PointGraph, ...]:
     """All parts of one chain, in running order; graph names begin with `prefix`.
 
     Args:
         base: a base model.
-        ratio: of expanded widths to the base's.
+        widths: of its blocks.
         op: ADD or CONCAT; see the module's text.
         seed: of the weights.
     """
@@ -106,7 +136,7 @@ def chain(base: ModelConfig, ratio: float, op: SyncOp, seed: int, prefix: str) -
     for s, stage in enumerate(base.stages):
         for i, block in enumerate(stage.branches[0]):
             out = stage_outputs(block.out_channels, op)[0]
-            sized = block.resized(expanded=width_at(block, ratio), in_channels=width, out_channels=out)
+            sized = block.resized(expanded=widths[s][i], in_channels=width, out_channels=out)
             parts.append(_block(base, s, i, sized, halved, seed, f"{prefix}s{s}b{i}"))
             width = out
         full = stage.branches[0][-1].out_channels
@@ -114,7 +144,16 @@ def chain(base: ModelConfig, ratio: float, op: SyncOp, seed: int, prefix: str) -
         parts.append(_sync(s, op, size, full, f"{prefix}s{s}sync"))
         width = full
     parts.append(_head(base, seed, f"{prefix}head"))
+    parts += [_invocation(ops, f"{prefix}ops{ops}") for ops in INVOCATION_OPS]
     return tuple(parts)
+
+
+def _invocation(ops: int, name: str) -> PointGraph:
+    low = Lowering(name, {})
+    first, x = low.input("first", (1, 1, 1, 4)), low.input("second", (1, 1, 1, 4))
+    for _ in range(ops):
+        x = low.sync(first, x, SyncOp.ADD)
+    return PointGraph(Point("invocation", width=ops), low.graph.build([x]))
 
 
 def _stem(base: ModelConfig, seed: int, name: str) -> PointGraph:
@@ -158,14 +197,13 @@ def _starting(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, t
     return {name: shape for name, shape in shapes.items() if name.startswith(prefix)}
 
 
-def graph_work(graph: Graph) -> tuple[int, int, int]:
-    """Multiply-accumulates, bytes touched (weights and features, float32) and operations of a graph."""
-    macs = 0
+def graph_work(graph: Graph) -> Work:
+    """What a graph computes: multiply-accumulates, bytes touched (weights and features, float32), operations."""
+    kernels = []
     for op in graph.ops:
         if op.kind in WEIGHTED:
-            weight = graph.tensors[op.inputs[1]].shape
-            out = graph.tensors[op.outputs[0]].shape
+            weight, out = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
             per_output = int(np.prod(weight[1:-1] if op.kind is OpKind.DEPTHWISE_CONV_2D else weight[1:]))
-            macs += int(np.prod(out)) * per_output
+            kernels.append((int(np.prod(out)) * per_output, int(out[-1])))
     moved = sum(4 * int(np.prod(tensor.shape)) for tensor in graph.tensors.values())
-    return macs, moved, len(graph.ops)
+    return Work(sum(macs for macs, _ in kernels), moved, len(graph.ops), tuple(kernels))

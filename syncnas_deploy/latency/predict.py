@@ -6,10 +6,15 @@ take the same time, predicted = stem + fork + sum of segments + syncs + join + h
 
 A segment of n parts (its sync's operation and its blocks) is the sum of its parts less n - 1 invocations. While
 both branches run, each is slowed by its contention; once one has finished, the other goes on at its solo pace.
+
+Times vary from run to run, and at a barrier the later of two branches counts: where both take about the same time,
+the later one takes longer than either does in the median. That wait is added, from the profile's jitter.
+Source: Clark, "The greatest of a finite set of random variables", Operations Research 1961.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnas_deploy.errors import ProfileMismatch
-from syncnas_deploy.latency.points import WIDTH_STEP
+from syncnas_deploy.latency.points import input_width
 from syncnas_deploy.latency.profile import DeviceProfile, LatencyTable, SyncPlace, SyncRow
-from syncnas_deploy.models.config import ModelConfig, SyncOp, branched, stage_outputs
+from syncnas_deploy.models.config import ModelConfig, SyncOp, branched
 from syncnas_deploy.models.segments import Segment, cut
 
 SHORTEST_US = 0.01
@@ -37,10 +42,16 @@ class SegmentPrediction:
 
 @dataclass(frozen=True)
 class PhasePrediction:
-    """One phase: its segments, and the crossing to the next phase (0 after the last)."""
+    """One phase: its segments, and the crossing to the next phase.
+
+    Attributes:
+        sync_us: from the later branch's end to the later begin of the next phase; 0 after the last.
+        wait_us: by how much the later branch ends after either does in the median.
+    """
 
     segments: tuple[SegmentPrediction, ...]
     sync_us: float
+    wait_us: float
 
 
 @dataclass(frozen=True)
@@ -78,19 +89,32 @@ def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> P
         solo = [alone_us for alone_us, _ in both]
         times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
         ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
-        end, sync_us = max(ends.values()), 0.0
+        wait_us = 0.0
+        if len(members) == 2:
+            wait_us = later_wait_us(*ends.values(), *(us * j for us, j in zip(times, table.jitter, strict=True)))
+        end, sync_us = max(ends.values()) + wait_us, 0.0
         if number < segments[-1].phase:
-            begins = _crossed(_crossing(config, segments, number, table), ends)
+            begins = _crossed(_crossing(config, segments, number, table), ends, wait_us)
             followers = [segment.branch for segment in segments if segment.phase == number + 1]
             sync_us = max(begins[branch] for branch in followers) - end
         rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
-        phases.append(PhasePrediction(tuple(rows), sync_us))
+        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us))
     return Prediction(tuple(phases), end)
 
 
-def _crossed(row: SyncRow, ends: Mapping[int, float]) -> dict[int, float]:
+def later_wait_us(first: float, second: float, first_deviation: float, second_deviation: float) -> float:
+    """Expected value of the larger of two normal times less the larger of their means, all in microseconds."""
+    spread = math.hypot(first_deviation, second_deviation)
+    if spread <= 0:
+        return 0.0
+    apart = abs(first - second) / spread
+    density = math.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
+    return spread * (density - apart * (1 - 0.5 * (1 + math.erf(apart / math.sqrt(2)))))
+
+
+def _crossed(row: SyncRow, ends: Mapping[int, float], wait_us: float) -> dict[int, float]:
     """When each branch begins its next segment, from when the branches ended."""
-    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us
+    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us + wait_us
     return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
 
 
@@ -137,8 +161,8 @@ def segment_us(segment: Segment, table: LatencyTable) -> tuple[float, float]:
     if segment.head:
         parts.append((table.fixed_us(unit, "head"), 1.0))
     rest = [(max(SHORTEST_US, us - once_us), factor) for us, factor in parts]
-    solo_us = max(0.0, once_us) + sum(us for us, _ in rest)
-    loaded_us = max(0.0, once_us) * table.worst_contention(unit) + sum(us * factor for us, factor in rest)
+    solo_us = once_us + sum(us for us, _ in rest)
+    loaded_us = once_us * table.worst_contention(unit) + sum(us * factor for us, factor in rest)
     return solo_us, loaded_us
 
 
@@ -184,35 +208,28 @@ class ProfileCosts:
     def __init__(self, profile: DeviceProfile, base: ModelConfig) -> None:
         profile.check_base(base)
         self._table, self._base = profile.table, base
+        # Solved widths balance the branches of a segment; the later one then ends later by this (see `later_wait_us`).
+        self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
     def block_us(
         self, branch: int, stage: int, block: int, halved: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Candidate widths, multiples of 4 ascending, and what each adds to a segment."""
-        table = self._table
-        xs, ys = table.curve(branch, stage, block, halved)
+        widths, us = self._table.curve(branch, stage, block, halved)
         kernels = self._base.stages[stage].branches[0][block].kernels
-        first = -(-int(xs[0]) // WIDTH_STEP) * WIDTH_STEP
-        widths = np.arange(first, int(xs[-1]) + 1, WIDTH_STEP, dtype=np.int64)
-        widths = widths[(widths != self._input_width(branch, stage, block, halved)) & (widths >= len(kernels))]
-        us = np.interp(widths, xs, ys) - table.invocation_us(branch)
-        return widths, np.maximum(us, SHORTEST_US) * table.contention(branch, stage)
-
-    def _input_width(self, branch: int, stage: int, block: int, halved: bool) -> int:
-        blocks = self._base.stages[stage].branches[0]
-        if block == 0 or not halved:
-            return blocks[block].in_channels
-        return stage_outputs(blocks[block - 1].out_channels, SyncOp.CONCAT)[branch]
+        kept = (widths != input_width(self._base, stage, block, halved, branch)) & (widths >= len(kernels))
+        added = np.maximum(us[kept] - self._table.invocation_us(branch), SHORTEST_US)
+        return widths[kept], added * self._table.contention(branch, stage) * self._balance
 
     def invocation_us(self, branch: int) -> float:
         """Once a segment."""
-        return max(0.0, self._table.invocation_us(branch)) * self._table.worst_contention(branch)
+        return self._table.invocation_us(branch) * self._table.worst_contention(branch) * self._balance
 
     def sync_op_us(self, branch: int, stage: int, op: str) -> float:
         """The partner's features become visible, and ADD or CONCAT as a segment's first operation."""
         us = self._table.fixed_us(branch, "sync", stage, SyncOp(op)) - self._table.invocation_us(branch)
         upload_us = max(self._sync(trunk, stage, op).uploads_us[branch] for trunk in (0, 1))
-        return upload_us + max(SHORTEST_US, us) * self._table.contention(branch, stage)
+        return upload_us + max(SHORTEST_US, us) * self._table.contention(branch, stage) * self._balance
 
     def sync_us(self, stage: int, op: str) -> float:
         """The slower unit's download, and the barrier; the trunk does not matter, so the larger of both."""
@@ -235,7 +252,7 @@ class ProfileCosts:
         last = len(self._base.stages) - 1
         once_us = self._table.invocation_us(trunk)
         parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
-        return max(0.0, once_us) + sum(max(SHORTEST_US, us - once_us) for us in parts)
+        return once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)
 
     def join_us(self, trunk: int, op: str) -> float:
         """The other branch's last features cross to the trunk."""

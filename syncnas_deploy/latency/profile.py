@@ -6,11 +6,12 @@ All latencies are microseconds of one inference of batch 1.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnas_deploy.errors import ProfileMismatch
-from syncnas_deploy.latency.points import Part, Point
+from syncnas_deploy.latency.curves import Curve, CurveModel, CurveShape
+from syncnas_deploy.latency.points import INVOCATION_OPS, Part, Point
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import config_to_json
 
@@ -73,19 +75,10 @@ class PointRow:
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """Solo latency of the whole base network as one graph, its widths at a ratio."""
+    """Solo latency of a whole network of one branch as one graph; chain 0 has the base's widths."""
 
     unit: int
-    ratio: float
-    sample: Sample
-
-
-@dataclass(frozen=True)
-class InvocationRow:
-    """Overhead of an invocation: (sum of a chain's parts - the same network as one graph) / (parts - 1)."""
-
-    unit: int
-    ratio: float
+    chain: int
     sample: Sample
 
 
@@ -125,8 +118,55 @@ class SyncRow:
 
 
 @dataclass(frozen=True)
+class LearningRow:
+    """How well the points so far predicted the next ones, before these were used.
+
+    Attributes:
+        points: of the unit, so far.
+        network_error: of a chain's blocks in sum, relative; the larger of both chains.
+        point_error: of a block, relative, in the median.
+    """
+
+    unit: int
+    points: int
+    network_error: float
+    point_error: float
+
+
+@dataclass(frozen=True)
+class HeldOutRow:
+    """A random network, both branches at once, that the table was not made from.
+
+    Attributes:
+        first_widths, second_widths: expanded channels of each branch's blocks, in order.
+        predicted_us: makespan, by the profile's own table when it was made.
+        sample: makespan as measured.
+    """
+
+    strategy: str
+    trunk: int
+    first_widths: tuple[int, ...]
+    second_widths: tuple[int, ...]
+    predicted_us: float
+    sample: Sample
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less 1."""
+        return self.predicted_us / self.sample.us - 1
+
+
+@dataclass(frozen=True)
 class DeviceProfile:
-    """Measurements of one base model on two units of one device, with their provenance."""
+    """Measurements of one base model on two units of one device, with their provenance.
+
+    Attributes:
+        curves: the blocks whose width varies.
+        shapes: what the curves of each unit have in common; fitted to the points when the profile was made.
+        jitter: how much a segment's time varies from run to run, standard deviation relative to it, by unit.
+        learning: how prediction got better with more points.
+        held_out: how far it is off for networks that the table was not made from.
+    """
 
     kind: Kind
     base: str
@@ -139,11 +179,26 @@ class DeviceProfile:
     created: str
     settings: Mapping[str, str]
     warnings: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    shapes: tuple[CurveShape, ...]
     points: tuple[PointRow, ...]
     networks: tuple[NetworkRow, ...]
-    invocations: tuple[InvocationRow, ...]
     contention: tuple[ContentionRow, ...]
     syncs: tuple[SyncRow, ...]
+    jitter: tuple[float, float]
+    learning: tuple[LearningRow, ...]
+    held_out: tuple[HeldOutRow, ...]
+
+    def with_held_out(self, rows: tuple[HeldOutRow, ...]) -> DeviceProfile:
+        """A copy that tells how far it is off."""
+        return dataclasses.replace(self, held_out=rows)
+
+    @property
+    def expected_error(self) -> float | None:
+        """What 9 of 10 predictions are within, relative, by the held-out networks; None where there are none."""
+        if not self.held_out:
+            return None
+        return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
 
     def check_base(self, base: ModelConfig) -> None:
         """Refuse another base model than the one that was measured.
@@ -180,7 +235,21 @@ def base_digest(base: ModelConfig) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
+CURVE_STEP = 4
+"""A table answers for the multiples of 4 (and the measured widths) within the measured range."""
+
+
+def curve_model(
+    curves: Sequence[Curve], points: Iterable[PointRow], unit: int, shape: CurveShape | None = None
+) -> CurveModel:
+    """The curves of one unit from its measured points."""
+    index = {(curve.stage, curve.block, curve.halved): i for i, curve in enumerate(curves)}
+    measured = {
+        (index[row.point.stage, row.point.block, row.point.halved], row.point.width): row.sample.us
+        for row in points
+        if row.unit == unit and row.point.part == "block" and row.point.expands
+    }
+    return CurveModel(curves, measured, shape)
 
 
 class LatencyTable:
@@ -190,24 +259,29 @@ class LatencyTable:
         self._units = profile.units
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
         self._narrow: dict[tuple[int, int, int, bool], float] = {}
-        widths: dict[tuple[int, int, int, bool], list[tuple[int, float]]] = defaultdict(list)
+        self._index = {(curve.stage, curve.block, curve.halved): i for i, curve in enumerate(profile.curves)}
+        self._widths: dict[tuple[int, int, int, bool], list[int]] = defaultdict(list)
         for row in profile.points:
             point, us = row.point, row.sample.us
             key = (row.unit, point.stage, point.block, point.halved)
+            if point.part == "invocation":
+                continue
             if point.part != "block":
                 self._fixed[row.unit, point.part, point.stage, point.op] = us
             elif point.expands:
-                widths[key].append((point.width, us))
+                self._widths[key].append(point.width)
             else:
                 self._narrow[key] = us
-        self._curves = {key: _monotone(rows) for key, rows in widths.items()}
+        self._models = tuple(
+            curve_model(profile.curves, profile.points, unit, shape) for unit, shape in enumerate(profile.shapes)
+        )
+        self._curves: dict[tuple[int, int, int, bool], tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
         self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
         self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
-        self._networks = {(row.unit, row.ratio): row.sample.us for row in profile.networks}
-        overheads: dict[int, list[float]] = defaultdict(list)
-        for invocation in profile.invocations:
-            overheads[invocation.unit].append(invocation.sample.us)
-        self._invocation = {unit: statistics.median(values) for unit, values in overheads.items()}
+        self._networks = {(row.unit, row.chain): row.sample.us for row in profile.networks}
+        trivial = {(r.unit, r.point.width): r.sample.us for r in profile.points if r.point.part == "invocation"}
+        self._invocation = {unit: _invocation_us(trivial, unit) for unit, ops in trivial if ops == INVOCATION_OPS[0]}
+        self.jitter = profile.jitter
 
     def _missing(self, what: str) -> ProfileMismatch:
         return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
@@ -224,7 +298,7 @@ class LatencyTable:
             raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
 
     def block_us(self, unit: int, stage: int, block: int, halved: bool, width: int, expands: bool = True) -> float:
-        """One block as one invocation, interpolated over its expanded width.
+        """One block as one invocation, by the curve of its unit over expanded width.
 
         Raises:
             ProfileMismatch: not measured, or the width is outside the measured range.
@@ -235,21 +309,28 @@ class LatencyTable:
             if key not in self._narrow:
                 raise self._missing(f"{where} without an expansion (width {width} equals its input)")
             return self._narrow[key]
-        xs, ys = self.curve(unit, stage, block, halved)
-        if not xs[0] <= width <= xs[-1]:
-            raise self._missing(f"{where} at width {width} (measured: {xs[0]} to {xs[-1]})")
-        return float(np.interp(width, xs, ys))
+        widths, us = self.curve(unit, stage, block, halved)
+        at = int(np.searchsorted(widths, width))
+        if at < len(widths) and widths[at] == width:
+            return float(us[at])
+        if not widths[0] <= width <= widths[-1]:
+            raise self._missing(f"{where} at width {width} (measured: {widths[0]} to {widths[-1]})")
+        return float(self._models[unit].predict(self._index[key[1:]], np.array([width]))[0][0])
 
-    def curve(self, unit: int, stage: int, block: int, halved: bool) -> Curve:
-        """Measured widths of a block and its latencies there, made monotone.
+    def curve(self, unit: int, stage: int, block: int, halved: bool) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Widths of a block, multiples of 4 within the measured range, and its latencies there.
 
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._curves[unit, stage, block, halved]
-        except KeyError:
-            raise self._missing(f"stage {stage + 1} block {block + 1} on unit {unit}") from None
+        key = (unit, stage, block, halved)
+        if key not in self._curves:
+            if key not in self._widths:
+                raise self._missing(f"stage {stage + 1} block {block + 1} on unit {unit}")
+            low, high = min(self._widths[key]), max(self._widths[key])
+            widths = np.arange(-(-low // CURVE_STEP) * CURVE_STEP, high + 1, CURVE_STEP, dtype=np.int64)
+            self._curves[key] = widths, self._models[unit].predict(self._index[key[1:]], widths)[0]
+        return self._curves[key]
 
     def contention(self, unit: int, stage: int) -> float:
         """Concurrent over solo latency in a stage, both units at work.
@@ -291,12 +372,12 @@ class LatencyTable:
             ProfileMismatch: not measured.
         """
         try:
-            return self._networks[unit, 1.0]
+            return self._networks[unit, 0]
         except KeyError:
             raise self._missing(f"the base network on unit {unit}") from None
 
     def invocation_us(self, unit: int) -> float:
-        """What each further invocation adds when a network is run part by part and not as one graph.
+        """What calling a graph takes, whatever is in it: each part was measured with it, a segment has it once.
 
         Raises:
             ProfileMismatch: not measured.
@@ -307,14 +388,8 @@ class LatencyTable:
             raise self._missing(f"the invocation overhead of unit {unit}") from None
 
 
-def _monotone(rows: list[tuple[int, float]]) -> Curve:
-    """Latency may not fall as width grows: pool adjacent violators (isotonic regression, Barlow et al., 1972)."""
-    rows = sorted(rows)
-    pools: list[tuple[float, int]] = []
-    for _, us in rows:
-        pools.append((us, 1))
-        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
-            (a, n), (b, m) = pools[-2:]
-            pools[-2:] = [((a * n + b * m) / (n + m), n + m)]
-    ys = [us for us, n in pools for _ in range(n)]
-    return np.array([w for w, _ in rows], dtype=np.int64), np.array(ys)
+def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
+    """Time of graphs of few and of many trivial operations, extrapolated to none."""
+    few, many = INVOCATION_OPS
+    per_op_us = (trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
+    return max(0.0, trivial[unit, few] - few * max(0.0, per_op_us))

@@ -10,24 +10,26 @@ from typing import Any, TypeVar, get_args
 
 from syncnas_deploy.documents import Fields, read_json, write_text
 from syncnas_deploy.errors import ProfileError
+from syncnas_deploy.latency.curves import ALIGNMENT_PERIODS, STEP_PERIODS, Curve, CurveShape
 from syncnas_deploy.latency.points import Part, Point
 from syncnas_deploy.latency.profile import (
     ContentionRow,
     DeviceProfile,
-    InvocationRow,
+    HeldOutRow,
     Kind,
+    LearningRow,
     NetworkRow,
     PointRow,
     Sample,
     SyncPlace,
     SyncRow,
 )
-from syncnas_deploy.models.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, SyncOp
+from syncnas_deploy.models.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES, SyncOp
 from syncnas_deploy.resources import shipped
 
 R = TypeVar("R")
 SCHEMA = "syncnas-deploy/device-profile"
-VERSION = 1
+VERSION = 2
 MAX_US = 1e9
 MAX_ROWS = 100_000
 
@@ -46,7 +48,7 @@ def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
     return value
 
 
-_ROWS = ("points", "networks", "invocations", "contention", "syncs")
+_ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learning", "held_out")
 
 
 def _row_json(row: Any) -> dict[str, Any]:
@@ -101,7 +103,10 @@ def read_profile(path: Path) -> DeviceProfile:
         ProfileError: naming file, field and remedy.
     """
     top = Fields(read_json(path, ProfileError), str(path), ProfileError)
-    top.schema(SCHEMA, VERSION)
+    if top.schema(SCHEMA, VERSION) < VERSION:
+        top.fail(
+            "schema", "is of an earlier version, which has too few widths; measure the device again with `profile`"
+        )
     units = top.items("units", 2, 2)
     if not all(isinstance(unit, str) for unit in units):
         top.fail("units", 'must be two strings, such as "cpu:1@0"')
@@ -118,11 +123,15 @@ def read_profile(path: Path) -> DeviceProfile:
         created=top.text("created", max_length=64),
         settings=top.mapping("settings"),
         warnings=tuple(str(text) for text in top.items("warnings", 0, 1000)),
+        curves=tuple(_read(top, "curves", _curve)),
+        shapes=tuple(_read(top, "shapes", _shape)),
         points=tuple(_read(top, "points", _point_row)),
-        networks=tuple(_read(top, "networks", lambda f: NetworkRow(_unit(f), _ratio(f), _sample(f)))),
-        invocations=tuple(_read(top, "invocations", lambda f: InvocationRow(_unit(f), _ratio(f), _sample(f)))),
+        networks=tuple(_read(top, "networks", lambda f: NetworkRow(_unit(f), _chain(f), _sample(f)))),
         contention=tuple(_read(top, "contention", _contention_row)),
         syncs=tuple(_read(top, "syncs", _sync_row)),
+        jitter=_jitter(top),
+        learning=tuple(_read(top, "learning", _learning_row)),
+        held_out=tuple(_read(top, "held_out", _held_out_row)),
     )
     top.done()
     return profile
@@ -138,8 +147,57 @@ def _unit(fields: Fields) -> int:
     return fields.integer("unit", 0, 1)
 
 
-def _ratio(fields: Fields) -> float:
-    return fields.number("ratio", 0.001, 100.0)
+def _chain(fields: Fields) -> int:
+    return fields.integer("chain", 0, MAX_ROWS)
+
+
+def _curve(fields: Fields) -> Curve:
+    return Curve(
+        stage=fields.integer("stage", 0, MAX_STAGES),
+        block=fields.integer("block", 0, MAX_BLOCKS),
+        halved=fields.flag("halved"),
+        base_width=fields.integer("base_width", 1, MAX_CHANNELS),
+        output_size=fields.integer("output_size", 1, MAX_SIZE),
+    )
+
+
+def _shape(fields: Fields) -> CurveShape:
+    def amplitudes(key: str, count: int) -> tuple[float, ...]:
+        return fields.numbers(key, (count, count), 0.0, 100.0)
+
+    return CurveShape(
+        smooth=fields.number("smooth", 0.0, 100.0),
+        length=fields.number("length", 1e-3, 100.0),
+        steps=amplitudes("steps", len(STEP_PERIODS)),
+        alignment=amplitudes("alignment", len(ALIGNMENT_PERIODS)),
+        kinship=fields.number("kinship", 1e-3, 1000.0),
+        noise=fields.number("noise", 1e-6, 1.0),
+    )
+
+
+def _jitter(fields: Fields) -> tuple[float, float]:
+    first, second = fields.numbers("jitter", (2, 2), 0.0, 100.0)
+    return first, second
+
+
+def _learning_row(fields: Fields) -> LearningRow:
+    return LearningRow(
+        unit=_unit(fields),
+        points=fields.integer("points", 0, MAX_ROWS),
+        network_error=fields.number("network_error", 0.0, MAX_US),
+        point_error=fields.number("point_error", 0.0, MAX_US),
+    )
+
+
+def _held_out_row(fields: Fields) -> HeldOutRow:
+    return HeldOutRow(
+        strategy=fields.text("strategy", max_length=MAX_STAGES),
+        trunk=fields.integer("trunk", 0, 1),
+        first_widths=fields.integers("first_widths", (1, MAX_STAGES * MAX_BLOCKS), 1, MAX_CHANNELS),
+        second_widths=fields.integers("second_widths", (1, MAX_STAGES * MAX_BLOCKS), 1, MAX_CHANNELS),
+        predicted_us=fields.number("predicted_us", 0.0, MAX_US),
+        sample=_sample(fields),
+    )
 
 
 def _sample(fields: Fields) -> Sample:

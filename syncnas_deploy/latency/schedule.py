@@ -18,7 +18,7 @@ _SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Fe
 
 def works(graphs: Mapping[str, Graph]) -> dict[str, Work]:
     """What each graph computes; a simulated device turns it into a time."""
-    return {name: Work(*graph_work(graph)) for name, graph in graphs.items()}
+    return {name: graph_work(graph) for name, graph in graphs.items()}
 
 
 def network_job(

@@ -63,11 +63,11 @@ def test_text_of_a_plan() -> None:
         "step net rounds 7 5 0 3",
         "job both serial - out%20put",
         "lane 0",
-        "call 0 0 left0 external 0.000 0.000 0.000",
-        "call 1 0 left1 own,partner 0.000 0.000 0.000",
+        "call 0 0 left0 external 0.000 0.000 0.000 1.000",
+        "call 1 0 left1 own,partner 0.000 0.000 0.000 1.000",
         "lane 1",
-        "call 0 0 right0 external 0.000 0.000 0.000",
-        "call 1 0 right1 own,partner 0.000 0.000 0.000",
+        "call 0 0 right0 external 0.000 0.000 0.000 1.000",
+        "call 1 0 right1 own,partner 0.000 0.000 0.000 1.000",
         "end",
     ]
 
@@ -80,6 +80,9 @@ def test_partner_reads_the_latest_earlier_output() -> None:
     job = Job("j", lanes)
     assert [job.partner_reads(0, phase) for phase in (0, 1)] == [False, True]
     assert not job.partner_reads(1, 0)
+
+
+SIM_A = "unit sim a 0.000000 1.000000 0.000000 0.000000 60.000000 1.000000 1000000.000000"
 
 
 def sim_text() -> str:
@@ -106,11 +109,11 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         ("unit sim a 0.000000 1.000000", "unit sim a 0 0x", 5, "number is expected"),
         ("unit sim a 0.000000 1.000000", "unit sim a/b 0 1", 5, "name holds"),
         ("unit sim a 0.000000 1.000000", "unit sim " + "a" * 96 + " 0 1", 5, "longer than 95"),
-        ("unit sim a 0.000000 1.000000", "unit npu a 1", 5, "a unit is"),
-        ("unit sim a 0.000000 1.000000", "unit cpu 0 -", 5, "out of range"),
-        ("unit sim a 0.000000 1.000000", "unit cpu 1 0,0", 5, "named twice"),
-        ("unit sim a 0.000000 1.000000", "unit gpu fp8 hardware", 5, "fp32 or fp16"),
-        ("unit sim a 0.000000 1.000000", "unit gpu fp16 soft", 5, "hardware or software"),
+        (SIM_A, "unit npu a 1", 5, "a unit is"),
+        (SIM_A, "unit cpu 0 -", 5, "out of range"),
+        (SIM_A, "unit cpu 1 0,0", 5, "named twice"),
+        (SIM_A, "unit gpu fp8 hardware", 5, "fp32 or fp16"),
+        (SIM_A, "unit gpu fp16 soft", 5, "hardware or software"),
         ("step s rounds", "step s forever", 7, "rounds or pair"),
         ("step s rounds 1", "step s rounds 0", 7, "out of range"),
         ("step s rounds", "step s pair", 15, "job of two lanes"),

@@ -7,27 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from latency_cases import quick
 
 from syncnas_bench import BenchPlan, Launch, Run, SimDevice
 from syncnas_deploy.errors import MeasurementError
-from syncnas_deploy.latency.measure import Settings, measure, settings_text
+from syncnas_deploy.latency.assembly import settings_text
+from syncnas_deploy.latency.experiment import Settings
+from syncnas_deploy.latency.measure import REPEATED_LAUNCHES, measure
 from syncnas_deploy.models.config import ModelConfig
 
-FAST = Settings(ratios=(0.4, 0.7, 1.0), launches=2, rounds=3, warmup=0)
+FAST = Settings(launches=2, rounds=3, warmup=0, networks=2)
 
 
 class Hot(SimDevice):
     """A simulated device that marks a step of its first launches."""
 
     def __init__(self, spoiled: int) -> None:
-        super().__init__("duo")
+        super().__init__("duo", quick("duo"))
         self._left = spoiled
 
     def run(self, plan: BenchPlan, *, on_run: Any, deadline_s: float = 60.0, stall_s: float = 60.0) -> Launch:
         marks, self._left = self._left > 0, self._left - 1
 
         def mark(run: Run) -> None:
-            on_run(run.with_metadata({"invalid": "thermal status 3"}) if marks and run.step == "solo_1" else run)
+            on_run(run.with_metadata({"invalid": "thermal status 3"}) if marks and run.step == "pair_1" else run)
 
         return super().run(plan, on_run=mark, deadline_s=deadline_s, stall_s=stall_s)
 
@@ -35,13 +38,14 @@ class Hot(SimDevice):
 def test_a_spoiled_launch_is_left_out_and_said(mobilenet: ModelConfig, tmp_path: Path) -> None:
     device = Hot(1)
     profile = measure(mobilenet, device, device.default_units(), FAST, tmp_path / "j")
-    assert all(len(row.sample.launches_us) == 1 for row in profile.points)
-    assert all(len(row.sample.launches_us) == 1 for row in profile.networks)
+    # One launch is left, and one that was made in the spoiled one's stead.
+    assert all(len(row.sample.launches_us) == 2 for row in profile.points)
+    assert all(len(row.sample.launches_us) == 2 for row in profile.networks)
     assert any("1 launches were left out" in text for text in profile.warnings)
 
 
 def test_a_device_that_is_never_fit_is_one_sentence(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    device = Hot(2)
+    device = Hot(2 + REPEATED_LAUNCHES)
     with pytest.raises(MeasurementError, match=r"never fit to be measured \(thermal status 3\)"):
         measure(mobilenet, device, device.default_units(), FAST, tmp_path / "j")
 

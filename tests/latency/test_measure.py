@@ -6,28 +6,31 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from latency_cases import quick
 
 from benchmarks.kill_profile import kill_and_compare
-from syncnas_bench import SIM_DEVICES, SimDevice, Work
+from syncnas_bench import SimDevice, Work
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
-from syncnas_deploy.latency.measure import CHAIN_OPS, Progress, Settings
-from syncnas_deploy.latency.points import at_ratio, chain, graph_work, width_at
+from syncnas_deploy.latency.design import RANGE, first_pairs, next_pair
+from syncnas_deploy.latency.experiment import CHAIN_OPS, Settings
+from syncnas_deploy.latency.measure import Progress
+from syncnas_deploy.latency.points import Point, at_widths, base_widths, chain, graph_work, ratio_widths, width_at
 from syncnas_deploy.latency.profile import SyncRow
 from syncnas_deploy.latency.profile_files import read_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 
-FAST = Settings(ratios=(0.4, 0.7, 1.0), launches=1, rounds=3, warmup=0)
+FAST = Settings(launches=1, rounds=3, warmup=0, networks=2)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def test_chains_run_through_every_part_once(mobilenet: ModelConfig) -> None:
     for op in CHAIN_OPS:
-        parts = chain(mobilenet, 0.7, op, 0, "x_")
+        parts = chain(mobilenet, ratio_widths(mobilenet, 0.7), op, 0, "x_")
         kinds = [part.point.part for part in parts]
-        assert kinds[0] == "stem" and kinds[-1] == "head"
+        assert kinds[0] == "stem" and kinds[-3:] == ["head", "invocation", "invocation"]
         assert kinds.count("block") == 17 and kinds.count("sync") == 7
-        for before, after in pairwise(parts):
+        for before, after in pairwise(parts[:-2]):
             out = before.graph.tensors[before.graph.outputs[0]].shape
             assert after.graph.tensors[after.graph.inputs[0]].shape == out
 
@@ -38,29 +41,37 @@ def test_widths_are_multiples_of_four_off_the_input(mobilenet: ModelConfig) -> N
             width = width_at(block, ratio)
             assert width % 4 == 0 and width != block.in_channels
         assert width_at(block, 1.0) == block.expanded_channels
-    assert at_ratio(mobilenet, 1.0).stages == mobilenet.stages
+    assert at_widths(mobilenet, base_widths(mobilenet)).stages == mobilenet.stages
 
 
 def test_work_counts_what_the_config_counts(mobilenet: ModelConfig) -> None:
-    parts = chain(mobilenet, 1.0, SyncOp.ADD, 0, "")
-    assert sum(graph_work(part.graph)[0] for part in parts) == mobilenet.macs()
+    parts = chain(mobilenet, base_widths(mobilenet), SyncOp.ADD, 0, "")
+    works = [graph_work(part.graph) for part in parts]
+    assert sum(work.macs for work in works) == mobilenet.macs()
+    assert all(work.macs == sum(macs for macs, _ in work.kernels) for work in works)
+
+
+def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig) -> None:
+    pairs = list(first_pairs(mobilenet))
+    for _ in range(3):
+        pairs.append(next_pair(mobilenet, pairs))
+    for s, i, block in ((s, i, b) for _, s, i, b in mobilenet.blocks()):
+        low, high = (width_at(block, ratio) for ratio in RANGE)
+        for widths in ([pair.add[s][i] for pair in pairs], [pair.concat[s][i] for pair in pairs]):
+            assert len(set(widths)) == len(widths)
+            assert all(low <= width <= high and width % 4 == 0 for width in widths)
+            # Tiles of kernels: a design at multiples of one number would not see them.
+            assert len({width % 32 for width in widths}) >= 3
 
 
 def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    profile = pipeline.profile(
-        mobilenet, SimDevice("phone"), out=tmp_path / "p.json", settings=Settings(launches=2, rounds=5, warmup=1)
-    )
+    laws = quick("phone")
+    settings = Settings(launches=2, rounds=5, warmup=0, networks=2)
+    profile = pipeline.profile(mobilenet, SimDevice("phone", laws), out=tmp_path / "p.json", settings=settings)
     assert profile.kind == "simulated"
-    laws = SIM_DEVICES["phone"]
-    work = {
-        part.point: Work(*graph_work(part.graph))
-        for ratio in Settings().ratios
-        for op in CHAIN_OPS
-        for part in chain(mobilenet, ratio, op, 0, "")
-    }
     errors = []
     for row in profile.points:
-        truth = laws[row.unit].run_us(work[row.point])
+        truth = laws[row.unit].run_us(work_of(mobilenet, row.point))
         errors.append(abs(row.sample.us - truth) / max(truth, 100.0))
     # A busy machine takes the processor from a simulated unit now and then; most points are undisturbed.
     assert sorted(errors)[len(errors) // 2] < 0.05
@@ -70,6 +81,17 @@ def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None
     # Only the GPU-like unit moves features: its own down, its partner's up. What a busy machine disturbs is few.
     right = [crossing_is_right(row, laws[1].move_us(row.bytes)) for row in profile.syncs]
     assert sum(right) >= 0.7 * len(right), [row for row, ok in zip(profile.syncs, right, strict=True) if not ok]
+
+
+def work_of(base: ModelConfig, point: Point) -> Work:
+    """What a point computes; every block at the point's width, which is right for the one that it is."""
+    op = SyncOp.CONCAT if point.halved else SyncOp.ADD
+    widths = base_widths(base)
+    if point.part == "block":
+        row = list(widths[point.stage])
+        row[point.block] = point.width
+        widths = (*widths[: point.stage], tuple(row), *widths[point.stage + 1 :])
+    return next(graph_work(part.graph) for part in chain(base, widths, op, 0, "") if part.point == point)
 
 
 def crossing_is_right(row: SyncRow, move_us: float) -> bool:
@@ -104,7 +126,7 @@ def test_an_interrupted_profile_goes_on_where_it_ended(mobilenet: ModelConfig, t
     profile = pipeline.profile(
         mobilenet, SimDevice("duo"), out=out, settings=FAST, resume=True, on_progress=lambda p: steps.append(p.step)
     )
-    assert steps == ["solo_1", "together", "networks"]
+    assert steps == ["pair_2", "pair_3", "networks", "held_out"]
     assert read_profile(out) == profile
     assert not (tmp_path / "p.json.journal").exists()
     before = out.read_bytes()

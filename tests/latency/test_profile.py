@@ -12,7 +12,7 @@ from latency_cases import INVOCATION_US, law_profile, law_us
 
 from syncnas_deploy.errors import ProfileError, ProfileMismatch
 from syncnas_deploy.latency.points import Point
-from syncnas_deploy.latency.profile import Sample, _monotone
+from syncnas_deploy.latency.profile import Sample
 from syncnas_deploy.latency.profile_files import profile_to_json, read_profile, write_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import load_config
@@ -27,10 +27,11 @@ def test_a_written_profile_reads_back_equal(mobilenet: ModelConfig, tmp_path: Pa
 def test_look_ups_follow_the_measurements(mobilenet: ModelConfig) -> None:
     table = law_profile(mobilenet).table
     for unit in (0, 1):
-        assert table.invocation_us(unit) == INVOCATION_US
+        assert table.invocation_us(unit) == pytest.approx(INVOCATION_US)
         for halved in (False, True):
             point = Point("block", 3, 1, halved=halved, width=300, expands=True)
-            assert table.block_us(unit, 3, 1, halved, 300) == pytest.approx(law_us(unit, point))
+            # A straight law is found to a fraction of a percent by curves that could also have steps.
+            assert table.block_us(unit, 3, 1, halved, 300) == pytest.approx(law_us(unit, point), rel=3e-3)
     # A block whose width equals its input has no expansion; only the base's own is measured so.
     assert table.block_us(0, 0, 0, False, 32, expands=False) == law_us(0, Point("block", 0, 0, width=32))
     assert table.fixed_us(1, "sync", 6, SyncOp.CONCAT) == 11.0
@@ -53,12 +54,6 @@ def test_look_ups_follow_the_measurements(mobilenet: ModelConfig) -> None:
 def test_a_missing_entry_raises(mobilenet: ModelConfig, look: Any) -> None:
     with pytest.raises(ProfileMismatch, match="no entry"):
         look(law_profile(mobilenet).table)
-
-
-def test_latency_never_falls_as_width_grows() -> None:
-    xs, ys = _monotone([(24, 5.0), (8, 1.0), (16, 7.0), (32, 9.0), (40, 8.0), (48, 8.2)])
-    assert xs.tolist() == [8, 16, 24, 32, 40, 48]
-    assert ys.tolist() == pytest.approx([1.0, 6.0, 6.0, 8.4, 8.4, 8.4])
 
 
 def test_one_launch_that_reads_wrong_does_not_move_the_median() -> None:
@@ -92,6 +87,14 @@ def changed(base: ModelConfig, path: str, value: Any) -> str:
     ("path", "value", "says"),
     [
         ("schema", "syncnas-deploy/device-profile/9", "upgrade"),
+        ("schema", "syncnas-deploy/device-profile/1", "measure the device again"),
+        ("shapes/0/noise", 0, "must be between"),
+        ("shapes/0/steps", [0.1], "5 to 5 items"),
+        ("curves/0/base_width", 0, "must be between"),
+        ("held_out/0/trunk", 2, "must be between"),
+        ("held_out/0/first_widths", [0], "must be an integer"),
+        ("learning/0/points", -1, "must be between"),
+        ("jitter", [0.1], "2 to 2 items"),
         ("schema", "syncnas-deploy/model-config/1", "'schema' must be"),
         ("kind", "guessed", "must be one of measured, simulated"),
         ("units", ["cpu:1"], "2 to 2 items"),

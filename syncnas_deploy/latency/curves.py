@@ -1,0 +1,299 @@
+"""Latency over expanded width: one Gaussian process over all blocks that were measured on a unit.
+
+Latency is not smooth in width. Kernels compute channels in tiles (32 at a time, say), so a width just above a
+multiple costs nearly a tile more; and features that are not aligned to a vector are read more slowly. A line through
+a few measured widths smooths that away and is wrong by 5 to 20 % in between. How large such steps are, and where,
+is much the same for all blocks of a unit, so all of them are learnt from together:
+
+    us(block, width) / us(block, base width) = width / base width + GP(0, k),    x = width / base width
+
+    k = level + slope * x x' + smooth^2 * x x' * exp(-(ln x - ln x')^2 / (2 length^2)) * kin
+      + sum over periods P of steps_P^2 * f f' * kin,          f = (-width mod P) / base width, unused in the last tile
+      + sum over periods P of alignment_P^2 * x x' * [width = width' (mod P)] * kin
+
+`kin` says how alike two curves are: a part shared by blocks of similar output size, a part shared by a block with
+full and with halved outputs, and a part of its own. Amplitudes come from the marginal likelihood of what was
+measured, under a prior that keeps them plausible where little was.
+
+Source: Rasmussen & Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Widths = NDArray[np.int64]
+
+STEP_PERIODS = (8, 16, 32, 64, 128)
+"""Channels in a tile of a kernel."""
+ALIGNMENT_PERIODS = (16, 32)
+"""Channels after which rows of features are aligned alike."""
+
+_LEVEL, _SLOPE = 0.1, 0.3
+_KIN_BLOCK, _KIN_OWN = 0.4, 0.3
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A block of the base whose width varies.
+
+    Attributes:
+        halved: whether its stage gives half of its outputs (CONCAT).
+        base_width: the base model's expanded channels.
+        output_size: of its features, pixels.
+    """
+
+    stage: int
+    block: int
+    halved: bool
+    base_width: int
+    output_size: int
+
+
+@dataclass(frozen=True)
+class CurveShape:
+    """What a unit's curves have in common: amplitudes relative to a block's time at the base width.
+
+    Attributes:
+        smooth, length: of what bends a curve slowly (caches, say), and over which distance in ln(width).
+        steps: by STEP_PERIODS; 1 means that an unused channel of a tile costs as much as a used one.
+        alignment: by ALIGNMENT_PERIODS.
+        kinship: distance in log2(output size) over which blocks stop being alike.
+        noise: standard deviation of a measured time, relative to it.
+    """
+
+    smooth: float = 0.06
+    length: float = 0.4
+    steps: tuple[float, ...] = (0.1, 0.25, 0.25, 0.05, 0.05)
+    alignment: tuple[float, ...] = (0.02, 0.03)
+    kinship: float = 4.0
+    noise: float = 0.01
+
+    def numbers(self) -> Floats:
+        """All of them, in the order of the fields."""
+        return np.array([self.smooth, self.length, *self.steps, *self.alignment, self.kinship, self.noise])
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> CurveShape:
+        """From `numbers`."""
+        steps, aligned = len(STEP_PERIODS), len(ALIGNMENT_PERIODS)
+        values = [float(value) for value in numbers]
+        return cls(
+            smooth=values[0],
+            length=values[1],
+            steps=tuple(values[2 : 2 + steps]),
+            alignment=tuple(values[2 + steps : 2 + steps + aligned]),
+            kinship=values[-2],
+            noise=values[-1],
+        )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Widths on curves, as arrays of one length: where something was, or shall be, measured."""
+
+    curve: Widths
+    width: Widths
+    base_width: Floats
+    log_size: Floats
+    block: Widths
+
+    @classmethod
+    def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> Places:
+        """From (index of a curve, width) pairs."""
+        index = np.array([curve for curve, _ in pairs], dtype=np.int64)
+        chosen = [curves[i] for i in index]
+        return cls(
+            curve=index,
+            width=np.array([width for _, width in pairs], dtype=np.int64),
+            base_width=np.array([curve.base_width for curve in chosen], dtype=np.float64),
+            log_size=np.log2([curve.output_size for curve in chosen]),
+            block=np.array([1000 * curve.stage + curve.block for curve in chosen], dtype=np.int64),
+        )
+
+    @property
+    def x(self) -> Floats:
+        """Width relative to the base's."""
+        return np.asarray(self.width / self.base_width)
+
+
+class _Grams:
+    """The parts of the covariance of two sets of places that do not depend on amplitudes, each [n, m]."""
+
+    def __init__(self, a: Places, b: Places) -> None:
+        self.same = a.curve[:, None] == b.curve[None]
+        self.block = a.block[:, None] == b.block[None]
+        self.size_distance = np.abs(a.log_size[:, None] - b.log_size[None])
+        self.xx = a.x[:, None] * b.x[None]
+        self.bend = (np.log(a.x)[:, None] - np.log(b.x)[None]) ** 2
+        self.unused = [
+            ((-a.width % p) / a.base_width)[:, None] * ((-b.width % p) / b.base_width)[None] for p in STEP_PERIODS
+        ]
+        self.aligned = [self.xx * ((a.width % p)[:, None] == (b.width % p)[None]) for p in ALIGNMENT_PERIODS]
+
+    def covariance(self, shape: CurveShape) -> Floats:
+        """k of the module's text."""
+        kin = np.exp(-self.size_distance / shape.kinship) + _KIN_BLOCK**2 * self.block + _KIN_OWN**2 * self.same
+        varied = shape.smooth**2 * self.xx * np.exp(-self.bend / (2 * shape.length**2))
+        for amplitude, unused in zip(shape.steps, self.unused, strict=True):
+            varied += amplitude**2 * unused
+        for amplitude, aligned in zip(shape.alignment, self.aligned, strict=True):
+            varied += amplitude**2 * aligned
+        return np.asarray(self.same * (_LEVEL**2 + _SLOPE**2 * self.xx) + varied * kin)
+
+
+class CurveModel:
+    """All curves of one unit, given what was measured.
+
+    Args:
+        curves: the blocks.
+        measured: microseconds by (index of a curve, width), an invocation included; each curve has one or more.
+        shape: of the unit.
+    """
+
+    def __init__(
+        self, curves: Sequence[Curve], measured: Mapping[tuple[int, int], float], shape: CurveShape | None = None
+    ) -> None:
+        self.curves, self.shape = tuple(curves), shape or CurveShape()
+        self._places = Places.of(curves, list(measured))
+        self._us = np.array(list(measured.values()), dtype=np.float64)
+        self._scale_us = _scales(len(curves), self._places, self._us)
+
+    @cached_property
+    def _grams(self) -> _Grams:
+        return _Grams(self._places, self._places)
+
+    @cached_property
+    def _fit(self) -> tuple[Floats, Floats]:
+        """Cholesky factor of the covariance, and its inverse times the residuals."""
+        return _solve(self._grams, self._y, self._residuals, self.shape)
+
+    @property
+    def _y(self) -> Floats:
+        return np.asarray(self._us / self._scale_us[self._places.curve])
+
+    @property
+    def _residuals(self) -> Floats:
+        return np.asarray(self._y - self._places.x)
+
+    def predict(self, curve: int, widths: Widths) -> tuple[Floats, Floats]:
+        """Latency at widths of a curve, microseconds, and its standard deviation relative to it."""
+        there = Places.of(self.curves, [(curve, int(width)) for width in widths])
+        cross = _Grams(there, self._places).covariance(self.shape)
+        factor, weights = self._fit
+        mean = there.x + cross @ weights
+        explained = np.linalg.solve(factor, cross.T)
+        own = np.diag(_Grams(there, there).covariance(self.shape))
+        deviation = np.sqrt(np.maximum(own - np.sum(explained**2, axis=0), 0.0))
+        mean = np.maximum(mean, 0.02)
+        return np.asarray(mean * self._scale_us[curve]), np.asarray(deviation / mean)
+
+    def leave_one_out(self) -> Floats:
+        """Relative error of each measured time as predicted from all the others.
+
+        Source: Rasmussen & Williams, equation 5.12.
+        """
+        factor, weights = self._fit
+        inverse = np.linalg.inv(factor)
+        return np.asarray(-weights / np.sum(inverse**2, axis=0) / self._y)
+
+    def tuned(self) -> CurveShape:
+        """The shape under which what was measured is likeliest, by coordinate ascent on a multiplicative grid."""
+        prior = CurveShape().numbers()
+        grams, y, residuals = self._grams, self._y, self._residuals
+
+        def score(numbers: Floats) -> float:
+            return _evidence(grams, y, residuals, CurveShape.of(list(numbers))) - _doubt(numbers, prior)
+
+        best, at = score(prior), prior
+        for factors in ((0.3, 3.0), (0.6, 1.6), (0.6, 1.6), (0.8, 1.25)):
+            for i in range(len(at)):
+                for factor in factors:
+                    tried = at.copy()
+                    tried[i] *= factor
+                    value = score(tried)
+                    if value > best + 1e-3:
+                        best, at = value, tried
+        return CurveShape.of([float(f"{value:.4g}") for value in at])
+
+    def with_shape(self, shape: CurveShape) -> CurveModel:
+        """The same measurements under another shape."""
+        copy = object.__new__(CurveModel)
+        copy.curves, copy.shape = self.curves, shape
+        copy._places, copy._us, copy._scale_us = self._places, self._us, self._scale_us
+        return copy
+
+
+def _scales(count: int, places: Places, us: Floats) -> Floats:
+    """Each curve's time at the base width, microseconds, from the measured widths around it."""
+    scales = np.ones(count)
+    for curve in range(count):
+        at = places.curve == curve
+        if at.any():
+            order = np.argsort(places.width[at])
+            x, y = places.x[at][order], us[at][order]
+            scales[curve] = max(float(np.interp(1.0, x, y)) if len(x) > 1 else float(y[0] / x[0]), 1e-3)
+    return scales
+
+
+def _solve(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> tuple[Floats, Floats]:
+    covariance = grams.covariance(shape)
+    covariance[np.diag_indices_from(covariance)] += shape.noise**2 * y**2 + _TINY
+    factor = np.linalg.cholesky(covariance)
+    weights = np.linalg.solve(factor.T, np.linalg.solve(factor, residuals))
+    return np.asarray(factor, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+
+
+def _evidence(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> float:
+    """Log marginal likelihood, up to a constant; -inf where the covariance is not positive definite."""
+    try:
+        factor, weights = _solve(grams, y, residuals, shape)
+    except np.linalg.LinAlgError:
+        return -math.inf
+    return float(-0.5 * residuals @ weights - np.log(np.diag(factor)).sum())
+
+
+def _doubt(numbers: Floats, prior: Floats) -> float:
+    """How implausible a shape is: log-normal around the prior, narrow for the noise."""
+    spread = np.full(len(prior), 1.5)
+    spread[-1] = 0.7
+    return float(0.5 * np.sum((np.log(numbers / prior) / spread) ** 2))
+
+
+class Certainty:
+    """How much a further measurement would tell, given where has been measured; what was measured does not matter.
+
+    Args:
+        curves: the blocks.
+        places: (index of a curve, width) that are measured.
+        shape: of the unit.
+    """
+
+    def __init__(self, curves: Sequence[Curve], places: Sequence[tuple[int, int]], shape: CurveShape) -> None:
+        self._curves, self._pairs, self._shape = curves, list(places), shape
+
+    def gains(self, curve: int, widths: Widths, weights: Floats) -> Floats:
+        """By width: the variance that measuring there would remove, a weighted sum over `widths` of the curve. [n]"""
+        there = Places.of(self._curves, [(curve, int(width)) for width in widths])
+        posterior = _Grams(there, there).covariance(self._shape)
+        if self._pairs:
+            known = Places.of(self._curves, self._pairs)
+            gram = _Grams(known, known).covariance(self._shape)
+            gram[np.diag_indices_from(gram)] += self._shape.noise**2 * known.x**2 + _TINY
+            cross = _Grams(there, known).covariance(self._shape)
+            posterior = posterior - cross @ np.linalg.solve(gram, cross.T)
+        noise = self._shape.noise**2 * there.x**2 + _TINY
+        relative = posterior / there.x[:, None]
+        return np.asarray(weights @ relative**2 / (np.maximum(np.diag(posterior), 0.0) + noise))
+
+    def add(self, curve: int, width: int) -> None:
+        """Count a width as measured."""
+        self._pairs.append((curve, width))
