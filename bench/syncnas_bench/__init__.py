@@ -24,6 +24,7 @@ from syncnas_bench.errors import (
 from syncnas_bench.host import HostDevice
 from syncnas_bench.inputs import seeded_input
 from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Work
+from syncnas_bench.retries import run_with_retries
 from syncnas_bench.runner import run_plan
 from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
 from syncnas_bench.session import Launch, UnitSetup
@@ -71,5 +72,6 @@ __all__ = [
     "device_specs",
     "find_device",
     "run_plan",
+    "run_with_retries",
     "seeded_input",
 ]
