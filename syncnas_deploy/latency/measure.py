@@ -25,9 +25,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import syncnas_deploy
-from syncnas_bench import BenchPlan, Call, Device, Job, JobRun, Lane, Run, Step, Unit, Work
-from syncnas_deploy.errors import MeasurementError
+from syncnas_bench import BenchPlan, Call, Device, Job, JobRun, Lane, Run, Step, Unit, Work, run_with_retries
+from syncnas_deploy.errors import MeasurementError, WrongOutput
 from syncnas_deploy.journal import Journal
+from syncnas_deploy.latency.outputs import OutputCheck
 from syncnas_deploy.latency.points import (
     Point,
     PointGraph,
@@ -232,6 +233,7 @@ def measure(
     Raises:
         JournalMismatch: the journal is of another run.
         BenchError: the device could not measure.
+        WrongOutput: it computed something else than this host, three times.
         MeasurementError: what came back cannot be right.
     """
     key = {
@@ -248,6 +250,7 @@ def measure(
     ):
         experiment = Experiment(base, units, settings, Path(folder))
         names = [step.name for step in experiment.steps]
+        outputs = OutputCheck(experiment.plan(names, settings.seed), Path(folder))
         done = {(int(row["launch"]), str(row["step"])) for row in journal.rows}
         total, at_start = settings.launches * len(names), len(done)
         for launch in range(settings.launches):
@@ -256,14 +259,15 @@ def measure(
                 continue
 
             def keep(run: Run, launch: int = launch) -> None:
+                outputs.check(run)
                 journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
                 done.add((launch, run.step))
                 elapsed = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
                 left = elapsed / (len(done) - at_start) * (total - len(done))
                 on_progress(Progress(len(done), total, run.step, elapsed, left))
 
-            plan = experiment.plan(missing, settings.seed)
-            device.run(plan, on_run=keep, deadline_s=settings.deadline_s)
+            plan = outputs.plan_of(missing)
+            run_with_retries(device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=settings.deadline_s)
         runs = valid_runs({(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows})
         return assemble(base, device, units, settings, experiment, runs, started)
 
