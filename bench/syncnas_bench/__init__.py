@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from syncnas_bench.conditions import Condition
 from syncnas_bench.device import Device, DeviceFacts, UnitInfo
-from syncnas_bench.discovery import device_specs, find_device
+from syncnas_bench.discovery import Choice, default_device, device_specs, find_device, phone_specs
 from syncnas_bench.errors import (
     BenchError,
+    DeviceAmbiguous,
     DeviceNotFound,
     DeviceUnavailable,
     ModelRejected,
@@ -36,8 +37,10 @@ __all__ = [
     "BenchError",
     "BenchPlan",
     "Call",
+    "Choice",
     "Condition",
     "Device",
+    "DeviceAmbiguous",
     "DeviceFacts",
     "DeviceNotFound",
     "DeviceUnavailable",
@@ -69,8 +72,10 @@ __all__ = [
     "UnitSetup",
     "UnitUnavailable",
     "Work",
+    "default_device",
     "device_specs",
     "find_device",
+    "phone_specs",
     "run_plan",
     "run_with_retries",
     "seeded_input",

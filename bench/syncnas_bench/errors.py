@@ -64,6 +64,10 @@ class DeviceNotFound(BenchError):
     """No device answers to the given name."""
 
 
+class DeviceAmbiguous(BenchError):
+    """It is not clear which device is meant, or one is named twice."""
+
+
 class DeviceUnavailable(BenchError):
     """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline" or "busy"."""
 

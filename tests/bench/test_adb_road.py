@@ -82,6 +82,17 @@ def test_the_road_on_a_phone(
     assert result["makespan_us"] > 0 and result["predicted"]["makespan_us"] > 0
 
 
+def test_a_doctor_that_finds_a_failure_exits_with_5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in no_server_env(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
+        (daemon.root / "free_kib").write_text("9000\n")
+        code, out, _ = run(monkeypatch, capfd, "doctor", "--device", f"127.0.0.1:{daemon.port}", "--json")
+    assert code == 5 and json.loads(out)["status"] == "failure"
+
+
 def test_a_phone_that_is_gone_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
