@@ -36,6 +36,7 @@ class Faults:
 
     Attributes:
         stalled: nothing is read or written any more; connections stay open.
+        stall_after_bytes: stalled once so many more bytes have come and gone.
         reset_after_bytes: connections are reset once so many more bytes have been sent.
         refused_services: names of services that are refused.
         instead: by a service's name, what answers in its place.
@@ -43,6 +44,7 @@ class Faults:
     """
 
     stalled: bool = False
+    stall_after_bytes: int | None = None
     reset_after_bytes: int | None = None
     refused_services: frozenset[str] = frozenset()
     instead: dict[str, Callable[[Any], Coroutine[Any, Any, None]]] = field(default_factory=dict)
@@ -209,6 +211,10 @@ class _Peer:
 
     async def _flow(self, count: int) -> None:
         """Wait until `count` more bytes may pass."""
+        left = self.daemon.faults.stall_after_bytes
+        if left is not None:
+            self.daemon.faults.stall_after_bytes = left - count if left > count else None
+            self.daemon.faults.stalled = left <= count
         while self.daemon.faults.stalled:
             await asyncio.sleep(0.02)
         if self.daemon.faults.bytes_per_s is not None:
