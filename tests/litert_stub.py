@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,5 +31,6 @@ def lying_litert(lie: str) -> Path:
     library.parent.mkdir()
     command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-O1", f"-DLIE={lie}", f'-DREAL="{litert}"']
     command += [str(SOURCE), "-Wl,--no-as-needed", str(litert), f"-Wl,-rpath,{litert.parent}", "-o", str(library)]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    cache = {"ZIG_LOCAL_CACHE_DIR": str(library.parent / "cache")}
+    subprocess.run(command, check=True, capture_output=True, timeout=240, env=os.environ | cache)
     return library
