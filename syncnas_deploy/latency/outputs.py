@@ -55,19 +55,16 @@ class OutputCheck:
         Raises:
             WrongOutput: an output is not finite, not there, or too far from this host's.
         """
-        step, worst = self._steps[run.step], 0.0
-        for job in step.jobs:
-            if job.output is not None:
-                worst = max(worst, self._check_job(step, job, run.job(job.name)))
-        return worst
+        step = self._steps[run.step]
+        # All of them are taken first, so that none is left for the next try.
+        found = [(job, _take_file(job.output)) for job in step.jobs if job.output is not None]
+        return max((self._check_job(step, job, run.job(job.name), values) for job, values in found), default=0.0)
 
-    def _check_job(self, step: Step, job: Job, run: JobRun) -> float:
-        assert job.output is not None
+    def _check_job(self, step: Step, job: Job, run: JobRun, found: Floats) -> float:
         where = f"job {job.name} of step {step.name} on {self._units_text(job)}"
         if not run.output.finite:
             raise WrongOutput(f"{where} put out NaN or infinity; {_REMEDY}.")
         expected = self._expected_of(step)[job.name]
-        found = _take_file(job.output)
         if found.size != sum(part.size for part in expected):
             raise WrongOutput(f"{where} put out {found.size} values of {sum(p.size for p in expected)}; {_REMEDY}.")
         ends = np.cumsum([part.size for part in expected])[:-1]
