@@ -24,6 +24,7 @@
     │   ├── OutputExists         ... because it is there already
     │   └── JournalBusy          ... because another process is writing it
     ├── MeasurementError         measured numbers that cannot be right
+    │   └── WrongOutput          ... because the device computed something else than this host
     └── MissingDependency        an optional library is not installed
 
 `syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli` maps all three to exit codes.
@@ -126,6 +127,10 @@ class JournalBusy(OutputError):
 
 class MeasurementError(SyncNasError):
     """Measured numbers contradict each other or what was asked for."""
+
+
+class WrongOutput(MeasurementError):
+    """A device's outputs are not finite or not those of the host."""
 
 
 class MissingDependency(SyncNasError):

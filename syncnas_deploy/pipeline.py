@@ -15,12 +15,24 @@ import contextlib
 import importlib.util
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from syncnas_bench import Device, DeviceNotFound, DeviceUnavailable, Unit, UnitError, device_specs, find_device
+from syncnas_bench import (
+    Device,
+    DeviceAmbiguous,
+    DeviceNotFound,
+    DeviceUnavailable,
+    Unit,
+    UnitError,
+    default_device,
+    device_specs,
+    find_device,
+    phone_specs,
+)
 from syncnas_bench.adb_discovery import list_adb_devices
 from syncnas_deploy.bundle import Bundle, check_bundle_output, is_bundle, read_bundle, write_bundle
 from syncnas_deploy.documents import check_output, write_json, write_text
@@ -62,6 +74,9 @@ if TYPE_CHECKING:
 ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
 
+ALL_DEVICES = "all"
+"""In the place of a device's name: every phone that can be used."""
+
 
 def devices(environment: Mapping[str, str] = os.environ) -> tuple[Device, ...]:
     """Every device that can be used: this host, the simulated ones, and those connected over ADB."""
@@ -84,12 +99,32 @@ def waiting_devices(environment: Mapping[str, str] = os.environ) -> tuple[Mappin
 
 
 def device(spec: str | None = None, environment: Mapping[str, str] = os.environ) -> Device:
-    """The device `spec`, else ANDROID_SERIAL, else the only real one there is.
+    """The device `spec`, else ANDROID_SERIAL, else the only phone attached, else this host.
 
     Raises:
         DeviceNotFound: no such device.
+        DeviceAmbiguous: no `spec`, and several phones are attached.
     """
-    return find_device(spec or environment.get("ANDROID_SERIAL") or "host", environment)
+    return find_device(spec or default_device(environment).spec, environment)
+
+
+def device_names(names: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Names of devices with ``all`` replaced by every phone that can be used.
+
+    Raises:
+        DeviceNotFound: there is no phone.
+        DeviceAmbiguous: a device is named twice.
+    """
+    found: list[str] = []
+    for name in names:
+        phones = phone_specs(environment) if name == ALL_DEVICES else (name,)
+        if not phones:
+            raise DeviceNotFound("No phone is attached that can be used; see `syncnas-deploy devices`.")
+        found += phones
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice:
+        raise DeviceAmbiguous(f"Device {twice} is named twice; name each device once.")
+    return tuple(found)
 
 
 def models() -> Iterator[ModelConfig]:
@@ -180,6 +215,85 @@ def profile(
     write_profile(out, measured)
     journal.unlink(missing_ok=True)
     return measured
+
+
+def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
+    """Where a profile goes that is given no name of its own: BASE-DEVICE.profile.json."""
+    safe = device.replace(":", "-").replace("/", "-")
+    return folder / f"{base_model(base).name}-{safe}.profile.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How measuring one of several devices ended: with a profile, or with an error.
+
+    Attributes:
+        path: where the profile is, or would be.
+    """
+
+    device: str
+    path: Path
+    profile: DeviceProfile | None
+    error: BaseException | None
+
+
+def profile_many(
+    base: ConfigLike,
+    devices: Sequence[str],
+    *,
+    folder: Path = Path(),
+    units: Sequence[str] = (),
+    settings: experiment.Settings | None = None,
+    resume: bool = False,
+    force: bool = False,
+    environment: Mapping[str, str] = os.environ,
+    on_progress: Callable[[str, measure.Progress], None] = lambda _device, _: None,
+) -> tuple[Outcome, ...]:
+    """Measure several devices for a base model at once, each in a thread and into a file of its own.
+
+    One device's failure does not stop the others. An interruption ends each after the step that it is in.
+
+    Args:
+        devices: names, see `device_names`.
+        folder: of the profiles; see `profile_path`.
+        units, settings, resume, force: see `profile`.
+        on_progress: called with the device's name, from its thread.
+    """
+    model, interrupted = base_model(base), threading.Event()
+    outcomes: dict[str, Outcome] = {}
+
+    def one(name: str, path: Path) -> None:
+        def progress(done: measure.Progress) -> None:
+            on_progress(name, done)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
+        found, failure = None, None
+        try:
+            on = device(name, environment)
+            found = profile(
+                model, on, out=path, units=units, settings=settings, resume=resume, force=force, on_progress=progress
+            )
+        except BaseException as error:
+            failure = error
+        outcomes[name] = Outcome(name, path, found, failure)
+
+    names = device_names(devices, environment)
+    threads = [
+        threading.Thread(target=one, args=(name, profile_path(model, name, folder)), name=name, daemon=True)
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        interrupted.set()
+        for thread in threads:
+            thread.join()
+        raise
+    return tuple(outcomes[name] for name in names)
 
 
 @contextlib.contextmanager

@@ -40,4 +40,5 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     """Every test runs in a folder of its own, and no device of the developer's shell leaks in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")  # where no adb server listens
     yield

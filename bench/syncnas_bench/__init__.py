@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from syncnas_bench.conditions import Condition
 from syncnas_bench.device import Device, DeviceFacts, UnitInfo
-from syncnas_bench.discovery import device_specs, find_device
+from syncnas_bench.discovery import Choice, default_device, device_specs, find_device, phone_specs
 from syncnas_bench.errors import (
     BenchError,
+    DeviceAmbiguous,
     DeviceNotFound,
     DeviceUnavailable,
     ModelRejected,
@@ -24,6 +25,7 @@ from syncnas_bench.errors import (
 from syncnas_bench.host import HostDevice
 from syncnas_bench.inputs import seeded_input
 from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Work
+from syncnas_bench.retries import run_with_retries
 from syncnas_bench.runner import run_plan
 from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
 from syncnas_bench.session import Launch, UnitSetup
@@ -35,8 +37,10 @@ __all__ = [
     "BenchError",
     "BenchPlan",
     "Call",
+    "Choice",
     "Condition",
     "Device",
+    "DeviceAmbiguous",
     "DeviceFacts",
     "DeviceNotFound",
     "DeviceUnavailable",
@@ -68,8 +72,11 @@ __all__ = [
     "UnitSetup",
     "UnitUnavailable",
     "Work",
+    "default_device",
     "device_specs",
     "find_device",
+    "phone_specs",
     "run_plan",
+    "run_with_retries",
     "seeded_input",
 ]

@@ -283,14 +283,15 @@ class _DirectChannel:
 
     def read(self, deadline_at: float) -> bytes:
         """See `Channel.read`. The OKAY is sent here, so a reader that is slow slows the device."""
-        self._transport.wait(lambda: self._chunks or self.closed, deadline_at)
-        while self._chunks:
+        while True:
+            self._transport.wait(lambda: self._chunks or self.closed, deadline_at)
+            if not self._chunks:
+                return b""
             chunk = self._chunks.popleft()
             if not self.closed:
                 self._transport.send(b"OKAY", self.number, self.theirs, b"", deadline_at)
             if chunk:
                 return chunk
-        return b"" if self.closed else self.read(deadline_at)
 
     def write(self, data: bytes, deadline_at: float) -> None:
         """See `Channel.write`. What was sent last may still be on its way when it returns."""

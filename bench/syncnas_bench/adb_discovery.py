@@ -13,6 +13,7 @@ from syncnas_bench.adb_device import AdbDevice, FindRuntime
 from syncnas_bench.adb_direct import DirectTransport, connect_tcp
 from syncnas_bench.adb_run import Patience
 from syncnas_bench.adb_server import (
+    CALL_S,
     ServerEntry,
     ServerTransport,
     remedy_of,
@@ -52,15 +53,19 @@ def is_serial(text: str) -> bool:
     return _SERIAL.fullmatch(text) is not None or _HOST_PORT.fullmatch(text) is not None
 
 
-def list_adb_devices(env: Mapping[str, str] | None = None) -> tuple[AdbEntry, ...]:
+def list_adb_devices(env: Mapping[str, str] | None = None, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
     """The devices that a running adb server knows; without a server, those on USB.
 
     Devices on the network that no server knows are not listed; `HOST:PORT` reaches them all the same.
 
+    Args:
+        env: environment variables; by default this process's.
+        deadline_s: for each question to the server.
+
     Raises:
         DeviceUnavailable: a variable that tells where the server is cannot be read.
     """
-    entries = _server_entries(os.environ if env is None else env)
+    entries = _server_entries(os.environ if env is None else env, deadline_s)
     if entries is None:
         return _usb_entries()
     return tuple(
@@ -68,13 +73,13 @@ def list_adb_devices(env: Mapping[str, str] | None = None) -> tuple[AdbEntry, ..
     )
 
 
-def _server_entries(env: Mapping[str, str]) -> tuple[ServerEntry, ...] | None:
+def _server_entries(env: Mapping[str, str], deadline_s: float = CALL_S) -> tuple[ServerEntry, ...] | None:
     """The server's devices, or None if no server answers."""
     address = server_address(env)
-    if server_version(address) is None:
+    if server_version(address, deadline_s) is None:
         return None
     try:
-        return server_devices(address)
+        return server_devices(address, deadline_s)
     except LinkLost:
         return None
 

@@ -120,7 +120,7 @@ def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: fl
     while True:
         script = _TAKE.format(folder=folder, owner=owner, seconds=int(seconds), void=void)
         answer = link.shell(script)
-        match = re.fullmatch(r"(held|busy) ([0-9]+) (\S+)", answer.stdout.strip())
+        match = re.fullmatch(r"(held|busy) ([0-9]{1,12}) (\S+)", answer.stdout.strip())
         if match is None:
             raise CommandFailed(f"{link.serial} cannot keep a lease in {folder}: {answer.stderr.strip()[-300:]}.")
         if match[1] == "held":

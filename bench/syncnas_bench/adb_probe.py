@@ -1,16 +1,20 @@
 """What a device says about itself: two scripts that only read, and what their answers mean.
 
 Each answer has sections, `@@NAME` and its lines. Sensors are read with `grep`, many files in one process; a file
-that may not be read is "denied", one that is not there is "absent", and neither is an error.
+that may not be read is "denied", one that is not there is "absent", and neither is an error. Nor is any other text: a
+device may say what it likes, and what makes no sense counts as not told.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
+from syncnas_bench.errors import printable
+from syncnas_bench.units import MAX_CORE
 
 _CPUS = "/sys/devices/system/cpu/cpu[0-9]*"
 _ZONES = "/sys/class/thermal/thermal_zone[0-9]*"
@@ -49,6 +53,9 @@ true
 """
 
 _BATTERY_LOW_PERCENT = 25
+_MAX_LINE_CHARS = 1000
+_LARGEST = 1e15
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/._-]{0,200}")
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,11 @@ class PhoneCondition(Condition):
 
 
 def sections(answer: str) -> dict[str, list[str]]:
-    """The lines of each section."""
+    """The lines of each section, printable and of sensible length."""
     found: dict[str, list[str]] = {}
     lines: list[str] = []
-    for line in answer.splitlines():
+    for raw in answer.splitlines():
+        line = printable(raw[:_MAX_LINE_CHARS])
         if line.startswith("@@"):
             lines = found.setdefault(line[2:].strip(), [])
         elif line.strip():
@@ -162,22 +170,22 @@ def parse_probe(answer: str) -> Probe:
     soc = f"{properties.get('ro.soc.manufacturer', '')} {properties.get('ro.soc.model', '')}".strip()
     glibc = re.search(r"([0-9]+)\.([0-9]+)\s*$", first.get("glibc", ""))
     memory = re.search(r"([0-9]+) kB", first.get("memory", ""))
-    page = first.get("page", "")
+    scratch = first.get("scratch", "")
     return Probe(
         properties=properties,
         arch=first.get("arch", ""),
         abis=tuple(filter(None, properties.get("ro.product.cpu.abilist", "").split(","))),
         kernel=first.get("kernel", ""),
         boot_id=first.get("boot", ""),
-        memory_bytes=int(memory[1]) * 1024 if memory else 0,
+        memory_bytes=_whole(memory[1]) * 1024 if memory else 0,
         cpu_model=soc or first.get("cpu", "").partition(":")[2].strip() or "unknown",
         bionic=bool(parts.get("bionic")),
-        glibc=(int(glibc[1]), int(glibc[2])) if glibc else None,
-        page_bytes=int(page) if page.isdigit() else 0,
+        glibc=(_whole(glibc[1]), _whole(glibc[2])) if glibc else None,
+        page_bytes=_whole(first.get("page", "")),
         os=_os(properties, first.get("os", "")),
         gpu=" ".join(parts.get("gpu", [])).removeprefix("GLES:").strip(),
         clusters=_clusters(parts.get("cpus", []), _core_list(first.get("allowed", "").partition(":")[2])),
-        scratch=first.get("scratch", ""),
+        scratch=scratch if _PLAIN_PATH.fullmatch(scratch) else "",
     )
 
 
@@ -192,8 +200,13 @@ def _core_list(text: str) -> tuple[int, ...]:
     """Cores out of "0-3,6" or "0 1 2"."""
     cores: set[int] = set()
     for first, last in re.findall(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", text):
-        cores.update(range(int(first), int(last or first) + 1))
+        cores.update(range(int(first), min(int(last or first), MAX_CORE) + 1))
     return tuple(sorted(cores))
+
+
+def _whole(text: str) -> int:
+    """A count or size; 0 for what is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0
 
 
 def _values(lines: list[str], pattern: str) -> dict[str, str]:
@@ -219,7 +232,7 @@ def _clusters(lines: list[str], allowed: tuple[int, ...]) -> tuple[Cluster, ...]
     found = []
     for cores in groups.values():
         texts = (capacities.get(str(cores[0]), ""), clocks.get(str(cores[0]), ""))
-        found.append(Cluster(tuple(cores), next((int(text) for text in texts if text.isdigit()), 0)))
+        found.append(Cluster(tuple(cores), next((_whole(text) for text in texts if _whole(text)), 0)))
     return tuple(sorted(found, key=lambda cluster: cluster.compute, reverse=True))
 
 
@@ -262,9 +275,12 @@ def _find(pattern: str, text: str) -> str:
 def number(text: str, factor: float = 1.0) -> float | str:
     """The number times `factor`, or "absent" or "denied"."""
     try:
-        return float(text) * factor
+        value = float(text) * factor
     except ValueError:
-        return DENIED if "denied" in text else ABSENT
+        value = math.nan
+    if abs(value) < _LARGEST:
+        return value
+    return DENIED if "denied" in text else ABSENT
 
 
 def _seconds(text: str) -> float:

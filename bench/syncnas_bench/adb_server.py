@@ -145,11 +145,9 @@ class _Request:
     def text(self) -> str:
         """A text that follows an answer."""
         length = self._reader.take(4, self._deadline_at)
-        try:
-            count = int(length, 16)
-        except ValueError:
-            raise LinkLost(f"what answers is no adb server: it said {length!r}.") from None
-        return self._reader.take(count, self._deadline_at).decode("utf-8", "replace")
+        if not re.fullmatch(rb"[0-9a-fA-F]{4}", length):
+            raise LinkLost(f"what answers is no adb server: it said {length!r}.")
+        return self._reader.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
 
 
 def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from syncnas_bench.channel import Channel, ExactReader
+from syncnas_bench.channel import Channel, ExactReader, is_sendable
 from syncnas_bench.errors import LinkLost, LinkStalled, StorageFull, TransferFailed
 
 BLOCK_BYTES = 64 * 1024
@@ -30,6 +30,8 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _request(name: bytes, path: str) -> bytes:
+    if not is_sendable(path):
+        raise TransferFailed(f"the path {path!r} holds a NUL or half a character; use another one.")
     raw = path.encode()
     if len(raw) > PATH_BYTES:
         raise TransferFailed(f"the path {path!r} is longer than {PATH_BYTES} bytes; use a shorter one.")

@@ -19,7 +19,7 @@ _MAX_OUTPUT_BYTES = 1 << 30
 def free_bytes(link: Link, folder: str) -> int | None:
     """Free bytes of the storage that holds a folder on the device, or None if it does not tell."""
     done = link.shell(["df", "-k", folder])
-    match = re.search(r"\s([0-9]+)\s+(?:[0-9]+%|-)\s+\S+\s*$", done.stdout)
+    match = re.search(r"\s([0-9]{1,15})\s+(?:[0-9]+%|-)\s+\S+\s*$", done.stdout)
     return int(match[1]) * 1024 if done.exit_code == 0 and match else None
 
 

@@ -41,6 +41,11 @@ def stalled() -> LinkStalled:
     return LinkStalled("the device did not answer in time; check its cable or network.")
 
 
+def is_sendable(text: str) -> bool:
+    """Whether a text has UTF-8 bytes and none of them is NUL, which ends texts in ADB's protocol."""
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 class ExactReader:
     """Reads exactly as many bytes as asked for."""
 

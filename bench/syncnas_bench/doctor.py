@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from syncnas_bench.adb_device import AdbDevice
 from syncnas_bench.adb_probe import PhoneCondition, Probe
 from syncnas_bench.adb_target import runner_for
+from syncnas_bench.adb_workspace import free_bytes
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
 from syncnas_bench.device import Device
 from syncnas_bench.errors import BenchError
@@ -93,7 +93,7 @@ def _examine_adb(device: AdbDevice) -> Iterator[Check]:
     yield _attempt("runtime", lambda: device.runtime().version)
     if probe.scratch:
         yield Check("writable folder", "ok", probe.scratch)
-        yield _space(_free_bytes(device, probe.scratch))
+        yield _space(free_bytes(device.link, probe.scratch))
     else:
         yield Check("writable folder", "failure", "none", "make /data/local/tmp writable for the shell")
     yield from _phone(condition)
@@ -119,12 +119,6 @@ def _clusters(probe: Probe) -> Check:
         return Check("CPU clusters", "warning", "denied", "cores cannot be chosen by speed: name them with --unit")
     texts = [f"{len(c.cores)} cores {list(c.cores)}, capacity {c.capacity or '?'}" for c in probe.clusters]
     return Check("CPU clusters", "ok", "; ".join(texts))
-
-
-def _free_bytes(device: AdbDevice, folder: str) -> int | None:
-    done = device.link.shell(["df", "-k", folder])
-    numbers = re.findall(r"\s([0-9]+)(?=\s)", done.stdout.strip().splitlines()[-1]) if done.stdout.strip() else []
-    return int(numbers[2]) * 1024 if done.exit_code == 0 and len(numbers) >= 3 else None
 
 
 def _space(free_bytes: int | None) -> Check:

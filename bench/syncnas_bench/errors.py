@@ -5,11 +5,27 @@ Each message is one sentence that says what is wrong, followed by what to do abo
 
 from __future__ import annotations
 
+_KEPT_CHARS = 500
+
+
+def printable(text: str) -> str:
+    """`text` with a blank in the place of every line end, control character and escape."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
 
 class BenchError(Exception):
-    """Root of all errors of this package. `log` holds the last lines of the runner's stderr, if any."""
+    """Root of all errors of this package. `log` holds the last lines of the runner's stderr, if any.
+
+    A message is one printable line, since parts of it may come from a device: nothing in it moves a cursor.
+    """
 
     log: str = ""
+
+    def __init__(self, message: str) -> None:
+        text = printable(message)
+        if len(text) > 2 * _KEPT_CHARS:  # the end says what to do
+            text = f"{text[:_KEPT_CHARS]} ... {text[-_KEPT_CHARS:]}"
+        super().__init__(text)
 
 
 class UnitError(BenchError):
@@ -62,6 +78,10 @@ class RowMalformed(BenchError):
 
 class DeviceNotFound(BenchError):
     """No device answers to the given name."""
+
+
+class DeviceAmbiguous(BenchError):
+    """It is not clear which device is meant, or one is named twice."""
 
 
 class DeviceUnavailable(BenchError):

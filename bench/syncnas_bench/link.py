@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from syncnas_bench import adb_sync
-from syncnas_bench.channel import Channel
+from syncnas_bench.channel import Channel, is_sendable
 from syncnas_bench.errors import CommandFailed, ServiceRefused, TransferFailed
 from syncnas_bench.shell_stream import MarkedOutput, ShellStream, V2Output, marked
 
@@ -112,7 +112,7 @@ class Link:
 
         Raises:
             LinkLost, DeviceUnavailable: the device cannot be reached.
-            CommandFailed: the command is too long for one message.
+            CommandFailed: the command is too long for one message, or no text.
         """
         deadline_at = time.monotonic() + deadline_s
         script = quote(command)
@@ -127,6 +127,8 @@ class Link:
             return ShellStream(self._open(f"shell:{script}", deadline_at), output)
 
     def _open(self, service: str, deadline_at: float) -> Channel:
+        if not is_sendable(service):
+            raise CommandFailed(f"a command for {self.serial} holds a NUL or half a character; leave them out.")
         if len(service.encode()) > self._transport.max_service_bytes:
             raise CommandFailed(
                 f"a command of {len(service)} bytes does not fit one message to {self.serial}; push it as a file."

@@ -144,11 +144,13 @@ class _Session:
         self._hash.update(line)
 
     def _take_header(self, header: Mapping[str, Any]) -> None:
-        units = header.get("units")
+        units, litert = header.get("units"), header.get("litert")
         if header.get("plan") != PLAN_VERSION or not isinstance(header.get("runner"), str):
             raise errors.RuntimeMismatch("the runner reads another plan version; rebuild the runner.")
-        if not isinstance(units, list) or len(units) != len(self._plan.units):
+        if not isinstance(units, list) or len(units) != len(self._plan.units) or not all(map(_is_setup, units)):
             raise errors.RowMalformed("the runner's header does not list the plan's units.")
+        if litert is not None and not isinstance(litert, str):
+            raise errors.RowMalformed("the runner's header does not tell which LiteRT it has.")
         self._header = header
 
     def _take_row(self, record: Mapping[str, Any]) -> None:
@@ -175,8 +177,8 @@ class _Session:
         units = tuple(
             UnitSetup(
                 unit=str(unit),
-                setup_ms=float(record.get("setup_ms", 0.0)),
-                models=int(record.get("models", 0)),
+                setup_ms=float(record["setup_ms"]),
+                models=record["models"],
                 fully_accelerated=record.get("fully_accelerated"),
             )
             for unit, record in zip(self._plan.units, self._header["units"], strict=True)
@@ -184,8 +186,17 @@ class _Session:
         return Launch(self._launch_id, self._header["runner"], self._header.get("litert"), units, ended)
 
 
+def _is_setup(record: Any) -> bool:
+    """Whether a header's entry says how a unit came up."""
+    match record:
+        case {"setup_ms": float(), "models": int()}:
+            return record.get("fully_accelerated") in (None, True, False)
+        case _:
+            return False
+
+
 def _parse(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.RowMalformed(f"a line of the runner is not valid JSON: {error}.") from error

@@ -17,6 +17,7 @@ _FRAME = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT = 0, 1, 2, 3
 _KEPT_STDERR_BYTES = 64 * 1024
 _MAX_FRAME_BYTES = 16 * 1024 * 1024
+_MAX_LINE_BYTES = 256 * 1024 * 1024
 _NEWLINE = 0x0A
 
 
@@ -95,9 +96,15 @@ class MarkedOutput:
         self._line_begins = True
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes in; return those before the marker, except for what may be the marker's beginning."""
+        """Take bytes in; return those before the marker, except for what may be the marker's beginning.
+
+        Raises:
+            LinkLost: what follows the marker is absurdly long.
+        """
         self._buffer += data
         found = self._buffer.find(self._token)
+        if len(self._buffer) - max(found, 0) > _MAX_FRAME_BYTES:
+            raise LinkLost("the device sent a malformed answer; reconnect it.")
         count = found if found >= 0 else len(self._buffer) - self._held()
         stdout = bytes(self._buffer[:count])
         del self._buffer[:count]  # what follows the marker stays in the buffer until the end
@@ -196,6 +203,8 @@ class ShellStream:
                 self._pending.clear()
                 return rest or None
             self._pending += chunk
+            if len(self._pending) > _MAX_LINE_BYTES:
+                raise LinkLost("the device sends a line that does not end; reconnect it.")
         line = bytes(self._pending[: end + 1])
         del self._pending[: end + 1]
         return line

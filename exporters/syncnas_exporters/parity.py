@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from syncnas_exporters.errors import MissingDependency, NotAnOnnxModel, NotATfli
 from syncnas_exporters.tflite_reader import ModelSource, Signature, read_signatures
 
 Arrays = dict[str, npt.NDArray[np.float32]]
+
+_stderr_lock = threading.Lock()  # held while the process's stderr is redirected
 
 
 class TfliteRunner:
@@ -35,7 +38,7 @@ class TfliteRunner:
         self.signatures: dict[str, Signature] = read_signatures(model)
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": os.fspath(model)}
         try:
-            with _without_info_lines():
+            with _stderr_lock, _without_info_lines():
                 self._interpreter = Interpreter(num_threads=1, **source)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
@@ -141,7 +144,8 @@ def _checked_inputs(inputs: Mapping[str, npt.NDArray[np.float32]], expected: Map
 def _without_info_lines() -> Iterator[None]:
     """Hold back what LiteRT writes to stderr, then pass on all of it but its INFO lines.
 
-    LiteRT has no switch for it, and writes past `sys.stderr`, so the file descriptor itself is redirected.
+    LiteRT has no switch for it, and writes past `sys.stderr`, so the file descriptor itself is redirected; take
+    `_stderr_lock` first.
     """
     try:
         saved = os.dup(2)

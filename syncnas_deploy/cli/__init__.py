@@ -51,6 +51,7 @@ _BY_NAME = {
     "RuntimeMismatch": 5,
     "UnitUnavailable": 5,
     "DeviceNotFound": 4,
+    "DeviceAmbiguous": 2,
     "DeviceLeased": 5,
     "RuntimeRejected": 3,
     "ModelRejected": 3,
@@ -72,14 +73,14 @@ def exit_code(error: Exception) -> int | None:
 def main() -> None:
     """Run the program; every error becomes one sentence on stderr and a documented exit code."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)
+        if code:  # click returns what a command's `Exit` carries
+            sys.exit(code)
     except click.exceptions.Abort:
         _leave("Interrupted; what was finished is kept.", 130)
     except click.ClickException as e:
         e.show()
         sys.exit(2)
-    except click.exceptions.Exit as e:
-        sys.exit(e.exit_code)
     except KeyboardInterrupt:
         _leave("Interrupted; what was finished is kept.", 130)
     except BrokenPipeError:

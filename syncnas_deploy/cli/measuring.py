@@ -9,11 +9,13 @@ import click
 
 from syncnas_deploy.cli.options import (
     device_option,
+    devices_option,
     emit,
     epilog,
     force_option,
     json_option,
     note,
+    open_device,
     profile_option,
     read_profile,
     unit_option,
@@ -72,10 +74,9 @@ def doctor(device_name: str | None, as_json: bool) -> None:
     Exits with 5 where something must be mended before anything can be measured.
     """
     from syncnas_bench.doctor import examine, worst
-    from syncnas_deploy import pipeline
     from syncnas_deploy.report.tables import table
 
-    device = pipeline.device(device_name)
+    device = open_device(device_name)
     checks = examine(device)
     if as_json:
         emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
@@ -92,19 +93,23 @@ def doctor(device_name: str | None, as_json: bool) -> None:
         "syncnas-deploy profile --device host --base mobilenet_v2 --unit cpu:1@0 --unit cpu:1@1 --out host.json",
         "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
         "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
+        "syncnas-deploy profile --device all --base mobilenet_v2 --out phones",
+        "syncnas-deploy profile --device R58M123 --device R5CT456 --base mobilenet_v2",
     )
 )
-@device_option
+@devices_option
 @click.option("--base", required=True, help="A base model: a shipped name or a config file.")
 @unit_option
-@click.option("--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
+)
 @click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point.")
 @click.option("--rounds", type=click.IntRange(3, 10_000), help="Recorded runs of each point in a launch.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
 @json_option
 def profile(
-    device_name: str | None,
+    device_names: tuple[str, ...],
     base: str,
     units: tuple[str, ...],
     out: Path | None,
@@ -114,27 +119,36 @@ def profile(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Measure a device for a base model: solo latency, contention, sync overhead."""
+    """Measure a device for a base model: solo latency, contention, sync overhead.
+
+    Several devices are measured at once, each into a file of its own; one that fails does not stop the others.
+    """
     import dataclasses
-    import shlex
-    import sys
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
+    from syncnas_deploy.cli.several import note_how_to_go_on, profile_several, progress_text
+    from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.latency.experiment import Settings
-    from syncnas_deploy.latency.measure import Progress
     from syncnas_deploy.latency.profile_files import profile_to_json
     from syncnas_deploy.report.tables import profile_text
 
-    device, model = pipeline.device(device_name), pipeline.base_model(base)
-    safe = device.name.replace(":", "-").replace("/", "-")
-    path = out or Path(f"{model.name}-{safe}.profile.json")
-    default = Settings()
+    model, default = pipeline.base_model(base), Settings()
     settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
-
-    def progress(p: Progress) -> None:
-        note(f"[{p.done}/{p.total}] {p.step}: {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
-
+    if len(device_names) > 1 or pipeline.ALL_DEVICES in device_names:
+        profile_several(
+            model,
+            device_names,
+            out=out,
+            units=units,
+            settings=settings,
+            resume=resume,
+            force=force,
+            as_json=as_json,
+        )
+        return
+    device = open_device(device_names[0] if device_names else None)
+    path = out or pipeline.profile_path(model, device.name)
     try:
         measured = pipeline.profile(
             model,
@@ -144,12 +158,10 @@ def profile(
             settings=settings,
             resume=resume,
             force=force,
-            on_progress=progress,
+            on_progress=lambda progress: note(progress_text(progress)),
         )
-    except (BenchError, KeyboardInterrupt):
-        if path.with_name(path.name + ".journal").exists():
-            words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
-            note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")
+    except (BenchError, MeasurementError, KeyboardInterrupt):
+        note_how_to_go_on([path])
         raise
     if as_json:
         emit(profile_to_json(measured))
@@ -227,7 +239,7 @@ def bench(
     measured = read_profile(profile_path) if profile_path else None
     result = pipeline.bench(
         bundle,
-        pipeline.device(device_name),
+        open_device(device_name),
         units=units or (measured.units if measured else ()),
         samples=samples,
         launches=launches,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from syncnas_bench import Device
     from syncnas_deploy.latency.profile import DeviceProfile
 
 
@@ -24,13 +25,23 @@ def emit(value: object) -> None:
     click.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
+_DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then the only phone attached, then this host."
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
 device_option = click.option(
     "--device",
     "device_name",
     metavar="D",
-    help="host, sim:NAME or a serial; default: $ANDROID_SERIAL, then the only device there is.",
+    help=f"host, sim:NAME or a serial; {_DEFAULT_DEVICE}",
+)
+devices_option = click.option(
+    "--device",
+    "device_names",
+    multiple=True,
+    metavar="D",
+    help="host, sim:NAME, a serial, or all for every phone attached; several times to measure them at once; "
+    + _DEFAULT_DEVICE,
 )
 unit_option = click.option(
     "--unit",
@@ -51,6 +62,19 @@ profile_option = click.option(
 def epilog(*examples: str) -> str:
     """Runnable examples for the end of a command's help."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+
+
+def open_device(name: str | None) -> Device:
+    """The named device; where none is named, the one that is meant, with a note of what its user should know."""
+    from syncnas_bench import default_device
+    from syncnas_deploy import pipeline
+
+    if name is not None:
+        return pipeline.device(name)
+    choice = default_device()
+    if choice.note:
+        note(choice.note)
+    return pipeline.device(choice.spec)
 
 
 def read_profile(path: Path) -> DeviceProfile:

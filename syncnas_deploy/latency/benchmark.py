@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_bench import BenchPlan, Device, Job, JobRun, Run, Step, Unit
+from syncnas_bench import BenchPlan, Device, Job, JobRun, Run, Step, Unit, run_with_retries
 from syncnas_deploy.bundle import Bundle, graphs
 from syncnas_deploy.documents import Fields, read_json
-from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError
+from syncnas_deploy.errors import BundleError, DocumentError, WrongOutput
+from syncnas_deploy.latency.outputs import TOLERANCE
 from syncnas_deploy.latency.profile import flat_text
 from syncnas_deploy.latency.schedule import SPIN_US, network_job, solo_job, works
 from syncnas_deploy.models.config import ModelConfig
@@ -31,8 +32,6 @@ Floats = NDArray[np.float64]
 NETWORK_JOBS = ("network", "again")
 SCHEMA = "syncnas-deploy/bench-result"
 VERSION = 1
-TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
-"""Largest accepted difference to the exporting host's logits, relative to the largest logit."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def run_bench(
     Raises:
         BenchError: the device could not run it.
         BundleError: a baseline has two branches.
-        MeasurementError: the outputs are not those of the exporting host.
+        WrongOutput: the outputs are not those of the exporting host.
     """
     rounds = max(5, -(-samples // launches))
     with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
@@ -179,7 +178,7 @@ def run_bench(
         runs: list[Run] = []
         for launch in range(launches):
             plan = session.plan(rounds, seed=launch)
-            device.run(plan, on_run=runs.append, deadline_s=deadline_s)
+            run_with_retries(device, plan, on_run=runs.append, deadline_s=deadline_s)
             on_launch(launch + 1, launches)
         return session.result(runs)
 
@@ -292,7 +291,7 @@ class _Session:
             scale = max(float(np.abs(self._logits).max()), 1e-9)
             difference = float(np.abs(found - self._logits.ravel()).max()) / scale
             if not difference <= TOLERANCE[precision]:
-                raise MeasurementError(
+                raise WrongOutput(
                     f"{self._bundle.folder}: on {self._device.name} the logits differ from the exporting host's by "
                     f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times count for nothing."
                 )

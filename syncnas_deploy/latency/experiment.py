@@ -132,7 +132,7 @@ class Experiment:
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
         calls = []
         for phase, part in enumerate(self.chains[number, op]):
-            sources: tuple[Any, ...] = ("own",) if phase else ("external",)
+            sources: tuple[Any, ...] = ("external",) if part.point.part == "stem" else ("own",)
             if part.point.part == "sync":
                 sources = ("own", "own" if part.joins else "external")
             elif part.point.part == "invocation":

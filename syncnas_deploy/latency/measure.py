@@ -19,13 +19,14 @@ from pathlib import Path
 import numpy as np
 
 import syncnas_deploy
-from syncnas_bench import Device, Run, Unit
-from syncnas_deploy.errors import MeasurementError
+from syncnas_bench import Device, Run, Unit, run_with_retries
+from syncnas_deploy.errors import MeasurementError, WrongOutput
 from syncnas_deploy.journal import Journal
 from syncnas_deploy.latency.assembly import Runs, assemble, fitted, launches_of, point_rows, settings_text
 from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of, first_pairs, next_pair
 from syncnas_deploy.latency.experiment import CHAIN_OPS, Experiment, Settings, pair_name
+from syncnas_deploy.latency.outputs import OutputCheck
 from syncnas_deploy.latency.profile import DeviceProfile, LearningRow, base_digest
 from syncnas_deploy.models.config import ModelConfig
 
@@ -72,6 +73,7 @@ def measure(
     Raises:
         JournalMismatch: the journal is of another run.
         BenchError: the device could not measure.
+        WrongOutput: it computed something else than this host, three times.
         MeasurementError: what came back cannot be right.
     """
     key = {
@@ -86,7 +88,7 @@ def measure(
         tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
     ):
         experiment = Experiment(base, units, settings, Path(folder))
-        return _Measuring(base, device, units, settings, experiment, journal, on_progress).run()
+        return _Measuring(base, device, units, settings, experiment, journal, Path(folder), on_progress).run()
 
 
 class _Measuring:
@@ -100,10 +102,14 @@ class _Measuring:
         settings: Settings,
         experiment: Experiment,
         journal: Journal,
+        folder: Path,
         on_progress: OnProgress,
     ) -> None:
         self._base, self._device, self._units, self._settings = base, device, units, settings
         self._experiment, self._journal, self._on_progress = experiment, journal, on_progress
+        self._folder = folder
+        self._outputs: OutputCheck | None = None
+        self._steps_checked = 0
         self._runs = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
         self._learning: list[LearningRow] = []
         self._judged = -1
@@ -156,11 +162,17 @@ class _Measuring:
         return tuple(texts)
 
     def _measure(self, launch: int, total: int) -> None:
-        missing = [step.name for step in self._experiment.steps if (launch, step.name) not in self._runs]
+        names = [step.name for step in self._experiment.steps]
+        missing = [name for name in names if (launch, name) not in self._runs]
         if not missing:
             return
+        if self._outputs is None or len(names) > self._steps_checked:
+            self._outputs = OutputCheck(self._experiment.plan(names, self._settings.seed), self._folder)
+            self._steps_checked = len(names)
+        outputs = self._outputs
 
         def keep(run: Run) -> None:
+            outputs.check(run)
             self._journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
             self._runs[launch, run.step] = run
             done, elapsed_s = len(self._runs), time.monotonic() - self._started
@@ -168,8 +180,8 @@ class _Measuring:
             eta_s = elapsed_s / (done - self._at_start) * (steps - done)
             self._on_progress(Progress(done, steps, run.step, elapsed_s, eta_s))
 
-        plan = self._experiment.plan(missing, self._settings.seed)
-        self._device.run(plan, on_run=keep, deadline_s=self._settings.deadline_s)
+        plan, deadline_s = outputs.plan_of(missing), self._settings.deadline_s
+        run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=deadline_s)
 
     def _count(self, launch: int) -> int:
         return sum(at == launch for at, _ in self._runs)

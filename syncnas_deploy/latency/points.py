@@ -131,7 +131,8 @@ def chain(base: ModelConfig, widths: ChainWidths, op: SyncOp, seed: int, prefix:
         seed: of the weights.
     """
     halved = op is SyncOp.CONCAT
-    parts = [_stem(base, seed, f"{prefix}stem")]
+    parts = [_invocation(ops, f"{prefix}ops{ops}") for ops in sorted(INVOCATION_OPS, reverse=True)]
+    parts.append(_stem(base, seed, f"{prefix}stem"))
     width = base.stem.out_channels
     for s, stage in enumerate(base.stages):
         for i, block in enumerate(stage.branches[0]):
@@ -144,7 +145,6 @@ def chain(base: ModelConfig, widths: ChainWidths, op: SyncOp, seed: int, prefix:
         parts.append(_sync(s, op, size, full, f"{prefix}s{s}sync"))
         width = full
     parts.append(_head(base, seed, f"{prefix}head"))
-    parts += [_invocation(ops, f"{prefix}ops{ops}") for ops in INVOCATION_OPS]
     return tuple(parts)
 
 

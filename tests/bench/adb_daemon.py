@@ -16,6 +16,7 @@ import secrets
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,13 +36,19 @@ class Faults:
 
     Attributes:
         stalled: nothing is read or written any more; connections stay open.
+        stall_after_bytes: stalled once so many more bytes have come and gone.
         reset_after_bytes: connections are reset once so many more bytes have been sent.
         refused_services: names of services that are refused.
+        instead: by a service's name, what answers in its place.
+        bytes_per_s: a connection takes and gives no more than this.
     """
 
     stalled: bool = False
+    stall_after_bytes: int | None = None
     reset_after_bytes: int | None = None
     refused_services: frozenset[str] = frozenset()
+    instead: dict[str, Callable[[Any], Coroutine[Any, Any, None]]] = field(default_factory=dict)
+    bytes_per_s: float | None = None
 
 
 @dataclass
@@ -156,7 +163,7 @@ class AdbDaemon:
 
     def path(self, text: str) -> Path:
         """A device's path in the folder; one that lies in the folder already is left as it is."""
-        path = Path(os.path.normpath(text))
+        path = Path(os.path.normpath("/" + text.lstrip("/")))
         return path if path.is_relative_to(self.root) else self.root / str(path).lstrip("/")
 
 
@@ -172,6 +179,7 @@ class _Peer:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting_for: int | None = None
+        self._free_at = 0.0
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def reset(self) -> None:
@@ -190,7 +198,7 @@ class _Peer:
                 assert int.from_bytes(name, "little") ^ 0xFFFFFFFF == magic
                 if self.version < 0x01000001:
                     assert check == sum(payload) & 0xFFFFFFFF or name == b"CNXN"
-                await self._flow()
+                await self._flow(HEAD.size + length)
                 await self._take(name, first, second, payload)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -201,16 +209,25 @@ class _Peer:
                 task.cancel()
             self._writer.close()
 
-    async def _flow(self) -> None:
+    async def _flow(self, count: int) -> None:
+        """Wait until `count` more bytes may pass."""
+        left = self.daemon.faults.stall_after_bytes
+        if left is not None:
+            self.daemon.faults.stall_after_bytes = left - count if left > count else None
+            self.daemon.faults.stalled = left <= count
         while self.daemon.faults.stalled:
             await asyncio.sleep(0.02)
+        if self.daemon.faults.bytes_per_s is not None:
+            now = time.monotonic()
+            self._free_at = max(now, self._free_at) + count / self.daemon.faults.bytes_per_s
+            await asyncio.sleep(self._free_at - now)
 
     async def send(self, name: bytes, first: int, second: int, payload: bytes = b"") -> None:
         command = int.from_bytes(name, "little")
         check = sum(payload) & 0xFFFFFFFF if self.version < 0x01000001 else 0
         data = HEAD.pack(name, first, second, len(payload), check, command ^ 0xFFFFFFFF) + payload
         async with self._lock:
-            await self._flow()
+            await self._flow(len(data))
             left = self.daemon.faults.reset_after_bytes
             if left is not None and len(data) >= left:
                 self.daemon.faults.reset_after_bytes = None
@@ -279,6 +296,8 @@ class _Peer:
     def _service(
         self, kind: str, options: list[str], rest: str
     ) -> Callable[[DaemonChannel], Coroutine[Any, Any, None]] | None:
+        if kind in self.daemon.faults.instead:
+            return self.daemon.faults.instead[kind]
         if kind == "sync":
             return FileService(self.daemon.path, self.daemon.has_room).serve
         if kind == "exec":

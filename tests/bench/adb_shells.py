@@ -45,6 +45,8 @@ async def _with_input(root: Path, channel: Any, command: str, stderr: int, stdin
         process.stdin.close()
         if channel.ended.is_set() or process.returncode is None:
             _hang_up(process.pid)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(process.wait(), 1)
 
 
 def _hang_up(pid: int) -> None:

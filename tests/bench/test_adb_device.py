@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from adb_cases import AdbServer, device_of, find_adb, no_server_env, short_folde
 from adb_daemon import AdbDaemon
 from adb_phone import battery, make_phone, set_dump
 from bench_cases import SHAPE, Collector, branches, plan_of, segment, sim_plan, write_branches
+from lease_race import race, start
 
 from syncnas_bench import BenchPlan, Call, HostDevice, Job, Run, Step, Unit
 from syncnas_bench.adb_device import AdbDevice
@@ -301,52 +301,14 @@ def test_lease_ends_by_its_time_and_by_a_restart(phone: AdbDaemon, device: AdbDe
     take_lease(device.link, scratch).release(device.link)
 
 
-LEASER = """
-import os, sys, time
-sys.path[:0] = {path!r}
-from syncnas_bench.adb_direct import connect_tcp
-from syncnas_bench.adb_lease import take_lease
-from syncnas_bench.errors import DeviceLeased
-from syncnas_bench.link import Link
-link = Link(connect_tcp("127.0.0.1", {port}, dict(HOME={home!r})))
-held = 0
-for _ in range({tries}):
-    try:
-        lease = take_lease(link, {scratch!r}, seconds=60)
-    except DeviceLeased:
-        continue
-    mark = os.open({mark!r}, os.O_CREAT | os.O_EXCL)  # fails if another holds the lease
-    held += 1
-    time.sleep(0.002)
-    os.close(mark)
-    os.unlink({mark!r})
-    lease.release(link)
-print(held)
-"""
-
-
-def test_eight_hosts_never_hold_it_at_once(phone: AdbDaemon, tmp_path: Path) -> None:
-    script = LEASER.format(
-        path=sys.path,
-        port=phone.port,
-        home=str(tmp_path),
-        tries=12,
-        scratch=str(phone.root / "data/local/tmp"),
-        mark=str(tmp_path / "mark"),
-    )
-    hosts = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(8)
-    ]
-    answers = [host.communicate(timeout=120) for host in hosts]
-    assert [(host.returncode, error) for host, (_, error) in zip(hosts, answers, strict=True)] == [(0, "")] * 8
-    assert sum(int(out) for out, _ in answers) >= 8
+def test_eight_processes_of_two_hosts_never_hold_it_at_once(phone: AdbDaemon, tmp_path: Path) -> None:
+    found = race(phone, tmp_path, processes=8, tries=12)
+    assert found.overlaps == 0 and found.held >= 8
 
 
 def test_lease_of_a_killed_host_is_over_at_once(phone: AdbDaemon, device: AdbDevice, tmp_path: Path) -> None:
-    values = {"path": sys.path, "port": phone.port, "home": str(tmp_path), "scratch": str(scratch_of(phone))}
-    script = LEASER.format(**values, tries=1, mark=str(tmp_path / "mark")).replace("time.sleep(0.002)", "os._exit(9)")
-    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 9
+    killed = start(phone, tmp_path, host="0", tries=1, dies=True)
+    assert killed.communicate(timeout=60) == ("", "") and killed.returncode == 9
     take_lease(device.link, str(scratch_of(phone)), seconds=60).release(device.link)
 
 

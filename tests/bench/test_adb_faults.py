@@ -16,6 +16,7 @@ from adb_daemon import AdbDaemon
 from adb_phone import battery, make_phone, power, set_dump, thermal
 from bench_cases import Collector, is_running, sim_plan
 
+from benchmarks.adb_fault_cases import FAULTS, Bench
 from syncnas_bench import Run
 from syncnas_bench.adb_device import AdbDevice
 from syncnas_bench.adb_run import Patience
@@ -257,3 +258,14 @@ def test_adb_server_that_is_restarted(tmp_path: Path) -> None:
                 device.condition()
         finally:
             server.stop()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["stall of a run", "stall of calls"])
+def test_silence_from_a_random_byte_on(tmp_path: Path, name: str, seed: int) -> None:
+    fault, _ = FAULTS[name]
+    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+        bench = Bench(phone, tmp_path)
+        outcome = fault(bench, random.Random(seed))
+        bench.close()
+    assert outcome in ("whole", "every call within its deadline + 1 s")

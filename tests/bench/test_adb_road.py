@@ -12,11 +12,13 @@ from adb_cases import AdbServer, find_adb, no_server_env, short_folder
 from adb_daemon import AdbDaemon
 from adb_phone import make_phone
 
+from benchmarks.kill_profile import kill_and_compare
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import main
 from syncnas_deploy.latency.profile_files import read_profile
 
 ADB = find_adb()
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(params=["direct-new", "direct-old", "server-new"])
@@ -82,6 +84,17 @@ def test_the_road_on_a_phone(
     assert result["makespan_us"] > 0 and result["predicted"]["makespan_us"] > 0
 
 
+def test_a_doctor_that_finds_a_failure_exits_with_5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in no_server_env(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
+        (daemon.root / "free_kib").write_text("9000\n")
+        code, out, _ = run(monkeypatch, capfd, "doctor", "--device", f"127.0.0.1:{daemon.port}", "--json")
+    assert code == 5 and json.loads(out)["status"] == "failure"
+
+
 def test_a_phone_that_is_gone_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,3 +102,9 @@ def test_a_phone_that_is_gone_is_one_sentence(
         monkeypatch.setenv(name, value)
     code, out, err = run(monkeypatch, capfd, "doctor", "--device", "127.0.0.1:9")
     assert code in (4, 5) and out == "" and err.count("\n") == 1
+
+
+def test_a_host_that_is_killed_loses_no_finished_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CHECKOUT)
+    report = kill_and_compare(3, 1, tmp_path, adb=True)
+    assert report.kills == 3 and report.profiles > 0 and report.sound, report

@@ -1,0 +1,96 @@
+"""`profile` on several devices at once: their progress, their failures, and how to go on."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncnas_deploy.cli.options import emit, note
+
+if TYPE_CHECKING:
+    from syncnas_deploy.latency.experiment import Settings
+    from syncnas_deploy.latency.measure import Progress
+    from syncnas_deploy.models.config import ModelConfig
+    from syncnas_deploy.pipeline import Outcome
+
+
+def progress_text(progress: Progress) -> str:
+    """One line of progress."""
+    return (
+        f"[{progress.done}/{progress.total}] {progress.step}: {progress.elapsed_s:.0f} s, "
+        f"about {progress.eta_s:.0f} s to go"
+    )
+
+
+def note_how_to_go_on(paths: Sequence[Path]) -> None:
+    """The command that resumes, if any of the profiles has finished steps."""
+    if any(path.with_name(path.name + ".journal").exists() for path in paths):
+        words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+        note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")
+
+
+def profile_several(
+    base: ModelConfig,
+    devices: Sequence[str],
+    *,
+    out: Path | None,
+    units: Sequence[str],
+    settings: Settings,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Measure the devices, print each one's result, and leave with the first failure's exit code."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import profile_text
+
+    folder = out or Path()
+    if folder.suffix == ".json" or folder.is_file():
+        raise click.UsageError(f"--out {folder}: several devices are measured; name a folder for their profiles.")
+    names = pipeline.device_names(devices)
+    try:
+        outcomes = pipeline.profile_many(
+            base,
+            names,
+            folder=folder,
+            units=units,
+            settings=settings,
+            resume=resume,
+            force=force,
+            on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
+        )
+    except KeyboardInterrupt:
+        note_how_to_go_on([pipeline.profile_path(base, name, folder) for name in names])
+        raise
+    if as_json:
+        emit([_outcome_json(outcome) for outcome in outcomes])
+    for outcome in outcomes:
+        if outcome.profile is not None and not as_json:
+            click.echo(f"{profile_text(outcome.profile)}\nwritten to {outcome.path}\n")
+    _leave_if_any_failed(outcomes)
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    from syncnas_deploy.latency.profile_files import profile_to_json
+
+    if outcome.profile is None:
+        return {"device": outcome.device, "error": str(outcome.error)}
+    return {"device": outcome.device, "path": str(outcome.path), "profile": profile_to_json(outcome.profile)}
+
+
+def _leave_if_any_failed(outcomes: Sequence[Outcome]) -> None:
+    from syncnas_deploy.cli import exit_code
+
+    failed = [(outcome, outcome.error) for outcome in outcomes if outcome.error is not None]
+    for outcome, error in failed:
+        if not isinstance(error, Exception) or exit_code(error) is None:
+            raise error
+        note(f"{outcome.device}: {error}")
+    if failed:
+        note_how_to_go_on([outcome.path for outcome, _ in failed])
+        raise click.exceptions.Exit(exit_code(failed[0][1]) or 1)  # type: ignore[arg-type]

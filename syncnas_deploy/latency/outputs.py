@@ -1,0 +1,163 @@
+"""Whether a device computed what it was asked to: a plan's outputs beside those of LiteRT on this host's CPU.
+
+The runner feeds seeded values, so this host can compute what must come out: by LiteRT's interpreter, one call after
+the other, with neither the runner nor its buffers in between. The last recorded run of each job is compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, Run, Step, seeded_input
+from syncnas_deploy.errors import WrongOutput
+from syncnas_exporters import TfliteRunner, difference
+
+Floats = NDArray[np.float32]
+Outputs = tuple[Floats, ...]
+"""What a job puts out, flat: one array for each lane that has a call in the last phase."""
+
+TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
+"""Largest accepted difference to the host's outputs, relative to the largest of them."""
+
+
+class OutputCheck:
+    """A plan whose outputs are written to files, and what must be in them.
+
+    Steps of simulated units compute nothing; they pass unchecked.
+
+    Args:
+        plan: its jobs have neither input nor output files.
+        folder: where the outputs go.
+    """
+
+    def __init__(self, plan: BenchPlan, folder: Path) -> None:
+        steps = tuple(_with_outputs(plan, step, folder) for step in plan.steps)
+        self._plan = dataclasses.replace(plan, steps=steps)
+        self._steps = {step.name: step for step in steps}
+        self._expected: dict[str, Mapping[str, Outputs]] = {}
+
+    def plan_of(self, steps: Sequence[str]) -> BenchPlan:
+        """One launch of the named steps, in the plan's order."""
+        wanted = tuple(step for step in self._plan.steps if step.name in set(steps))
+        return dataclasses.replace(self._plan, steps=wanted)
+
+    def check(self, run: Run) -> float:
+        """Compare what a step's jobs have written, and remove it.
+
+        Returns:
+            The largest difference, relative; 0 for simulated units.
+
+        Raises:
+            WrongOutput: an output is not finite, not there, or too far from this host's.
+        """
+        step = self._steps[run.step]
+        # All of them are taken first, so that none is left for the next try.
+        found = [(job, _take_file(job.output)) for job in step.jobs if job.output is not None]
+        return max((self._check_job(step, job, run.job(job.name), values) for job, values in found), default=0.0)
+
+    def _check_job(self, step: Step, job: Job, run: JobRun, found: Floats) -> float:
+        where = f"job {job.name} of step {step.name} on {self._units_text(job)}"
+        if not run.output.finite:
+            raise WrongOutput(f"{where} put out NaN or infinity; {_REMEDY}.")
+        expected = self._expected_of(step)[job.name]
+        if found.size != sum(part.size for part in expected):
+            raise WrongOutput(f"{where} put out {found.size} values of {sum(p.size for p in expected)}; {_REMEDY}.")
+        ends = np.cumsum([part.size for part in expected])[:-1]
+        worst = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
+        allowed = TOLERANCE["fp16" if "fp16" in self._precisions(job) else "fp32"]
+        if worst > allowed:
+            raise WrongOutput(
+                f"{where} put out values that differ from this host's by {worst:.2g} (relative), "
+                f"more than {allowed:g}; {_REMEDY}."
+            )
+        return worst
+
+    def _units_text(self, job: Job) -> str:
+        return " and ".join(str(self._plan.units[lane.unit_index]) for lane in job.lanes)
+
+    def _precisions(self, job: Job) -> set[str]:
+        return {self._plan.units[lane.unit_index].precision for lane in job.lanes}
+
+    def _expected_of(self, step: Step) -> Mapping[str, Outputs]:
+        if step.name not in self._expected:
+            self._expected[step.name] = expected_outputs(self._plan, step)
+        return self._expected[step.name]
+
+
+_REMEDY = "its times count for nothing: update the device's system or choose another unit"
+
+
+def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
+    jobs = []
+    for job in step.jobs:
+        simulated = any(plan.units[lane.unit_index].kind == "sim" for lane in job.lanes)
+        path = None if simulated else folder / f"{step.name}-{job.name}.f32"
+        jobs.append(dataclasses.replace(job, output=path))
+    return dataclasses.replace(step, jobs=tuple(jobs))
+
+
+def _take_file(path: Path) -> Floats:
+    """The values in a file, which is removed; none where it is not there."""
+    if not path.exists():
+        return np.zeros(0, np.float32)
+    values = np.fromfile(path, "<f4").astype(np.float32)
+    path.unlink()
+    return values
+
+
+def expected_outputs(plan: BenchPlan, step: Step) -> Mapping[str, Outputs]:
+    """What each job of a step must put out, by its name; jobs of equal calls are computed once.
+
+    Args:
+        plan: has the files and the seed.
+        step: one whose jobs have no input files.
+    """
+    models: dict[int, TfliteRunner] = {}
+    known: dict[tuple[tuple[Call, ...], ...], Outputs] = {}
+    for job in step.jobs:
+        calls = tuple(lane.calls for lane in job.lanes)
+        if calls not in known:
+            known[calls] = _job_outputs(plan, job, models)
+    return {job.name: known[tuple(lane.calls for lane in job.lanes)] for job in step.jobs}
+
+
+def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> Outputs:
+    done: dict[tuple[int, int], Floats] = {}
+    for phase in range(job.phases):
+        for index, lane in enumerate(job.lanes):
+            call = lane.call_at(phase)
+            if call is None:
+                continue
+            if call.file not in models:
+                models[call.file] = TfliteRunner(plan.files[call.file])
+            inputs = _inputs(plan, job, index, call, models[call.file], done)
+            (output,) = models[call.file].run(call.signature, inputs).values()
+            done[index, phase] = output
+    last = job.phases - 1
+    return tuple(done[index, last].ravel() for index in range(len(job.lanes)) if (index, last) in done)
+
+
+def _inputs(
+    plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Floats]
+) -> dict[str, Floats]:
+    """What a call is fed, by the signature's names."""
+    values = {}
+    shapes = model.signatures[call.signature].inputs
+    for i, ((name, shape), source) in enumerate(zip(shapes.items(), call.inputs, strict=True)):
+        if source == "external":
+            values[name] = seeded_input(plan.seed, call.file, call.signature, i, shape)
+        else:
+            lane = index if source == "own" else 1 - index
+            values[name] = done[lane, _phase_before(job.lanes[lane], call.phase)].reshape(shape)
+    return values
+
+
+def _phase_before(lane: Lane, phase: int) -> int:
+    call = lane.latest_before(phase)
+    assert call is not None, "a plan's job has a source for every input"
+    return call.phase
