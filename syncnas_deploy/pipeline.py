@@ -46,8 +46,9 @@ from syncnas_deploy.errors import (
     WeightsError,
 )
 from syncnas_deploy.journal import is_empty_journal
-from syncnas_deploy.latency import experiment, measure
+from syncnas_deploy.latency import check, experiment, measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
+from syncnas_deploy.latency.check import Check
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts
 from syncnas_deploy.latency.predict import predict as predict_network
 from syncnas_deploy.latency.profile import DeviceProfile
@@ -215,6 +216,19 @@ def profile(
     write_profile(out, measured)
     journal.unlink(missing_ok=True)
     return measured
+
+
+def check_profile(
+    profile: ProfileLike, on: Device, *, on_launch: Callable[[int, int], None] = lambda _done, _total: None
+) -> Check:
+    """Measure a sample of a profile again, to see whether it still holds.
+
+    Raises:
+        ProfileMismatch: it is of another device.
+        BenchError: the device could not measure.
+    """
+    measured = _profile(profile)
+    return check.check_profile(measured, base_model(measured.base), on, on_launch=on_launch)
 
 
 def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:

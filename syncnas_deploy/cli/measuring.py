@@ -93,13 +93,21 @@ def doctor(device_name: str | None, as_json: bool) -> None:
         "syncnas-deploy profile --device host --base mobilenet_v2 --unit cpu:1@0 --unit cpu:1@1 --out host.json",
         "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
         "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
+        "syncnas-deploy profile --device host --check host.json",
         "syncnas-deploy profile --device all --base mobilenet_v2 --out phones",
         "syncnas-deploy profile --device R58M123 --device R5CT456 --base mobilenet_v2",
     )
 )
 @devices_option
-@click.option("--base", required=True, help="A base model: a shipped name or a config file.")
+@click.option("--base", help="A base model: a shipped name or a config file.")
 @unit_option
+@click.option(
+    "--check",
+    "check_path",
+    type=click.Path(path_type=Path),
+    metavar="PROFILE",
+    help="Measure a sample of PROFILE again and say whether it still holds, instead of a new profile.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
 )
@@ -110,8 +118,9 @@ def doctor(device_name: str | None, as_json: bool) -> None:
 @json_option
 def profile(
     device_names: tuple[str, ...],
-    base: str,
+    base: str | None,
     units: tuple[str, ...],
+    check_path: Path | None,
     out: Path | None,
     launches: int | None,
     rounds: int | None,
@@ -122,7 +131,15 @@ def profile(
     """Measure a device for a base model: solo latency, contention, sync overhead.
 
     Several devices are measured at once, each into a file of its own; one that fails does not stop the others.
+    With --check, exits with 7 where the profile does not hold any more.
     """
+    if check_path is not None:
+        if base or units or out or launches or rounds or resume or force or len(device_names) > 1:
+            raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
+        _check(check_path, device_names[0] if device_names else None, as_json)
+        return
+    if base is None:
+        raise click.UsageError("Missing option '--base'; or give --check PROFILE.")
     import dataclasses
 
     from syncnas_bench import BenchError
@@ -167,6 +184,22 @@ def profile(
         emit(profile_to_json(measured))
     else:
         click.echo(f"{profile_text(measured)}\nwritten to {path}")
+
+
+def _check(path: Path, device_name: str | None, as_json: bool) -> None:
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import check_text
+
+    found = pipeline.check_profile(
+        read_profile(path), open_device(device_name), on_launch=lambda done, total: note(f"[{done}/{total}] launches")
+    )
+    if as_json:
+        rows = [{"name": r.name, "units": r.units, "then_us": r.then_us, "now_us": r.now_us} for r in found.rows]
+        emit({"holds": found.holds, "change": found.change, "differences": list(found.differences), "rows": rows})
+    else:
+        click.echo(check_text(found))
+    if not found.holds:
+        raise click.exceptions.Exit(7)
 
 
 @click.command(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_bench import Job
+from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.latency.design import RANGE, allowed_widths, curves_of
 from syncnas_deploy.latency.points import width_at
 from syncnas_deploy.latency.schedule import network_job, solo_job, works
@@ -50,6 +51,22 @@ def random_widths(
         )
         for branch in (0, 1)
     )
+
+
+def nested_widths(base: ModelConfig, flat: Sequence[int]) -> tuple[tuple[int, ...], ...]:
+    """A branch's widths by [stage][block] from those of its blocks in order.
+
+    Raises:
+        ProfileMismatch: not as many as the base has blocks.
+    """
+    rows, at = [], 0
+    for stage in base.stages:
+        depth = len(stage.branches[0])
+        rows.append(tuple(flat[at : at + depth]))
+        at += depth
+    if at != len(flat):
+        raise ProfileMismatch(f"{len(flat)} widths are given, {base.name} has {at} blocks; measure the device again.")
+    return tuple(rows)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from syncnas_deploy.latency.benchmark import BenchResult, Timing
+from syncnas_deploy.latency.check import Check
 from syncnas_deploy.latency.predict import Prediction
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.models.config import ModelConfig
@@ -99,7 +101,40 @@ def profile_text(profile: DeviceProfile) -> str:
     syncs = [row.sample.us for row in profile.syncs if row.place == "sync"]
     if syncs:
         lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
+    lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
+    lines += [expected_error_text(profile)] if profile.held_out else []
     lines += [f"warning: {text}" for text in profile.warnings]
+    return "\n".join(lines)
+
+
+def _learning(profile: DeviceProfile, unit: int) -> str:
+    steps = [
+        f"{row.network_error:.1%} after {row.points} points"
+        for row in sorted(profile.learning, key=lambda r: r.points)
+        if row.unit == unit
+    ]
+    return f"{profile.units[unit]}: a chain of unseen widths was predicted within {', '.join(steps)}"
+
+
+def expected_error_text(profile: DeviceProfile) -> str:
+    """How far the profile's predictions are off, as it found itself."""
+    if profile.expected_error is None:
+        return "how far predictions are off is not known: no networks were held out"
+    errors = [row.error for row in profile.held_out]
+    return (
+        f"expected error: {len(errors)} networks it was not made from were predicted within "
+        f"{max(abs(error) for error in errors):.1%}, 9 of 10 within {profile.expected_error:.1%}, "
+        f"{statistics.median(errors):+.1%} in the median"
+    )
+
+
+def check_text(check: Check) -> str:
+    """What a sample measured again says of a profile."""
+    rows: list[list[Cell]] = [[r.name, r.units, r.then_us, r.now_us, 100 * r.change] for r in check.rows]
+    lines = [table(["network", "units", "then (us)", "now (us)", "change (%)"], rows)]
+    lines += [f"different: {text}" for text in check.differences]
+    verdict = "holds" if check.holds else "does not hold: measure the device again, in the condition it will be used in"
+    lines.append(f"{check.change:+.1%} in the median: the profile {verdict}")
     return "\n".join(lines)
 
 
