@@ -13,6 +13,7 @@
     ├── UnknownModel             no file and no shipped model of that name
     ├── UnknownEvaluator         no evaluator of that name
     ├── EvaluationError          a candidate's evaluation failed
+    ├── UnknownWorkers           neither a number of processes nor a scheduler's address
     ├── WorkersUnavailable       no workers to evaluate candidates
     ├── WeightsError             weights that do not fit the model
     │   └── CheckpointError      ... a training run's own checkpoint
@@ -84,6 +85,10 @@ class UnknownEvaluator(SyncNasError):
 
 class EvaluationError(SyncNasError):
     """The evaluation of a candidate failed."""
+
+
+class UnknownWorkers(SyncNasError):
+    """Neither a number of processes nor the address of a scheduler."""
 
 
 class WorkersUnavailable(SyncNasError):

@@ -40,6 +40,7 @@ _BY_NAME = {
     "UnknownModel": 4,
     "UnknownEvaluator": 2,
     "EvaluationError": 6,
+    "UnknownWorkers": 2,
     "WorkersUnavailable": 5,
     "ProfileMismatch": 7,
     "InfeasibleBudget": 7,

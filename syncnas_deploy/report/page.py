@@ -131,9 +131,10 @@ def _history(path: Path) -> tuple[dict[str, str], ...]:
 
 
 def _search_text(search: Search) -> str:
-    found = [row for row in search.history if row["reward"]]
+    # Estimates of what was given up early are none of the best.
+    found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
     found.sort(key=lambda row: -float(row["reward"]))
-    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} infeasible"
+    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
     rows = [[row["trial"], row["strategy"], row["predicted_us"], row["reward"]] for row in found[:10]]
     return head + "\n" + table(["trial", "strategy", "predicted (us)", "reward"], rows)
 

@@ -15,6 +15,7 @@ class Capacity:
 
     name: str = "capacity"
     cost: str = "instant"
+    spread: float = 0.0
 
     @property
     def key(self) -> dict[str, object]:

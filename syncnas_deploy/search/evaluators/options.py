@@ -66,3 +66,7 @@ class Options:
         if not value:
             raise UnknownEvaluator(f"{self._evaluator}: {name} is empty; give a value or leave it out.")
         return value
+
+    def optional(self, name: str) -> str | None:
+        """Text that is not empty, or None where it is not given."""
+        return self.text(name, "") if name in self._values else None

@@ -33,6 +33,7 @@ class RewardTable:
         self._rewards = _rewards(path, content)
         self.name = f"table:{path}"
         self.cost = "instant"
+        self.spread = 0.0
 
     @property
     def key(self) -> dict[str, object]:

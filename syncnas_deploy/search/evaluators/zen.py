@@ -65,6 +65,11 @@ class Zen:
         return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s a candidate on two idle cores, no training"
 
     @property
+    def spread(self) -> None:
+        """Each evaluation says it, from its draws."""
+        return None
+
+    @property
     def key(self) -> dict[str, object]:
         """All parameters, and the torch that draws the weights."""
         return {"name": "zen", **dataclasses.asdict(self), "torch": _torch_version()}
@@ -83,7 +88,9 @@ class Zen:
             scores = [self._score(net, norms, generator) for _ in range(self.repeats)]
         mean = math.fsum(scores) / len(scores)
         variance = math.fsum((s - mean) ** 2 for s in scores) / max(len(scores) - 1, 1)
-        return Evaluation(mean, time.perf_counter() - started, {"score_sd": math.sqrt(variance)})
+        # One draw says nothing of the others.
+        spread = math.sqrt(variance / len(scores)) if len(scores) > 1 else None
+        return Evaluation(mean, time.perf_counter() - started, {"score_sd": math.sqrt(variance)}, spread)
 
     def _score(self, net: SyncNet, norms: list[torch.nn.BatchNorm2d], generator: torch.Generator) -> float:
         """The Zen-score of one draw of weights and images."""
