@@ -125,7 +125,7 @@ def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: 
     assert predicted["makespan_us"] <= summary["budget_us"] + 0.01
     history = (found / "history.csv").read_text().splitlines()
     assert history[0].startswith("trial,strategy,feasible,predicted_us,reward")
-    assert len(history) == 1 + summary["trials"]
+    assert summary["trials"] == 12 and len(history) == 13 + summary["infeasible"]
     again = program("search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", "capacity", "--out", found)
     assert again.code == 8 and "--resume" in again.err
     more = program(
