@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from syncnas_deploy.journal import Journal
 from syncnas_deploy.models.config import ModelConfig, check_strategy
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.run import Progress, search
+from syncnas_deploy.search.searcher import ALGORITHMS
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult, write_history
 from syncnas_deploy.search.widths import WidthSolver
@@ -157,6 +160,59 @@ def test_resumed_at_every_row_and_at_random_bytes_ends_the_same(tmp_path: Path) 
         assert run(path, evaluator=evaluator) == whole
         assert len(evaluator.calls) == 20 - kept
         assert path.read_bytes() == content
+
+
+@dataclass
+class Stopping(Hashed):
+    """Gives up on what is worse than the second of the first three."""
+
+    worst: float = -math.inf
+    noise: float = 0.02
+
+    def informed(self, finished: Sequence[Evaluation]) -> Stopping:
+        rewards = [e.reward for e in finished[:3] if e.reward is not None]
+        return dataclasses.replace(self, worst=sorted(rewards)[1] if len(rewards) == 3 else -math.inf)
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        found = super().evaluate(config, seed)
+        assert found.reward is not None
+        reward = 0.7 + self.noise * math.sin(seed) + 0.03 * math.sin(config.macs())
+        return dataclasses.replace(found, reward=reward, partial=reward < self.worst)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_with_noise_and_early_stopping_a_resumed_search_ends_the_same_too(tmp_path: Path, algorithm: str) -> None:
+    path = tmp_path / "j"
+    whole = run(path, trials=25, evaluator=Stopping(spread=None), algorithm=algorithm)
+    content = path.read_bytes()
+    repeats = [trial for trial in whole.trials if trial.repeat]
+    assert {trial.outcome for trial in whole.trials} == {"evaluated", "partial"}
+    assert all(trial.outcome == "evaluated" for trial in repeats) and 1 <= len(repeats) <= 5
+    best = whole.best
+    assert best.evaluations == 1 + sum(trial.strategy == best.strategy for trial in repeats)
+    rows = content.splitlines(keepends=True)
+    for kept in range(1, len(rows)):
+        path.write_bytes(b"".join(rows[:kept]))
+        evaluator = Stopping(spread=None)
+        assert run(path, trials=25, evaluator=evaluator, algorithm=algorithm) == whole
+        assert len(evaluator.calls) == len(rows) - kept
+        assert path.read_bytes() == content
+
+
+def test_noise_is_met_by_repeated_evaluations_of_the_leaders_with_other_seeds() -> None:
+    evaluator = Hashed(spread=0.02)
+    result = run(trials=40, evaluator=evaluator, budget_us=AMPLE_US)
+    repeats = [trial for trial in result.trials if trial.repeat]
+    assert 1 <= len(repeats) <= 8 and len(result.trials) == 32 + len(repeats)
+    assert len(set(evaluator.calls)) == len(evaluator.calls)
+    mine = [t.reward for t in result.trials if t.strategy == result.best.strategy and t.reward is not None]
+    assert result.best.reward == pytest.approx(sum(mine) / len(mine))
+    assert result.best.standard_error == pytest.approx(0.02 / math.sqrt(len(mine)))
+
+
+def test_a_search_whose_leader_is_sure_ends_before_its_trials() -> None:
+    result = run(trials=40, evaluator=Hashed(spread=1e-9), budget_us=AMPLE_US)
+    assert result.best.sure and len(result.trials) == 32
 
 
 def test_more_trials_extend_a_finished_search(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from syncnas_deploy.errors import UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.models.checkpoints import TIMM, load_weights
 from syncnas_deploy.models.config import ModelConfig
@@ -19,10 +21,16 @@ from syncnas_deploy.search.evaluators.halving import Halving
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.training import Train, device_of, opened, proxy_recipe, trained
 
+SEEN = 512
+"""Pictures, of all classes, that the batch norms see before a network is tried without training."""
+
 
 @dataclass(frozen=True)
 class Inherit:
     """Top-1 of a candidate with its base's weights, right away or after a short fine-tuning.
+
+    Right away means with batch norms that have seen a few hundred pictures: those of the base have the statistics of
+    other features.
 
     Attributes:
         weights: of the base model: a file or ``timm:NAME``.
@@ -57,15 +65,15 @@ class Inherit:
             raise UnknownEvaluator("inherit: needs weights and a folder; write inherit:WEIGHTS,FOLDER.")
         epochs = options.integer("epochs", 0, 0, 10_000)
         recipe = proxy_recipe(options, epochs=max(1, epochs))
+        base, spread = options.optional("base"), options.number("spread", None if epochs else 0.0, 0.0, 1.0)
         how = Train(
-            pictures=opened(folder, recipe),
             recipe=recipe,
             halving=Halving(recipe.epochs, 1),
             device=device_of(options),
             readers=options.integer("readers", 0, 0, 64),
+            pictures=opened(folder, recipe),
         )
-        spread = options.number("spread", None if epochs else 0.0, 0.0, 1.0)
-        return cls(weights, _digest(weights), options.optional("base"), how, epochs, spread)
+        return cls(weights, _digest(weights), base, how, epochs, spread)
 
     @property
     def name(self) -> str:
@@ -107,14 +115,17 @@ class Inherit:
         return self._tried(network, made, started)
 
     def _tried(self, network: ModelConfig, weights: dict[str, Any], started: float) -> Evaluation:
-        """The network as it is."""
+        """The network without any training."""
         from syncnas_deploy.models.evaluation import evaluate_images
+        from syncnas_deploy.models.proxy import recalibrated
 
         how = self.how
-        _, validation = how.pictures.sets()
-        size = network.input_size
+        training, validation = how.pictures.sets()
+        seen = training.subset(np.linspace(0, len(training) - 1, min(len(training), SEEN)).astype(np.int64))
+        batch, size = how.recipe.batch, network.input_size
+        fitted = recalibrated(network, weights, seen, batch=batch, device=how.device, readers=how.readers)
         accuracy = evaluate_images(
-            network, weights, validation, size, batch=how.recipe.batch, workers=how.readers, device=how.device
+            network, fitted, validation, size, batch=batch, workers=how.readers, device=how.device
         )
         return Evaluation(accuracy.top1, time.perf_counter() - started, {"val_loss": accuracy.loss})
 

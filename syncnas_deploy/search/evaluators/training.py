@@ -70,14 +70,15 @@ class Train:
         recipe = proxy_recipe(options, epochs=options.integer("epochs", 9, 1, 10_000))
         width = options.number("width", 1.0, 0.05, 4.0)
         assert width is not None
+        # The folder, which may be large, is listed when all else is known to be good.
         return cls(
-            pictures=opened(options.rest, recipe),
             recipe=recipe,
             width=width,
             halving=Halving(recipe.epochs, options.integer("halving", 3, 1, 100)),
             device=device_of(options),
             readers=options.integer("readers", 0, 0, 64),
             spread=options.number("spread", None, 0.0, 1.0),
+            pictures=opened(options.rest, recipe),
         )
 
     @property
