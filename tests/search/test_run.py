@@ -338,7 +338,9 @@ def test_no_trials_are_no_search() -> None:
         run(trials=0)
 
 
-def test_ten_kills_lose_nothing(tmp_path: Path) -> None:
-    report = kill_and_compare(tmp_path, kills=10, trials=60, seed=1)
-    assert (report.kills, report.lost, report.strayed, report.same_end) == (10, 0, 0, True)
-    assert report.hits >= 4
+@pytest.mark.parametrize(("workers", "trials"), [(1, 60), (3, 1_000)])
+def test_ten_kills_lose_nothing(tmp_path: Path, workers: int, trials: int) -> None:
+    report = kill_and_compare(tmp_path, kills=10, trials=trials, seed=1, workers=workers)
+    assert report.good, report
+    assert report.kills >= 10 and report.hits >= 3 and report.ends >= 1
+    assert (report.workers_killed > 0) == (workers > 1)
