@@ -139,7 +139,12 @@ class Killer:
         options = [str(self.journal), str(self.trials), str(self.workers)]
         command = [sys.executable, "-m", "benchmarks.kill_search", "--child", *options]
         report, pids = self.report, set[int]()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as child:
+        # A worker that is just being started when its search is killed says so on stderr.
+        errors = self.journal.with_name("stderr")
+        with (
+            errors.open("w") as stderr,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=CHECKOUT) as child,
+        ):
             assert child.stdout is not None
             # Some kills fall into the start and the replay, the others shortly after an evaluation.
             early = self.rng.random() < 0.2
@@ -154,7 +159,7 @@ class Killer:
             said += child.stdout.readlines()
         report.kills += 1
         if child.returncode not in (0, -signal.SIGKILL):
-            raise RuntimeError(f"the search ended by itself with exit code {child.returncode}")
+            raise RuntimeError(f"the search ended by itself with code {child.returncode}: {errors.read_text()[-500:]}")
         report.hits += child.returncode != 0 and any(said)
         self._check_journal([line.split()[0] for line in said if line.strip()])
         self._check_left(pids | _pids(said))
@@ -195,9 +200,7 @@ class Killer:
             report.wrong_ends += result != self.expected
         else:
             wanted = {trial.strategy: trial.reward for trial in self.expected.trials}
-            found = {
-                trial.strategy: wanted[trial.strategy] if trial.failed else trial.reward for trial in result.trials
-            }
+            found = {t.strategy: wanted[t.strategy] if t.failed else t.reward for t in result.trials}
             report.wrong_ends += found != wanted or len(result.trials) != len(wanted)
         path.unlink()
 
