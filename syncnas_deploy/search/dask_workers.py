@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import pickle
 import queue
 import time
@@ -26,6 +27,8 @@ WAIT_S = 60.0
 """How long a search waits for a new worker when all are gone."""
 POLL_S = 0.5
 """How often it is looked whether workers came or went."""
+FRESH_S = 0.1
+"""How long the scheduler's word on its workers is believed."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class DaskWorkers:
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._flights: dict[str, _Flight] = {}
         self._sent = 0
+        self._known: dict[str, Mapping[str, Any]] = {}
+        self._asked = -math.inf
         try:
             self._wait_for_place(CONNECT_S)
             self._check_code()
@@ -113,10 +118,12 @@ class DaskWorkers:
         self._client.close()
 
     def _workers(self) -> dict[str, Mapping[str, Any]]:
-        """What the scheduler says of each worker, by address."""
-        found = self._client.scheduler_info(n_workers=-1)["workers"]
-        self._check_scheduler()
-        return dict(found)
+        """What the scheduler says of each worker, by address; asked again when that is no longer fresh."""
+        if time.monotonic() - self._asked > FRESH_S:
+            self._known = dict(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._check_scheduler()
+            self._asked = time.monotonic()
+        return self._known
 
     def _check_scheduler(self) -> None:
         if self._client.status != "running":

@@ -61,6 +61,18 @@ class Evaluator(Protocol):
         ...
 
 
+def described(evaluator: Evaluator) -> str:
+    """Its name, cost and spread in a sentence."""
+    spread = evaluator.spread
+    if spread is None:
+        scatter = "how much rewards scatter between seeds is measured on the way"
+    elif spread == 0.0:
+        scatter = "the seed does not matter"
+    else:
+        scatter = f"declared to scatter by {spread:g} between seeds"
+    return f"{evaluator.name}: {evaluator.cost}; {scatter}."
+
+
 @runtime_checkable
 class LearningEvaluator(Protocol):
     """An evaluator that looks at what came before, to give up early on what is hopeless."""
