@@ -325,7 +325,6 @@ def search(
             if not force:
                 raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
             journal.unlink()
-    on_notice(evaluators.described(judge))
     with _dropped_if_empty(journal):
         result = run.search(
             model,

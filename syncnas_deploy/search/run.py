@@ -21,7 +21,7 @@ from pathlib import Path
 from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError
 from syncnas_deploy.journal import Journal
 from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator
+from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
 from syncnas_deploy.search.searcher import DEFAULT_ALGORITHM, Candidate, Searcher, make_searcher
 from syncnas_deploy.search.space import Space, digest
 from syncnas_deploy.search.standings import Standings
@@ -95,7 +95,8 @@ def search(
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: where finished evaluations are kept; nowhere where None.
         on_progress: called after each evaluation.
-        on_notice: told, in a sentence, of workers that were lost and candidates that were set aside.
+        on_notice: told, in a sentence each, what the evaluator costs, of workers that were lost and of candidates that
+            were set aside.
 
     Raises:
         InfeasibleBudget: no strategy meets the smallest budget, or no evaluation gave a reward.
@@ -113,6 +114,7 @@ def search(
             algorithm, space.stages, seed=seed, infeasible=tuple(space.infeasible), budgets=len(budgets)
         )
         loop = _Loop(space, searcher, evaluator, seed, trials, on_notice)
+        on_notice(described(evaluator))
         if journal_path is None:
             loop.run(crew, None, on_progress)
         else:
