@@ -13,6 +13,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -22,6 +23,8 @@ from syncnas_deploy.errors import WorkersUnavailable
 from syncnas_deploy.search.workers import Done, Failed, Lost, Outcome, Task, sendable
 
 _READY = "ready"
+_GRACE_S = 2.0
+"""How long an evaluation may take to leave when it is told to."""
 
 
 @dataclass
@@ -84,9 +87,12 @@ class LocalWorkers:
         return None
 
     def close(self) -> None:
-        """See `Workers`."""
+        """See `Workers`; an evaluation in flight may end the programs that it started."""
         for worker in self._processes:
-            worker.process.kill()
+            worker.process.terminate()
+        deadline = time.monotonic() + _GRACE_S
+        for worker in self._processes:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
         for worker in list(self._processes):
             self._drop(worker)
 
@@ -130,6 +136,7 @@ class LocalWorkers:
 def _serve(pipe: Connection) -> None:
     """The life of a worker process: carry out tasks until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
     _one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
@@ -160,8 +167,15 @@ def _one_thread() -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave at once when the process that searches is gone, however it went."""
+    """Leave when the process that searches is gone, however it went."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE_S)
         os._exit(1)
+
+
+def _leave(*_: object) -> None:
+    """Unwind, so that an evaluation can end what it started."""
+    raise SystemExit(1)

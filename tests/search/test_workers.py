@@ -19,7 +19,7 @@ from worker_cases import Slow, Threads, is_running, true_reward, wait_for
 from benchmarks.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.errors import EvaluationError, SyncNasError, UnknownWorkers
 from syncnas_deploy.models.config import branched
-from syncnas_deploy.search.evaluators import Evaluator
+from syncnas_deploy.search.evaluators import Command, Evaluator
 from syncnas_deploy.search.local_workers import LocalWorkers
 from syncnas_deploy.search.run import search
 from syncnas_deploy.search.searcher import Candidate
@@ -183,6 +183,18 @@ def test_workers_end_with_the_search_that_is_killed(folder: Path, tmp_path: Path
     pids = [int(path.name.split("-")[1]) for path in folder.iterdir()]
     assert len(set(pids)) == 2
     wait_for(lambda: not any(is_running(pid) for pid in pids))
+
+
+def test_programs_end_with_the_workers_that_run_them(tmp_path: Path) -> None:
+    text = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(60)"
+    evaluator = Command((sys.executable, "-c", text))
+    crew = LocalWorkers(2)
+    with contextlib.closing(crew):
+        for strategy in ("aaa", "aac"):
+            crew.submit(Task(Candidate(strategy), 0, branched(BASE, strategy), evaluator, 1))
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    wait_for(lambda: not any(is_running(pid) for pid in pids), 2.0)
 
 
 def test_names_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
