@@ -3,9 +3,10 @@
     python -m benchmarks.evaluator_agreement [--candidates 20] [--seconds 200] [--cache evaluator_agreement.jsonl]
 
 Candidates are a small base model with random strategies and random widths; pictures are drawn shapes. The reference is
-the mean top-1 of trainings with two seeds, each more than three times as long as the cheap ones. Printed are Kendall's tau with
-the reference, seconds a candidate, and the standard deviation between two seeds beside that between candidates. What
-was evaluated is kept in the cache, so that a run that ends after --seconds can be gone on with. One thread, no device.
+the mean top-1 of trainings with two seeds, each more than three times as long as the cheap ones. Printed are Kendall's
+tau with the reference, seconds a candidate, and the standard deviation between two seeds beside that between
+candidates. What was evaluated is kept in the cache, so that a run that ends after --seconds can be gone on with. One
+thread, no device.
 """
 
 from __future__ import annotations
