@@ -27,7 +27,7 @@ from syncnas_deploy.search.space import Space, digest
 from syncnas_deploy.search.standings import Standings
 from syncnas_deploy.search.trials import Best, Row, SearchResult, Trial, parse_row, row_of
 from syncnas_deploy.search.widths import CostTable
-from syncnas_deploy.search.workers import Done, Failed, InProcess, Lost, Task, Workers
+from syncnas_deploy.search.workers import Done, Failed, InProcess, Lost, Outcome, Task, Workers
 
 JOURNAL_KIND = "search"
 REPEAT_SHARE = 5
@@ -205,15 +205,20 @@ class _Loop:
         Raises:
             InfeasibleBudget: nothing that could be the best.
         """
-        trials = tuple(self._trials.values())
-        found = [best for best in self._front() if best is not None]
-        if len(found) < len(self._space.budgets_us):
-            failed = sum(trial.failed for trial in trials)
-            raise InfeasibleBudget(
-                f"The evaluator {self._evaluator.name} found all {len(trials) - failed} strategies it was given "
-                f"infeasible{f', and {failed} more failed' if failed else ''}; raise --trials or the budget."
-            )
-        return SearchResult(tuple(found), trials, self._space.infeasible, self._space.budgets_us)
+        trials, front = tuple(self._trials.values()), self._front()
+        for best, budget_us in zip(front, self._space.budgets_us, strict=True):
+            if best is None:
+                raise self._nothing_found(trials, budget_us)
+        found = tuple(best for best in front if best is not None)
+        return SearchResult(found, trials, self._space.infeasible, self._space.budgets_us)
+
+    def _nothing_found(self, trials: tuple[Trial, ...], budget_us: float) -> InfeasibleBudget:
+        counts = Counter(t.outcome for t in trials if self._space.budgets_us[t.candidate.budget] <= budget_us)
+        failed = f", and {counts['failed']} failed" if counts["failed"] else ""
+        return InfeasibleBudget(
+            f"The evaluator {self._evaluator.name} found all {counts['infeasible']} strategies it was given within "
+            f"{budget_us:.0f} us infeasible{failed}; raise --trials and give --resume, or raise the budget."
+        )
 
     def _front(self) -> tuple[Best | None, ...]:
         """The best so far by budget."""
@@ -247,9 +252,10 @@ class _Loop:
             self._hand_out(workers)
             if not self._flying:
                 return
-            outcome = workers.next_finished(LOOK_S)
-            if outcome is None:
+            found = workers.next_finished(LOOK_S)
+            if found is None:
                 continue
+            outcome = self._checked(found)
             if isinstance(outcome, Failed):
                 self._keep_finished(workers, journal)
                 raise outcome.error
@@ -308,7 +314,7 @@ class _Loop:
         task = outcome.task
         del self._flying[task.candidate, task.repeat]
         if isinstance(outcome, Done):
-            evaluation, failed = self._checked(task, outcome.evaluation), False
+            evaluation, failed = outcome.evaluation, False
         elif (task.candidate, task.repeat) not in self._handed_out_again:
             self._handed_out_again.add((task.candidate, task.repeat))
             self._again.append(task)
@@ -324,23 +330,24 @@ class _Loop:
     def _keep_finished(self, workers: Workers, journal: Journal | None) -> None:
         """Before an error ends the search, write down what others have finished by now."""
         while self._flying and (outcome := workers.next_finished(0.0)) is not None:
-            if isinstance(outcome, Done):
-                self._end(outcome, journal)
+            checked = self._checked(outcome)
+            if isinstance(checked, Done):
+                self._end(checked, journal)
 
-    def _checked(self, task: Task, evaluation: Evaluation) -> Evaluation:
-        """The evaluation, its numbers finite.
-
-        Raises:
-            MeasurementError: one is not.
-        """
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """What came back; a failure where a number in it is not finite."""
+        if not isinstance(outcome, Done):
+            return outcome
+        evaluation = outcome.evaluation
         numbers = {"reward": evaluation.reward, "spread": evaluation.spread, **evaluation.details}
         for name, value in numbers.items():
             if value is not None and not math.isfinite(value):
-                raise MeasurementError(
-                    f"The evaluator {self._evaluator.name} gave strategy {task.candidate.strategy} the {name} "
+                error = MeasurementError(
+                    f"The evaluator {self._evaluator.name} gave strategy {outcome.task.candidate.strategy} the {name} "
                     f"{value}; it must be finite, so correct the evaluator."
                 )
-        return evaluation
+                return Failed(outcome.task, error)
+        return outcome
 
 
 def evaluation_seed(seed: int, strategy: str, repeat: int = 0) -> int:

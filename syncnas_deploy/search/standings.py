@@ -16,6 +16,8 @@ from syncnas_deploy.search.searcher import Candidate
 
 CONTENDERS = 4
 """The leader and the next ones, which may be evaluated again."""
+ENOUGH = 3
+"""Repeated evaluations that say how much rewards scatter; fewer may be alike by chance."""
 
 
 @dataclass
@@ -128,7 +130,7 @@ class Standings:
         """Standard deviation between seeds, from all that were evaluated more than once."""
         several = [row for row in self._rows.values() if len(row.rewards) > 1]
         freedom = sum(len(row.rewards) - 1 for row in several)
-        if not freedom:
+        if freedom < ENOUGH:
             return None
         squares = math.fsum((reward - row.mean) ** 2 for row in several for reward in row.rewards)
         return math.sqrt(squares / freedom)
