@@ -70,8 +70,8 @@ class Searcher(Protocol):
         ...
 
 
-DEFAULT_ALGORITHM = "uct"
-ALGORITHMS = ("uct", "uct-published", "evolution", "random")
+DEFAULT_ALGORITHM = "surrogate"
+ALGORITHMS = ("surrogate", "uct", "uct-published", "evolution", "random")
 
 
 def make_searcher(
@@ -96,6 +96,7 @@ def make_searcher(
     """
     from syncnas_deploy.search.baselines import Evolution, RandomOrder
     from syncnas_deploy.search.ledger import Ledger, PerBudget
+    from syncnas_deploy.search.surrogate import SurrogateSearcher
     from syncnas_deploy.search.tree import UctSettings
     from syncnas_deploy.search.uct import UctSearcher
 
@@ -113,6 +114,8 @@ def make_searcher(
             return RandomOrder(ledger, seed=seed)
         raise ValueError(f"no search algorithm {algorithm!r}; use one of {', '.join(ALGORITHMS)}")
 
+    if algorithm == "surrogate":
+        return SurrogateSearcher(Ledger(stages, budgets=budgets, infeasible=infeasible), seed=seed)
     if budgets == 1:
         return one(Ledger(stages, infeasible=infeasible))
     return PerBudget(stages, budgets, infeasible, one)
