@@ -76,6 +76,7 @@ class Mixture:
         self._covariances = np.empty((kernels.count, 0, kernels.size))
         self._inverse = np.empty((self._processes, 0, 0))
         self._log_pivots = np.empty((self._processes, 0))
+        self._rows: dict[int, Array] = {}
         self._whitened: dict[int, Array] = {}
         self._whitened_rows = dict.fromkeys(range(self._processes), 0)
 
@@ -112,6 +113,8 @@ class Mixture:
         weights = np.exp(evidence - evidence.max())
         chosen = np.flatnonzero(weights > LEAST_WEIGHT * weights.sum())
         scale = rate[chosen] / shape
+        # Asked for again and again while they fly, and once more when they land.
+        self._rows = {i: self._row(i) for i in in_flight}
         mean, variance = np.empty((2, len(chosen), self._kernels.size))
         for row, process in enumerate(chosen):
             rows = self._whiten(int(process))
@@ -126,12 +129,15 @@ class Mixture:
             self._noise[chosen] * scale,
         )
 
+    def _row(self, index: int) -> Array:
+        return self._rows[index] if index in self._rows else self._kernels.row(index)
+
     def _append(self, point: Point) -> None:
         """Another row of every inverse Cholesky factor."""
         n = len(self._points)
         if n == self._capacity:
             self._grow(max(FIRST_CAPACITY, 2 * n))
-        self._covariances[:, n] = self._kernels.row(point.index)
+        self._covariances[:, n] = self._row(point.index)
         at = [known.index for known in self._points]
         cross = self._covariances[:, n, at][self._kernel_of]
         inverse = self._inverse[:, :n, :n]
@@ -175,7 +181,7 @@ class Mixture:
     def _narrowing(self, process: int, rows: Array, in_flight: list[int]) -> Array:
         """By how much values at `in_flight` will lower the variances, [N], before the scale."""
         kernel = self._kernel_of[process]
-        prior = np.stack([self._kernels.row(i)[kernel] for i in in_flight])
+        prior = np.stack([self._rows[i][kernel] for i in in_flight])
         cross = prior - rows[:, in_flight].T @ rows
         own = cross[:, in_flight] + self._noise[process] * np.eye(len(in_flight))
         white = np.linalg.inv(np.linalg.cholesky(own)) @ cross
