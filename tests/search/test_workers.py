@@ -83,11 +83,11 @@ def test_three_processes_find_what_one_finds_and_evaluate_nothing_twice(folder: 
     assert notices == ["slow: as told; the seed does not matter."]
 
 
-def test_results_are_taken_as_they_come(folder: Path) -> None:
+def test_results_are_taken_as_they_come(folder: Path, tmp_path: Path) -> None:
     """While one process is busy for long, the other does all the rest."""
-    first = run(Slow(folder), trials=1).trials[0].strategy
+    first = run(Slow(tmp_path), trials=1).trials[0].strategy
     result = run(Slow(folder, long=first), LocalWorkers(2))
-    assert result.trials[-1].strategy == first
+    assert first in [trial.strategy for trial in result.trials[-2:]]
     assert len(result.trials) == 18
 
 
