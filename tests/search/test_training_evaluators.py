@@ -12,7 +12,7 @@ import pytest
 from picture_cases import draw_set, small_config
 
 from benchmarks.synthetic import SyntheticTable
-from syncnas_deploy.errors import DatasetError, UnknownEvaluator, UnknownModel, WeightsError
+from syncnas_deploy.errors import DatasetError, MissingDependency, UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.models.formats import write_config
 from syncnas_deploy.models.recipe import Recipe, Schedule
@@ -177,6 +177,25 @@ def test_options_that_mean_nothing_are_refused(pictures: Path, tmp_path: Path) -
         make_evaluator(f"inherit:{tmp_path / 'w.npz'},{pictures},batch=4,base={tmp_path / 'base.json'}").evaluate(
             NETWORK, 1
         )
+
+
+def test_without_torch_it_is_said_what_to_install(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for text in (f"train:{pictures},{OPTIONS}", f"inherit:w.npz,{pictures},batch=4"):
+        with pytest.raises(MissingDependency, match=r"install 'syncnas-deploy\[torch\]'"):
+            make_evaluator(text)
+
+
+def test_weights_that_changed_since_the_search_began_are_refused(
+    trained_base: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights, own = trained_base
+    (tmp_path / "w.pth").write_bytes(weights.read_bytes())
+    evaluator = make_evaluator(f"inherit:w.pth,{own},base={config},size=32,batch=32")
+    (tmp_path / "w.pth").write_bytes(weights.read_bytes() + b" ")
+    monkeypatch.chdir("/")
+    with pytest.raises(WeightsError, match=r"w\.pth: is another file here than where the search began"):
+        evaluator.evaluate(NETWORK, 1)
 
 
 def test_the_pictures_decide_and_not_their_place(pictures: Path, tmp_path: Path) -> None:

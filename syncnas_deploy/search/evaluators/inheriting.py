@@ -73,7 +73,8 @@ class Inherit:
             readers=options.integer("readers", 0, 0, 64),
             pictures=opened(folder, recipe),
         )
-        return cls(weights, _digest(weights), base, how, epochs, spread)
+        found = None if base is None else _absolute(base)
+        return cls(_absolute(weights), _digest(weights), found, how, epochs, spread)
 
     @property
     def name(self) -> str:
@@ -91,8 +92,7 @@ class Inherit:
     @property
     def key(self) -> dict[str, object]:
         """Weights, pictures, recipe; neither where they are nor what computes."""
-        how = {**self.how.key, "name": "inherit"}
-        return {**how, "weights": self.digest, "base": self.base, "epochs": self.epochs}
+        return {**self.how.key, "name": "inherit", "weights": self.digest, "epochs": self.epochs}
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures; without fine-tuning the seed does not matter.
@@ -106,7 +106,7 @@ class Inherit:
         base = self._base_of(config)
         recipe, pictures = self.how.recipe, self.how.pictures
         twin = recipe.resized(config, base.classes)
-        made = inherit(twin, base, _loaded(self.weights, base), seed if self.epochs else 0)
+        made = inherit(twin, base, _loaded(self.weights, self.digest, base), seed if self.epochs else 0)
         network = recipe.resized(config, pictures.classes)
         if self.epochs:
             from syncnas_deploy.models.training import starting_weights
@@ -130,12 +130,19 @@ class Inherit:
         return Evaluation(accuracy.top1, time.perf_counter() - started, {"val_loss": accuracy.loss})
 
     def _base_of(self, config: ModelConfig) -> ModelConfig:
+        if self.base is not None:
+            return load_config(self.base)
         try:
-            return load_config(self.base or config.base or config.name)
+            return load_config(config.base or config.name)
         except UnknownModel:
             raise UnknownModel(
                 f"inherit: {config.base!r} is no shipped model; add base=FILE with the base model's config."
             ) from None
+
+
+def _absolute(text: str) -> str:
+    """A file's path from the root, so that workers elsewhere find it; what names no file as it is."""
+    return str(Path(text).absolute()) if Path(text).is_file() else text
 
 
 def _digest(weights: str) -> str:
@@ -153,5 +160,12 @@ def _digest(weights: str) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(weights: str, base: ModelConfig) -> dict[str, Any]:
+def _loaded(weights: str, digest: str, base: ModelConfig) -> dict[str, Any]:
+    """The base's weights, which must be those that the search began with.
+
+    Raises:
+        WeightsError: they are others, or not the base's.
+    """
+    if _digest(weights) != digest:
+        raise WeightsError(f"{weights}: is another file here than where the search began; give every worker the same.")
     return load_weights(weights, base)

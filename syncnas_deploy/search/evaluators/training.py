@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from syncnas_deploy.errors import DatasetError, TrainingDiverged, UnknownEvaluator
+from syncnas_deploy.errors import DatasetError, MissingDependency, TrainingDiverged, UnknownEvaluator
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.recipe import Recipe
 from syncnas_deploy.models.scaling import scaled
@@ -181,8 +182,13 @@ def opened(folder: str, recipe: Recipe) -> Pictures:
     """The pictures of a folder, at least a batch of them.
 
     Raises:
-        DatasetError: it cannot be used, or has fewer.
+        MissingDependency: torch is not installed.
+        DatasetError: the folder cannot be used, or has fewer.
     """
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependency(
+            "The evaluators train and inherit need torch; install it with: pip install 'syncnas-deploy[torch]'."
+        )
     pictures = Pictures.open(Path(folder))
     if pictures.count < recipe.batch:
         raise DatasetError(
