@@ -117,7 +117,7 @@ class LocalWorkers:
         try:
             said: Any = pickle.loads(worker.pipe.recv_bytes())
         except (EOFError, OSError):
-            worker.process.join()
+            worker.process.join(_GRACE_S)
             code = worker.process.exitcode or 0
             self._drop(worker)
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
