@@ -47,22 +47,37 @@ def space(family: str, seed: int) -> Array:
     return _MAKE[family](rng)
 
 
-def _phys(rng: np.random.Generator) -> Array:
+def budget_spaces(family: str, seed: int, budgets: Sequence[float]) -> Array:
+    """Rewards of `phys`, `mid` or `smooth` within several latency budgets, [budgets, 1458]; 1.0 is that of `space`.
+
+    phys and mid have that much more time for their work; smooth has a tenth of its variance anew in each budget.
+    Noise of evaluation is drawn for each budget.
+    """
+    make = _IN_BUDGETS[family]
+    rows = []
+    for budget in budgets:
+        rng, noise = (
+            np.random.default_rng([FAMILIES.index(family), seed, *more]) for more in ((), (int(1000 * budget),))
+        )
+        rows.append(make(rng, noise, budget))
+    return np.stack(rows)
+
+
+def _phys(rng: np.random.Generator, noise: np.random.Generator | None = None, budget: float = 1.0) -> Array:
     fixed, per_mb = rng.uniform(0.03, 0.07), rng.uniform(0.1, 0.25)
     height = np.array([1.7, 1.5, 1.5, 1.5, 1.4, 1.4, 1.35]) * rng.uniform(0.93, 1.07, STAGES)
     mixing = rng.uniform(0.5, 1.5, STAGES)
     share = rng.uniform(0.75, 0.95)
-    cost = _overhead(fixed, per_mb)
     mixed = 0.03 * (1 - np.exp(-_mixing(mixing, np.full(STAGES, 0.05)) / 3))
-    return _traded(rng, cost, _capacity(height, share), mixed, most=0.6)
+    return _traded(noise or rng, _overhead(fixed, per_mb) / budget, budget * _capacity(height, share), mixed, most=0.6)
 
 
-def _mid(rng: np.random.Generator) -> Array:
+def _mid(rng: np.random.Generator, noise: np.random.Generator | None = None, budget: float = 1.0) -> Array:
     fixed, per_mb = rng.uniform(0.02, 0.05), rng.uniform(0.05, 0.12)
     height, mixing = rng.uniform(0.9, 1.1, STAGES), rng.uniform(0.3, 1.7, STAGES)
     concat = rng.uniform(-0.1, 0.1, STAGES)
     mixed = 0.15 * (1 - np.exp(-_mixing(mixing, concat) / 3))
-    return _traded(rng, _overhead(fixed, per_mb), _capacity(height, 0.9), mixed, most=0.75)
+    return _traded(noise or rng, _overhead(fixed, per_mb) / budget, budget * _capacity(height, 0.9), mixed, most=0.75)
 
 
 def _overhead(fixed: float, per_mb: float) -> Array:
@@ -107,6 +122,12 @@ def _effects(rng: np.random.Generator, orders: Sequence[tuple[int, float]]) -> A
 
 def _smooth(rng: np.random.Generator) -> Array:
     return _observed(rng, _effects(rng, [(21, 1.0), (60, 0.45), (80, 0.3)]))
+
+
+def _smooth_in_budget(rng: np.random.Generator, noise: np.random.Generator, budget: float) -> Array:
+    orders = [(21, 1.0), (60, 0.45), (80, 0.3)]
+    value = 0.95 * _effects(rng, orders) + 0.05 * budget + math.sqrt(0.1) * (_effects(noise, orders) - 0.72)
+    return _observed(noise, value)
 
 
 def _rugged(rng: np.random.Generator) -> Array:
@@ -163,5 +184,10 @@ _MAKE: dict[str, Callable[[np.random.Generator], Array]] = {
     "rugged": _rugged,
     "mlp": _mlp,
     "forest": _forest,
+}
+_IN_BUDGETS: dict[str, Callable[[np.random.Generator, np.random.Generator, float], Array]] = {
+    "phys": _phys,
+    "mid": _mid,
+    "smooth": _smooth_in_budget,
 }
 FAMILIES = (*_MAKE, "zen")
