@@ -1,10 +1,10 @@
 """How well cheap evaluators agree with a longer training, what they cost, and how much they scatter between seeds.
 
-    python -m benchmarks.evaluator_agreement [--candidates 20] [--seconds 200] [--cache evaluator_agreement.jsonl]
+    python -m benchmarks.evaluator_agreement [--candidates 20] [--seeds 2] [--seconds 200] [--cache agreement.jsonl]
 
 Candidates are a small base model with random strategies and random widths; pictures are drawn shapes. The reference is
-the mean top-1 of trainings with two seeds, each more than three times as long as the cheap ones. Printed are Kendall's
-tau with the reference, seconds a candidate, and the standard deviation between two seeds beside that between
+the mean top-1 of trainings with so many seeds, each more than three times as long as the cheap ones. Printed are
+Kendall's tau with the reference, seconds a candidate, and the standard deviation between seeds beside that between
 candidates. What was evaluated is kept in the cache, so that a run that ends after --seconds can be gone on with. One
 thread, no device.
 """
@@ -34,8 +34,6 @@ from syncnas_deploy.search.strategy import random_strategy
 
 SIZE = 32
 REFERENCE = "reference"
-SEEDS = 2
-"""Evaluations a candidate."""
 
 
 def base_model(width: int = 8) -> ModelConfig:
@@ -109,7 +107,7 @@ class Row:
     seconds: float
 
 
-def measure(folder: Path, cache: Path, count: int, deadline: float) -> list[Row]:
+def measure(folder: Path, cache: Path, count: int, seeds: int, deadline: float) -> list[Row]:
     """All evaluations there are by the deadline, those of the cache included."""
     rows = [Row(**json.loads(line)) for line in cache.read_text().splitlines()] if cache.exists() else []
     done = {(row.evaluator, row.candidate, row.seed) for row in rows}
@@ -117,7 +115,7 @@ def measure(folder: Path, cache: Path, count: int, deadline: float) -> list[Row]
     with cache.open("a") as file:
         for name, evaluator in evaluators(folder, base).items():
             for i, config in enumerate(candidates(base, count)):
-                for seed in range(SEEDS):
+                for seed in range(seeds):
                     if time.monotonic() > deadline or (name, i, seed) in done:
                         continue
                     started = time.perf_counter()
@@ -128,12 +126,12 @@ def measure(folder: Path, cache: Path, count: int, deadline: float) -> list[Row]
     return rows
 
 
-def show(rows: list[Row], count: int) -> None:
+def show(rows: list[Row], count: int, seeds: int) -> None:
     """The table, of the evaluators that are complete."""
     by_name: dict[str, dict[int, list[float]]] = {}
     for row in rows:
         by_name.setdefault(row.evaluator, {}).setdefault(row.candidate, []).append(row.reward)
-    complete = {n: v for n, v in by_name.items() if sum(map(len, v.values())) == count * SEEDS}
+    complete = {n: v for n, v in by_name.items() if sum(map(len, v.values())) == count * seeds}
     if REFERENCE not in complete:
         print(f"{len(rows)} evaluations; the reference is not complete, go on with the same --cache")
         return
@@ -154,6 +152,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--candidates", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9)
     parser.add_argument("--cache", type=Path, default=None)
     options = parser.parse_args()
@@ -163,7 +162,8 @@ def main() -> None:
         # Pictures and the trained base are made beside the cache, so that they are the same when it is gone on with.
         folder = cache.with_suffix("")
         folder.mkdir(parents=True, exist_ok=True)
-        show(measure(folder, cache, options.candidates, deadline), options.candidates)
+        rows = measure(folder, cache, options.candidates, options.seeds, deadline)
+        show(rows, options.candidates, options.seeds)
 
 
 if __name__ == "__main__":
