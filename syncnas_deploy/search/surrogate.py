@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from syncnas_deploy.search.gaussian import LEAST_WEIGHT, NOISES, Mixture, Point, Posterior
+from syncnas_deploy.search.gaussian import Mixture, Point, Posterior
 from syncnas_deploy.search.kernels import Array, Kernels
 from syncnas_deploy.search.ledger import Ledger, Told
-from syncnas_deploy.search.puct import EXPLORATION, StrategyTree
+from syncnas_deploy.search.puct import StrategyTree
 from syncnas_deploy.search.searcher import Candidate
 
 LOWEST = -2.5
@@ -27,6 +27,8 @@ LOWEST = -2.5
 VALUE_OF_NOISE = 0.3
 NOISE_RATIO_RANGE = (0.01, 100.0)
 TIE = 1e-9
+VERSION = 1
+"""Of everything that decides the course of a search: to be raised when kernels or constants change."""
 
 
 class SurrogateSearcher:
@@ -46,16 +48,8 @@ class SurrogateSearcher:
 
     @property
     def key(self) -> dict[str, object]:
-        """Name and settings."""
-        return {
-            "algorithm": "surrogate",
-            "budgets": self._ledger.budgets,
-            "noises": list(NOISES),
-            "least_weight": LEAST_WEIGHT,
-            "lowest": LOWEST,
-            "value_of_noise": VALUE_OF_NOISE,
-            "exploration": EXPLORATION,
-        }
+        """Name and version; all settings are constants."""
+        return {"algorithm": "surrogate", "version": VERSION, "budgets": self._ledger.budgets}
 
     def ask(self) -> Candidate | None:
         """See `Searcher`."""
