@@ -50,6 +50,10 @@ class Fields:
         self._seen.add(key)
         return self._value.get(key) is not None
 
+    def names(self) -> tuple[str, ...]:
+        """The keys of the object, in its order."""
+        return tuple(self._value)
+
     def integer(self, key: str, low: int, high: int) -> int:
         """An integer in [low, high]."""
         value = self._get(key)

@@ -12,6 +12,9 @@
     ├── StrategyError            not a strategy of this base
     ├── UnknownModel             no file and no shipped model of that name
     ├── UnknownEvaluator         no evaluator of that name
+    ├── EvaluationError          a candidate's evaluation failed
+    ├── UnknownWorkers           neither a number of processes nor a scheduler's address
+    ├── WorkersUnavailable       no workers to evaluate candidates
     ├── WeightsError             weights that do not fit the model
     │   └── CheckpointError      ... a training run's own checkpoint
     ├── DatasetError             a folder of pictures that cannot be used
@@ -79,6 +82,18 @@ class UnknownModel(SyncNasError):
 
 class UnknownEvaluator(SyncNasError):
     """No evaluator has this name."""
+
+
+class EvaluationError(SyncNasError):
+    """The evaluation of a candidate failed."""
+
+
+class UnknownWorkers(SyncNasError):
+    """Neither a number of processes nor the address of a scheduler."""
+
+
+class WorkersUnavailable(SyncNasError):
+    """Workers that candidates should be evaluated on are not there, or cannot be used."""
 
 
 class WeightsError(SyncNasError):

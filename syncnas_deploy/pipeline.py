@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import os
 import re
 import threading
@@ -62,6 +63,9 @@ from syncnas_deploy.report import architecture
 from syncnas_deploy.report.png import render_png
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, run
+from syncnas_deploy.search import trials as trials_
+from syncnas_deploy.search.searcher import DEFAULT_ALGORITHM
+from syncnas_deploy.search.workers import make_workers
 
 if TYPE_CHECKING:
     # These import torch, which is loaded by the functions that need it.
@@ -358,47 +362,85 @@ def budget_us(text: str, profile: DeviceProfile) -> float:
 
 
 @dataclass(frozen=True)
+class FoundNetwork:
+    """The best network within one budget.
+
+    Attributes:
+        budget: as it was asked for.
+        best: what the search says of it.
+        config: the network.
+        prediction: its latency on the profiled device.
+    """
+
+    budget: str
+    best: trials_.Best
+    config: ModelConfig
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
 class Found:
     """What a search found.
 
     Attributes:
-        config: the best network.
-        prediction: its latency on the profiled device.
-        budget_us: what it was to stay within.
+        front: the best by budget, in ascending order of budgets.
+        first: the one of the budget that was named first.
         result: all trials.
     """
 
-    config: ModelConfig
-    prediction: Prediction
-    budget_us: float
-    result: run.SearchResult
+    front: tuple[FoundNetwork, ...]
+    first: FoundNetwork
+    result: trials_.SearchResult
+
+    @property
+    def config(self) -> ModelConfig:
+        """The best network within the budget that was named first."""
+        return self.first.config
+
+    @property
+    def prediction(self) -> Prediction:
+        """Its latency on the profiled device."""
+        return self.first.prediction
+
+    @property
+    def budget_us(self) -> float:
+        """That budget."""
+        return self.first.best.budget_us
 
 
 def search(
     profile: ProfileLike,
     base: ConfigLike,
     *,
-    budget: str = "1.0x",
+    budget: str | Sequence[str] = "1.0x",
     evaluator: str | evaluators.Evaluator = "zen",
     trials: int = 100,
+    algorithm: str = DEFAULT_ALGORITHM,
     seed: int = 0,
+    workers: int | str = 1,
+    worker_resources: Mapping[str, float] | None = None,
     out: Path | None = None,
     resume: bool = False,
     force: bool = False,
-    on_progress: Callable[[run.Progress], None] | None = None,
+    on_progress: Callable[[run.Progress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Found:
-    """Search sync strategies and widths for a latency budget; writes best.json and history.csv into `out`.
+    """Search sync strategies and widths for one or several latency budgets; writes what it found into `out`.
 
-    Stem and head go to the unit that runs them faster, by the table.
+    Stem and head go to the unit that runs them faster, by the table. `workers` are 1 (this process), a number of
+    processes, or the address of a dask scheduler, whose workers need `worker_resources`.
 
     Raises:
         ProfileMismatch: the profile is of another base.
-        InfeasibleBudget: nothing meets the budget.
+        InfeasibleBudget: nothing meets a budget, or a budget is given twice.
         OutputExists: `out` has a search and neither `resume` nor `force` was given.
+        UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
+        EvaluationError: an evaluation failed; what was finished is in the journal.
     """
     measured, model = _profile(profile), base_model(base)
     costs = ProfileCosts(measured, model)
-    limit = budget_us(budget, measured)
+    texts = [budget] if isinstance(budget, str) else list(budget)
+    limits = _ascending(texts, measured)
     judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
     trunk = min(
         (0, 1),
@@ -415,20 +457,55 @@ def search(
         result = run.search(
             model,
             costs,
-            limit,
+            [us for us, _ in limits],
             judge,
             trials=trials,
+            algorithm=algorithm,
             seed=seed,
             trunk=trunk,
+            workers=make_workers(workers, worker_resources),
             journal_path=journal,
             on_progress=on_progress,
+            on_notice=on_notice,
         )
-    name = f"{model.name}_{result.best.strategy}"
-    config = result.config(model, trunk=trunk, name=name)
+    front = tuple(
+        _found(model, measured, text, best, trunk) for (_, text), best in zip(limits, result.front, strict=True)
+    )
+    found = Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
     if out is not None:
-        write_config(out / "best.json", config)
-        run.write_history(out / "history.csv", result.trials)
-    return Found(config, predict_network(config, model, measured), limit, result)
+        _write_found(out, found)
+    return found
+
+
+def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float, str]]:
+    """Budgets in microseconds with their texts, ascending.
+
+    Raises:
+        InfeasibleBudget: not such texts, or two of one latency.
+    """
+    limits = sorted((budget_us(text, profile), text) for text in texts)
+    for (low, first), (high, second) in itertools.pairwise(limits):
+        if low == high:
+            raise InfeasibleBudget(f"Budgets {first} and {second} are the same latency; give it once.")
+    return limits
+
+
+def _found(model: ModelConfig, measured: DeviceProfile, text: str, best: trials_.Best, trunk: int) -> FoundNetwork:
+    config = best.config(model, trunk=trunk, name=f"{model.name}_{best.strategy}")
+    return FoundNetwork(text.strip(), best, config, predict_network(config, model, measured))
+
+
+def _write_found(out: Path, found: Found) -> None:
+    """best.json, history.csv and front.csv; with several budgets best-BUDGET.json for each, too."""
+    write_config(out / "best.json", found.config)
+    trials_.write_history(out / "history.csv", found.result)
+    rows = []
+    for network in found.front:
+        name = f"best-{network.budget}.json" if len(found.front) > 1 else "best.json"
+        if name != "best.json":
+            write_config(out / name, network.config)
+        rows.append((network.budget, network.best, name))
+    trials_.write_front(out / "front.csv", rows)
 
 
 def export(

@@ -125,7 +125,7 @@ def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: 
     assert predicted["makespan_us"] <= summary["budget_us"] + 0.01
     history = (found / "history.csv").read_text().splitlines()
     assert history[0].startswith("trial,strategy,feasible,predicted_us,reward")
-    assert len(history) == 1 + summary["trials"]
+    assert summary["trials"] == 12 and len(history) == 13 + summary["infeasible"]
     again = program("search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", "capacity", "--out", found)
     assert again.code == 8 and "--resume" in again.err
     more = program(
@@ -135,6 +135,29 @@ def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: 
     assert more.code == 0 and len((found / "history.csv").read_text().splitlines()) >= 16
     shown = program("report", law, found)
     assert shown.code == 0 and summary["strategy"] in shown.out
+
+
+def test_a_search_over_two_budgets_by_two_processes(program: Program, law: Path, tmp_path: Path) -> None:
+    done = program(
+        "search", "--profile", law, "--base", "mobilenet_v2", "--budget", "1.2x", "--budget", "0.9x",
+        "--evaluator", "capacity", "--trials", 10, "--workers", 2, "--out", tmp_path / "found", "--json",
+    )  # fmt: skip
+    assert done.code == 0 and "the seed does not matter" in done.err
+    summary = json.loads(done.out)
+    assert [network["budget"] for network in summary["front"]] == ["0.9x", "1.2x"]
+    assert summary["budget_us"] == summary["front"][1]["budget_us"]
+    for network in summary["front"]:
+        best = tmp_path / "found" / f"best-{network['budget']}.json"
+        predicted = json.loads(program("predict", best, "--profile", law, "--json").out)
+        assert predicted == network["predicted"] and predicted["makespan_us"] <= network["budget_us"] + 0.01
+
+
+def test_a_program_that_fails_ends_the_search_and_is_quoted(program: Program, law: Path) -> None:
+    evaluator = f"command:{sys.executable} -c 'raise ValueError(7)'"
+    done = program("search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", evaluator, "--out", "found")
+    assert (done.code, done.out) == (6, "")
+    assert "exit code 1 and said 'ValueError: 7'; mend it and give --resume." in done.err.splitlines()[-1]
+    assert not Path("found").exists()
 
 
 def test_export_writes_both_formats_and_refuses_to_overwrite(program: Program, tmp_path: Path) -> None:
@@ -182,6 +205,12 @@ def write(path: Path, text: str) -> Path:
 def bad_profile(base: ModelConfig, /, **changes: object) -> str:
     """A profile's text with top-level changes."""
     return json.dumps({**profile_to_json(law_profile(base)), **changes})
+
+
+def searching(folder: Path, base: ModelConfig, evaluator: str) -> list[object]:
+    """A search with another evaluator."""
+    profile = write(folder / "p.json", bad_profile(base))
+    return ["search", "--base", "mobilenet_v2", "--out", "s", "--evaluator", evaluator, "--profile", profile]
 
 
 Case = tuple[Callable[[Path, ModelConfig], list[object]], int, str]
@@ -304,6 +333,25 @@ CASES: dict[str, Case] = {
         2,
         "capacity or table:FILE",
     ),
+    "no workers": (lambda t, b: [*searching(t, b, "capacity"), "--workers", "0"], 2, "give a number of processes"),
+    "a resource without an amount": (
+        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU"],
+        2,
+        "not NAME=AMOUNT",
+    ),
+    "resources without a cluster": (
+        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU=1"],
+        2,
+        "Only dask workers have resources",
+    ),
+    "a budget twice": (
+        lambda t, b: [*searching(t, b, "capacity"), "--budget", "1x", "--budget", "1.0x"],
+        7,
+        "the same latency",
+    ),
+    "no pictures to train on": (lambda t, b: searching(t, b, "train:gone"), 3, "gone: no such folder"),
+    "no weights for candidates": (lambda t, b: searching(t, b, "inherit:gone.npz,gone"), 3, "gone"),
+    "an unknown option of an evaluator": (lambda t, b: searching(t, b, "train:x,epoch=1"), 2, "no option 'epoch'"),
     "table without the column": (
         lambda t, b: [
             "search",

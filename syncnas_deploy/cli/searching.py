@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +17,11 @@ from syncnas_deploy.cli.options import (
     profile_option,
     read_profile,
 )
+from syncnas_deploy.search.searcher import ALGORITHMS, DEFAULT_ALGORITHM
+
+if TYPE_CHECKING:
+    from syncnas_deploy.pipeline import Found
+    from syncnas_deploy.search.run import Progress
 
 
 @click.command(
@@ -23,19 +30,47 @@ from syncnas_deploy.cli.options import (
         "syncnas-deploy search --profile mobilenet_v2-sim-phone --base mobilenet_v2 --budget 25ms "
         "--evaluator capacity --trials 300 --out found",
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 0.8x --budget 1.0x "
+        "--evaluator train:pictures,epochs=9 --workers 4 --out found",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --evaluator 'command:python rate.py {config}' "
+        "--workers tcp://127.0.0.1:8786 --worker-resource GPU=1 --out found",
     )
 )
 @profile_option
 @click.option("--base", required=True, help="The base model of the profile.")
-@click.option("--budget", default="1.0x", show_default=True, help="1.0x of the base on the faster unit, or 25ms.")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    default=("1.0x",),
+    show_default=True,
+    help="1.0x of the base on the faster unit, or 25ms; several times for the best within each.",
+)
 @click.option(
     "--evaluator",
     default="zen",
     show_default=True,
-    help="zen[:PIXELS] (training-free), capacity (MACs), or table:FILE (a CSV of strategy,reward).",
+    help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
+    "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
+    "or table:FILE (a CSV of strategy,reward).",
 )
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True)
 @click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    metavar="N|tcp://HOST:PORT",
+    help="Who evaluates: 1 for this process, so many processes, or the workers of a dask scheduler.",
+)
+@click.option(
+    "--worker-resource",
+    "resources",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="What an evaluation needs of a dask worker, such as GPU=1.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
 @force_option
@@ -43,10 +78,13 @@ from syncnas_deploy.cli.options import (
 def search(
     profile_path: Path,
     base: str,
-    budget: str,
+    budgets: tuple[str, ...],
     evaluator: str,
+    algorithm: str,
     trials: int,
     seed: int,
+    workers: str,
+    resources: tuple[str, ...],
     out: Path,
     resume: bool,
     force: bool,
@@ -54,45 +92,75 @@ def search(
 ) -> None:
     """Search where to synchronize and how wide to be, within a latency budget."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.predictions import prediction_to_json
     from syncnas_deploy.report.tables import prediction_text, search_text
-    from syncnas_deploy.search.run import Progress
-
-    def progress(p: Progress) -> None:
-        best = f"best {p.best.strategy} {p.best.reward:.4f}" if p.best else "none feasible yet"
-        note(f"[{p.done}/{p.total}] {best}; {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go")
 
     measured = read_profile(profile_path)
     found = pipeline.search(
         measured,
         base,
-        budget=budget,
+        budget=budgets,
         evaluator=evaluator,
+        algorithm=algorithm,
         trials=trials,
         seed=seed,
+        workers=workers,
+        worker_resources=dict(_resource(text) for text in resources),
         out=out,
         resume=resume,
         force=force,
-        on_progress=progress,
+        on_progress=_note_progress,
+        on_notice=note,
     )
-    best = found.result.best
     if as_json:
-        emit(
-            {
-                "strategy": best.strategy,
-                "reward": best.reward,
-                "budget_us": round(found.budget_us, 3),
-                "trials": len(found.result.trials),
-                "macs": found.config.macs(),
-                "config": str(out / "best.json"),
-                "predicted": prediction_to_json(found.prediction),
-            }
-        )
+        emit(_to_json(found, out))
         return
-    click.echo(search_text(found.result, found.budget_us))
+    click.echo(search_text(found.result, [network.budget for network in found.front]))
     click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
     click.echo(prediction_text(found.prediction, measured.units))
-    click.echo(f"written to {out / 'best.json'} and {out / 'history.csv'}")
+    click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
+
+
+def _note_progress(p: Progress) -> None:
+    best = ", ".join(f"{b.strategy} {b.reward:.4f}" for b in p.front if b)
+    note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
+
+
+def _resource(text: str) -> tuple[str, float]:
+    """A resource by name."""
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]{0,31})=([0-9]{1,6}(?:\.[0-9]{1,6})?)", text)
+    if match is None or not float(match[2]):
+        raise click.BadParameter(f"{text[:40]!r} is not NAME=AMOUNT, such as GPU=1", param_hint="--worker-resource")
+    return match[1], float(match[2])
+
+
+def _to_json(found: Found, out: Path) -> dict[str, object]:
+    from syncnas_deploy.report.predictions import prediction_to_json
+
+    best = found.first.best
+    return {
+        "strategy": best.strategy,
+        "reward": best.reward,
+        "standard_error": best.standard_error,
+        "budget_us": round(found.budget_us, 3),
+        "trials": len(found.result.trials),
+        "infeasible": len(found.result.infeasible),
+        "macs": found.config.macs(),
+        "config": str(out / "best.json"),
+        "predicted": prediction_to_json(found.prediction),
+        "front": [
+            {
+                "budget": network.budget,
+                "budget_us": round(network.best.budget_us, 3),
+                "strategy": network.best.strategy,
+                "reward": network.best.reward,
+                "evaluations": network.best.evaluations,
+                "standard_error": network.best.standard_error,
+                "sure": network.best.sure,
+                "predicted": prediction_to_json(network.prediction),
+            }
+            for network in found.front
+        ],
+    }
 
 
 @click.command(epilog=epilog("syncnas-deploy report host.json found bundle bench.json"))

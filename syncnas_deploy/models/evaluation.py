@@ -215,10 +215,33 @@ def evaluate_model(
         DeviceUnavailable: no such device here.
         ConfigError: an input size that the network cannot have.
     """
-    check_weights(weights, config, "The weights")
     size = _input_size(config, input_size)
-    place = torch_device(device)
     images = evaluation_set(folder, config.classes)
+    return evaluate_images(
+        config, weights, images, size, batch=batch, workers=workers, device=device, on_progress=on_progress
+    )
+
+
+def evaluate_images(
+    config: ModelConfig,
+    weights: Weights,
+    images: ImageSet,
+    input_size: int,
+    *,
+    batch: int = DEFAULT_BATCH,
+    workers: int | None = None,
+    device: str = "cpu",
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Accuracy:
+    """Evaluate a network on a set of pictures, with torch; arguments as for `evaluate_model`.
+
+    Raises:
+        WeightsError: they do not fit.
+        DatasetError: not one picture could be decoded.
+        DeviceUnavailable: no such device here.
+    """
+    check_weights(weights, config, "The weights")
+    place = torch_device(device)
     model = build(config, weights).to(place)
 
     def classify(pixels: Tensor) -> Tensor:
@@ -226,7 +249,7 @@ def evaluate_model(
             return cast(Tensor, model(network_input(pixels, place)))
 
     pin = place.type == "cuda"
-    return evaluate(classify, images, size, batch=batch, workers=workers, pin=pin, on_progress=on_progress)
+    return evaluate(classify, images, input_size, batch=batch, workers=workers, pin=pin, on_progress=on_progress)
 
 
 def _input_size(config: ModelConfig, size: int | None) -> int:

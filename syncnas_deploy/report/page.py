@@ -22,17 +22,18 @@ from syncnas_deploy.models.formats import config_to_json, load_config, read_conf
 from syncnas_deploy.report.predictions import prediction_to_json
 from syncnas_deploy.report.tables import Cell, bench_text, blocks_table, models_table, profile_text, table
 
-BEST, HISTORY = "best.json", "history.csv"
+BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search's folder: the best network and the rows of its history."""
+    """A search's folder: the best network, the rows of its history, and the best by budget."""
 
     folder: Path
     best: ModelConfig
     history: tuple[dict[str, str], ...]
+    front: tuple[dict[str, str], ...]
 
 
 @dataclass
@@ -68,7 +69,12 @@ class Page:
         return {
             "profiles": [profile_to_json(item) for item in self.profiles],
             "searches": [
-                {"folder": str(s.folder), "best": config_to_json(s.best), "history": list(s.history)}
+                {
+                    "folder": str(s.folder),
+                    "best": config_to_json(s.best),
+                    "history": list(s.history),
+                    "front": list(s.front),
+                }
                 for s in self.searches
             ],
             "bundles": [{"folder": str(b.folder), "name": b.config.name, "weights": b.weights} for b in self.bundles],
@@ -112,30 +118,36 @@ def _read_folder(path: Path, page: Page) -> None:
     if is_bundle(path):
         page.bundles.append(read_bundle(path))
     elif (path / BEST).is_file():
-        page.searches.append(Search(path, read_config(path / BEST), _history(path / HISTORY)))
+        history, front = _rows(path / HISTORY), _rows(path / FRONT)
+        page.searches.append(Search(path, read_config(path / BEST), history, front))
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
 
-def _history(path: Path) -> tuple[dict[str, str], ...]:
+def _rows(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of a search's CSV, their rewards checked."""
     try:
         if path.stat().st_size > MAX_HISTORY_BYTES:
-            raise DocumentError(f"{path}: is too large to be a search's history.")
+            raise DocumentError(f"{path}: is too large to be a search's.")
         with path.open(encoding="utf-8", newline="") as f:
             rows = tuple(dict(row) for row in csv.DictReader(f, strict=True))
         for row in rows:
             float(row["reward"] or 0.0)
         return rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
-        raise DocumentError(f"{path}: is not a search's history; run the search again.") from None
+        raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
 
 
 def _search_text(search: Search) -> str:
-    found = [row for row in search.history if row["reward"]]
+    # Estimates of what was given up early are none of the best.
+    found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
     found.sort(key=lambda row: -float(row["reward"]))
-    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} infeasible"
+    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
     rows = [[row["trial"], row["strategy"], row["predicted_us"], row["reward"]] for row in found[:10]]
-    return head + "\n" + table(["trial", "strategy", "predicted (us)", "reward"], rows)
+    columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure"]
+    best = [[row.get(column, "") for column in columns] for row in search.front]
+    tables = [table(columns, best), table(["trial", "strategy", "predicted (us)", "reward"], rows)]
+    return "\n\n".join([head, *tables])
 
 
 def _bundle_text(bundle: Bundle) -> str:

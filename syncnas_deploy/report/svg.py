@@ -99,13 +99,17 @@ class Canvas:
         round_ = 'stroke-linejoin="round" stroke-linecap="round"'
         self._add(f'<path d="{path}" {_paint(None, stroke, width)} {round_}{dash}/>')
 
+    def area(self, corners: Sequence[Point], *, fill: str) -> None:
+        """What lies between straight lines from corner to corner."""
+        path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + "Z"
+        self._add(f'<path d="{path}" {_paint(fill, None)}/>')
+
     def arrowhead(self, tip: Point, direction: Point, *, fill: str, size: float = 7.0) -> None:
         """A triangle that points in `direction` (one of the four along the axes)."""
         (x, y), (dx, dy) = tip, direction
         back_x, back_y, side = x - dx * size, y - dy * size, 0.5 * size
         corners = ((x, y), (back_x - dy * side, back_y + dx * side), (back_x + dy * side, back_y - dx * side))
-        path = "M" + "L".join(f"{_number(a)} {_number(b)}" for a, b in corners) + "Z"
-        self._add(f'<path d="{path}" {_paint(fill, None)}/>')
+        self.area(corners, fill=fill)
 
     def text(
         self, at: Point, text: str, *, size: float, fill: str = "ink", anchor: str = "start", bold: bool = False

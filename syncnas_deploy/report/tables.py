@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 from syncnas_deploy.latency.benchmark import BenchResult, Timing
@@ -11,7 +12,7 @@ from syncnas_deploy.latency.predict import Prediction
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.weights import parameter_count
-from syncnas_deploy.search.run import SearchResult
+from syncnas_deploy.search.trials import SearchResult
 
 Cell = str | float | int | None
 
@@ -138,13 +139,23 @@ def check_text(check: Check) -> str:
     return "\n".join(lines)
 
 
-def search_text(result: SearchResult, budget_us: float, top: int = 5) -> str:
-    """The best trials of a search."""
-    found = sorted((t for t in result.trials if t.reward is not None), key=lambda t: -(t.reward or 0.0))
-    rows: list[list[Cell]] = [[t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}"] for t in found[:top]]
-    infeasible = len(result.trials) - len(found)
-    head = f"{len(found)} evaluated, {infeasible} infeasible, budget {budget_us / 1e3:.3f} ms"
-    return head + "\n" + table(["trial", "strategy", "predicted (ms)", "reward"], rows)
+def search_text(result: SearchResult, budgets: Sequence[str], top: int = 5) -> str:
+    """The best by budget, and the trials of the largest rewards."""
+    counts = Counter(trial.outcome for trial in result.trials)
+    head = f"{counts['evaluated']} evaluated"
+    head += "".join(f", {counts[word]} {word}" for word in ("partial", "failed") if counts[word])
+    head += f", {counts['infeasible'] + len(result.infeasible)} infeasible"
+    rows: list[list[Cell]] = []
+    for text, best in zip(budgets, result.front, strict=True):
+        error = "-" if best.standard_error is None else f"{best.standard_error:.4f}"
+        sure = "yes" if best.sure else "no"
+        numbers: list[Cell] = [best.predicted_us / 1e3, f"{best.reward:.4f}", error, best.evaluations, sure]
+        rows.append([text, best.budget_us / 1e3, best.strategy, *numbers])
+    columns = ["budget", "(ms)", "strategy", "predicted (ms)", "reward", "standard error", "evaluations", "sure"]
+    whole = [t for t in result.trials if t.outcome == "evaluated"]
+    whole.sort(key=lambda t: -(t.reward or 0.0))
+    tried: list[list[Cell]] = [[t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}"] for t in whole[:top]]
+    return "\n".join([head, table(columns, rows), "", table(["trial", "strategy", "predicted (ms)", "reward"], tried)])
 
 
 def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:

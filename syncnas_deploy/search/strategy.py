@@ -72,6 +72,22 @@ def _placed(stages: int, syncs: int, positions: tuple[int, ...]) -> StrategyStat
     return StrategyState(stages, syncs, positions)
 
 
+def route(strategy: str) -> tuple[StrategyState, ...]:
+    """The states from the undecided one to a strategy."""
+    positions = tuple(i for i, op in enumerate(strategy) if op != "n")
+    ops = strategy.replace("n", "")
+    states = [StrategyState(len(strategy))]
+    while not is_leaf(states[-1]):
+        states += [
+            child
+            for child in children(states[-1])
+            if child.syncs == len(positions)
+            and child.positions == positions[: len(child.positions)]
+            and ops.startswith(child.ops)
+        ]
+    return tuple(states)
+
+
 def count_strategies(stages: int) -> int:
     """How many strategies a base of that many stages has: 1,458 for seven."""
     return 2 * int(3 ** (stages - 1))

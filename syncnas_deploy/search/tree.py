@@ -16,7 +16,7 @@ term and not as losses: Liu et al., "Watch the Unobserved", ICLR 2020.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -103,6 +103,7 @@ class Tree(Generic[S]):
         self._seed = seed
         self._root: Node[S] = Node(root, ())
         self._paths: dict[S, list[Node[S]]] = {}
+        self._told: dict[S, tuple[list[Node[S]], float | None]] = {}
         self._lowest = math.inf
         self._highest = -math.inf
 
@@ -120,15 +121,23 @@ class Tree(Generic[S]):
         """The next leaf to evaluate, or None when every leaf is done or in flight."""
         if self._root.closed:
             return None
-        path = self._simulate()
-        leaf = path[-1]
-        if leaf.state in self._paths:
-            raise ValueError(f"two ways lead to the leaf {leaf.state!r}; a leaf must have one")
-        self._paths[leaf.state] = path
-        for node in path:
-            node.in_flight += 1
-        self._close(path)
-        return leaf.state
+        return self._hand_out(self._simulate())
+
+    def claim(self, route: Sequence[S]) -> None:
+        """As if `ask` had handed out the leaf at the end of `route`, the states from the root to it.
+
+        Raises:
+            ValueError: the route is none, or its leaf is taken.
+        """
+        self._hand_out(self._follow(route))
+
+    def exclude(self, route: Sequence[S]) -> None:
+        """Never hand out the leaf at the end of `route`; it counts nowhere.
+
+        Raises:
+            ValueError: the route is none, or its leaf is taken.
+        """
+        self._close(self._follow(route))
 
     def tell(self, leaf: S, reward: float) -> None:
         """The reward of a leaf that was asked for; larger is better.
@@ -138,12 +147,7 @@ class Tree(Generic[S]):
         """
         if not math.isfinite(reward):
             raise ValueError(f"the reward of {leaf!r} must be finite, found {reward}")
-        path = self._take(leaf)
-        self._lowest = min(self._lowest, reward)
-        self._highest = max(self._highest, reward)
-        for node in path:
-            node.done += 1
-            node.reward_sum += reward
+        self._count(leaf, self._take(leaf), reward)
 
     def tell_infeasible(self, leaf: S) -> None:
         """A leaf that was asked for turned out to be infeasible.
@@ -151,9 +155,24 @@ class Tree(Generic[S]):
         Raises:
             ValueError: the leaf is not in flight.
         """
-        for node in self._take(leaf):
-            node.done += 1
-            node.infeasible += 1
+        self._count(leaf, self._take(leaf), None)
+
+    def revise(self, leaf: S, reward: float | None) -> None:
+        """Replace what was told of a leaf; None says that it is infeasible.
+
+        Raises:
+            ValueError: the leaf was not told, or the reward is not finite.
+        """
+        if leaf not in self._told or not math.isfinite(reward or 0.0):
+            raise ValueError(f"only what was told can be revised, by a finite reward; found {leaf!r}, {reward}")
+        path, before = self._told.pop(leaf)
+        for node in path:
+            node.done -= 1
+            node.infeasible -= before is None
+            node.reward_sum -= before or 0.0
+        rewards = [r for _, r in self._told.values() if r is not None]
+        self._lowest, self._highest = min(rewards, default=math.inf), max(rewards, default=-math.inf)
+        self._count(leaf, path, reward)
 
     def forget(self, leaf: S) -> None:
         """The evaluation of a leaf was lost: as if it had never been asked for; it may be handed out again.
@@ -176,6 +195,43 @@ class Tree(Generic[S]):
             if node.visits:
                 yield node
                 stack.extend(sorted(node.children, key=lambda child: child.place, reverse=True))
+
+    def _hand_out(self, path: list[Node[S]]) -> S:
+        """Put the leaf at the end of a path in flight."""
+        leaf = path[-1].state
+        if leaf in self._paths:
+            raise ValueError(f"two ways lead to the leaf {leaf!r}; a leaf must have one")
+        self._paths[leaf] = path
+        for node in path:
+            node.in_flight += 1
+        self._close(path)
+        return leaf
+
+    def _follow(self, route: Sequence[S]) -> list[Node[S]]:
+        """The nodes of a route from the root to a free leaf."""
+        node = self._root
+        path = [node]
+        for state in route[1:]:
+            if not node.children and not self._is_leaf(node.state):
+                self._expand(node)
+            found = next((child for child in node.children if child.state == state), None)
+            if found is None:
+                break
+            node = found
+            path.append(node)
+        if [n.state for n in path] != list(route) or not self._is_leaf(node.state) or node.closed:
+            raise ValueError(f"{list(route)!r} is not the way to a free leaf")
+        return path
+
+    def _count(self, leaf: S, path: list[Node[S]], reward: float | None) -> None:
+        """Count a told leaf along its path."""
+        self._told[leaf] = (path, reward)
+        if reward is not None:
+            self._lowest, self._highest = min(self._lowest, reward), max(self._highest, reward)
+        for node in path:
+            node.done += 1
+            node.infeasible += reward is None
+            node.reward_sum += reward or 0.0
 
     def _simulate(self) -> list[Node[S]]:
         """Descend from the root to a free leaf; below the first unvisited node this is a random playout."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import math
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 from benchmarks.synthetic import resized_input, toy_base
 from syncnas_deploy.errors import MissingDependency, RewardTableError, UnknownEvaluator
 from syncnas_deploy.models.config import ModelConfig, branched
-from syncnas_deploy.search import evaluators
 from syncnas_deploy.search.evaluators import Capacity, RewardTable, Zen, make_evaluator
+from syncnas_deploy.search.evaluators import zen as zen_module
 
 BASE = resized_input(toy_base((1, 2)), 32)
 
@@ -97,9 +98,9 @@ def test_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_zen_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> str:
-        raise evaluators.importlib.metadata.PackageNotFoundError(name)
+        raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(evaluators.importlib.metadata, "version", absent)
+    monkeypatch.setattr(zen_module.importlib.metadata, "version", absent)
     with pytest.raises(MissingDependency, match=r"install syncnas-deploy\[torch\]"):
         make_evaluator("zen")
 

@@ -1,0 +1,64 @@
+"""Evaluators: what a candidate network is worth, larger being better; `make_evaluator` is the door to all of them.
+
+`zen` needs no training, `capacity` no time, `table` reads rewards that someone else has determined, `train` and
+`inherit` look at pictures, and `command` asks any program. How well the first three agree with a trained accuracy
+has not been measured for this project.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncnas_deploy.errors import UnknownEvaluator
+from syncnas_deploy.search.evaluators.capacity import Capacity
+from syncnas_deploy.search.evaluators.command import Command
+from syncnas_deploy.search.evaluators.evaluation import Evaluation, Evaluator, LearningEvaluator, described
+from syncnas_deploy.search.evaluators.inheriting import Inherit
+from syncnas_deploy.search.evaluators.reward_table import RewardTable
+from syncnas_deploy.search.evaluators.training import Train
+from syncnas_deploy.search.evaluators.zen import Zen
+
+__all__ = [
+    "Capacity",
+    "Command",
+    "Evaluation",
+    "Evaluator",
+    "Inherit",
+    "LearningEvaluator",
+    "RewardTable",
+    "Train",
+    "Zen",
+    "described",
+    "make_evaluator",
+]
+
+
+def make_evaluator(text: str) -> Evaluator:
+    """The evaluator that `text` names, see `docs/reference.md`.
+
+    Raises:
+        UnknownEvaluator: none of these, or an option that it does not have.
+        MissingDependency: zen without torch.
+        RewardTableError: the file is no table of rewards.
+        DatasetError: an image folder that cannot be used.
+        WeightsError: no such weights.
+    """
+    name, _, rest = text.partition(":")
+    if text == "capacity":
+        return Capacity()
+    if text == "zen":
+        return Zen()
+    if name == "zen" and rest.isdecimal() and len(rest) < 5 and 32 <= int(rest) <= 1024:
+        return Zen(input_size=int(rest))
+    if name == "table" and rest:
+        return RewardTable(Path(rest))
+    if name == "train":
+        return Train.parse(rest)
+    if name == "inherit":
+        return Inherit.parse(rest)
+    if name == "command":
+        return Command.parse(rest)
+    raise UnknownEvaluator(
+        f"{text[:80]!r} is not an evaluator; use zen, zen:PIXELS (32 to 1024), train:FOLDER, inherit:WEIGHTS,FOLDER, "
+        "command:PROGRAM, capacity or table:FILE."
+    )

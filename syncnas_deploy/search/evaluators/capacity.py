@@ -1,0 +1,27 @@
+"""More work in the same time is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.search.evaluators.evaluation import Evaluation
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The logarithm of a network's multiply-accumulates: more work in the same time is better."""
+
+    name: str = "capacity"
+    cost: str = "instant"
+    spread: float = 0.0
+
+    @property
+    def key(self) -> dict[str, object]:
+        """Nothing but the name decides."""
+        return {"name": self.name}
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        """ln(MACs of one image, both branches, stem and head); the seed does not matter."""
+        return Evaluation(math.log(config.macs()), 0.0, {"macs": float(config.macs())})

@@ -1,0 +1,191 @@
+"""Any program as an evaluator: it is given a network and prints what it is worth."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from syncnas_deploy.documents import Fields, parse_json
+from syncnas_deploy.errors import DocumentError, EvaluationError, UnknownEvaluator
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.formats import config_text
+from syncnas_deploy.search.evaluators.evaluation import Evaluation
+
+DEFAULT_LIMIT_S = 86_400
+MAX_OUTPUT_BYTES = 1024 * 1024
+_SETTING = re.compile(r"(timeout|spread)=(.*)")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program that prints a JSON object with a reward.
+
+    It is started once a candidate, without a shell. The network is its standard input, a model config as JSON, and
+    the seed is in SYNCNAS_SEED; in the arguments ``{config}`` becomes the path of a file with the config and
+    ``{seed}`` the seed. It prints ``{"reward": 0.71}`` or ``{"infeasible": true}``, as all of its output or as the
+    last line; ``spread`` (standard deviation between seeds) and ``details`` (numbers by name) may stand beside it.
+
+    Attributes:
+        words: program and arguments.
+        limit_s: after that many seconds it is ended, with all that it started.
+        spread: standard deviation of a reward between seeds, where it is declared.
+    """
+
+    words: tuple[str, ...]
+    limit_s: float = DEFAULT_LIMIT_S
+    spread: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Command:
+        """From a command line; ``timeout=SECONDS`` and ``spread=NUMBER`` may stand before the program.
+
+        Raises:
+            UnknownEvaluator: no program, unbalanced quotes, or a setting out of range.
+        """
+        try:
+            words = shlex.split(text)
+        except ValueError as e:
+            raise UnknownEvaluator(f"command: {text[:80]!r} cannot be split into words ({e}); balance it.") from None
+        settings: dict[str, float] = {}
+        while words and (match := _SETTING.fullmatch(words[0])):
+            settings[match[1]] = _positive(match[1], match[2])
+            words.pop(0)
+        if not words:
+            raise UnknownEvaluator("command: names no program; write command:PROGRAM ARGUMENTS.")
+        return cls(tuple(words), settings.get("timeout", DEFAULT_LIMIT_S), settings.get("spread"))
+
+    @property
+    def name(self) -> str:
+        """command:PROGRAM ARGUMENTS."""
+        return f"command:{shlex.join(self.words)}"
+
+    @property
+    def cost(self) -> str:
+        """Only its limit is known."""
+        return f"what {self.words[0]} takes, at most {self.limit_s:g} s a candidate"
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The words; what the program's files hold is not looked at, so that it can be mended and gone on with."""
+        return {"name": "command", "words": list(self.words)}
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        """What the program prints about a network.
+
+        Raises:
+            EvaluationError: it cannot be started, ends with another exit code than 0, takes too long, or prints
+                something else.
+        """
+        started = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="syncnas-") as folder:
+            path = Path(folder) / "config.json"
+            path.write_text(config_text(config), encoding="utf-8")
+            filled = {"{config}": str(path), "{seed}": str(seed)}
+            words = [_filled(word, filled) for word in self.words]
+            output = self._run(words, path, seed)
+        return self._parsed(output, time.perf_counter() - started)
+
+    def _run(self, words: list[str], config: Path, seed: int) -> str:
+        """Its standard output, after a good end."""
+        environment = {**os.environ, "SYNCNAS_SEED": str(seed)}
+        with config.open("rb") as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            try:
+                # A session of its own, so that what it starts can be ended with it.
+                process = subprocess.Popen(
+                    words, stdin=stdin, stdout=out, stderr=err, env=environment, start_new_session=True
+                )
+            except OSError as e:
+                raise EvaluationError(
+                    f"{words[0][:200]}: cannot be started ({e.strerror}); correct --evaluator command."
+                ) from None
+            try:
+                code = process.wait(self.limit_s)
+            except subprocess.TimeoutExpired:
+                raise EvaluationError(
+                    f"{self._title} took longer than {self.limit_s:g} s{_said(err)}; "
+                    "put a larger timeout=SECONDS before the program."
+                ) from None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            if code:
+                ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                raise EvaluationError(f"{self._title} {ended}{_said(err)}; mend it and give --resume.")
+            out.seek(0)
+            return out.read(MAX_OUTPUT_BYTES + 1).decode("utf-8", "replace")
+
+    def _parsed(self, output: str, seconds: float) -> Evaluation:
+        where = f"{self._title}: its output"
+        if len(output) > MAX_OUTPUT_BYTES:
+            raise EvaluationError(f"{where} is longer than {MAX_OUTPUT_BYTES} bytes; print a JSON object.")
+        lines = output.strip().splitlines()
+        if not lines:
+            raise EvaluationError(f'{where} is empty; print a JSON object such as {{"reward": 0.71}}.')
+        try:
+            value = _object(output, lines[-1], where)
+            return _evaluation(Fields(value, where, DocumentError), seconds)
+        except DocumentError as e:
+            raise EvaluationError(f"{str(e).rstrip('.')}; mend it and give --resume.") from None
+
+    @property
+    def _title(self) -> str:
+        title = shlex.join(self.words)
+        return title if len(title) <= 120 else title[:117] + "..."
+
+
+def _object(output: str, last: str, where: str) -> object:
+    """All of the output as JSON, or its last line."""
+    try:
+        return parse_json(output, where, DocumentError)
+    except DocumentError:
+        return parse_json(last, where, DocumentError)
+
+
+def _evaluation(fields: Fields, seconds: float) -> Evaluation:
+    infeasible = fields.has("infeasible") and fields.flag("infeasible")
+    reward = fields.number("reward", -1e300, 1e300) if fields.has("reward") or not infeasible else None
+    if infeasible and reward is not None:
+        fields.fail("infeasible", "is true and there is a reward; print one of them")
+    spread = fields.number("spread", 0.0, 1e300) if fields.has("spread") else None
+    details: dict[str, float] = {}
+    if fields.has("details"):
+        inner = fields.fields("details")
+        details = {name: inner.number(name, -1e300, 1e300) for name in inner.names()}
+    fields.done()
+    return Evaluation(reward, seconds, details, spread, note="the program says so" if infeasible else "")
+
+
+def _filled(word: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise UnknownEvaluator(f"command: {name} must be a number above 0, found {text[:40]!r}.")
+    return value
+
+
+def _said(err: IO[bytes]) -> str:
+    """The end of what a program wrote on stderr, as words for a sentence."""
+    err.seek(0, os.SEEK_END)
+    size = err.tell()
+    err.seek(max(0, size - 2000))
+    lines = err.read().decode("utf-8", "replace").strip().splitlines()
+    text = "".join(c for c in (lines[-1] if lines else "") if c.isprintable()).strip()
+    return f" and said {text[:300]!r}" if text else ""

@@ -1,0 +1,82 @@
+"""What an evaluation is, and what an evaluator must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from syncnas_deploy.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation gave.
+
+    Attributes:
+        reward: larger is better; None says that the candidate is infeasible.
+        seconds: how long it took.
+        details: numbers behind the reward, by name.
+        spread: standard deviation of the reward between seeds, where this evaluation knows it.
+        partial: it was given up early and the reward is an estimate: good for learning, never for winning.
+        note: why it is infeasible or partial, for people.
+    """
+
+    reward: float | None
+    seconds: float
+    details: Mapping[str, float] = field(default_factory=dict)
+    spread: float | None = None
+    partial: bool = False
+    note: str = ""
+
+
+class Evaluator(Protocol):
+    """Anything that can say what a network is worth; workers are sent a pickle of it."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What decides its rewards, as plain JSON: a journal of another key is not gone on with."""
+        ...
+
+    @property
+    def cost(self) -> str:
+        """What one evaluation takes, for people."""
+        ...
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of a reward between seeds.
+
+        0 where the seed does not matter; None where only the evaluations, or repeated ones, can say.
+        """
+        ...
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        """The reward of a network; the same again for the same network and seed."""
+        ...
+
+
+def described(evaluator: Evaluator) -> str:
+    """Its name, cost and spread in a sentence."""
+    spread = evaluator.spread
+    if spread is None:
+        scatter = "how much rewards scatter between seeds is measured on the way"
+    elif spread == 0.0:
+        scatter = "the seed does not matter"
+    else:
+        scatter = f"declared to scatter by {spread:g} between seeds"
+    return f"{evaluator.name}: {evaluator.cost}; {scatter}."
+
+
+@runtime_checkable
+class LearningEvaluator(Protocol):
+    """An evaluator that looks at what came before, to give up early on what is hopeless."""
+
+    def informed(self, finished: Sequence[Evaluation]) -> Evaluator:
+        """The evaluator for the next candidate, given all evaluations that are finished, in their order."""
+        ...

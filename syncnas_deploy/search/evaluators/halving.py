@@ -1,0 +1,72 @@
+"""Giving up early on hopeless candidates: successive halving, asynchronous.
+
+A candidate that reaches a rung (a number of epochs) is compared with all that were there before; it goes on only
+among the best 1 / factor of them. Nothing waits for a rung to fill, so any number of candidates can be under way.
+What was there before is what the journal says, so that a resumed search decides as it did.
+
+Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020 (ASHA), as the variant that
+stops candidates instead of pausing them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from syncnas_deploy.search.evaluators.evaluation import Evaluation
+
+Rungs = Mapping[int, tuple[float, ...]]
+"""Values of earlier candidates by rung."""
+
+
+@dataclass(frozen=True)
+class Halving:
+    """The rule.
+
+    Attributes:
+        epochs: of a candidate that is never given up.
+        factor: one of so many goes on at each rung; 1 gives up on none.
+    """
+
+    epochs: int
+    factor: int = 3
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs after which candidates are compared: each a factor below the next, the last below `epochs`."""
+        found: list[int] = []
+        rung = self.epochs // self.factor if self.factor > 1 else 0
+        while rung:
+            found.append(rung)
+            rung //= self.factor
+        return tuple(reversed(found))
+
+    def is_hopeless(self, value: float, earlier: Sequence[float]) -> bool:
+        """Whether a candidate of `value` at a rung is not among the best 1 / factor, itself included.
+
+        Fewer earlier values than `factor` decide nothing.
+        """
+        if len(earlier) < self.factor:
+            return False
+        places = -(-(len(earlier) + 1) // self.factor)
+        return sum(other > value for other in earlier) >= places
+
+    def detail(self, rung: int) -> str:
+        """Under which name an evaluation's details hold the value at a rung."""
+        return f"top1_epoch_{rung}"
+
+    def known(self, finished: Sequence[Evaluation]) -> Rungs:
+        """The values of finished evaluations at each rung, partial ones included."""
+        names = {rung: self.detail(rung) for rung in self.rungs}
+        return {rung: tuple(e.details[name] for e in finished if name in e.details) for rung, name in names.items()}
+
+    def gains(self, finished: Sequence[Evaluation]) -> Mapping[int, float]:
+        """What a candidate gained in the mean from each rung to its end, from those that came there."""
+        found: dict[int, float] = {}
+        for rung in self.rungs:
+            name = self.detail(rung)
+            whole = [e for e in finished if not e.partial and name in e.details]
+            ends = [e.reward - e.details[name] for e in whole if e.reward is not None]
+            if ends:
+                found[rung] = sum(ends) / len(ends)
+        return found

@@ -1,0 +1,121 @@
+"""What proposes the next candidate: the seam between the loop and the algorithms.
+
+A searcher knows strategies and rewards, nothing of models, latencies or workers. Several candidates may be in
+flight; none is handed out twice. What `ask` returns depends only on the seed, on what has been told, in order,
+and on what is in flight, so that telling a journal's rows again ends in the same searcher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """A strategy within a latency budget.
+
+    Attributes:
+        strategy: one letter a stage.
+        budget: which latency budget, counted from 0 in ascending order.
+    """
+
+    strategy: str
+    budget: int = 0
+
+
+class Searcher(Protocol):
+    """An algorithm in progress."""
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What decides its course, as plain JSON."""
+        ...
+
+    def ask(self) -> Candidate | None:
+        """The next candidate to evaluate; None when none is left that is not done, in flight or infeasible."""
+        ...
+
+    def tell(self, candidate: Candidate, reward: float, *, noise_variance: float | None = None) -> None:
+        """What an evaluation gave; larger is better.
+
+        The candidate need not have been asked for. Telling one again, after a repeated evaluation, replaces
+        its value.
+
+        Args:
+            candidate: what was evaluated.
+            reward: its value, or the mean of repeated evaluations.
+            noise_variance: variance of that value, in squared units of the reward; None where it is unknown.
+
+        Raises:
+            ValueError: no such candidate, or a value that is not finite.
+        """
+        ...
+
+    def tell_infeasible(self, candidate: Candidate) -> None:
+        """An evaluation found the candidate infeasible.
+
+        Raises:
+            ValueError: no such candidate.
+        """
+        ...
+
+    def forget(self, candidate: Candidate) -> None:
+        """An evaluation was lost: as if it had never been asked for; it may be handed out again.
+
+        Raises:
+            ValueError: the candidate is not in flight.
+        """
+        ...
+
+
+DEFAULT_ALGORITHM = "surrogate"
+ALGORITHMS = ("surrogate", "uct", "uct-published", "evolution", "random")
+
+
+def make_searcher(
+    algorithm: str,
+    stages: int,
+    *,
+    seed: int,
+    infeasible: Collection[Candidate] = (),
+    budgets: int = 1,
+) -> Searcher:
+    """A searcher over all strategies of a base, for each of several latency budgets.
+
+    Args:
+        algorithm: one of `ALGORITHMS`.
+        stages: of the base model.
+        seed: decides ties and random choices.
+        infeasible: candidates that are never handed out.
+        budgets: how many latency budgets; `Candidate.budget` is below it.
+
+    Raises:
+        ValueError: no such algorithm, or an argument that is out of range.
+    """
+    from syncnas_deploy.search.baselines import Evolution, RandomOrder
+    from syncnas_deploy.search.ledger import Ledger, PerBudget
+    from syncnas_deploy.search.surrogate import SurrogateSearcher
+    from syncnas_deploy.search.tree import UctSettings
+    from syncnas_deploy.search.uct import UctSearcher
+
+    if seed < 0:
+        raise ValueError(f"the seed must be 0 or more, found {seed}")
+
+    def one(ledger: Ledger) -> Searcher:
+        if algorithm == "uct":
+            return UctSearcher(ledger, seed=seed, settings=UctSettings())
+        if algorithm == "uct-published":
+            return UctSearcher(ledger, seed=seed, settings=UctSettings.published())
+        if algorithm == "evolution":
+            return Evolution(ledger, seed=seed)
+        if algorithm == "random":
+            return RandomOrder(ledger, seed=seed)
+        raise ValueError(f"no search algorithm {algorithm!r}; use one of {', '.join(ALGORITHMS)}")
+
+    if algorithm == "surrogate":
+        return SurrogateSearcher(Ledger(stages, budgets=budgets, infeasible=infeasible), seed=seed)
+    if budgets == 1:
+        return one(Ledger(stages, infeasible=infeasible))
+    return PerBudget(stages, budgets, infeasible, one)

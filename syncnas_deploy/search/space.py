@@ -1,0 +1,109 @@
+"""The candidates of a search as networks: every strategy within each of several latency budgets."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+from syncnas_deploy.errors import InfeasibleBudget
+from syncnas_deploy.models.config import ModelConfig, branched
+from syncnas_deploy.search.searcher import Candidate
+from syncnas_deploy.search.strategy import all_strategies
+from syncnas_deploy.search.widths import CostTable, Widths, WidthSolver
+
+
+class Space:
+    """The candidates of one base model and table.
+
+    Args:
+        base: a model of one branch.
+        table: latencies of its parts.
+        budgets_us: latency budgets, ascending.
+        trunk: the branch that runs stem and head.
+
+    Attributes:
+        infeasible: candidates that no widths bring within their budget, with the smallest latency they could have.
+        count: of the others.
+
+    Raises:
+        InfeasibleBudget: no strategy meets the smallest budget; the message gives one that would be met.
+        ValueError: budgets that do not ascend.
+    """
+
+    def __init__(self, base: ModelConfig, table: CostTable, budgets_us: Sequence[float], *, trunk: int = 0) -> None:
+        if not budgets_us or any(a >= b for a, b in itertools.pairwise(budgets_us)):
+            raise ValueError(f"a search needs latency budgets in ascending order, found {list(budgets_us)}")
+        self.base = base
+        self.budgets_us = tuple(budgets_us)
+        self.trunk = trunk
+        self._table = table
+        self._solvers = [WidthSolver(base, table, budget_us, trunk=trunk) for budget_us in budgets_us]
+        self._widths: dict[Candidate, Widths] = {}
+        smallest_us = {s: self._solvers[0].minimum_us(s) for s in all_strategies(len(base.stages))}
+        self.infeasible: Mapping[Candidate, float] = {
+            Candidate(s, b): us
+            for b, budget_us in enumerate(budgets_us)
+            for s, us in smallest_us.items()
+            if us > budget_us
+        }
+        self.count = len(smallest_us) * len(budgets_us) - len(self.infeasible)
+        if min(smallest_us.values()) > budgets_us[0]:
+            raise _impossible(base.name, budgets_us[0], smallest_us)
+
+    @property
+    def stages(self) -> int:
+        """Letters of a strategy."""
+        return len(self.base.stages)
+
+    def widths(self, candidate: Candidate) -> Widths:
+        """The widths of a feasible candidate."""
+        if candidate not in self._widths:
+            self._widths[candidate] = self._solvers[candidate.budget].solve(candidate.strategy)
+        return self._widths[candidate]
+
+    def config(self, candidate: Candidate) -> ModelConfig:
+        """A feasible candidate's network."""
+        widths = self.widths(candidate)
+        return branched(self.base, widths.strategy, widths.expanded, trunk=self.trunk)
+
+    def twins(self, candidate: Candidate) -> tuple[Candidate, ...]:
+        """All candidates of the same network, itself included, the smallest budget first.
+
+        A budget may allow no wider network than a smaller one does; such a network is evaluated once.
+        """
+        others = (Candidate(candidate.strategy, b) for b in range(len(self.budgets_us)))
+        mine = self.widths(candidate).expanded
+        return tuple(c for c in others if c not in self.infeasible and self.widths(c).expanded == mine)
+
+    def table_digest(self) -> str:
+        """Of every latency that the search may read."""
+        table, trunk = self._table, self.trunk
+        values: list[object] = [table.stem_us(trunk), table.fork_us(trunk)]
+        for branch in (0, 1):
+            values.append(table.invocation_us(branch))
+            for _, s, i, _ in self.base.blocks():
+                for halved in (False, True):
+                    widths, time_us = table.block_us(branch, s, i, halved)
+                    values.append([widths.tolist(), time_us.tolist()])
+        for op in ("a", "c"):
+            values += [table.head_us(trunk, op), table.join_us(trunk, op)]
+            for s in range(self.stages - 1):
+                values += [table.sync_us(s, op), table.sync_op_us(0, s, op), table.sync_op_us(1, s, op)]
+        return digest(values)
+
+
+def digest(value: object) -> str:
+    """64 bits that stand for a JSON-plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _impossible(name: str, budget_us: float, smallest_us: Mapping[str, float]) -> InfeasibleBudget:
+    strategy = min(smallest_us, key=lambda s: smallest_us[s])
+    return InfeasibleBudget(
+        f"No strategy of {name} meets a budget of {budget_us:.0f} us; the smallest latency "
+        f"is {smallest_us[strategy]:.0f} us (strategy {strategy}), so raise --budget to at least "
+        f"{math.ceil(smallest_us[strategy] / 10) / 100:.2f}ms."
+    )
