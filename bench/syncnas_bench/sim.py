@@ -113,29 +113,27 @@ _PHONE = (
     ),
 )
 
-_STEPS = (
-    SimUnit("cpu", "CPU-like: 16 channels at a time", 5.0, 2.0, 12_000.0, 8_000.0, noise=0.02, slowdown=1.08, tile=16),
-    SimUnit(
-        "gpu",
-        "GPU-like: work groups of 32 channels, long launch",
-        90.0,
-        6.0,
-        40_000.0,
-        20_000.0,
-        transfer_us=40.0,
-        transfer_bytes_per_us=4_000.0,
-        noise=0.02,
-        slowdown=1.04,
-        tile=32,
-    ),
+_CPU, _GPU = (
+    dataclasses.replace(law, macs_per_us=4 * law.macs_per_us, bytes_per_us=4 * law.bytes_per_us) for law in _PHONE
 )
-_MEMORY = tuple(
-    dataclasses.replace(law, slowdown=slowdown, steady=False, noise=0.01)
-    for law, slowdown in zip(_PHONE, (3.0, 2.0), strict=True)
+_STEPS = (
+    dataclasses.replace(_CPU, description="CPU-like: 16 channels at a time", tile=16),
+    dataclasses.replace(_GPU, description="GPU-like: work groups of 32 channels", tile=32),
+)
+_MEMORY = (
+    dataclasses.replace(_CPU, description="CPU-like: slowed by what both read", slowdown=3.0, steady=False),
+    dataclasses.replace(_GPU, description="GPU-like: slowed by what both read", slowdown=2.0, steady=False),
 )
 _RESTLESS = tuple(
-    dataclasses.replace(law, noise=0.03, tail=0.03, drift=0.03, period_s=7.0, throttle=1.5, heat_s=4.0)
-    for law in _PHONE
+    dataclasses.replace(
+        law,
+        description=f"{law.description}; noisy, drifts, stalls now and then",
+        noise=0.03,
+        tail=0.03,
+        drift=0.03,
+        period_s=7.0,
+    )
+    for law in (_CPU, _GPU)
 )
 
 SIM_DEVICES = MappingProxyType(

@@ -212,14 +212,15 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
     """Predict the latency of CONFIG, segment by segment."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.predictions import prediction_to_json
-    from syncnas_deploy.report.tables import prediction_text
+    from syncnas_deploy.report.tables import expected_error_text, prediction_text
 
     measured = read_profile(profile_path)
     prediction = pipeline.predict(config, measured)
     if as_json:
-        emit(prediction_to_json(prediction))
+        emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
         click.echo(prediction_text(prediction, measured.units))
+        click.echo(expected_error_text(measured))
 
 
 @click.command(

@@ -92,7 +92,7 @@ def search(
 ) -> None:
     """Search where to synchronize and how wide to be, within a latency budget."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import prediction_text, search_text
+    from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
 
     measured = read_profile(profile_path)
     found = pipeline.search(
@@ -112,11 +112,12 @@ def search(
         on_notice=note,
     )
     if as_json:
-        emit(_to_json(found, out))
+        emit({**_to_json(found, out), "expected_error": measured.expected_error})
         return
     click.echo(search_text(found.result, [network.budget for network in found.front]))
     click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
     click.echo(prediction_text(found.prediction, measured.units))
+    click.echo(expected_error_text(measured))
     click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
 
 

@@ -7,6 +7,7 @@ import pytest
 from bench_cases import Collector, plan_of
 
 from syncnas_bench import (
+    SIM_DEVICES,
     BenchPlan,
     Call,
     DeviceNotFound,
@@ -140,6 +141,55 @@ def test_gap_and_discarded_runs_are_not_recorded() -> None:
     run = measured(plan)
     assert len(run.t0_ns) == 5
     assert (np.diff(run.t0_ns) > 4 * 1_100_000).all(), "three discarded runs and four gaps lie in between"
+
+
+def alone(unit: Unit, run_us: float, rounds: int) -> np.ndarray:
+    """Times of one call, a run right after the other."""
+    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=run_us)),), rounds=rounds, warmup=0)
+    return measured(BenchPlan((unit,), (), (step,))).makespan_us
+
+
+def test_some_runs_take_much_longer() -> None:
+    us = alone(Unit("sim", name="a", tail=0.3), 50.0, 400)
+    assert np.percentile(us, 30) < 60
+    assert 0.1 < np.mean(us > 75) < 0.6
+    assert np.percentile(us, 97) > 120
+
+
+def test_speed_swings_within_a_period() -> None:
+    us = alone(Unit("sim", name="a", drift=0.3, period_s=0.4), 1000.0, 800)
+    assert np.percentile(us, 10) < 850 < 1150 < np.percentile(us, 90)
+
+
+def test_a_unit_that_worked_long_is_slower_until_it_has_cooled() -> None:
+    unit = Unit("sim", name="a", throttle=2.0, heat_s=0.1)
+    us = alone(unit, 1000.0, 300)
+    assert np.median(us[:60]) < 1300 and np.median(us[-60:]) > 1900
+    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=1000.0)),), rounds=120, warmup=0, gap_us=1500)
+    assert np.median(measured(BenchPlan((unit,), (), (step,))).makespan_us[-60:]) < 1300
+
+
+@pytest.mark.parametrize(("first", "second", "factor"), [(1.0, 1.0, 2.0), (0.5, 1.0, 1.5), (1.0, 0.0, 1.0)])
+def test_who_needs_more_memory_is_slowed_more(first: float, second: float, factor: float) -> None:
+    lanes = (
+        Lane(0, (Call(0, 0, "a", run_us=1000.0, pressure=first),)),
+        Lane(1, (Call(0, 0, "b", run_us=5000.0, pressure=second),)),
+    )
+    units = (Unit("sim", name="a", slowdown=2.0), Unit("sim", name="b"))
+    plan = BenchPlan(units, (), (Step("s", (Job("j", lanes),), rounds=20, warmup=1),))
+    assert_agrees(lambda: {"a": float(np.median(measured(plan).call(0, 0).busy_us))}, {"a": 1000.0 * factor})
+
+
+def test_tiles_and_pressure_of_a_law() -> None:
+    work = Work(macs=3_200_000, bytes=200_000, ops=2, kernels=((3_200_000, 40),))
+    law = SIM_DEVICES["steps"][1]
+    assert law.tile == 32
+    # 40 channels fill two tiles of 32.
+    base_us = law.launch_us + 2 * law.op_us + work.bytes / law.bytes_per_us
+    assert law.run_us(work) == pytest.approx(base_us + work.macs * 64 / 40 / law.macs_per_us)
+    assert law.pressure(work) == 1.0
+    memory = SIM_DEVICES["memory"][0]
+    assert memory.pressure(work) == pytest.approx(work.bytes / memory.bytes_per_us / memory.run_us(work))
 
 
 def test_law_of_a_simulated_device() -> None:

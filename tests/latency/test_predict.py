@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from latency_cases import (
     CONTENTION,
@@ -17,8 +18,9 @@ from latency_cases import (
 )
 
 from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
+from syncnas_deploy.latency.assembly import slowed
 from syncnas_deploy.latency.points import Point
-from syncnas_deploy.latency.predict import ProfileCosts, concurrent_us, predict
+from syncnas_deploy.latency.predict import ProfileCosts, concurrent_us, later_wait_us, predict
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.pipeline import budget_us
 from syncnas_deploy.search.widths import WidthSolver
@@ -65,6 +67,38 @@ def test_the_formula_by_hand(mobilenet: ModelConfig) -> None:
 )
 def test_contention_ends_with_the_shorter_branch(solo: list[float], loaded: list[float], wanted: list[float]) -> None:
     assert concurrent_us(solo, loaded) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "a", "b"), [(100, 100, 5, 5), (100, 104, 3, 6), (80, 120, 2, 2), (9, 9, 1, 0)]
+)
+def test_the_later_of_two_noisy_branches(first: float, second: float, a: float, b: float) -> None:
+    rng = np.random.default_rng(0)
+    drawn = np.maximum(rng.normal(first, a, 400_000), rng.normal(second, b, 400_000)).mean()
+    assert max(first, second) + later_wait_us(first, second, a, b) == pytest.approx(drawn, abs=0.03)
+    assert later_wait_us(5.0, 3.0, 0.0, 0.0) == 0.0
+
+
+def test_noisy_units_wait_for_each_other(mobilenet: ModelConfig) -> None:
+    quiet = law_profile(mobilenet)
+    noisy = dataclasses.replace(quiet, jitter=(0.05, 0.05))
+    config = branched(mobilenet, "nnannna")
+    longer = predict(config, mobilenet, noisy)
+    assert sum(phase.wait_us for phase in longer.phases) > 0
+    gained = longer.makespan_us - predict(config, mobilenet, quiet).makespan_us
+    assert gained == pytest.approx(sum(phase.wait_us for phase in longer.phases))
+    limit = budget_us("1.0x", noisy)
+    solved = WidthSolver(mobilenet, ProfileCosts(noisy, mobilenet), limit).solve("nnannna")
+    assert predict(branched(mobilenet, "nnannna", solved.expanded), mobilenet, noisy).makespan_us <= limit + 1e-6
+
+
+@pytest.mark.parametrize(("factor", "shared"), [(1.0, 1.0), (1.3, 1.0), (1.3, 0.5), (2.0, 0.3), (0.95, 1.0)])
+def test_slowness_is_found_though_only_part_of_the_time_is_shared(factor: float, shared: float) -> None:
+    alone, together = 100.0, 100.0 * shared * factor
+    loaded = together + 100.0 * (1 - shared)
+    # Drawn towards 1 by what a measured time is uncertain.
+    assert slowed(alone, loaded, together) == pytest.approx(factor, abs=0.1 * abs(factor - 1) / shared + 1e-9)
+    assert slowed(alone, 100.0, 0.0) == pytest.approx(1.0)
 
 
 def test_a_download_hides_behind_the_longer_branch(mobilenet: ModelConfig) -> None:
