@@ -56,11 +56,11 @@ def _panel(canvas: Canvas, corner: Point, family: str, outcomes: Mapping[str, Se
         colour = BANDS[name][1] if name in BANDS else "faint"
         canvas.line(_points(corner, middle), stroke=colour, width=1.8 if name in BANDS else 1.1)
         ends.append((_points(corner, middle)[-1][1], name, colour if name in BANDS else "muted"))
-    lowest = y - 10.0
-    # Labels where the lines end, pushed down where they would overlap.
-    for level, name, colour in sorted(ends):
-        lowest = max(level, lowest + 12)
-        canvas.text((x + WIDTH + 6, lowest), name, size=10, fill=colour)
+    highest = y + HEIGHT + 12
+    # Labels where the lines end, pushed up where they would overlap.
+    for level, name, colour in sorted(ends, reverse=True):
+        highest = min(level, highest - 12)
+        canvas.text((x + WIDTH + 8, highest), name, size=10, fill=colour)
 
 
 _GRID = tuple(range(1, EVALUATIONS + 1))

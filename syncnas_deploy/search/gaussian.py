@@ -78,6 +78,7 @@ class Mixture:
         self._log_pivots = np.empty((self._processes, 0))
         self._rows: dict[int, Array] = {}
         self._whitened: dict[int, Array] = {}
+        self._explained: dict[int, Array] = {}
         self._whitened_rows = dict.fromkeys(range(self._processes), 0)
 
     @property
@@ -92,7 +93,8 @@ class Mixture:
             kept += 1
         del self._points[kept:]
         for process, rows in self._whitened_rows.items():
-            self._whitened_rows[process] = min(rows, kept)
+            if rows > kept:
+                self._whitened_rows[process] = 0
         for point in points[kept:]:
             self._append(point)
 
@@ -106,7 +108,7 @@ class Mixture:
         n = len(self._points)
         if values.shape != (n,):
             raise ValueError(f"{n} points need as many values, found {values.shape}")
-        white = np.einsum("mij,j->mi", self._inverse[:, :n, :n], values)
+        white = self._inverse[:, :n, :n] @ values
         shape = SCALE_SHAPE + n / 2
         rate = SCALE_RATE + 0.5 * np.sum(white**2, axis=1)
         evidence = -np.sum(self._log_pivots[:, :n], axis=1) - shape * np.log(rate)
@@ -119,7 +121,7 @@ class Mixture:
         for row, process in enumerate(chosen):
             rows = self._whiten(int(process))
             mean[row] = white[process] @ rows
-            variance[row] = self._kernels.diagonal[self._kernel_of[process]] - np.einsum("ij,ij->j", rows, rows)
+            variance[row] = self._kernels.diagonal[self._kernel_of[process]] - self._explained[int(process)]
             if in_flight:
                 variance[row] -= self._narrowing(int(process), rows, list(in_flight))
         return Posterior(
@@ -141,10 +143,10 @@ class Mixture:
         at = [known.index for known in self._points]
         cross = self._covariances[:, n, at][self._kernel_of]
         inverse = self._inverse[:, :n, :n]
-        factor = np.einsum("mij,mj->mi", inverse, cross)
+        factor = np.matmul(inverse, cross[:, :, None])[:, :, 0]
         own = self._kernels.diagonal[self._kernel_of, point.index] + self._noise * point.noise_ratio
         pivot = np.sqrt(np.maximum(own - np.sum(factor**2, axis=1), LEAST_VARIANCE))
-        self._inverse[:, n, :n] = -np.einsum("mi,mij->mj", factor, inverse) / pivot[:, None]
+        self._inverse[:, n, :n] = -np.matmul(factor[:, None], inverse)[:, 0] / pivot[:, None]
         self._inverse[:, n, n] = 1 / pivot
         self._log_pivots[:, n] = np.log(pivot)
         self._points.append(point)
@@ -166,15 +168,18 @@ class Mixture:
     def _whiten(self, process: int) -> Array:
         """The inverse factor times the covariances with every candidate, [n, N]; rows that are there are kept.
 
-        Row by row, so that a row's last bit does not depend on when it was made.
+        Row by row, so that a row's last bit does not depend on when it was made; `_explained` grows by its square.
         """
         n = len(self._points)
         if process not in self._whitened:
             self._whitened[process] = np.empty((self._capacity, self._kernels.size))
         rows = self._whitened[process]
         covariances = self._covariances[self._kernel_of[process]]
+        if not self._whitened_rows[process]:
+            self._explained[process] = np.zeros(self._kernels.size)
         for i in range(self._whitened_rows[process], n):
             rows[i] = self._inverse[process, i, : i + 1] @ covariances[: i + 1]
+            self._explained[process] += rows[i] ** 2
         self._whitened_rows[process] = n
         return rows[:n]
 
