@@ -112,8 +112,11 @@ class AdbDaemon:
     async def _stop(self) -> None:
         assert self._server is not None
         self._server.close()
+        self.faults = Faults()
         await self._cut()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if tasks:  # those of a connection end with it, and wait for their commands to end
+            await asyncio.wait(tasks, timeout=3)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -372,7 +375,8 @@ class DaemonChannel:
 
     async def close(self) -> None:
         # A client may lose what it has not acknowledged yet.
-        await self._ready.acquire()
+        if not self.ended.is_set():
+            await self._ready.acquire()
         self._peer.forget(self)
         if not self.ended.is_set():
             await self._peer.send(b"CLSE", self.ours, self.theirs)
