@@ -50,7 +50,7 @@ from syncnas_deploy.journal import is_empty_journal
 from syncnas_deploy.latency import check, experiment, measure
 from syncnas_deploy.latency.benchmark import BenchResult, result_to_json, run_bench
 from syncnas_deploy.latency.check import Check
-from syncnas_deploy.latency.predict import Prediction, ProfileCosts
+from syncnas_deploy.latency.predict import Prediction, ProfileCosts, place_ends
 from syncnas_deploy.latency.predict import predict as predict_network
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import load_profile, write_profile
@@ -427,8 +427,8 @@ def search(
 ) -> Found:
     """Search sync strategies and widths for one or several latency budgets; writes what it found into `out`.
 
-    Stem and head go to the unit that runs them faster, by the table. `workers` are 1 (this process), a number of
-    processes, or the address of a dask scheduler, whose workers need `worker_resources`.
+    Where stem and head run, and whether both units compute the stem, is what the table says is fastest. `workers` are
+    1 (this process), a number of processes, or the address of a dask scheduler, whose workers need `worker_resources`.
 
     Raises:
         ProfileMismatch: the profile is of another base.
@@ -438,14 +438,11 @@ def search(
         EvaluationError: an evaluation failed; what was finished is in the journal.
     """
     measured, model = _profile(profile), base_model(base)
-    costs = ProfileCosts(measured, model)
+    trunk, twin_stem = place_ends(measured, model)
+    costs = ProfileCosts(measured, model, twin_stem=twin_stem)
     texts = [budget] if isinstance(budget, str) else list(budget)
     limits = _ascending(texts, measured)
     judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
-    trunk = min(
-        (0, 1),
-        key=lambda b: costs.stem_us(b) + costs.fork_us(b) + costs.head_us(b, "a") + costs.join_us(b, "a"),
-    )
     journal = None
     if out is not None:
         journal = out / "search.journal"
@@ -463,13 +460,15 @@ def search(
             algorithm=algorithm,
             seed=seed,
             trunk=trunk,
+            twin_stem=twin_stem,
             workers=make_workers(workers, worker_resources),
             journal_path=journal,
             on_progress=on_progress,
             on_notice=on_notice,
         )
     front = tuple(
-        _found(model, measured, text, best, trunk) for (_, text), best in zip(limits, result.front, strict=True)
+        _found(model, measured, text, best, trunk, twin_stem)
+        for (_, text), best in zip(limits, result.front, strict=True)
     )
     found = Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
     if out is not None:
@@ -490,8 +489,10 @@ def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float
     return limits
 
 
-def _found(model: ModelConfig, measured: DeviceProfile, text: str, best: trials_.Best, trunk: int) -> FoundNetwork:
-    config = best.config(model, trunk=trunk, name=f"{model.name}_{best.strategy}")
+def _found(
+    model: ModelConfig, measured: DeviceProfile, text: str, best: trials_.Best, trunk: int, twin_stem: bool
+) -> FoundNetwork:
+    config = best.config(model, trunk=trunk, twin_stem=twin_stem, name=f"{model.name}_{best.strategy}")
     return FoundNetwork(text.strip(), best, config, predict_network(config, model, measured))
 
 

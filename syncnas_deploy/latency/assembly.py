@@ -286,6 +286,7 @@ def _held_out(base: ModelConfig, experiment: Experiment, runs: Runs, profile: De
             HeldOutRow(
                 strategy=config.strategy,
                 trunk=config.trunk,
+                twin_stem=config.twin_stem,
                 first_widths=_widths_of(config, 0),
                 second_widths=_widths_of(config, 1),
                 predicted_us=round(predict(config, base, profile).makespan_us, 3),

@@ -24,7 +24,7 @@ from syncnas_deploy.latency.profile import flat_text
 from syncnas_deploy.latency.schedule import SPIN_US, network_job, solo_job, works
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_from_fields, config_to_json
-from syncnas_deploy.models.segments import cut
+from syncnas_deploy.models.segments import Feed, cut
 from syncnas_deploy.models.weights import parameter_shapes
 
 Floats = NDArray[np.float64]
@@ -213,8 +213,9 @@ class _Session:
     def _network_jobs(self) -> list[Job]:
         files = self._add_files(self._bundle)
         image = self._folder / "image.f32"
-        self._image.astype("<f4").tofile(image)
         segments, work = self._bundle.segments, _works(self._bundle.config)
+        pictures = sum(feed is Feed.IMAGE for segment in segments for feed in segment.feeds)
+        np.concatenate([self._image.astype("<f4").ravel()] * pictures).tofile(image)
         jobs = [
             network_job(
                 name,

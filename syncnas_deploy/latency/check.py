@@ -125,7 +125,8 @@ def _step(profile: DeviceProfile, base: ModelConfig, add_file: Callable[[str, by
     jobs = [Job.solo(f"base{unit}", unit, call) for unit in (0, 1)]
     for number, row in enumerate(profile.held_out):
         widths = [nested_widths(base, flat) for flat in (row.first_widths, row.second_widths)]
-        config = branched(base, row.strategy, widths, name=f"random{number}", trunk=row.trunk)
+        name = f"random{number}"
+        config = branched(base, row.strategy, widths, name=name, trunk=row.trunk, twin_stem=row.twin_stem)
         jobs.append(write_network(config, 0, add_file).job(config.name))
     return Step("check", tuple(jobs), rounds=ROUNDS, warmup=2, discard=1)
 

@@ -22,7 +22,10 @@ from syncnas_exporters.graph import Graph
 
 
 def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConfig, ...]:
-    """Networks of different strategies, each block at a random width within the measured range, trunks in turns."""
+    """Networks of different strategies, each block at a random width within the measured range.
+
+    Trunks take turns, and of every four networks the last two compute the stem on both branches.
+    """
     rng = np.random.default_rng([seed, count])
     found: dict[str, ModelConfig] = {}
     while len(found) < min(count, 2 * 3 ** (len(base.stages) - 1)):
@@ -30,7 +33,10 @@ def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConf
         strategy = "".join("acn"[i] for i in letters)
         if strategy not in found:
             expanded = random_widths(base, strategy, rng)
-            found[strategy] = branched(base, strategy, expanded, name=f"random{len(found)}", trunk=len(found) % 2)
+            number = len(found)
+            trunk, twin_stem = number % 2, number % 4 >= 2
+            name = f"random{number}"
+            found[strategy] = branched(base, strategy, expanded, name=name, trunk=trunk, twin_stem=twin_stem)
     return tuple(found.values())
 
 

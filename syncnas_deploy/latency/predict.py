@@ -14,6 +14,7 @@ Source: Clark, "The greatest of a finite set of random variables", Operations Re
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> P
     end = 0.0
     for number in range(segments[-1].phase + 1):
         members = [segment for segment in segments if segment.phase == number]
-        both = [segment_us(segment, table) for segment in members]
+        both = [segment_us(segment, table, alone=len(members) == 1) for segment in members]
         solo = [alone_us for alone_us, _ in both]
         times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
         ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
@@ -131,7 +132,7 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
         widths = [[[b.expanded_channels for b in st.branches[i]] for st in config.stages] for i in (0, 1)]
         counts = [[len(stage.branches[0]) for stage in model.stages] for model in (config, base)]
         if counts[0] == counts[1] and config.stem == base.stem and config.head == base.head:
-            twin = branched(base, config.strategy, widths, trunk=config.trunk)
+            twin = branched(base, config.strategy, widths, trunk=config.trunk, twin_stem=config.twin_stem)
             same = twin.stages == config.stages and twin.input_size == config.input_size
     if not same:
         raise ProfileMismatch(
@@ -139,15 +140,17 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
         )
 
 
-def segment_us(segment: Segment, table: LatencyTable) -> tuple[float, float]:
+def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[float, float]:
     """Latency of one segment on the unit of its branch: alone, and with the other unit at work throughout.
 
-    One invocation, and each part less the invocation it was measured with. Stem and head run alone.
+    One invocation, and each part less the invocation it was measured with. A segment that is `alone` in its phase is
+    not slowed. A stem beside another is slowed as the first stage is.
     """
     unit = segment.branch
     once_us = table.invocation_us(unit)
     if segment.stem:
-        return table.fixed_us(unit, "stem"), table.fixed_us(unit, "stem")
+        us = table.fixed_us(unit, "stem")
+        return us, us if alone else us * table.contention(unit, 0)
     parts = []
     if segment.sync is not SyncOp.NONE:
         assert segment.sync_stage is not None
@@ -192,7 +195,10 @@ def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]
 
 def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, table: LatencyTable) -> SyncRow:
     if phase == 0:
-        return table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
+        fork = table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
+        if config.twin_stem:
+            return dataclasses.replace(fork, downloads_us=(0.0, 0.0), uploads_us=(0.0, 0.0))
+        return fork
     following = next(segment for segment in segments if segment.phase == phase + 1)
     assert following.sync_stage is not None
     place: SyncPlace = "join" if following.head else "sync"
@@ -203,11 +209,16 @@ class ProfileCosts:
     """A profile as the width solver wants it: latencies under contention, microseconds.
 
     Satisfies `search.widths.CostTable`; branch b runs on unit b.
+
+    Args:
+        profile: of `base`.
+        base: a base model.
+        twin_stem: whether both branches compute the stem.
     """
 
-    def __init__(self, profile: DeviceProfile, base: ModelConfig) -> None:
+    def __init__(self, profile: DeviceProfile, base: ModelConfig, *, twin_stem: bool = False) -> None:
         profile.check_base(base)
-        self._table, self._base = profile.table, base
+        self._table, self._base, self.twin_stem = profile.table, base, twin_stem
         # Solved widths balance the branches of a segment; the later one then ends later by this (see `later_wait_us`).
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
@@ -240,11 +251,16 @@ class ProfileCosts:
         return self._table.crossing(trunk, "sync", stage, SyncOp(op))
 
     def fork_us(self, trunk: int) -> float:
-        """The stem's output crosses to the other branch."""
+        """The stem's output crosses to the other branch; where both have one, they meet."""
+        if self.twin_stem:
+            return self._table.crossing(trunk, "fork", -1, SyncOp.NONE).barrier_us
         return _total_us(self._table.crossing(trunk, "fork", -1, SyncOp.NONE))
 
     def stem_us(self, trunk: int) -> float:
-        """Stem alone on the trunk's unit."""
+        """Stem alone on the trunk's unit, or on both units at once."""
+        if self.twin_stem:
+            both = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
+            return max(both) * self._balance
         return self._table.fixed_us(trunk, "stem")
 
     def head_us(self, trunk: int, op: str) -> float:
@@ -257,6 +273,22 @@ class ProfileCosts:
     def join_us(self, trunk: int, op: str) -> float:
         """The other branch's last features cross to the trunk."""
         return _total_us(self._table.crossing(trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
+
+
+def place_ends(profile: DeviceProfile, base: ModelConfig) -> tuple[int, bool]:
+    """Which branch is the trunk, and whether both compute the stem: what the table says is fastest.
+
+    Raises:
+        ProfileMismatch: another base, or a missing entry.
+    """
+
+    def ends_us(choice: tuple[int, bool]) -> float:
+        trunk, twin_stem = choice
+        costs = ProfileCosts(profile, base, twin_stem=twin_stem)
+        start_us = costs.stem_us(trunk) + costs.fork_us(trunk)
+        return start_us + costs.head_us(trunk, "a") + costs.join_us(trunk, "a")
+
+    return min(((trunk, twin) for twin in (False, True) for trunk in (0, 1)), key=ends_us)
 
 
 def _total_us(row: SyncRow) -> float:

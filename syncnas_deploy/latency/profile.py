@@ -145,6 +145,7 @@ class HeldOutRow:
 
     strategy: str
     trunk: int
+    twin_stem: bool
     first_widths: tuple[int, ...]
     second_widths: tuple[int, ...]
     predicted_us: float

@@ -193,6 +193,7 @@ def _held_out_row(fields: Fields) -> HeldOutRow:
     return HeldOutRow(
         strategy=fields.text("strategy", max_length=MAX_STAGES),
         trunk=fields.integer("trunk", 0, 1),
+        twin_stem=fields.flag("twin_stem"),
         first_widths=fields.integers("first_widths", (1, MAX_STAGES * MAX_BLOCKS), 1, MAX_CHANNELS),
         second_widths=fields.integers("second_widths", (1, MAX_STAGES * MAX_BLOCKS), 1, MAX_CHANNELS),
         predicted_us=fields.number("predicted_us", 0.0, MAX_US),

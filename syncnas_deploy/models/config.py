@@ -151,7 +151,8 @@ class HeadSpec:
 class ModelConfig:
     """A whole network; see the module's text. Frozen, checked on construction.
 
-    `trunk` is the branch that runs stem and head (always 0 in a base model).
+    `trunk` is the branch that runs stem and head (always 0 in a base model). With `twin_stem` both branches compute
+    the stem, each for itself: more work, and its output needs not cross.
     `base` names the base model that a branched model came from.
 
     Raises:
@@ -165,6 +166,7 @@ class ModelConfig:
     strategy: str | None = None
     base: str | None = None
     trunk: int = 0
+    twin_stem: bool = False
     input_size: int = 224
     classes: int = 1000
     bn_momentum: float = 0.1
@@ -214,7 +216,8 @@ class ModelConfig:
 
     @cached_property
     def _macs(self) -> int:
-        return self.stem_macs() + self.head_macs() + sum(block.macs() for *_, block in self.blocks())
+        stems = 2 if self.twin_stem else 1
+        return stems * self.stem_macs() + self.head_macs() + sum(block.macs() for *_, block in self.blocks())
 
     def macs(self) -> int:
         """Multiply-accumulates of the whole network, one image, both branches."""
@@ -236,6 +239,8 @@ def _first_problem(config: ModelConfig) -> str | None:
             return str(e).rstrip(".")
     if config.trunk not in range(max(branch_counts)):
         return f"trunk must be 0{' or 1' if branched else ''}, found {config.trunk}"
+    if config.twin_stem and not branched:
+        return "twin_stem needs two branches"
     widths = [config.stem.out_channels] * config.branch_count
     size = config.stem_size
     for s, (stage, op) in enumerate(zip(config.stages, config.sync_ops, strict=True)):
@@ -309,6 +314,7 @@ def branched(
     *,
     name: str | None = None,
     trunk: int = 0,
+    twin_stem: bool = False,
 ) -> ModelConfig:
     """Two branches of a base model that synchronize by `strategy`.
 
@@ -318,6 +324,7 @@ def branched(
         expanded: expanded channels by [branch][stage][block]; the base's own where None.
         name: of the new model; base and strategy where None.
         trunk: the branch that runs stem and head.
+        twin_stem: whether both run the stem.
 
     Raises:
         StrategyError: not a strategy for this base.
@@ -348,5 +355,6 @@ def branched(
         strategy=strategy,
         base=base.name,
         trunk=trunk,
+        twin_stem=twin_stem,
         source="",
     )

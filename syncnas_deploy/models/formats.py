@@ -115,6 +115,7 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
         "strategy": top.text("strategy", max_length=MAX_STAGES) if top.has("strategy") else None,
         "base": top.text("base", max_length=128) if top.has("base") else None,
         "trunk": top.integer("trunk", 0, 1) if top.has("trunk") else 0,
+        "twin_stem": top.flag("twin_stem") if top.has("twin_stem") else False,
         "classes": top.integer("classes", 1, 1_000_000) if top.has("classes") else 1000,
         "bn_momentum": top.number("bn_momentum", 0.0, 1.0) if top.has("bn_momentum") else 0.1,
         "bn_epsilon": top.number("bn_epsilon", 1e-9, 1.0) if top.has("bn_epsilon") else 1e-5,
@@ -244,6 +245,8 @@ def config_to_json(config: ModelConfig) -> dict[str, Any]:
     if config.strategy is not None:
         value["strategy"] = config.strategy
         value["trunk"] = config.trunk
+        if config.twin_stem:
+            value["twin_stem"] = True
     value["stem"] = {"out_channels": config.stem.out_channels}
     value["stages"] = [
         {"branches": [{"blocks": [_block_json(b, activation) for b in blocks]} for blocks in stage.branches]}

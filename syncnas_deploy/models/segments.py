@@ -1,8 +1,8 @@
 """Segments: a network cut at its synchronizations, so that between units only features and a barrier cross.
 
-A branched model runs in phases. Phase 0 is the stem, on the trunk branch alone. Each run of stages up to a sync
-is one phase, in which both branches run a segment. The head is the last phase, on the trunk alone. A segment's
-first operation is the ADD or CONCAT of both branches' outputs, so the partner's output is an input of it.
+A branched model runs in phases. Phase 0 is the stem, on the trunk branch alone, or on both. Each run of stages up to
+a sync is one phase, in which both branches run a segment. The head is the last phase, on the trunk alone. A
+segment's first operation is the ADD or CONCAT of both branches' outputs, so the partner's output is an input of it.
 A base model is one segment.
 """
 
@@ -99,9 +99,9 @@ def cut(config: ModelConfig) -> tuple[Segment, ...]:
     stem_out = (1, config.stem_size, config.stem_size, config.stem.out_channels)
     segments = [
         Segment(
-            "stem",
+            f"stem_branch{branch}" if config.twin_stem else "stem",
             0,
-            trunk,
+            branch,
             (Feed.IMAGE,),
             SyncOp.NONE,
             None,
@@ -112,6 +112,7 @@ def cut(config: ModelConfig) -> tuple[Segment, ...]:
             (image,),
             stem_out,
         )
+        for branch in ((0, 1) if config.twin_stem else (trunk,))
     ]
     ends = [s + 1 for s, op in enumerate(config.sync_ops) if op is not SyncOp.NONE]
     for phase, (first, end) in enumerate(pairwise([0, *ends]), start=1):
@@ -147,7 +148,7 @@ def _inner(config: ModelConfig, phase: int, branch: int, first: int, end: int) -
     feeds: tuple[Feed, ...]
     shapes: tuple[tuple[int, ...], ...]
     if first == 0:
-        feeds = (Feed.OWN if branch == config.trunk else Feed.PARTNER,)
+        feeds = (Feed.OWN if branch == config.trunk or config.twin_stem else Feed.PARTNER,)
         shapes = ((1, config.stem_size, config.stem_size, config.stem.out_channels),)
         op, joined = SyncOp.NONE, None
     else:

@@ -13,7 +13,7 @@ from syncnas_bench import UnitError
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import load_config
-from syncnas_deploy.models.segments import Segment, cut
+from syncnas_deploy.models.segments import Feed, Segment, cut
 from syncnas_deploy.models.weights import parameter_count
 from syncnas_deploy.report.boxes import (
     BAR_ROOM,
@@ -203,7 +203,7 @@ class _Drawing:
             return
         row = self._times.segments[segment.name]
         times = f"{row.solo_us:,.0f} us"
-        if segment.blocks and not segment.stem:
+        if row.concurrent_us != row.solo_us:
             times = f"{times} alone · {row.concurrent_us:,.0f} us beside the other"
         room = column.panel_width - 2 * PANEL_PAD
         times = fit(times, SMALL, room - text_width(text, SMALL) - PANEL_PAD)
@@ -250,10 +250,15 @@ class _Drawing:
     def _crossing(self, members: list[Segment], followers: list[Segment]) -> None:
         """What goes from one phase to the next: each branch's own features straight down, its partner's across."""
         op, phase = followers[0].sync, members[0].phase
-        kind = "fork" if op is SyncOp.NONE else op.name.lower()
+        crosses = any(feed is Feed.PARTNER for follower in followers for feed in follower.feeds)
+        kind = op.name.lower() if op is not SyncOp.NONE else "fork" if crosses else "meet"
         top, axis, end = self._y, self._y + CROSSING_AXIS, self._y + CROSSING
-        senders = {m.branch: m.output_bytes for m in members if any(f.branch != m.branch for f in followers)}
-        moved = ", ".join(f"branch {branch} sends {count:,} B" for branch, count in senders.items())
+        senders = {
+            m.branch: m.output_bytes for m in members if crosses and any(f.branch != m.branch for f in followers)
+        }
+        moved = (
+            ", ".join(f"branch {branch} sends {count:,} B" for branch, count in senders.items()) or "nothing crosses"
+        )
         with self._canvas.group(f"crossing {kind}", f"{kind} after phase {phase}: {moved}"):
             left, right = (column.axis for column in self._columns)
             self._canvas.line([(left, axis), (right, axis)], stroke="faint")

@@ -72,6 +72,7 @@ def search(
     algorithm: str = DEFAULT_ALGORITHM,
     seed: int = 0,
     trunk: int = 0,
+    twin_stem: bool = False,
     workers: Workers | None = None,
     journal_path: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -92,6 +93,7 @@ def search(
         algorithm: what proposes candidates, one of `searcher.ALGORITHMS`.
         seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
         trunk: the branch that runs stem and head.
+        twin_stem: whether both run the stem.
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: where finished evaluations are kept; nowhere where None.
         on_progress: called after each evaluation.
@@ -109,7 +111,7 @@ def search(
         if trials < 1 or seed < 0:
             raise ValueError(f"a search needs at least one trial and a seed of 0 or more, found {trials} and {seed}")
         budgets = (budgets_us,) if isinstance(budgets_us, (int, float)) else tuple(budgets_us)
-        space = Space(base, table, budgets, trunk=trunk)
+        space = Space(base, table, budgets, trunk=trunk, twin_stem=twin_stem)
         searcher = make_searcher(
             algorithm, space.stages, seed=seed, infeasible=tuple(space.infeasible), budgets=len(budgets)
         )
@@ -366,5 +368,6 @@ def _key(space: Space, searcher: Searcher, evaluator: Evaluator, seed: int) -> d
         "evaluator": evaluator.key,
         "seed": seed,
         "trunk": space.trunk,
+        "twin_stem": space.twin_stem,
         "searcher": searcher.key,
     }

@@ -23,6 +23,7 @@ class Space:
         table: latencies of its parts.
         budgets_us: latency budgets, ascending.
         trunk: the branch that runs stem and head.
+        twin_stem: whether both run the stem.
 
     Attributes:
         infeasible: candidates that no widths bring within their budget, with the smallest latency they could have.
@@ -33,12 +34,21 @@ class Space:
         ValueError: budgets that do not ascend.
     """
 
-    def __init__(self, base: ModelConfig, table: CostTable, budgets_us: Sequence[float], *, trunk: int = 0) -> None:
+    def __init__(
+        self,
+        base: ModelConfig,
+        table: CostTable,
+        budgets_us: Sequence[float],
+        *,
+        trunk: int = 0,
+        twin_stem: bool = False,
+    ) -> None:
         if not budgets_us or any(a >= b for a, b in itertools.pairwise(budgets_us)):
             raise ValueError(f"a search needs latency budgets in ascending order, found {list(budgets_us)}")
         self.base = base
         self.budgets_us = tuple(budgets_us)
         self.trunk = trunk
+        self.twin_stem = twin_stem
         self._table = table
         self._solvers = [WidthSolver(base, table, budget_us, trunk=trunk) for budget_us in budgets_us]
         self._widths: dict[Candidate, Widths] = {}
@@ -67,7 +77,7 @@ class Space:
     def config(self, candidate: Candidate) -> ModelConfig:
         """A feasible candidate's network."""
         widths = self.widths(candidate)
-        return branched(self.base, widths.strategy, widths.expanded, trunk=self.trunk)
+        return branched(self.base, widths.strategy, widths.expanded, trunk=self.trunk, twin_stem=self.twin_stem)
 
     def twins(self, candidate: Candidate) -> tuple[Candidate, ...]:
         """All candidates of the same network, itself included, the smallest budget first.

@@ -85,9 +85,11 @@ class Best:
     standard_error: float | None
     sure: bool
 
-    def config(self, base: ModelConfig, *, trunk: int = 0, name: str | None = None) -> ModelConfig:
+    def config(
+        self, base: ModelConfig, *, trunk: int = 0, twin_stem: bool = False, name: str | None = None
+    ) -> ModelConfig:
         """It as a network."""
-        return branched(base, self.strategy, self.expanded, name=name, trunk=trunk)
+        return branched(base, self.strategy, self.expanded, name=name, trunk=trunk, twin_stem=twin_stem)
 
 
 @dataclass(frozen=True)
