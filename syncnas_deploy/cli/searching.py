@@ -164,14 +164,34 @@ def _to_json(found: Found, out: Path) -> dict[str, object]:
     }
 
 
-@click.command(epilog=epilog("syncnas-deploy report host.json found bundle bench.json"))
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy report host.json found bundle bench.json",
+        "syncnas-deploy report host.json --learning learning.svg",
+    )
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--learning",
+    "plot_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the learning curve of the one profile among PATHS.",
+)
+@force_option
 @json_option
-def report(paths: tuple[Path, ...], as_json: bool) -> None:
+def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
     """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
+    from syncnas_deploy.documents import check_output, write_text
+    from syncnas_deploy.report.learning import learning_plot
     from syncnas_deploy.report.page import read_all
 
     page = read_all(paths)
+    if plot_path is not None:
+        if len(page.profiles) != 1:
+            raise click.UsageError(f"--learning draws one profile, PATHS have {len(page.profiles)}.")
+        check_output(plot_path, force=force)
+        write_text(plot_path, learning_plot(page.profiles[0]), force=force)
     if as_json:
         emit(page.to_json())
     else:
