@@ -22,7 +22,7 @@ EXIT_CODES = (
     (4, "a named model, file, evaluator or device does not exist"),
     (5, "the device lacks a unit or its runtime, or workers cannot be reached"),
     (6, "a measurement or an evaluation failed: it crashed, hung, or its numbers cannot be right"),
-    (7, "no widths meet the latency budget, or the profile does not fit the model"),
+    (7, "no widths meet the latency budget, or the profile does not fit the model, or does not hold any more"),
     (8, "the output exists already or cannot be written"),
     (9, "an optional library is not installed"),
     (10, "training diverged: the loss was NaN or infinite; the last good checkpoint is kept"),

@@ -29,7 +29,7 @@ def learning_plot(profile: DeviceProfile) -> str:
     canvas = Canvas()
     title = f"{profile.base} on {profile.device.get('name', 'a device')}"
     canvas.text((LEFT, 20), fit(f"Learning curve: {title}", 14, WIDTH + RIGHT), size=14, bold=True)
-    said = "Error for widths that were not measured yet. Line: a chain's blocks in sum. Dashed: a block, median."
+    said = "Error for unseen widths. Line: a chain's blocks in sum. Dashed: one block, median."
     canvas.text((LEFT, 40), fit(said, SMALL, WIDTH + RIGHT), size=SMALL, fill="muted")
     if profile.kind == "simulated":
         canvas.text((LEFT, 58), "SIMULATED: no hardware was measured", size=SMALL, fill="warning", bold=True)
