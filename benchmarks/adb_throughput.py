@@ -9,11 +9,13 @@ rate, as a cable would; what is shown is that devices do not wait for each other
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.stand_ins import AdbDaemon, AdbServer, find_adb, make_phone, no_server_env, short_folder
@@ -21,7 +23,7 @@ from syncnas_bench.adb_discovery import connector
 from syncnas_bench.link import Link
 
 PUSH_BYTES = 100_000_000
-ROUNDS = 5
+ROUNDS = 10
 DEVICES = 8
 SHARED_BYTES = 4_000_000
 RATE_BYTES_PER_S = 2_000_000
@@ -35,11 +37,12 @@ def beside_adb(home: Path) -> None:
         return
     payload = home / "payload"
     payload.write_bytes(os.urandom(PUSH_BYTES))
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+    with short_folder() as folder, _phone_in_a_process(folder) as port:
         server = AdbServer(adb, home)
         server.start()
         try:
-            serial = server.connect(phone)
+            serial = f"127.0.0.1:{port}"
+            server.run("connect", serial)
             links = {"server": connector(serial, server.env)(), "direct": connector(serial, no_server_env(home))()}
 
             def client() -> object:
@@ -57,6 +60,25 @@ def beside_adb(home: Path) -> None:
                 link.close()
         finally:
             server.stop()
+
+
+def _serve(folder: Path, pipe: Connection) -> None:
+    with AdbDaemon(make_phone(folder / "p")) as phone:
+        pipe.send(phone.port)
+        pipe.recv()
+
+
+@contextlib.contextmanager
+def _phone_in_a_process(folder: Path) -> Iterator[int]:
+    """The port of a stand-in with a process of its own: it must not share one with our client, when adb's has none."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=_serve, args=(folder, there), daemon=True)
+    process.start()
+    try:
+        yield here.recv()
+    finally:
+        here.send("end")
+        process.join(timeout=20)
 
 
 def _seconds(action: Callable[[], object]) -> float:
