@@ -121,6 +121,7 @@ def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: 
     summary = json.loads(done.out)
     assert "12/12" in done.err
     predicted = json.loads(program("predict", found / "best.json", "--profile", law, "--json").out)
+    assert predicted.pop("expected_error") == summary["expected_error"] == pytest.approx(0.03)
     assert predicted == summary["predicted"]
     assert predicted["makespan_us"] <= summary["budget_us"] + 0.01
     history = (found / "history.csv").read_text().splitlines()
@@ -149,6 +150,7 @@ def test_a_search_over_two_budgets_by_two_processes(program: Program, law: Path,
     for network in summary["front"]:
         best = tmp_path / "found" / f"best-{network['budget']}.json"
         predicted = json.loads(program("predict", best, "--profile", law, "--json").out)
+        predicted.pop("expected_error")
         assert predicted == network["predicted"] and predicted["makespan_us"] <= network["budget_us"] + 0.01
 
 

@@ -27,6 +27,7 @@ from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of, first_pairs, next_pair
 from syncnas_deploy.latency.experiment import CHAIN_OPS, Experiment, Settings, pair_name
 from syncnas_deploy.latency.outputs import OutputCheck
+from syncnas_deploy.latency.points import INVOCATION_OPS
 from syncnas_deploy.latency.profile import DeviceProfile, LearningRow, base_digest
 from syncnas_deploy.models.config import ModelConfig
 
@@ -129,24 +130,18 @@ class _Measuring:
             repeated = total - self._settings.launches
             # A launch that cannot be used is repeated at the end.
             if launch == total and repeated < REPEATED_LAUNCHES:
-                total += len(self._unusable()) > repeated
+                total += len(unusable_launches(self._runs)) > repeated
         runs = self._valid(range(total))
         wrong = wrong_launches(runs)
         kept = {key: run for key, run in runs.items() if key[0] not in wrong}
-        doubts = self._doubts(total, wrong)
+        doubts = self._doubts(wrong)
         return assemble(
             self._base, self._device, self._units, self._settings, self._experiment, kept, self._learning, doubts
         )
 
-    def _unusable(self) -> set[int]:
-        """Launches that are marked invalid or read wrong as a whole."""
-        marked = {launch for (launch, _), run in self._runs.items() if run.metadata.get("invalid")}
-        usable = {key: run for key, run in self._runs.items() if key[0] not in marked}
-        return marked | (wrong_launches(usable) if usable else set())
-
-    def _doubts(self, total: int, wrong: set[int]) -> tuple[str, ...]:
+    def _doubts(self, wrong: set[int]) -> tuple[str, ...]:
         """What a reader should know about how it was measured."""
-        marked = self._unusable() - wrong
+        marked = unusable_launches(self._runs) - wrong
         texts = []
         if marked:
             texts.append(
@@ -192,14 +187,16 @@ class _Measuring:
     def _look(self, launch: int) -> None:
         """Before a launch: how well was the last pair predicted, and is another one wanted?"""
         last = len(self._experiment.pairs) - 1
-        unusable = self._unusable()
-        runs = {key: run for key, run in self._runs.items() if key[0] < launch and key[0] not in unusable}
+        # Nothing of later launches, which a resumed run has already: it must decide as it did then.
+        runs = {key: run for key, run in self._runs.items() if key[0] < launch}
+        unusable = unusable_launches(runs)
+        runs = {key: run for key, run in runs.items() if key[0] not in unusable}
         if self._judged == last or not launches_of(runs, pair_name(last)):
             return
         self._judged = last
         rows = learning_rows(self._base, self._experiment, runs, last)
         self._learning += rows
-        curves, fixed = len(curves_of(self._base)), 2 + 2 * len(self._base.stages)
+        curves, fixed = len(curves_of(self._base)), 2 + len(INVOCATION_OPS) + 2 * len(self._base.stages)
         if (
             launch <= self._settings.launches - LAUNCHES_OF_A_PAIR
             and any(row.network_error > self._settings.error for row in rows)
@@ -256,6 +253,13 @@ def valid_runs(runs: Runs) -> Runs:
             "and measure again."
         )
     return kept
+
+
+def unusable_launches(runs: Runs) -> set[int]:
+    """Launches that are marked invalid or read wrong as a whole."""
+    marked = {launch for (launch, _), run in runs.items() if run.metadata.get("invalid")}
+    usable = {key: run for key, run in runs.items() if key[0] not in marked}
+    return marked | (wrong_launches(usable) if usable else set())
 
 
 def wrong_launches(runs: Runs) -> set[int]:

@@ -1,0 +1,62 @@
+"""How long a profile takes, and which part of that is not inference.
+
+    python -m benchmarks.profile_time [--device host] [--base mobilenet_v2]
+
+Inference is every run of every job, those included that are not recorded (each recorded run comes right after one, and
+warm-up rounds come first); their times are taken to be as those of the recorded ones. The rest is starting processes,
+compiling models, writing and pushing files, reading conditions, comparing outputs, the journal and the fit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from syncnas_bench import BenchPlan, Device, Launch, Run
+from syncnas_deploy import pipeline
+
+
+class Watched:
+    """A device that adds up how long its jobs ran."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.inference_s = 0.0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+    def run(self, plan: BenchPlan, *, on_run: Any, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
+        """As the device's own."""
+        steps = {step.name: step for step in plan.steps}
+
+        def keep(run: Run) -> None:
+            step = steps[run.step]
+            runs = (step.discard + 1) * (step.rounds + step.warmup) / step.rounds
+            self.inference_s += runs * sum(float(job.makespan_us.sum()) for job in run.jobs) / 1e6
+            on_run(run)
+
+        return self._device.run(plan, on_run=keep, deadline_s=deadline_s, stall_s=stall_s)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="host")
+    parser.add_argument("--base", default="mobilenet_v2")
+    args = parser.parse_args()
+    device = Watched(pipeline.device(args.device))
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        profile = pipeline.profile(args.base, device, out=Path(folder) / "p.json")
+        total_s = time.monotonic() - start
+    points = [sum(row.unit == unit for row in profile.points) for unit in (0, 1)]
+    outside = 1 - device.inference_s / total_s
+    print(f"{args.base} on {args.device}: {total_s:.1f} s, {outside:.0%} of it not inference; points a unit: {points}")
+
+
+if __name__ == "__main__":
+    main()
