@@ -245,20 +245,26 @@ def _scales(count: int, places: Places, us: Floats) -> Floats:
 
 
 def _solve(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> tuple[Floats, Floats]:
-    covariance = grams.covariance(shape)
-    covariance[np.diag_indices_from(covariance)] += shape.noise**2 * y**2 + _TINY
-    factor = np.linalg.cholesky(covariance)
+    factor = np.linalg.cholesky(_noisy(grams, y, shape))
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, residuals))
     return np.asarray(factor, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+
+
+def _noisy(grams: _Grams, y: Floats, shape: CurveShape) -> Floats:
+    """The covariance of what was measured."""
+    covariance = grams.covariance(shape)
+    covariance[np.diag_indices_from(covariance)] += shape.noise**2 * y**2 + _TINY
+    return covariance
 
 
 def _evidence(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> float:
     """Log marginal likelihood, up to a constant; -inf where the covariance is not positive definite."""
     try:
-        factor, weights = _solve(grams, y, residuals, shape)
+        factor = np.linalg.cholesky(_noisy(grams, y, shape))
     except np.linalg.LinAlgError:
         return -math.inf
-    return float(-0.5 * residuals @ weights - np.log(np.diag(factor)).sum())
+    whitened = np.linalg.solve(factor, residuals)
+    return float(-0.5 * whitened @ whitened - np.log(np.diag(factor)).sum())
 
 
 def _doubt(numbers: Floats, prior: Floats) -> float:

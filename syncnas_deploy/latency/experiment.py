@@ -53,7 +53,7 @@ class Settings:
     points: int = 250
     error: float = 0.01
     launches: int = 5
-    rounds: int = 12
+    rounds: int = 16
     warmup: int = 2
     networks: int = 8
     seed: int = 0
