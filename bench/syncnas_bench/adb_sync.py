@@ -39,8 +39,11 @@ def _request(name: bytes, path: str) -> bytes:
 
 
 def _packets(data: bytes) -> bytes:
-    pieces = (data[i : i + BLOCK_BYTES] for i in range(0, len(data), BLOCK_BYTES))
-    return b"".join(_HEAD.pack(b"DATA", len(piece)) + piece for piece in pieces)
+    view, parts = memoryview(data), list[bytes | memoryview]()
+    for i in range(0, len(data), BLOCK_BYTES):
+        piece = view[i : i + BLOCK_BYTES]
+        parts += [_HEAD.pack(b"DATA", len(piece)), piece]
+    return b"".join(parts)
 
 
 def _refusal(path: str, message: str) -> TransferFailed:

@@ -91,19 +91,24 @@ def test_an_interruption_keeps_every_devices_finished_steps(
     tiny: ModelConfig, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = {name: threading.Event() for name in names}
+    raised = threading.Event()
     join = threading.Thread.join
+
+    def on_progress(name: str, _: Progress) -> None:
+        """A device goes on after its first row when both have one and the interruption is there."""
+        begun[name].set()
+        raised.wait(60)
 
     def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
         if thread.name in names and all(event.wait(60) for event in begun.values()):
             monkeypatch.setattr(threading.Thread, "join", join)
+            raised.set()
             raise KeyboardInterrupt
         join(thread, timeout)
 
     monkeypatch.setattr(threading.Thread, "join", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.profile_many(
-            tiny, names, folder=tmp_path, units=UNITS, settings=QUICK, on_progress=lambda name, _: begun[name].set()
-        )
+        pipeline.profile_many(tiny, names, folder=tmp_path, units=UNITS, settings=QUICK, on_progress=on_progress)
     assert not list(tmp_path.glob("*.json"))
     assert [len(path.read_text().splitlines()) > 1 for path in tmp_path.glob("*.journal")] == [True, True]
     outcomes = pipeline.profile_many(tiny, names, folder=tmp_path, units=UNITS, settings=QUICK, resume=True)
