@@ -325,7 +325,9 @@ def _dropped_if_empty(journal: Path | None) -> Iterator[None]:
         if journal is not None and not existed and is_empty_journal(journal):
             journal.unlink(missing_ok=True)
             if not had_folder:
-                journal.parent.rmdir()
+                # Another device's profile may be in it by now.
+                with contextlib.suppress(OSError):
+                    journal.parent.rmdir()
         raise
 
 
