@@ -23,18 +23,20 @@ from syncnas_deploy.errors import WorkersUnavailable
 from syncnas_deploy.search.workers import Done, Failed, Lost, Outcome, Task, sendable
 
 _READY = "ready"
+_BEGUN = "begun"
 _GRACE_S = 2.0
 """How long an evaluation may take to leave when it is told to."""
 
 
 @dataclass
 class _Process:
-    """A worker process, its end of the pipe, and what it is doing."""
+    """A worker process, its end of the pipe, and what it is doing: `begun` once it has said that it has its task."""
 
     process: SpawnProcess
     pipe: Connection
     ready: bool = False
     task: Task | None = None
+    begun: bool = False
 
 
 class LocalWorkers:
@@ -66,7 +68,7 @@ class LocalWorkers:
             # One that was killed while it had nothing to do is replaced, and nothing is lost.
             with contextlib.suppress(OSError):
                 worker.pipe.send_bytes(payload)
-                worker.task = task
+                worker.task, worker.begun = task, False
                 return
             self._drop(worker)
         worker = self._start()
@@ -111,7 +113,7 @@ class LocalWorkers:
         worker.process.join()
 
     def _hear(self, worker: _Process) -> Outcome | None:
-        """What a worker says; None where it only is ready now."""
+        """What a worker says; None where its task goes on, in this process or in the one that takes its place."""
         task = worker.task
         assert task is not None, "only busy workers are listened to"
         try:
@@ -120,14 +122,18 @@ class LocalWorkers:
             worker.process.join(_GRACE_S)
             code = worker.process.exitcode or 0
             self._drop(worker)
+            if worker.ready and not worker.begun:
+                # Killed while it had nothing to do, though its pipe was still there to take the task.
+                self.submit(task)
+                return None
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             if not worker.ready and code > 0:
                 raise WorkersUnavailable(
                     f"A worker process {how} while it started; see its message above, or give --workers 1."
                 ) from None
             return Lost(task, f"worker process {worker.process.pid} {how}")
-        if said == _READY:
-            worker.ready = True
+        if said in (_READY, _BEGUN):
+            worker.ready, worker.begun = True, said == _BEGUN
             return None
         worker.task = None
         return Failed(task, said) if isinstance(said, Exception) else Done(task, said)  # type: ignore[arg-type]
@@ -142,7 +148,9 @@ def _serve(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         pipe.send_bytes(pickle.dumps(_READY))
         while True:
-            pipe.send_bytes(pickle.dumps(_reply(pipe.recv_bytes())))
+            payload = pipe.recv_bytes()
+            pipe.send_bytes(pickle.dumps(_BEGUN))
+            pipe.send_bytes(pickle.dumps(_reply(payload)))
 
 
 def _reply(payload: bytes) -> object:

@@ -141,6 +141,19 @@ def test_a_worker_killed_while_it_is_idle_costs_nothing(folder: Path) -> None:
     assert counts(folder) == {"aaa": 2}
 
 
+def test_a_worker_killed_before_it_took_its_task_costs_nothing(folder: Path) -> None:
+    task = Task(Candidate("aaa"), 0, branched(BASE, "aaa"), Slow(folder), 1)
+    with contextlib.closing(LocalWorkers(1)) as crew:
+        crew.submit(task)
+        assert isinstance(crew.next_finished(), Done)
+        (pid,) = crew.pids
+        os.kill(pid, signal.SIGSTOP)
+        crew.submit(task)
+        os.kill(pid, signal.SIGKILL)
+        assert isinstance(crew.next_finished(), Done)
+    assert counts(folder) == {"aaa": 2}
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [("typed", "typed and clear"), ("other", r"of toy_caa failed in a worker \(RuntimeError: not\); with --workers 1")],
