@@ -16,7 +16,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -164,7 +164,24 @@ class Journal:
         return OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another --out.")
 
 
-def is_empty_journal(path: Path) -> bool:
+@contextlib.contextmanager
+def dropped_if_empty(journal: Path | None) -> Iterator[None]:
+    """Run a block that journals; when it fails before a first row, leave neither journal nor new folder behind."""
+    existed = journal is None or journal.exists()
+    had_folder = journal is None or journal.parent.exists()
+    try:
+        yield
+    except BaseException:
+        if journal is not None and not existed and _is_empty(journal):
+            journal.unlink(missing_ok=True)
+            if not had_folder:
+                # Another device's profile may be in it by now.
+                with contextlib.suppress(OSError):
+                    journal.parent.rmdir()
+        raise
+
+
+def _is_empty(path: Path) -> bool:
     """Whether a journal, or what was to become one, has no finished row yet."""
     try:
         return path.read_bytes().count(b"\n") < 2

@@ -1,0 +1,47 @@
+"""The front door for Python users: one function per command, values in and values out.
+
+from syncnas_deploy import pipeline
+
+host = pipeline.device("host")
+profile = pipeline.profile("mobilenet_v2", host, out=Path("host.json"))
+found = pipeline.search(profile, "mobilenet_v2", budget="1.0x", evaluator="zen", trials=24)
+bundle = pipeline.export(found.config, Path("bundle"), seed=0)
+result = pipeline.bench(bundle, host)
+"""
+
+from syncnas_deploy.pipeline.choosing import ALL_DEVICES, device, device_names, devices, units_of, waiting_devices
+from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, base_model, budget_us, models
+from syncnas_deploy.pipeline.learning import convert_weights, evaluate, inherit_weights, train
+from syncnas_deploy.pipeline.profiling import Outcome, check_profile, profile, profile_many, profile_path
+from syncnas_deploy.pipeline.searching import Found, FoundNetwork, predict, search
+from syncnas_deploy.pipeline.shipping import bench, draw, export
+
+__all__ = [
+    "ALL_DEVICES",
+    "ConfigLike",
+    "Found",
+    "FoundNetwork",
+    "Outcome",
+    "ProfileLike",
+    "base_model",
+    "bench",
+    "budget_us",
+    "check_profile",
+    "convert_weights",
+    "device",
+    "device_names",
+    "devices",
+    "draw",
+    "evaluate",
+    "export",
+    "inherit_weights",
+    "models",
+    "predict",
+    "profile",
+    "profile_many",
+    "profile_path",
+    "search",
+    "train",
+    "units_of",
+    "waiting_devices",
+]

@@ -1,0 +1,68 @@
+"""What commands are given: a model or a profile by name or file, a base model, a latency budget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from syncnas_deploy.errors import ConfigError, InfeasibleBudget, ProfileMismatch
+from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.latency.profile_files import load_profile
+from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.models.formats import load_config, read_config
+from syncnas_deploy.resources import shipped
+
+ConfigLike = ModelConfig | str | Path
+ProfileLike = DeviceProfile | str | Path
+
+
+def as_config(config: ConfigLike) -> ModelConfig:
+    return config if isinstance(config, ModelConfig) else load_config(config)
+
+
+def as_profile(profile: ProfileLike) -> DeviceProfile:
+    return profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+
+
+def models() -> Iterator[ModelConfig]:
+    """The shipped models, in name order."""
+    for path in shipped("model_configs").values():
+        yield read_config(path)
+
+
+def base_model(config: ConfigLike) -> ModelConfig:
+    """A base model; a branched one stands for the base it came from.
+
+    Raises:
+        UnknownModel: no such model.
+        ConfigError: it has two branches and names no shipped base.
+    """
+    found = as_config(config)
+    if found.branch_count == 1:
+        return found
+    if found.base is None or found.base not in shipped("model_configs"):
+        raise ConfigError(f"{found.name}: has two branches and names no shipped base model; give a base model.")
+    return load_config(found.base)
+
+
+def base_of(config: ModelConfig, profile: DeviceProfile) -> ModelConfig:
+    if config.branch_count == 1:
+        raise ProfileMismatch(f"{config.name} has one branch; a profile's own base is in it, other models need bench.")
+    name = config.base or profile.base
+    return base_model(name if name in shipped("model_configs") else profile.base)
+
+
+def budget_us(text: str, profile: DeviceProfile) -> float:
+    """A latency budget: ``1.0x`` of the base on the faster unit, or ``25ms``, or ``900us``; in microseconds.
+
+    Raises:
+        InfeasibleBudget: not such a text, or not a positive time.
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise InfeasibleBudget(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
+    amount, unit = float(match[1]), match[2]
+    if unit == "x":
+        return amount * min(profile.table.network_us(unit) for unit in (0, 1))
+    return amount * (1000.0 if unit == "ms" else 1.0)
