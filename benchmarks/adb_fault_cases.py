@@ -267,14 +267,14 @@ def wrong_output(bench: Bench, rng: random.Random) -> str:
     step = Step("net", (Job("j", branches()),), rounds=2, warmup=0)
     plan = plan_of("cpu:1 gpu", step, files=(write_branches(bench.home / "m.tflite"),), seed=rng.randrange(1000))
     device, rows = bench.lying(rng.choice(("NANS", "ZEROS", "ONE_WRONG"))), list[Run]()
-    check = OutputCheck(plan, bench.home)
+    check = OutputCheck(bench.home)
 
     def on_run(run: Run) -> None:
         check.check(run)
         rows.append(run)
 
     try:
-        run_with_retries(device, check.plan_of([step.name]), on_run=on_run, redo=(WrongOutput,))
+        run_with_retries(device, check.watched(plan), on_run=on_run, redo=(WrongOutput,))
     except WrongOutput:
         return "ROW ACCEPTED" if rows else "refused three times, no row accepted"
     finally:

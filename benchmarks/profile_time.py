@@ -2,9 +2,10 @@
 
     python -m benchmarks.profile_time [--device host] [--base mobilenet_v2]
 
-Inference is every run of every job, those included that are not recorded (each recorded run comes right after one, and
-warm-up rounds come first); their times are taken to be as those of the recorded ones. The rest is starting processes,
-compiling models, writing and pushing files, reading conditions, comparing outputs, the journal and the fit.
+Inference is the time from a step's first recorded run to the end of its last, and as much for each of its warm-up
+rounds; in between the units do nothing but run (each recorded run comes right after one that is not recorded). The rest
+is starting processes, compiling models, writing and pushing files, reading conditions, comparing outputs, the journal
+and the fit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from syncnas_deploy import pipeline
 
 
 class Watched:
-    """A device that adds up how long its jobs ran."""
+    """A device that adds up how long its steps ran."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -35,8 +36,9 @@ class Watched:
 
         def keep(run: Run) -> None:
             step = steps[run.step]
-            runs = (step.discard + 1) * (step.rounds + step.warmup) / step.rounds
-            self.inference_s += runs * sum(float(job.makespan_us.sum()) for job in run.jobs) / 1e6
+            begin_ns = min(int(job.t0_ns.min()) for job in run.jobs)
+            end_us = max(float(job.t0_ns[-1] - begin_ns) / 1e3 + float(job.makespan_us[-1]) for job in run.jobs)
+            self.inference_s += end_us / 1e6 * (step.rounds + step.warmup) / step.rounds
             on_run(run)
 
         return self._device.run(plan, on_run=keep, deadline_s=deadline_s, stall_s=stall_s)
@@ -55,7 +57,7 @@ def main() -> None:
         total_s = time.monotonic() - start
     points = [sum(row.unit == unit for row in profile.points) for unit in (0, 1)]
     outside = 1 - device.inference_s / total_s
-    print(f"{args.base} on {args.device}: {total_s:.1f} s, {outside:.0%} of it not inference; points a unit: {points}")
+    print(f"{args.base} on {args.device}: {total_s:.1f} s, {outside:.1%} of it not inference; points a unit: {points}")
 
 
 if __name__ == "__main__":

@@ -196,7 +196,7 @@ def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[
 
 
 def _medians(job: JobRun, lane: int) -> Floats:
-    return np.array([float(np.median(us)) for us in _calls_us(job, lane)])
+    return np.asarray(np.median(np.stack(_calls_us(job, lane)), axis=1))
 
 
 def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:

@@ -28,6 +28,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_deploy.blas import one_thread
+
 Floats = NDArray[np.float64]
 Widths = NDArray[np.int64]
 
@@ -150,6 +152,15 @@ class _Grams:
         return np.asarray(self.same * (_LEVEL**2 + _SLOPE**2 * self.xx) + varied * kin)
 
 
+def _variance(places: Places, shape: CurveShape) -> Floats:
+    """The diagonal of the covariance of places with themselves, [n]."""
+    varied = (shape.smooth**2 + sum(amplitude**2 for amplitude in shape.alignment)) * places.x**2
+    for amplitude, p in zip(shape.steps, STEP_PERIODS, strict=True):
+        varied += (amplitude * (-places.width % p) / places.base_width) ** 2
+    kin = 1.0 + _KIN_BLOCK**2 + _KIN_OWN**2
+    return np.asarray(_LEVEL**2 + _SLOPE**2 * places.x**2 + varied * kin)
+
+
 class CurveModel:
     """All curves of one unit, given what was measured.
 
@@ -188,11 +199,11 @@ class CurveModel:
         """Latency at widths of a curve, microseconds, and its standard deviation relative to it."""
         there = Places.of(self.curves, [(curve, int(width)) for width in widths])
         cross = _Grams(there, self._places).covariance(self.shape)
-        factor, weights = self._fit
-        mean = there.x + cross @ weights
-        explained = np.linalg.solve(factor, cross.T)
-        own = np.diag(_Grams(there, there).covariance(self.shape))
-        deviation = np.sqrt(np.maximum(own - np.sum(explained**2, axis=0), 0.0))
+        with one_thread():
+            factor, weights = self._fit
+            mean = there.x + cross @ weights
+            explained = np.linalg.solve(factor, cross.T)
+        deviation = np.sqrt(np.maximum(_variance(there, self.shape) - np.sum(explained**2, axis=0), 0.0))
         mean = np.maximum(mean, 0.02)
         return np.asarray(mean * self._scale_us[curve]), np.asarray(deviation / mean)
 
@@ -213,15 +224,16 @@ class CurveModel:
         def score(numbers: Floats) -> float:
             return _evidence(grams, y, residuals, CurveShape.of(list(numbers))) - _doubt(numbers, prior)
 
-        best, at = score(prior), prior
-        for factors in ((0.3, 3.0), (0.6, 1.6), (0.6, 1.6), (0.8, 1.25)):
-            for i in range(len(at)):
-                for factor in factors:
-                    tried = at.copy()
-                    tried[i] *= factor
-                    value = score(tried)
-                    if value > best + 1e-3:
-                        best, at = value, tried
+        with one_thread():
+            best, at = score(prior), prior
+            for factors in ((0.3, 3.0), (0.6, 1.6), (0.6, 1.6), (0.8, 1.25)):
+                for i in range(len(at)):
+                    for factor in factors:
+                        tried = at.copy()
+                        tried[i] *= factor
+                        value = score(tried)
+                        if value > best + 1e-3:
+                            best, at = value, tried
         return CurveShape.of([float(f"{value:.4g}") for value in at])
 
     def with_shape(self, shape: CurveShape) -> CurveModel:
@@ -285,21 +297,45 @@ class Certainty:
 
     def __init__(self, curves: Sequence[Curve], places: Sequence[tuple[int, int]], shape: CurveShape) -> None:
         self._curves, self._pairs, self._shape = curves, list(places), shape
+        self._precision = np.zeros((0, 0))
+        if places:
+            with one_thread():
+                self._precision = np.asarray(np.linalg.inv(self._gram(Places.of(curves, places))), dtype=np.float64)
 
     def gains(self, curve: int, widths: Widths, weights: Floats) -> Floats:
         """By width: the variance that measuring there would remove, a weighted sum over `widths` of the curve. [n]"""
         there = Places.of(self._curves, [(curve, int(width)) for width in widths])
         posterior = _Grams(there, there).covariance(self._shape)
         if self._pairs:
-            known = Places.of(self._curves, self._pairs)
-            gram = _Grams(known, known).covariance(self._shape)
-            gram[np.diag_indices_from(gram)] += self._shape.noise**2 * known.x**2 + _TINY
-            cross = _Grams(there, known).covariance(self._shape)
-            posterior = posterior - cross @ np.linalg.solve(gram, cross.T)
+            cross = self._cross(there)
+            with one_thread():
+                posterior = posterior - cross @ self._precision @ cross.T
         noise = self._shape.noise**2 * there.x**2 + _TINY
         relative = posterior / there.x[:, None]
         return np.asarray(weights @ relative**2 / (np.maximum(np.diag(posterior), 0.0) + noise))
 
     def add(self, curve: int, width: int) -> None:
-        """Count a width as measured."""
+        """Count a width as measured: another row of the precision, by the inverse of a bordered matrix."""
+        there = Places.of(self._curves, [(curve, width)])
+        if self._pairs:
+            with one_thread():
+                cross = self._cross(there)[0]
+                tie = self._precision @ cross
+                left = float(self._gram(there)[0, 0] - cross @ tie)
+                border = np.append(-tie, 1.0) / math.sqrt(left)
+                count = len(self._pairs)
+                grown = np.zeros((count + 1, count + 1))
+                grown[:count, :count] = self._precision
+                self._precision = grown + np.outer(border, border)
+        else:
+            self._precision = 1 / self._gram(there)
         self._pairs.append((curve, width))
+
+    def _gram(self, places: Places) -> Floats:
+        """Covariance of measurements."""
+        gram = _Grams(places, places).covariance(self._shape)
+        gram[np.diag_indices_from(gram)] += self._shape.noise**2 * places.x**2 + _TINY
+        return gram
+
+    def _cross(self, there: Places) -> Floats:
+        return _Grams(there, Places.of(self._curves, self._pairs)).covariance(self._shape)

@@ -108,11 +108,10 @@ class _Measuring:
     ) -> None:
         self._base, self._device, self._units, self._settings = base, device, units, settings
         self._experiment, self._journal, self._on_progress = experiment, journal, on_progress
-        self._folder = folder
-        self._outputs: OutputCheck | None = None
-        self._steps_checked = 0
+        self._outputs = OutputCheck(folder)
         self._runs = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
         self._learning: list[LearningRow] = []
+        self._known: Known | None = None
         self._judged = -1
         self._at_start, self._started = len(self._runs), time.monotonic()
 
@@ -151,6 +150,11 @@ class _Measuring:
             texts.append(
                 f"{len(wrong)} launches were left out: the base network was off by more than {WRONG_LAUNCH:.0%} there"
             )
+        again = sum(bool(run.metadata.get("failures")) for run in self._runs.values())
+        if again:
+            texts.append(
+                f"{again} steps were measured again, since the runner had died or the outputs were wrong the first time"
+            )
         boots = {str(run.metadata["device"]["boot_id"]) for run in self._runs.values() if "device" in run.metadata}
         if len(boots) > 1:
             texts.append(f"the device was restarted while it was measured: {len(boots)} boots in one profile")
@@ -161,13 +165,9 @@ class _Measuring:
         missing = [name for name in names if (launch, name) not in self._runs]
         if not missing:
             return
-        if self._outputs is None or len(names) > self._steps_checked:
-            self._outputs = OutputCheck(self._experiment.plan(names, self._settings.seed), self._folder)
-            self._steps_checked = len(names)
-        outputs = self._outputs
 
         def keep(run: Run) -> None:
-            outputs.check(run)
+            self._outputs.check(run)
             self._journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
             self._runs[launch, run.step] = run
             done, elapsed_s = len(self._runs), time.monotonic() - self._started
@@ -175,8 +175,8 @@ class _Measuring:
             eta_s = elapsed_s / (done - self._at_start) * (steps - done)
             self._on_progress(Progress(done, steps, run.step, elapsed_s, eta_s))
 
-        plan, deadline_s = outputs.plan_of(missing), self._settings.deadline_s
-        run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=deadline_s)
+        plan = self._outputs.watched(self._experiment.plan(missing, self._settings.seed))
+        run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=self._settings.deadline_s)
 
     def _count(self, launch: int) -> int:
         return sum(at == launch for at, _ in self._runs)
@@ -194,7 +194,9 @@ class _Measuring:
         if self._judged == last or not launches_of(runs, pair_name(last)):
             return
         self._judged = last
-        rows = learning_rows(self._base, self._experiment, runs, last)
+        if self._known is None:
+            self._known = Known.of(self._base, self._experiment, runs, pairs=last)
+        rows = learning_rows(self._base, self._experiment, runs, last, self._known)
         self._learning += rows
         curves, fixed = len(curves_of(self._base)), 2 + len(INVOCATION_OPS) + 2 * len(self._base.stages)
         if (
@@ -202,21 +204,37 @@ class _Measuring:
             and any(row.network_error > self._settings.error for row in rows)
             and fixed + curves * (last + 2) <= self._settings.points
         ):
-            models = fitted(self._base, point_rows(self._experiment, runs))
-            self._experiment.add_pair(next_pair(self._base, self._experiment.pairs, models))
+            self._known = Known.of(self._base, self._experiment, runs, pairs=last + 1)
+            self._experiment.add_pair(next_pair(self._base, self._experiment.pairs, self._known.models))
 
 
-def learning_rows(base: ModelConfig, experiment: Experiment, runs: Runs, number: int) -> tuple[LearningRow, ...]:
-    """How well the pairs before `number` predict it, by unit."""
-    before = {key: run for key, run in runs.items() if key[1] in {pair_name(n) for n in range(number)}}
-    models = fitted(base, point_rows(experiment, before))
+@dataclass(frozen=True)
+class Known:
+    """What was known before a pair was measured: the curves of both units, and from how many points each."""
+
+    models: tuple[CurveModel, CurveModel]
+    points: tuple[int, int]
+
+    @classmethod
+    def of(cls, base: ModelConfig, experiment: Experiment, runs: Runs, *, pairs: int) -> Known:
+        """From the runs of the first pairs."""
+        names = {pair_name(number) for number in range(pairs)}
+        rows = point_rows(experiment, {key: run for key, run in runs.items() if key[1] in names})
+        first, second = (sum(row.unit == unit for row in rows) for unit in (0, 1))
+        return cls(fitted(base, rows), (first, second))
+
+
+def learning_rows(
+    base: ModelConfig, experiment: Experiment, runs: Runs, number: int, known: Known
+) -> tuple[LearningRow, ...]:
+    """How well pair `number` was predicted by what was known before it, by unit."""
     measured = {
         (row.unit, row.point): row.sample.us
         for row in point_rows(experiment, {key: run for key, run in runs.items() if key[1] == pair_name(number)})
     }
     index = {(curve.stage, curve.block, curve.halved): i for i, curve in enumerate(curves_of(base))}
     rows = []
-    for unit, model in enumerate(models):
+    for unit, (model, count) in enumerate(zip(known.models, known.points, strict=True)):
         networks, points = [], []
         for op in CHAIN_OPS:
             blocks = [part.point for part in experiment.chains[number, op] if part.point.expands]
@@ -226,7 +244,6 @@ def learning_rows(base: ModelConfig, experiment: Experiment, runs: Runs, number:
             ]
             networks.append(abs(sum(us for us, _ in pairs) / sum(us for _, us in pairs) - 1))
             points += [abs(us / found - 1) for us, found in pairs]
-        count = sum(row.unit == unit for row in point_rows(experiment, before))
         rows.append(LearningRow(unit, count, round(max(networks), 4), round(statistics.median(points), 4)))
     return tuple(rows)
 

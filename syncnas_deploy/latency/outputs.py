@@ -7,7 +7,7 @@ the other, with neither the runner nor its buffers in between. The last recorded
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +26,28 @@ TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
 
 
 class OutputCheck:
-    """A plan whose outputs are written to files, and what must be in them.
+    """What devices must put out, computed once a step.
 
     Steps of simulated units compute nothing; they pass unchecked.
 
     Args:
-        plan: its jobs have neither input nor output files.
-        folder: where the outputs go.
+        folder: where outputs go until they are compared.
     """
 
-    def __init__(self, plan: BenchPlan, folder: Path) -> None:
-        steps = tuple(_with_outputs(plan, step, folder) for step in plan.steps)
-        self._plan = dataclasses.replace(plan, steps=steps)
-        self._steps = {step.name: step for step in steps}
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._plan: BenchPlan | None = None
         self._expected: dict[str, Mapping[str, Outputs]] = {}
 
-    def plan_of(self, steps: Sequence[str]) -> BenchPlan:
-        """One launch of the named steps, in the plan's order."""
-        wanted = tuple(step for step in self._plan.steps if step.name in set(steps))
-        return dataclasses.replace(self._plan, steps=wanted)
+    def watched(self, plan: BenchPlan) -> BenchPlan:
+        """A plan that writes its outputs; it is the one whose runs are checked from now on.
+
+        Args:
+            plan: its jobs have neither input nor output files. A step that an earlier plan had must be the same.
+        """
+        steps = tuple(_with_outputs(plan, step, self._folder) for step in plan.steps)
+        self._plan = dataclasses.replace(plan, steps=steps)
+        return self._plan
 
     def check(self, run: Run) -> float:
         """Compare what a step's jobs have written, and remove it.
@@ -55,38 +58,32 @@ class OutputCheck:
         Raises:
             WrongOutput: an output is not finite, not there, or too far from this host's.
         """
-        step = self._steps[run.step]
+        assert self._plan is not None, "runs are of a plan that is watched"
+        plan = self._plan
+        step = next(step for step in plan.steps if step.name == run.step)
         # All of them are taken first, so that none is left for the next try.
         found = [(job, _take_file(job.output)) for job in step.jobs if job.output is not None]
-        return max((self._check_job(step, job, run.job(job.name), values) for job, values in found), default=0.0)
+        return max((self._check_job(plan, step, job, run.job(job.name), values) for job, values in found), default=0.0)
 
-    def _check_job(self, step: Step, job: Job, run: JobRun, found: Floats) -> float:
-        where = f"job {job.name} of step {step.name} on {self._units_text(job)}"
+    def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Floats) -> float:
+        units = [plan.units[lane.unit_index] for lane in job.lanes]
+        where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
         if not run.output.finite:
             raise WrongOutput(f"{where} put out NaN or infinity; {_REMEDY}.")
-        expected = self._expected_of(step)[job.name]
+        if step.name not in self._expected:
+            self._expected[step.name] = expected_outputs(plan, step)
+        expected = self._expected[step.name][job.name]
         if found.size != sum(part.size for part in expected):
             raise WrongOutput(f"{where} put out {found.size} values of {sum(p.size for p in expected)}; {_REMEDY}.")
         ends = np.cumsum([part.size for part in expected])[:-1]
         worst = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
-        allowed = TOLERANCE["fp16" if "fp16" in self._precisions(job) else "fp32"]
+        allowed = TOLERANCE["fp16" if any(unit.precision == "fp16" for unit in units) else "fp32"]
         if worst > allowed:
             raise WrongOutput(
                 f"{where} put out values that differ from this host's by {worst:.2g} (relative), "
                 f"more than {allowed:g}; {_REMEDY}."
             )
         return worst
-
-    def _units_text(self, job: Job) -> str:
-        return " and ".join(str(self._plan.units[lane.unit_index]) for lane in job.lanes)
-
-    def _precisions(self, job: Job) -> set[str]:
-        return {self._plan.units[lane.unit_index].precision for lane in job.lanes}
-
-    def _expected_of(self, step: Step) -> Mapping[str, Outputs]:
-        if step.name not in self._expected:
-            self._expected[step.name] = expected_outputs(self._plan, step)
-        return self._expected[step.name]
 
 
 _REMEDY = "its times count for nothing: update the device's system or choose another unit"

@@ -98,7 +98,7 @@ def parameter_count(config: ModelConfig) -> int:
 def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
     """Seeded weights that keep activations in range, so that parity of a deep network means something.
 
-    Convolutions are normal with variance 2 / fan_in (He et al., ICCV 2015), projections with a quarter of it; batch
+    Convolutions are uniform with variance 2 / fan_in (He et al., ICCV 2015), projections with a quarter of it; batch
     norms are near identity with statistics that are not, so that folding them is exercised.
     """
     rng = np.random.default_rng(seed)
@@ -113,8 +113,10 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
         else:
             # A projection ends a block without activation, and residual links add what it gives.
             gain = 0.5 if ".pw2." in f".{name}" else 2.0
-            value = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(gain / np.prod(shape[1:]))
-        weights[name] = value.astype(np.float32)
+            # A uniform distribution of width w has variance w^2 / 12.
+            width = np.float32(np.sqrt(12 * gain / np.prod(shape[1:])))
+            value = (rng.random(shape, dtype=np.float32) - np.float32(0.5)) * width
+        weights[name] = value.astype(np.float32, copy=False)
     return weights
 
 

@@ -133,3 +133,13 @@ def test_a_gain_is_the_variance_that_goes_away() -> None:
     more = Certainty(CURVES, known, shape)
     more.add(0, 80)
     assert more.gains(0, widths, weights).max() < gains.max()
+
+
+def test_counting_widths_one_by_one_is_as_knowing_them_from_the_start() -> None:
+    shape, widths, weights = CurveShape(), np.arange(20, 121, 4), np.ones(26)
+    known = [(0, 48), (0, 96), (1, 64), (3, 200)]
+    one_by_one = Certainty(CURVES, [], shape)
+    for curve, width in known:
+        one_by_one.add(curve, width)
+    expected = Certainty(CURVES, known, shape).gains(0, widths, weights)
+    assert one_by_one.gains(0, widths, weights) == pytest.approx(expected, rel=1e-6)

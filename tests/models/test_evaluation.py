@@ -35,7 +35,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def weights_of(config: ModelConfig) -> dict[str, Array]:
     """Random ones, of a classifier that takes sides."""
-    return random_weights(parameter_shapes(config), 5)
+    return random_weights(parameter_shapes(config), 7)
 
 
 def test_sums_are_those_of_the_definitions() -> None:
