@@ -131,7 +131,7 @@ static void run_concurrently(struct bound_job *job, int lane, int phase, struct 
     if (call != NULL) stamps->wait_ns = now_ns() - done_ns;
 }
 
-void executor_run_lane(struct bound_job *job, int lane) {
+static void run_lane(struct bound_job *job, int lane) {
     const struct plan_lane *plan = &job->plan->lanes[lane];
     struct call_stamps *stamps = job->stamps->lanes[lane];
     const bool alone = job->plan->lane_count == 1;
@@ -157,8 +157,8 @@ void executor_run_lane(struct bound_job *job, int lane) {
     if (lane == 0) job->stamps->t0_ns = t0_ns;
 }
 
-static void run_lane_0(void *job) { executor_run_lane(job, 0); }
-static void run_lane_1(void *job) { executor_run_lane(job, 1); }
+static void run_lane_0(void *job) { run_lane(job, 0); }
+static void run_lane_1(void *job) { run_lane(job, 1); }
 
 static struct unit_thread *lane_thread(struct bound_job *job, int lane) {
     return &job->executor->units[job->plan->lanes[lane].unit].thread;

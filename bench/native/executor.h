@@ -51,7 +51,4 @@ int executor_run(struct bound_job *job, struct job_stamps *stamps, struct failur
 size_t executor_output_bytes(const struct bound_job *job);
 int executor_outputs(struct bound_job *job, void *values, struct failure *failure);
 
-// For a caller that drives a unit's thread itself: run one lane of the job on the current thread.
-void executor_run_lane(struct bound_job *job, int lane);
-
 #endif

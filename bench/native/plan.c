@@ -140,15 +140,14 @@ static int close_job(struct parser *parser) {
 static int close_step(struct parser *parser) {
     struct plan_step *step = last_step(parser);
     if (step == NULL) return 0;
-    const int status = close_job(parser);
-    const char *reason = plan_check_step(parser->plan, step);
-    return status != 0 ? status : reason != NULL ? refuse(parser, reason) : 0;
+    if (close_job(parser) != 0) return FAILURE_PLAN;
+    return step->job_count > 0 ? 0 : refuse(parser, "the step above has no job");
 }
 
 static int on_version(struct parser *parser) {
     int version = 0;
     if (read_int(parser, parser->words[1], 0, INT_MAX, &version) != 0) return FAILURE_PLAN;
-    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 1 only");
+    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 2 only");
     parser->versioned = true;
     return 0;
 }
@@ -235,20 +234,16 @@ static int on_file(struct parser *parser) {
 }
 
 static int on_step(struct parser *parser) {
-    static const char *const modes[] = {"rounds", "pair"};
     if (close_step(parser) != 0) return FAILURE_PLAN;
     struct plan_step *grown = append(parser->plan->steps, &parser->plan->step_count, sizeof *grown);
     if (grown == NULL) return refuse(parser, "out of memory");
     parser->plan->steps = grown;
     struct plan_step *step = last_step(parser);
-    const int mode = choice(parser->words[2], 2, modes);
-    if (mode < 0) return refuse(parser, "a step's mode is rounds or pair");
-    step->mode = (enum step_mode)mode;
     if (read_name(parser, parser->words[1], step->name) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[3], 1, MAX_COUNT, &step->rounds) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[4], 0, MAX_COUNT, &step->warmup) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[5], 0, 1000, &step->discard) != 0) return FAILURE_PLAN;
-    return read_int(parser, parser->words[6], 0, 10000000, &step->gap_us);
+    if (read_int(parser, parser->words[2], 1, MAX_COUNT, &step->rounds) != 0) return FAILURE_PLAN;
+    if (read_int(parser, parser->words[3], 0, MAX_COUNT, &step->warmup) != 0) return FAILURE_PLAN;
+    if (read_int(parser, parser->words[4], 0, 1000, &step->discard) != 0) return FAILURE_PLAN;
+    return read_int(parser, parser->words[5], 0, 10000000, &step->gap_us);
 }
 
 static int on_job(struct parser *parser) {
@@ -330,14 +325,14 @@ static int read_statement(struct parser *parser) {
         {"spin_us", 2, 2, on_spin},         {"ack", 2, 2, on_ack},
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
         {"unit", 4, 10, on_unit},           {"file", 2, 2, on_file},
-        {"step", 7, 7, on_step},            {"job", 5, 5, on_job},
+        {"step", 6, 6, on_step},            {"job", 5, 5, on_job},
         {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
         {"end", 1, 1, on_end},
     };
     if (parser->ended) return refuse(parser, "there is more after the end");
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         if (strcmp(parser->words[0], statements[i].keyword) != 0) continue;
-        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 1");
+        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 2");
         if (parser->word_count < statements[i].min_words || parser->word_count > statements[i].max_words) {
             return refuse(parser, "the statement has the wrong number of words");
         }

@@ -9,7 +9,7 @@
 #include "failure.h"
 
 enum {
-    PLAN_VERSION = 1,
+    PLAN_VERSION = 2,
     PLAN_NAME_BYTES = 96,
     PLAN_PATH_BYTES = 1001,
     PLAN_UNITS = 8,
@@ -23,7 +23,6 @@ enum {
 
 enum unit_kind { UNIT_CPU, UNIT_GPU, UNIT_SIM };
 enum input_source { INPUT_EXTERNAL, INPUT_OWN, INPUT_PARTNER };
-enum step_mode { STEP_ROUNDS, STEP_PAIR };
 
 struct plan_unit {
     enum unit_kind kind;
@@ -63,7 +62,6 @@ struct plan_job {
 
 struct plan_step {
     char name[PLAN_NAME_BYTES];
-    enum step_mode mode;
     int rounds, warmup, discard, gap_us;
     int job_count;
     struct plan_job *jobs;

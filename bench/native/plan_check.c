@@ -58,19 +58,6 @@ const char *plan_check_job(struct plan_job *job) {
     return reason;
 }
 
-const char *plan_check_step(const struct plan *plan, const struct plan_step *step) {
-    if (step->job_count == 0) return "the step above has no job";
-    if (step->mode != STEP_PAIR) return NULL;
-    bool used[PLAN_UNITS] = {false};
-    int units = 0;
-    for (int j = 0; j < step->job_count; j++) {
-        if (step->jobs[j].lane_count != 1) return "the pair step above has a job of two lanes";
-        used[step->jobs[j].lanes[0].unit] = true;
-    }
-    for (int u = 0; u < plan->unit_count; u++) units += used[u];
-    return units == 2 ? NULL : "the pair step above does not have exactly two units";
-}
-
 const char *plan_check(const struct plan *plan) {
     for (int u = 0; u < plan->unit_count; u++) {
         if (plan->units[u].kind != UNIT_SIM && plan->runtime == NULL) return "the plan has no runtime";

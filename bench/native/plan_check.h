@@ -6,7 +6,6 @@
 
 // Also fills in phases, own_source, partner_source and partner_reads.
 const char *plan_check_job(struct plan_job *job);
-const char *plan_check_step(const struct plan *plan, const struct plan_step *step);
 const char *plan_check(const struct plan *plan);
 
 #endif

@@ -118,8 +118,7 @@ static int report_output(struct json_lines *json, const struct samples *samples,
 
 int report_row(struct json_lines *json, int row, const struct plan_step *step, const struct samples *samples,
                struct failure *failure) {
-    static const char *const modes[] = {"rounds", "pair"};
-    json_text(json, "{\"row\":%d,\"step\":\"%s\",\"mode\":\"%s\",\"jobs\":[", row, step->name, modes[step->mode]);
+    json_text(json, "{\"row\":%d,\"step\":\"%s\",\"jobs\":[", row, step->name);
     for (int j = 0; j < step->job_count; j++) {
         json_text(json, "%s{\"job\":\"%s\",", j > 0 ? "," : "", step->jobs[j].name);
         report_array(json, "t0_ns", t0_of, &samples[j], 0, 0);

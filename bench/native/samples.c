@@ -51,7 +51,7 @@ static int run_once(struct samples *samples, int gap_us, bool record, struct fai
     return 0;
 }
 
-static int take_rounds(const struct plan_step *step, struct samples *samples, struct failure *failure) {
+int samples_take(const struct plan_step *step, struct samples *samples, struct failure *failure) {
     for (int round = 0; round < step->warmup + step->rounds; round++) {
         for (int j = 0; j < step->job_count; j++) {
             for (int d = 0; d < step->discard; d++) {
@@ -61,74 +61,4 @@ static int take_rounds(const struct plan_step *step, struct samples *samples, st
         }
     }
     return 0;
-}
-
-// What the two units of a pair tell each other while both run freely.
-struct pair {
-    const struct plan_step *step;
-    struct samples *samples;
-    atomic_bool warm[2], done[2], failed;
-};
-
-struct side {
-    struct pair *pair;
-    int index, unit;
-};
-
-static bool run_side_once(struct side *side, struct samples *samples, bool record) {
-    struct job_stamps stamps = next_stamps(samples, record);
-    if (side->pair->step->gap_us > 0) sleep_for_us(side->pair->step->gap_us);
-    samples->job->stamps = &stamps;
-    executor_run_lane(samples->job, 0);
-    keep(samples, record, stamps.t0_ns);
-    return samples->job->failures[0].code == FAILURE_NONE;
-}
-
-static bool run_side_round(struct side *side, bool record) {
-    const struct plan_step *step = side->pair->step;
-    for (int j = 0; j < step->job_count; j++) {
-        struct samples *samples = &side->pair->samples[j];
-        if (samples->job->plan->lanes[0].unit != side->unit) continue;
-        for (int d = 0; d < step->discard; d++) {
-            if (!run_side_once(side, samples, false)) return false;
-        }
-        if (!run_side_once(side, samples, record)) return false;
-    }
-    return true;
-}
-
-// Record only while the partner runs too: from when both are warm, and go on until both are done.
-static void run_side(void *argument) {
-    struct side *side = argument;
-    struct pair *pair = side->pair;
-    int recorded = 0;
-    for (int round = 0; !atomic_load(&pair->failed); round++) {
-        if (round >= pair->step->warmup) atomic_store(&pair->warm[side->index], true);
-        const bool both_warm = atomic_load(&pair->warm[0]) && atomic_load(&pair->warm[1]);
-        const bool record = both_warm && recorded < pair->step->rounds;
-        if (!run_side_round(side, record)) atomic_store(&pair->failed, true);
-        recorded += record;
-        if (recorded == pair->step->rounds) atomic_store(&pair->done[side->index], true);
-        if (atomic_load(&pair->done[0]) && atomic_load(&pair->done[1])) return;
-    }
-}
-
-static int take_pair(const struct plan_step *step, struct samples *samples, struct failure *failure) {
-    struct pair pair = {.step = step, .samples = samples};
-    struct side sides[2] = {{&pair, 0, step->jobs[0].lanes[0].unit}, {&pair, 1, 0}};
-    for (int j = 0; j < step->job_count; j++) {
-        if (step->jobs[j].lanes[0].unit != sides[0].unit) sides[1].unit = step->jobs[j].lanes[0].unit;
-    }
-    struct unit *units = samples[0].job->executor->units;
-    for (int s = 0; s < 2; s++) unit_thread_post(&units[sides[s].unit].thread, run_side, &sides[s]);
-    for (int s = 0; s < 2; s++) unit_thread_wait(&units[sides[s].unit].thread);
-    for (int j = 0; j < step->job_count; j++) {
-        const struct failure *found = &samples[j].job->failures[0];
-        if (found->code != FAILURE_NONE) fail(failure, found->code, "%s", found->text);
-    }
-    return failure->code;
-}
-
-int samples_take(const struct plan_step *step, struct samples *samples, struct failure *failure) {
-    return step->mode == STEP_PAIR ? take_pair(step, samples, failure) : take_rounds(step, samples, failure);
 }

@@ -4,12 +4,12 @@
 
 A plan file has one statement a line, words split by blanks, paths percent-encoded, `-` for "none":
 
-    syncnas-plan 1
+    syncnas-plan 2
     seed N | spin_us N | ack 0|1 | runtime PATH | accelerators PATH
     unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software
     unit sim NAME NOISE SLOWDOWN TAIL DRIFT PERIOD_S THROTTLE HEAT_S
     file PATH
-    step NAME rounds|pair ROUNDS WARMUP DISCARD GAP_US
+    step NAME ROUNDS WARMUP DISCARD GAP_US
     job NAME concurrent|serial INPUT|- OUTPUT|-
     lane UNIT
     call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US PRESSURE
@@ -28,7 +28,7 @@ from urllib.parse import quote_from_bytes
 from syncnas_bench.errors import PlanError
 from syncnas_bench.units import NAME_MAX_CHARS, Unit, is_name
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 MAX_UNITS = 8
 MAX_FILES = 64
 MAX_PHASES = 64
@@ -39,7 +39,6 @@ MAX_PATH_BYTES = 1000
 MAX_US = 1e9
 
 InputSource = Literal["external", "own", "partner"]
-StepMode = Literal["rounds", "pair"]
 
 
 def _require(condition: bool, message: str) -> None:
@@ -225,19 +224,15 @@ class Step:
 
     Attributes:
         name: unique within the plan.
-        jobs: see `mode`.
-        mode: "rounds": every round runs each job once, in order, with `discard` unrecorded runs
-            right before each recorded one. "pair": one-lane jobs of exactly two units; each unit
-            loops over its jobs while the other does the same, without barriers, and the one that
-            finishes first goes on unrecorded, so that every sample was taken under load.
+        jobs: every round runs each of them, in order.
         rounds: recorded runs of each job.
         warmup: unrecorded rounds before them.
+        discard: unrecorded runs of a job right before each recorded one.
         gap_us: idle time before each run.
     """
 
     name: str
     jobs: tuple[Job, ...]
-    mode: StepMode = "rounds"
     rounds: int = 50
     warmup: int = 5
     discard: int = 0
@@ -245,7 +240,6 @@ class Step:
 
     def __post_init__(self) -> None:
         _require_name("step", self.name)
-        _require(self.mode in get_args(StepMode), f"mode {self.mode!r} of step {self.name!r} is not known.")
         _require(0 < len(self.jobs) <= MAX_JOBS, f"step {self.name!r} needs 1 to {MAX_JOBS} jobs.")
         names = [job.name for job in self.jobs]
         _require(len(set(names)) == len(names), f"two jobs of step {self.name!r} have the same name.")
@@ -253,12 +247,6 @@ class Step:
         _require(0 <= self.warmup <= MAX_ROUNDS, f"warmup of step {self.name!r} is out of range.")
         _require(0 <= self.discard <= 1000, f"discard of step {self.name!r} is not in 0..1000.")
         _require(0 <= self.gap_us <= 10_000_000, f"gap_us of step {self.name!r} is not in 0..10000000.")
-        if self.mode == "pair":
-            units = {lane.unit_index for job in self.jobs for lane in job.lanes}
-            _require(
-                all(len(job.lanes) == 1 for job in self.jobs) and len(units) == 2,
-                f"pair step {self.name!r} needs one-lane jobs on exactly two units.",
-            )
 
 
 @dataclass(frozen=True)
@@ -355,7 +343,7 @@ def _unit_line(unit: Unit) -> str:
 
 
 def _step_lines(step: Step) -> list[str]:
-    lines = [f"step {step.name} {step.mode} {step.rounds} {step.warmup} {step.discard} {step.gap_us}"]
+    lines = [f"step {step.name} {step.rounds} {step.warmup} {step.discard} {step.gap_us}"]
     for job in step.jobs:
         turns = "serial" if job.serial else "concurrent"
         lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")

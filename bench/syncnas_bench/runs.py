@@ -158,7 +158,6 @@ class Run:
 
     row: int
     step: str
-    mode: str
     units: tuple[str, ...]
     jobs: tuple[JobRun, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -172,7 +171,7 @@ class Run:
 
     def with_metadata(self, more: Mapping[str, Any]) -> Run:
         """A copy with `more` added to its metadata."""
-        return Run(self.row, self.step, self.mode, self.units, self.jobs, {**self.metadata, **more})
+        return Run(self.row, self.step, self.units, self.jobs, {**self.metadata, **more})
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
@@ -199,7 +198,6 @@ class Run:
         return cls(
             _get(record, "row", int),
             _get(record, "step", str),
-            _get(record, "mode", str),
             tuple(units),
             parsed,
             _get(record, "metadata", dict),
@@ -247,10 +245,9 @@ def parse_row(record: Mapping[str, Any], plan: BenchPlan, row: int) -> Run:
     step = plan.steps[row]
     _require(_get(record, "row", int) == row, f"row {record['row']} came where {row} was due")
     _require(_get(record, "step", str) == step.name, f"step {record['step']!r} came, not {step.name!r}")
-    _require(_get(record, "mode", str) == step.mode, f"its mode is not {step.mode!r}")
     jobs = tuple(_parse_job(job, step.rounds, len(plan.units)) for job in _get(record, "jobs", list))
     _check_jobs(jobs, step)
-    return Run(row, step.name, step.mode, tuple(str(unit) for unit in plan.units), jobs)
+    return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs)
 
 
 def _check_jobs(jobs: Sequence[JobRun], step: Step) -> None:
@@ -271,7 +268,6 @@ def _to_record(run: Run) -> dict[str, Any]:
     return {
         "row": run.row,
         "step": run.step,
-        "mode": run.mode,
         "jobs": [
             {
                 "job": job.name,

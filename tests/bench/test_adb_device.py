@@ -87,7 +87,7 @@ def shape_of(run: Run) -> object:
         (job.name, len(job.t0_ns), [(lane.unit_index, [p.phase for p in lane.phases]) for lane in job.lanes])
         for job in run.jobs
     ]
-    return run.row, run.step, run.mode, run.units, jobs
+    return run.row, run.step, run.units, jobs
 
 
 def test_facts(device: AdbDevice) -> None:

@@ -68,7 +68,6 @@ PHASE = ("jobs", 0, "lanes", 0, "phases", 0)
         (("row",), 1, "row 1"),
         (("row",), True, "not of type int"),
         (("step",), "other", "step 'other'"),
-        (("mode",), "pair", "mode"),
         (("jobs",), [], "jobs are not"),
         (("jobs", 0, "job"), "other", "jobs are not"),
         (("jobs", 0, "t0_ns"), [1, 2], "2 samples instead of 3"),

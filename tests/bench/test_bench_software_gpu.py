@@ -64,17 +64,6 @@ def test_own_output_stays_on_the_gpu(device: HostDevice, model: Path, tmp_path: 
     assert runs[0].job("gpu").lanes[0].buffer_type != 1, "the features are in host memory"
 
 
-def test_pair_of_cpu_and_gpu(device: HostDevice, model: Path) -> None:
-    jobs = Job.solo("cpu", 0, Call(0, 0, "left0")), Job.solo("gpu", 1, Call(0, 0, "right0"))
-    runs = Collector()
-    step = Step("s", jobs, mode="pair", rounds=5, warmup=1)
-    device.run(plan_of("cpu:1 gpu:software", step, files=(model,)), on_run=runs)
-    cpu, gpu = runs[0].jobs
-    assert len(cpu.t0_ns) == len(gpu.t0_ns) == 5
-    assert cpu.output.finite
-    assert gpu.output.finite
-
-
 def test_software_and_hardware_gpu_do_not_mix(device: HostDevice, model: Path) -> None:
     step = Step("s", (Job.solo("j", 0, Call(0, 0, "left0")),))
     with pytest.raises(UnitUnavailable, match="cannot share one plan"):
