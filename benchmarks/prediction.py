@@ -4,9 +4,11 @@
 
 Draws strategies at random; every other one gets random widths, the others widths solved for 1.0x of the base. Each
 network is measured three ways, all interleaved: both branches at once, and each branch alone on its unit; and each
-way twice a round: the second says how far two equal things read apart (A/A, the noise ceiling). The base network runs
-in the same rounds and says by how much the machine itself has changed since the profile was taken (drift). Prints
-every network, then for each way the errors, the errors less the drift, those of A/A, and Kendall's tau.
+way twice a round: the second says how far two equal things read apart (A/A). Each is measured again in every launch,
+minutes later: how far the first launch and the last read apart is the noise ceiling of any prediction that is made
+once and holds for later (A/A later). The base network runs in the rounds of every 20 networks and says by how much the
+machine itself has changed there since the profile was taken (drift). Prints every network, then for each way the
+errors, the errors less the drift, both A/A, and Kendall's tau.
 """
 
 from __future__ import annotations
@@ -56,11 +58,11 @@ def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> li
     return list(drawn.values())
 
 
-def base_jobs(base: ModelConfig, add_file: Callable[[str, bytes], int]) -> list[Job]:
-    """The base network as one graph, on each unit."""
+def base_jobs(base: ModelConfig, batch: int, add_file: Callable[[str, bytes], int]) -> list[Job]:
+    """The base network as one graph, on each unit, in the rounds of a batch."""
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
     call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
-    return [Job.solo(f"base{unit}", unit, call) for unit in (0, 1)]
+    return [Job.solo(f"base{unit}_{batch}", unit, call) for unit in (0, 1)]
 
 
 def measure(
@@ -78,7 +80,7 @@ def measure(
                     name = network.config.name
                     jobs.append(network.job(f"{name}{again}"))
                     jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
-            jobs += base_jobs(base, write_to(Path(folder), files))
+            jobs += base_jobs(base, first // BATCH, write_to(Path(folder), files))
             step = Step("networks", tuple(jobs), rounds=rounds, warmup=1, discard=1)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
@@ -137,27 +139,37 @@ def main() -> None:
     print(f"{profile.kind} profile of {base.name} on {args.device}, units {profile.units[0]} and {profile.units[1]}")
     print(f"{'network':24} " + " ".join(f"{way + ': predicted, measured us':>34} {'error, A/A %':>13}" for way in WAYS))
     table = []
-    for config in configs:
+    drifts = [
+        [
+            float(np.median(found[f"base{unit}_{batch}"])) / profile.table.network_us(unit)
+            for batch in range(-(-len(configs) // BATCH))
+        ]
+        for unit in (0, 1)
+    ]
+    for number, config in enumerate(configs):
         cells, row = [], {"name": config.name, "strategy": config.strategy}
+        drift = [by_batch[number // BATCH] for by_batch in drifts]
         for i, (way, us) in enumerate(zip(WAYS, predicted_us(config, base, profile), strict=True)):
             name = config.name + (f"_solo{i - 1}" if i else "")
             measured, again = (float(np.median(found[key])) for key in (name, f"{name}_again"))
-            row[way] = (us, measured, 100 * (us / measured - 1), 100 * (again / measured - 1))
+            less = us * (max(drift) if way == "concurrent" else drift[i - 1])
+            once, later = found[name][0], found[name][-1]
+            row[way] = (us, measured, *(100 * (x / measured - 1) for x in (us, again, less)), 100 * (later / once - 1))
             cells.append("{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]))
         table.append(row)
         print(f"{config.name[-23:]:24} " + " ".join(f"{cell:>48}" for cell in cells))
-    drifts = [float(np.median(found[f"base{unit}"])) / profile.table.network_us(unit) for unit in (0, 1)]
-    print("drift: the base network takes " + " and ".join(f"{100 * (d - 1):+.1f} %" for d in drifts) + " against then")
-    drift = {"concurrent": max(drifts), "solo 0": drifts[0], "solo 1": drifts[1]}
+    for unit, by_batch in enumerate(drifts):
+        changes = [100 * (drift - 1) for drift in by_batch]
+        print(f"drift of unit {unit}: the base network takes {min(changes):+.1f} to {max(changes):+.1f} % against then")
     result: dict[str, dict[str, object]] = {"drift": {f"unit {unit}": d for unit, d in enumerate(drifts)}}
     for way in WAYS:
         rows = [row[way] for row in table]
         tau = kendall_tau([row[0] for row in rows], [row[1] for row in rows])
-        less = [100 * (r[0] * drift[way] / r[1] - 1) for r in rows]
-        told = {"error": [r[2] for r in rows], "error less drift": less, "A/A": [r[3] for r in rows]}
-        result[way] = {name: summary(errors) for name, errors in told.items()} | {"tau": tau}
-        for name, errors in told.items():
-            text = ", ".join(f"{key.replace('_', ' ')} {value:.1f}" for key, value in summary(errors).items())
+        told = {"error": 2, "error less drift": 4, "A/A": 3} | ({"A/A later": 5} if args.launches > 1 else {})
+        result[way] = {name: summary([row[at] for row in rows]) for name, at in told.items()} | {"tau": tau}
+        for name, at in told.items():
+            numbers = summary([row[at] for row in rows]).items()
+            text = ", ".join(f"{key.replace('_', ' ')} {value:.1f}" for key, value in numbers)
             print(f"{way} {name} (%): {text}" + (f"; tau {tau:.3f}" if name == "error" else ""))
     if args.out:
         args.out.write_text(json.dumps({"summary": result, "networks": table}, indent=1))
