@@ -16,8 +16,9 @@ import numpy as np
 
 from benchmarks.search_runs import INDEX
 from benchmarks.search_spaces import STAGES, STRATEGIES, Array, budget_spaces
+from syncnas_deploy.search.algorithms import make_searcher
 from syncnas_deploy.search.ledger import PerBudget
-from syncnas_deploy.search.searcher import Candidate, Searcher, make_searcher
+from syncnas_deploy.search.searcher import Candidate, Searcher
 from syncnas_deploy.search.surrogate import SurrogateSearcher
 
 BUDGETS = (0.8, 1.0, 1.2)

@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.search_spaces import STAGES, STRATEGIES, Array, space
-from syncnas_deploy.search.searcher import ALGORITHMS, Candidate, Searcher, make_searcher
+from syncnas_deploy.search.algorithms import ALGORITHMS, make_searcher
+from syncnas_deploy.search.searcher import Candidate, Searcher
 
 TPE = "optuna-tpe"
 COMPARED = (*ALGORITHMS, TPE)

@@ -17,7 +17,7 @@ from syncnas_deploy.cli.options import (
     profile_option,
     read_profile,
 )
-from syncnas_deploy.search.searcher import ALGORITHMS, DEFAULT_ALGORITHM
+from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from syncnas_deploy.pipeline import Found

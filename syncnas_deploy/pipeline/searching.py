@@ -25,8 +25,8 @@ from syncnas_deploy.pipeline.inputs import (
 )
 from syncnas_deploy.search import evaluators, run
 from syncnas_deploy.search import trials as trials_
-from syncnas_deploy.search.searcher import DEFAULT_ALGORITHM
-from syncnas_deploy.search.workers import make_workers
+from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM
+from syncnas_deploy.search.crews import make_workers
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:

@@ -21,8 +21,9 @@ from pathlib import Path
 from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError
 from syncnas_deploy.journal import Journal
 from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
-from syncnas_deploy.search.searcher import DEFAULT_ALGORITHM, Candidate, Searcher, make_searcher
+from syncnas_deploy.search.searcher import Candidate, Searcher
 from syncnas_deploy.search.space import Space, digest
 from syncnas_deploy.search.standings import Standings
 from syncnas_deploy.search.trials import Best, Row, SearchResult, Trial, parse_row, row_of
@@ -90,7 +91,7 @@ def search(
         budgets_us: the latencies that a network may take, ascending.
         evaluator: what a network is worth.
         trials: evaluations wanted, repeated ones included; fewer when there are no more candidates.
-        algorithm: what proposes candidates, one of `searcher.ALGORITHMS`.
+        algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
         seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
         trunk: the branch that runs stem and head.
         twin_stem: whether both run the stem.

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import syncnas_deploy
-from syncnas_deploy.errors import EvaluationError, SyncNasError, UnknownWorkers
+from syncnas_deploy.errors import EvaluationError, SyncNasError
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator
 from syncnas_deploy.search.searcher import Candidate
-
-MAX_PROCESSES = 256
-SCHEMES = ("tcp://", "tls://")
 
 
 @dataclass(frozen=True)
@@ -139,37 +135,6 @@ def sendable(error: Exception, task: str) -> SyncNasError:
         f"The evaluation of {task} failed in a worker ({type(error).__name__}: {first}); with --workers 1 and "
         "SYNCNAS_DEBUG=1 you see where."
     )
-
-
-def make_workers(text: str | int = 1, resources: Mapping[str, float] | None = None) -> Workers:
-    """The workers that `text` names: a number of processes here, or a dask scheduler's address.
-
-    Args:
-        text: 1 for this process, more for so many others, ``tcp://HOST:PORT`` or ``tls://HOST:PORT``.
-        resources: what each evaluation needs of a dask worker's resources, by name.
-
-    Raises:
-        UnknownWorkers: none of these.
-        WorkersUnavailable: no scheduler or no workers there, or of another version.
-        MissingDependency: dask.distributed is needed and not installed.
-    """
-    text = str(text)
-    if text.startswith(SCHEMES):
-        from syncnas_deploy.search.dask_workers import DaskWorkers
-
-        return DaskWorkers(text, resources or {})
-    if resources:
-        raise UnknownWorkers("Only dask workers have resources; give --workers tcp://HOST:PORT with --worker-resource.")
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_PROCESSES:
-        raise UnknownWorkers(
-            f"{text[:80]!r} names no workers; give a number of processes, 1 to {MAX_PROCESSES}, or tcp://HOST:PORT of "
-            "a dask scheduler."
-        )
-    if int(text) == 1:
-        return InProcess()
-    from syncnas_deploy.search.local_workers import LocalWorkers
-
-    return LocalWorkers(int(text))
 
 
 @functools.cache

@@ -15,9 +15,10 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import read_config
+from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.run import search
-from syncnas_deploy.search.searcher import ALGORITHMS, Candidate
+from syncnas_deploy.search.searcher import Candidate
 from syncnas_deploy.search.space import Space
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult

@@ -20,10 +20,10 @@ from worker_cases import Slow, true_reward, wait_for
 from benchmarks.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.errors import EvaluationError, MissingDependency, WorkersUnavailable
 from syncnas_deploy.search import dask_workers
+from syncnas_deploy.search.crews import make_workers
 from syncnas_deploy.search.run import search
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult
-from syncnas_deploy.search.workers import make_workers
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed (syncnas-deploy[cluster])")
 

@@ -18,9 +18,9 @@ from benchmarks.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.errors import InfeasibleBudget, JournalError, JournalMismatch, MeasurementError, OutputExists
 from syncnas_deploy.journal import Journal
 from syncnas_deploy.models.config import ModelConfig, check_strategy
+from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.run import Progress, search
-from syncnas_deploy.search.searcher import ALGORITHMS
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult, write_history
 from syncnas_deploy.search.widths import WidthSolver

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from syncnas_deploy.search.searcher import ALGORITHMS, DEFAULT_ALGORITHM, Candidate, Searcher, make_searcher
+from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM, make_searcher
+from syncnas_deploy.search.searcher import Candidate, Searcher
 from syncnas_deploy.search.strategy import all_strategies
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from benchmarks.search_spaces import STRATEGIES, space
+from syncnas_deploy.search.algorithms import make_searcher
 from syncnas_deploy.search.gaussian import NOISES, SCALE_RATE, SCALE_SHAPE, Mixture, Point
 from syncnas_deploy.search.kernels import HAMMING, Array, Kernels
 from syncnas_deploy.search.ledger import Told
-from syncnas_deploy.search.searcher import Candidate, Searcher, make_searcher
+from syncnas_deploy.search.searcher import Candidate, Searcher
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.surrogate import log_improvement, points, standardised
 

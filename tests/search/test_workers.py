@@ -19,13 +19,14 @@ from worker_cases import Slow, Threads, is_running, true_reward, wait_for
 from benchmarks.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.errors import EvaluationError, SyncNasError, UnknownWorkers
 from syncnas_deploy.models.config import branched
+from syncnas_deploy.search.crews import make_workers
 from syncnas_deploy.search.evaluators import Command, Evaluator
 from syncnas_deploy.search.local_workers import LocalWorkers
 from syncnas_deploy.search.run import search
 from syncnas_deploy.search.searcher import Candidate
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult, write_history
-from syncnas_deploy.search.workers import Done, InProcess, Task, Workers, code_version, make_workers
+from syncnas_deploy.search.workers import Done, InProcess, Task, Workers, code_version
 
 BASE = toy_base((1, 1, 1))
 TABLE = SyntheticTable(BASE, 1)
