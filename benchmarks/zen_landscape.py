@@ -20,12 +20,13 @@ from pathlib import Path
 
 from syncnas_deploy import pipeline
 from syncnas_deploy.documents import write_text
-from syncnas_deploy.latency.predict import ProfileCosts
+from syncnas_deploy.latency.predict import ProfileCosts, place_ends
 from syncnas_deploy.latency.profile_files import load_profile
-from syncnas_deploy.models.config import ModelConfig, branched
+from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.search.evaluators import Zen
+from syncnas_deploy.search.searcher import Candidate
+from syncnas_deploy.search.space import Space
 from syncnas_deploy.search.strategy import all_strategies
-from syncnas_deploy.search.widths import WidthSolver
 
 COLUMNS = ("reward", "second")
 CANDIDATES_A_WRITE = 25
@@ -35,18 +36,11 @@ Row = dict[str, str]
 def networks(profile_name: str, base_name: str, budget: str) -> dict[str, ModelConfig | None]:
     """Every strategy with its network within the budget; None where there is none."""
     profile, base = load_profile(profile_name), pipeline.base_model(base_name)
-    costs = ProfileCosts(profile, base)
-    trunk = min(
-        (0, 1), key=lambda b: costs.stem_us(b) + costs.fork_us(b) + costs.head_us(b, "a") + costs.join_us(b, "a")
-    )
-    solver = WidthSolver(base, costs, pipeline.budget_us(budget, profile), trunk=trunk)
-    found: dict[str, ModelConfig | None] = {}
-    for strategy in all_strategies(len(base.stages)):
-        if solver.minimum_us(strategy) <= solver.budget_us:
-            found[strategy] = branched(base, strategy, solver.solve(strategy).expanded, trunk=trunk)
-        else:
-            found[strategy] = None
-    return found
+    trunk, twin_stem = place_ends(profile, base)
+    costs = ProfileCosts(profile, base, twin_stem=twin_stem)
+    space = Space(base, costs, [pipeline.budget_us(budget, profile)], trunk=trunk, twin_stem=twin_stem)
+    candidates = map(Candidate, all_strategies(len(base.stages)))
+    return {c.strategy: None if c in space.infeasible else space.config(c) for c in candidates}
 
 
 def measure(candidates: dict[str, ModelConfig | None], rows: dict[str, Row]) -> Iterator[None]:
