@@ -24,7 +24,7 @@ NOISES = (0.01, 0.1)
 """Variances of the noise, beside signals of about 1."""
 SCALE_SHAPE, SCALE_RATE = 1.0, 1.0
 """Of the inverse gamma prior of the squared scale."""
-LEAST_WEIGHT = 1e-3
+LEAST_WEIGHT = 1e-2
 LEAST_VARIANCE = 1e-9
 FIRST_CAPACITY = 64
 

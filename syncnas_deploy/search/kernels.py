@@ -7,7 +7,9 @@ the order of `Ledger.candidates`.
 - Hamming: exp(-(d_sync + w d_kind) / l); d_sync counts the stages that sync in one strategy only, d_kind those
   that ADD in one and CONCAT in the other.
 - Interactions: effects of single stages, of pairs and of triples, as elementary symmetric polynomials.
-- Segments: which stages run between two syncs without an exchange; their number in common, and a smooth function of it.
+- Effects: each sync adds its own, which depends on its stage, smoothly on where the segment that it ends began, and a
+  little on its kind; and a share of a Hamming kernel for what does not add up.
+- Segments: which stages run between two syncs without an exchange; a smooth function of the share in common.
 
 Each has a trend in the number of syncs, and a constant, so that the mean is learnt.
 
@@ -25,11 +27,16 @@ from syncnas_deploy.search.strategy import all_strategies
 
 Array = npt.NDArray[np.float64]
 
-HAMMING = tuple((length, weight) for length in (1.5, 3.0, 6.0) for weight in (0.3, 1.0))
-INTERACTIONS = (1.0, 0.7, 0.5)
-"""Shares of single stages, pairs and triples."""
-KIND_ALIKE = 0.3
-"""How alike ADD and CONCAT of a stage are, where the same letter is 1 and no sync beside a sync 0."""
+HAMMING = ((1.5, 1.0), (3.0, 1.0))
+"""l and w."""
+INTERACTIONS = (((1.0, 0.3, 0.1), 0.9), ((1.0, 0.7, 0.5), 0.8))
+"""Shares of single stages, pairs and triples; and how alike ADD and CONCAT of a stage are, where the same letter is 1
+and no sync beside a sync 0."""
+EFFECTS_SHARE = 0.6
+EFFECTS_REST = (3.0, 0.3)
+EFFECT_KIND = 1 / 3
+EFFECT_LENGTH = 6.0
+"""In stages, of where a segment begins."""
 SEGMENT_KIND = 0.7
 SEGMENT_LENGTH = 0.7
 TREND, TREND_SYNCS = 0.5, 2.0
@@ -56,10 +63,10 @@ class Kernels:
         self._concat = letters == "c"
         self._syncs = self._sync.sum(axis=1)
         self._tables = _tables(stages)
-        self._segments = _segment_features(letters)
-        norms = np.sqrt(np.sum(self._segments**2, axis=1))
-        self._directions = self._segments / norms[:, None]
-        self._segments /= np.sqrt(np.mean(norms**2))
+        self._rest = _hamming(*_differences(stages), *EFFECTS_REST)
+        self._effects = _effects(letters)
+        segments = _segment_features(letters, SEGMENT_KIND).reshape(len(letters), -1)
+        self._directions = segments / np.sqrt(np.sum(segments**2, axis=1))[:, None]
         self._trend = _trend(self._syncs, stages)
         gap = np.arange(budgets)
         smooth = np.exp(-0.5 * ((gap[:, None] - gap) / BUDGET_LENGTH) ** 2)
@@ -68,7 +75,7 @@ class Kernels:
         self.size = budgets * len(letters)
         self._scale = 1 / np.mean([np.diag(self._trend)[c] for c in self._syncs] + np.ones(len(letters)))
         own = np.ones((self.count, len(letters)))
-        own[-2] = np.sum(self._segments**2, axis=1)
+        own[-2] = EFFECTS_SHARE * np.sum(self._effects**2, axis=1) + 1 - EFFECTS_SHARE
         own = self._scale * (own + np.diag(self._trend)[self._syncs]) + CONSTANT
         self.diagonal = np.tile(own, (1, budgets))
 
@@ -86,32 +93,54 @@ class Kernels:
         both = self._sync & self._sync[i]
         d_sync = np.sum(self._sync != self._sync[i], axis=1)
         d_kind = np.sum(both & (self._concat != self._concat[i]), axis=1)
-        segments = self._segments @ self._segments[i]
         cosine = self._directions @ self._directions[i]
         smooth = np.exp(-2 * (1 - cosine) / SEGMENT_LENGTH)
-        rows = np.concatenate([self._tables[:, d_sync, d_kind], segments[None], smooth[None]])
+        effects = EFFECTS_SHARE * (self._effects @ self._effects[i])
+        effects += (1 - EFFECTS_SHARE) * self._rest[d_sync, d_kind]
+        rows = np.concatenate([self._tables[:, d_sync, d_kind], np.stack([effects, smooth])])
         return np.asarray(self._scale * (rows + self._trend[self._syncs[i], self._syncs]))
+
+
+def _differences(stages: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """d_sync and d_kind as a table has them, each [d_sync, d_kind]."""
+    counts = np.arange(stages + 1)
+    d_sync, d_kind = np.meshgrid(counts, counts, indexing="ij")
+    return d_sync, d_kind
+
+
+def _hamming(d_sync: npt.NDArray[np.int64], d_kind: npt.NDArray[np.int64], length: float, weight: float) -> Array:
+    return np.asarray(np.exp(-(d_sync + weight * d_kind) / length))
 
 
 def _tables(stages: int) -> Array:
     """Kernels that only see how many stages differ: [kernels, d_sync, d_kind], 1 for equal strategies."""
-    d_sync, d_kind = np.meshgrid(np.arange(stages + 1), np.arange(stages + 1), indexing="ij")
-    hamming = [np.exp(-(d_sync + weight * d_kind) / length) for length, weight in HAMMING]
+    d_sync, d_kind = _differences(stages)
     same = np.maximum(stages - d_sync - d_kind, 0)
-    shares = INTERACTIONS[:stages]
-    terms = [share * _symmetric(same, d_kind, order) for order, share in enumerate(shares, start=1)]
-    return np.stack([*hamming, np.sum(terms, axis=0) / sum(shares)])
+    interactions = [
+        np.average(
+            [_symmetric(same, d_kind, order, alike) for order in range(1, len(shares[:stages]) + 1)],
+            axis=0,
+            weights=shares[:stages],
+        )
+        for shares, alike in INTERACTIONS
+    ]
+    return np.stack([*(_hamming(d_sync, d_kind, *of) for of in HAMMING), *interactions])
 
 
-def _symmetric(same: npt.NDArray[np.int64], kinds: npt.NDArray[np.int64], order: int) -> Array:
-    """Mean product of `order` stages' likeness: `same` stages of 1, `kinds` of `KIND_ALIKE`, the others 0."""
+def _symmetric(same: npt.NDArray[np.int64], kinds: npt.NDArray[np.int64], order: int, alike: float) -> Array:
+    """Mean product of `order` stages' likeness: `same` stages of 1, `kinds` of `alike`, the others 0."""
     choose = np.array([[float(comb(n, k)) for k in range(order + 1)] for n in range(int(same.max()) + 1)])
-    terms = [choose[same, order - k] * choose[kinds, k] * KIND_ALIKE**k for k in range(order + 1)]
+    terms = [choose[same, order - k] * choose[kinds, k] * alike**k for k in range(order + 1)]
     return np.asarray(np.sum(terms, axis=0) / comb(int(same.max()), order))
 
 
-def _segment_features(letters: npt.NDArray[np.str_]) -> Array:
-    """Which segments a strategy has, by first stage, last stage and the letter at its end: [N, 3 S^2]."""
+def _segment_features(letters: npt.NDArray[np.str_], kind: float) -> Array:
+    """Which segments a strategy has, by first stage, last stage, and none or the letter at its end: [N, S, S, 3].
+
+    Args:
+        letters: of each strategy, [N, S].
+        kind: the entry of a letter, beside 1 for the segment.
+    """
     count, stages = letters.shape
     features = np.zeros((count, stages, stages, 3))
     rows, first = np.arange(count), np.zeros(count, int)
@@ -119,9 +148,22 @@ def _segment_features(letters: npt.NDArray[np.str_]) -> Array:
         ends = letters[:, stage] != "n"
         at, start = rows[ends], first[ends]
         features[at, start, stage, 0] = 1
-        features[at, start, stage, np.where(letters[at, stage] == "c", 2, 1)] = SEGMENT_KIND
+        features[at, start, stage, np.where(letters[at, stage] == "c", 2, 1)] = kind
         first[ends] = stage + 1
-    return features.reshape(count, -1)
+    return features
+
+
+def _effects(letters: npt.NDArray[np.str_]) -> Array:
+    """Features of the segments, alike where they end at the same stage and begin near each other: [N, 3 S^2].
+
+    Their mean is 0 and that of their squared lengths 1.
+    """
+    first = np.arange(letters.shape[1])
+    alike = np.exp(-0.5 * ((first[:, None] - first) / EFFECT_LENGTH) ** 2)
+    root = np.linalg.cholesky(alike + 1e-9 * np.eye(len(first)))
+    features = np.einsum("nfls,fg->ngls", _segment_features(letters, EFFECT_KIND), root).reshape(len(letters), -1)
+    features -= features.mean(axis=0)
+    return np.asarray(features / np.sqrt(np.mean(np.sum(features**2, axis=1))))
 
 
 def _trend(syncs: npt.NDArray[np.int64], stages: int) -> Array:

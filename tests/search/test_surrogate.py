@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.search_spaces import STRATEGIES, space
 from syncnas_deploy.search.algorithms import make_searcher
-from syncnas_deploy.search.gaussian import NOISES, SCALE_RATE, SCALE_SHAPE, Mixture, Point
+from syncnas_deploy.search.gaussian import LEAST_WEIGHT, NOISES, SCALE_RATE, SCALE_SHAPE, Mixture, Point
 from syncnas_deploy.search.kernels import HAMMING, Array, Kernels
 from syncnas_deploy.search.ledger import Told
 from syncnas_deploy.search.searcher import Candidate, Searcher
@@ -94,7 +94,7 @@ def test_posterior_equals_a_dense_solution(budgets: int) -> None:
     mixture = Mixture(kernels)
     mixture.set_points(known)
     found = mixture.posterior(values, flying)
-    kept = weights > 1e-3
+    kept = weights > LEAST_WEIGHT
     np.testing.assert_allclose(found.weights, weights[kept] / weights[kept].sum(), rtol=1e-6)
     np.testing.assert_allclose(found.mean, means[kept], atol=1e-8)
     np.testing.assert_allclose(found.variance, variances[kept], atol=1e-8)
@@ -158,8 +158,11 @@ def test_log_improvement_against_integrals() -> None:
     z = np.array([-12.0, -7.0, -5.01, -4.99, -3.0, -0.5, 0.0, 0.7, 3.0, 9.0])
     step = grid[1] - grid[0]
     exact = [math.log(np.sum(grid * np.exp(-0.5 * (grid - one) ** 2)) * step / math.sqrt(2 * math.pi)) for one in z]
-    np.testing.assert_allclose(log_improvement(z), exact, atol=2e-2)
-    assert np.all(np.diff(log_improvement(np.linspace(-40, 10, 5000))) > 0)
+    np.testing.assert_allclose(log_improvement(z), exact, atol=1e-4)
+    assert np.all(np.diff(log_improvement(np.linspace(-80, 12, 5000))) > 0)
+    # Of the tail at -100: -z^2 / 2 - ln(z^2 sqrt(2 pi)).
+    tail = -5000 - math.log(100**2 * math.sqrt(2 * math.pi))
+    assert log_improvement(np.array([-100.0]))[0] == pytest.approx(tail, rel=1e-3)
 
 
 def evaluations(searcher: Searcher, rewards: Array, in_flight: int = 1) -> int:
