@@ -49,6 +49,8 @@ Runs = Mapping[tuple[int, str], Run]
 
 LAUNCH_DISAGREEMENT = 0.25
 """Points whose launches' medians differ by more than this make a profile carry a warning."""
+MOST_SLOWED = 10.0
+"""The largest factor of contention: a unit that does a tenth of its work while the other one works."""
 DOUBT = 0.03
 """Error of a measured time, relative, against which the time that two units shared is weighed."""
 
@@ -119,7 +121,7 @@ def assemble(
     """
     facts = device.facts()
     rows = point_rows(experiment, runs)
-    networks = _networks(experiment, runs)
+    networks, contention = _networks(experiment, runs), _contention(base, experiment, runs)
     profile = DeviceProfile(
         kind="simulated" if facts.simulated else "measured",
         base=base.name,
@@ -131,12 +133,12 @@ def assemble(
         condition=flat_text(device.condition().to_dict()),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         settings=settings_text(settings),
-        warnings=(*doubts, *_warnings(rows, networks)),
+        warnings=(*doubts, *_warnings(rows, networks, contention)),
         curves=curves_of(base),
         shapes=tuple(model.shape for model in fitted(base, rows)),
         points=rows,
         networks=networks,
-        contention=_contention(base, experiment, runs),
+        contention=contention,
         syncs=_syncs(base, experiment, runs),
         jitter=_jitter(experiment, runs),
         learning=tuple(learning),
@@ -210,7 +212,7 @@ def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
     """
     doubt_us = DOUBT * loaded_us
     progress_us = alone_us - (loaded_us - shared_us)
-    return float((shared_us + doubt_us) / max(progress_us + doubt_us, 0.1 * (shared_us + doubt_us)))
+    return float((shared_us + doubt_us) / max(progress_us + doubt_us, (shared_us + doubt_us) / MOST_SLOWED))
 
 
 def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:
@@ -300,7 +302,9 @@ def _widths_of(config: ModelConfig, branch: int) -> tuple[int, ...]:
     return tuple(block.expanded_channels for stage in config.stages for block in stage.branches[branch])
 
 
-def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow]) -> tuple[str, ...]:
+def _warnings(
+    rows: Sequence[PointRow], networks: Sequence[NetworkRow], contention: Sequence[ContentionRow]
+) -> tuple[str, ...]:
     """What a reader of the numbers should know."""
     texts = [
         f"unit {row.unit}: the network of chain {row.chain} differed by {row.sample.disagreement:.0%} between launches"
@@ -310,4 +314,10 @@ def _warnings(rows: Sequence[PointRow], networks: Sequence[NetworkRow]) -> tuple
     noisy = sum(row.sample.disagreement > LAUNCH_DISAGREEMENT for row in rows)
     if noisy:
         texts.append(f"{noisy} of {len(rows)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
+    for unit in (0, 1):
+        if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
+            texts.append(
+                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than that one "
+                "that it cannot be told"
+            )
     return tuple(texts)

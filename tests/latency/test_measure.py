@@ -12,11 +12,12 @@ from benchmarks.kill_profile import kill_and_compare
 from syncnas_bench import SimDevice, Work
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
+from syncnas_deploy.latency.assembly import MOST_SLOWED, _warnings, slowed
 from syncnas_deploy.latency.design import RANGE, first_pairs, next_pair
 from syncnas_deploy.latency.experiment import CHAIN_OPS, Settings
 from syncnas_deploy.latency.measure import Progress
 from syncnas_deploy.latency.points import Point, at_widths, base_widths, chain, graph_work, ratio_widths, width_at
-from syncnas_deploy.latency.profile import SyncRow
+from syncnas_deploy.latency.profile import ContentionRow, SyncRow
 from syncnas_deploy.latency.profile_files import read_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 
@@ -140,3 +141,10 @@ def test_kills_lose_no_finished_step(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(CHECKOUT)
     report = kill_and_compare(6, 7, tmp_path)
     assert report.kept > 0 and report.sound, report
+
+
+def test_contention_at_its_limit_is_a_warning() -> None:
+    rows = [ContentionRow(0, 0, 1.1), ContentionRow(1, 0, MOST_SLOWED)]
+    (text,) = _warnings((), (), rows)
+    assert text.startswith("unit 1: it is slowed tenfold")
+    assert slowed(100.0, 150.0, 1.0) == pytest.approx(MOST_SLOWED)
