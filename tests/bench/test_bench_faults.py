@@ -24,6 +24,7 @@ from syncnas_bench import (
 )
 from syncnas_bench.device import runner_program
 from syncnas_bench.errors import RowMalformed, RunFailed
+from syncnas_bench.plan import PLAN_VERSION
 
 RUNNER = [str(runner_program())]
 
@@ -80,7 +81,7 @@ def test_the_unspoiled_fake_is_taken(tmp_path: Path, good_output: Path) -> None:
         ("say(header, '[1]' + chr(10))", RowMalformed, "no header, row", 0),
         ("say(first)", RowMalformed, "no header, row", 0),
         ("say(header, header)", RowMalformed, "no header, row", 0),
-        ("say(header.replace('\"plan\":1', '\"plan\":2'))", RuntimeMismatch, "another plan version", 0),
+        ("say(header.replace('\"plan\":', '\"plan\":9'))", RuntimeMismatch, "another plan version", 0),
         ("say(header, first); os.kill(os.getpid(), signal.SIGSEGV)", RunnerCrashed, "SIGSEGV", 1),
         ("say(header, first); os.kill(os.getpid(), signal.SIGKILL)", RunnerCrashed, "SIGKILL", 1),
         ("say(header, first); sys.exit(9)", RunnerCrashed, "exit code 9", 1),
@@ -213,5 +214,5 @@ def test_chatter_of_libraries_stays_off_the_rows(tmp_path: Path) -> None:
 def test_version_and_usage() -> None:
     done = subprocess.run([*RUNNER, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("syncnas-runner ")
-    assert done.stdout.endswith(" plan 1\n")
+    assert done.stdout.endswith(f" plan {PLAN_VERSION}\n")
     assert subprocess.run(RUNNER, capture_output=True, check=False).returncode == 2
