@@ -27,6 +27,7 @@ from adb_shells import raw_shell, shell_v2
 
 HEAD = struct.Struct("<4s5I")
 MODERN = "shell_v2,cmd,stat_v2,ls_v2,sendrecv_v2"
+SHOWN_WITHIN_S = 15.0
 _SHA1_INFO = bytes.fromhex("3021300906052b0e03021a05000414")
 
 
@@ -149,7 +150,14 @@ class AdbDaemon:
         self.plug()
 
     def accept_shown_keys(self) -> None:
-        """What a user does who accepts the dialog: connections that wait are let in."""
+        """What a user does who accepts the dialog, once it is there: connections that wait are let in.
+
+        A server calls a device unauthorized as soon as its signatures are refused, and shows its key after that.
+        """
+        end = time.monotonic() + SHOWN_WITHIN_S
+        while not self.shown:
+            assert time.monotonic() < end, "no key was shown"
+            time.sleep(0.01)
         self.accepted |= self.shown
         self._call(self._let_in())
 
