@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from bench_cases import SHAPE, VALUES, Collector, branches, only_child, plan_of, write_branches
 
 from syncnas_bench import (
@@ -36,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reference(model: Path) -> np.ndarray:
     """The outputs of both lanes by LiteRT's Python interpreter, one after the other."""
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(model), num_threads=1)
+    interpreter = Interpreter(str(model), num_threads=1)
 
     def run(name: str, *inputs: np.ndarray) -> np.ndarray:
         runner = interpreter.get_signature_runner(name)
@@ -101,7 +102,7 @@ def test_input_file_feeds_all_external_inputs_in_order(model: Path, tmp_path: Pa
     lanes = (Lane(0, (Call(0, 0, "left0"),)), Lane(1, (Call(0, 0, "left0"),)))
     step = Step("s", (Job("j", lanes, input=given, output=out),), rounds=1, warmup=0)
     HostDevice().run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=Collector())
-    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(model))
+    interpreter = Interpreter(str(model))
     runner = interpreter.get_signature_runner("left0")
     expected = [next(iter(runner(x=half.reshape(SHAPE)).values())).ravel() for half in np.split(values, 2)]
     np.testing.assert_allclose(np.fromfile(out, "<f4"), np.concatenate(expected), rtol=0, atol=1e-5)
