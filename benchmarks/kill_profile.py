@@ -35,7 +35,7 @@ from syncnas_deploy.latency.experiment import Settings
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import read_profile
 
-SETTINGS = Settings(launches=1, rounds=3, warmup=0, networks=1)
+SETTINGS = Settings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
 LEEWAY = 1.1
 """Kills fall between 0 and this times what a whole profile takes, which is tried first."""
 

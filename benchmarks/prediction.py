@@ -1,6 +1,6 @@
 """Predicted against measured latency, on strategies and widths that the profile has never seen.
 
-    python -m benchmarks.prediction --profile host.json [--strategies 200] [--seed 1] [--launches 4] [--rounds 12]
+    python -m benchmarks.prediction --profile host.json [--strategies 200] [--seed 1] [--launches 4] [--rounds 3]
 
 Draws strategies at random; every other one gets random widths, the others widths solved for 1.0x of the base. Each
 network is measured three ways, all interleaved: both branches at once, and each branch alone on its unit; and each
@@ -28,7 +28,7 @@ from syncnas_deploy.latency.points import graph_work, network_graph
 from syncnas_deploy.latency.predict import ProfileCosts, predict
 from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import load_profile
-from syncnas_deploy.latency.schedule import SPIN_US
+from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.models.weights import parameter_shapes, random_weights
 from syncnas_deploy.search.strategy import random_strategy
@@ -81,7 +81,7 @@ def measure(
                     jobs.append(network.job(f"{name}{again}"))
                     jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
             jobs += base_jobs(base, first // BATCH, write_to(Path(folder), files))
-            step = Step("networks", tuple(jobs), rounds=rounds, warmup=1, discard=1)
+            step = Step("networks", tuple(jobs), rounds=rounds, warmup=0, discard=DISCARD, repeats=REPEATS)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
                 on_run=runs.append,
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--strategies", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--launches", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write every number as JSON")
     args = parser.parse_args()
     profile = load_profile(args.profile)

@@ -21,7 +21,7 @@ from syncnas_deploy.models.formats import config_text, parse_config
 from syncnas_deploy.report.page import read_all
 from syncnas_deploy.report.tables import bench_text
 
-QUICK = Settings(launches=1, rounds=3, warmup=1)
+QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1)
 GPU = pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",

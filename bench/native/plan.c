@@ -147,7 +147,7 @@ static int close_step(struct parser *parser) {
 static int on_version(struct parser *parser) {
     int version = 0;
     if (read_int(parser, parser->words[1], 0, INT_MAX, &version) != 0) return FAILURE_PLAN;
-    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 2 only");
+    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 3 only");
     parser->versioned = true;
     return 0;
 }
@@ -243,7 +243,9 @@ static int on_step(struct parser *parser) {
     if (read_int(parser, parser->words[2], 1, MAX_COUNT, &step->rounds) != 0) return FAILURE_PLAN;
     if (read_int(parser, parser->words[3], 0, MAX_COUNT, &step->warmup) != 0) return FAILURE_PLAN;
     if (read_int(parser, parser->words[4], 0, 1000, &step->discard) != 0) return FAILURE_PLAN;
-    return read_int(parser, parser->words[5], 0, 10000000, &step->gap_us);
+    if (read_int(parser, parser->words[5], 1, 1000, &step->repeats) != 0) return FAILURE_PLAN;
+    if (step->rounds > MAX_COUNT / step->repeats) return refuse(parser, "a step has more than 1000000 recorded runs");
+    return read_int(parser, parser->words[6], 0, 10000000, &step->gap_us);
 }
 
 static int on_job(struct parser *parser) {
@@ -325,14 +327,14 @@ static int read_statement(struct parser *parser) {
         {"spin_us", 2, 2, on_spin},         {"ack", 2, 2, on_ack},
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
         {"unit", 4, 10, on_unit},           {"file", 2, 2, on_file},
-        {"step", 6, 6, on_step},            {"job", 5, 5, on_job},
+        {"step", 7, 7, on_step},            {"job", 5, 5, on_job},
         {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
         {"end", 1, 1, on_end},
     };
     if (parser->ended) return refuse(parser, "there is more after the end");
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         if (strcmp(parser->words[0], statements[i].keyword) != 0) continue;
-        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 2");
+        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 3");
         if (parser->word_count < statements[i].min_words || parser->word_count > statements[i].max_words) {
             return refuse(parser, "the statement has the wrong number of words");
         }

@@ -9,7 +9,7 @@
 #include "failure.h"
 
 enum {
-    PLAN_VERSION = 2,
+    PLAN_VERSION = 3,
     PLAN_NAME_BYTES = 96,
     PLAN_PATH_BYTES = 1001,
     PLAN_UNITS = 8,
@@ -62,7 +62,7 @@ struct plan_job {
 
 struct plan_step {
     char name[PLAN_NAME_BYTES];
-    int rounds, warmup, discard, gap_us;
+    int rounds, warmup, discard, repeats, gap_us;
     int job_count;
     struct plan_job *jobs;
 };

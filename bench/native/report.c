@@ -62,7 +62,7 @@ static int64_t makespan_of(const struct samples *samples, int run, int lane, int
 static void report_array(struct json_lines *json, const char *name, member value, const struct samples *samples,
                          int lane, int call) {
     json_text(json, "\"%s\":[", name);
-    for (int run = 0; run < samples->rounds; run++) {
+    for (int run = 0; run < samples->runs; run++) {
         json_text(json, run > 0 ? ",%lld" : "%lld", (long long)value(samples, run, lane, call));
     }
     json_text(json, "]");

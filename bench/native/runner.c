@@ -33,7 +33,7 @@ static int bind(struct executor *executor, const struct plan_step *step, struct 
         if (job == NULL) return failure->code;
         samples[j].job = job;
         if (job->plan->input != NULL && load_input(job, failure) != 0) return failure->code;
-        if (samples_init(&samples[j], job, step->rounds, failure) != 0) return failure->code;
+        if (samples_init(&samples[j], job, step->rounds * step->repeats, failure) != 0) return failure->code;
     }
     return 0;
 }

@@ -14,13 +14,13 @@ static struct call_stamps *stamps_at(const struct samples *samples, int run, int
     return samples->calls + (size_t)run * calls_per_run(samples) + offset;
 }
 
-int samples_init(struct samples *samples, struct bound_job *job, int rounds, struct failure *failure) {
-    *samples = (struct samples){.job = job, .rounds = rounds};
-    const size_t runs = (size_t)rounds + 1;
-    samples->t0_ns = calloc(runs, sizeof *samples->t0_ns);
-    samples->calls = calloc(runs * calls_per_run(samples), sizeof *samples->calls);
+int samples_init(struct samples *samples, struct bound_job *job, int runs, struct failure *failure) {
+    *samples = (struct samples){.job = job, .runs = runs};
+    const size_t places = (size_t)runs + 1;
+    samples->t0_ns = calloc(places, sizeof *samples->t0_ns);
+    samples->calls = calloc(places * calls_per_run(samples), sizeof *samples->calls);
     if (samples->t0_ns != NULL && samples->calls != NULL) return 0;
-    return fail(failure, FAILURE_RUN, "out of memory for %d rounds of job %s", rounds, job->plan->name);
+    return fail(failure, FAILURE_RUN, "out of memory for %d runs of job %s", runs, job->plan->name);
 }
 
 void samples_free(struct samples *samples) {
@@ -35,7 +35,7 @@ const struct call_stamps *samples_at(const struct samples *samples, int run, int
 
 // The stamps of the next run, either the next to be recorded or the spare one.
 static struct job_stamps next_stamps(struct samples *samples, bool record) {
-    const int run = record ? samples->recorded : samples->rounds;
+    const int run = record ? samples->recorded : samples->runs;
     return (struct job_stamps){.lanes = {stamps_at(samples, run, 0), stamps_at(samples, run, 1)}};
 }
 
@@ -57,7 +57,9 @@ int samples_take(const struct plan_step *step, struct samples *samples, struct f
             for (int d = 0; d < step->discard; d++) {
                 if (run_once(&samples[j], step->gap_us, false, failure) != 0) return failure->code;
             }
-            if (run_once(&samples[j], step->gap_us, round >= step->warmup, failure) != 0) return failure->code;
+            for (int r = 0; r < step->repeats; r++) {
+                if (run_once(&samples[j], step->gap_us, round >= step->warmup, failure) != 0) return failure->code;
+            }
         }
     }
     return 0;

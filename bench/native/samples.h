@@ -7,12 +7,12 @@
 // The recorded runs of one job. A spare run at the end takes the stamps of unrecorded runs.
 struct samples {
     struct bound_job *job;
-    int rounds, recorded;
-    int64_t *t0_ns;             // [rounds + 1]
-    struct call_stamps *calls;  // [rounds + 1][calls of lane 0, then calls of lane 1]
+    int runs, recorded;
+    int64_t *t0_ns;             // [runs + 1]
+    struct call_stamps *calls;  // [runs + 1][calls of lane 0, then calls of lane 1]
 };
 
-int samples_init(struct samples *samples, struct bound_job *job, int rounds, struct failure *failure);
+int samples_init(struct samples *samples, struct bound_job *job, int runs, struct failure *failure);
 void samples_free(struct samples *samples);
 
 // Stamps of the call `call` of `lane` in recorded run `run`.

@@ -28,7 +28,7 @@ from urllib.parse import quote_from_bytes
 from syncnas_bench.errors import PlanError
 from syncnas_bench.units import NAME_MAX_CHARS, Unit, is_name
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 MAX_UNITS = 8
 MAX_FILES = 64
 MAX_PHASES = 64
@@ -224,10 +224,11 @@ class Step:
 
     Attributes:
         name: unique within the plan.
-        jobs: every round runs each of them, in order.
-        rounds: recorded runs of each job.
+        jobs: each has its turn in every round, in order.
+        rounds: recorded ones.
         warmup: unrecorded rounds before them.
-        discard: unrecorded runs of a job right before each recorded one.
+        discard: unrecorded runs of a job at the start of its turn, right before the recorded ones.
+        repeats: recorded runs of a job in each of its turns.
         gap_us: idle time before each run.
     """
 
@@ -236,6 +237,7 @@ class Step:
     rounds: int = 50
     warmup: int = 5
     discard: int = 0
+    repeats: int = 1
     gap_us: int = 0
 
     def __post_init__(self) -> None:
@@ -246,7 +248,14 @@ class Step:
         _require(1 <= self.rounds <= MAX_ROUNDS, f"step {self.name!r} needs 1 to {MAX_ROUNDS} rounds.")
         _require(0 <= self.warmup <= MAX_ROUNDS, f"warmup of step {self.name!r} is out of range.")
         _require(0 <= self.discard <= 1000, f"discard of step {self.name!r} is not in 0..1000.")
+        _require(1 <= self.repeats <= 1000, f"repeats of step {self.name!r} is not in 1..1000.")
+        _require(self.runs <= MAX_ROUNDS, f"step {self.name!r} has more than {MAX_ROUNDS} recorded runs.")
         _require(0 <= self.gap_us <= 10_000_000, f"gap_us of step {self.name!r} is not in 0..10000000.")
+
+    @property
+    def runs(self) -> int:
+        """Recorded runs of each job."""
+        return self.rounds * self.repeats
 
 
 @dataclass(frozen=True)
@@ -343,7 +352,7 @@ def _unit_line(unit: Unit) -> str:
 
 
 def _step_lines(step: Step) -> list[str]:
-    lines = [f"step {step.name} {step.rounds} {step.warmup} {step.discard} {step.gap_us}"]
+    lines = [f"step {step.name} {step.rounds} {step.warmup} {step.discard} {step.repeats} {step.gap_us}"]
     for job in step.jobs:
         turns = "serial" if job.serial else "concurrent"
         lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")

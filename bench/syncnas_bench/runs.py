@@ -245,7 +245,7 @@ def parse_row(record: Mapping[str, Any], plan: BenchPlan, row: int) -> Run:
     step = plan.steps[row]
     _require(_get(record, "row", int) == row, f"row {record['row']} came where {row} was due")
     _require(_get(record, "step", str) == step.name, f"step {record['step']!r} came, not {step.name!r}")
-    jobs = tuple(_parse_job(job, step.rounds, len(plan.units)) for job in _get(record, "jobs", list))
+    jobs = tuple(_parse_job(job, step.runs, len(plan.units)) for job in _get(record, "jobs", list))
     _check_jobs(jobs, step)
     return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs)
 

@@ -112,7 +112,11 @@ def doctor(device_name: str | None, as_json: bool) -> None:
     "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
 )
 @click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point.")
-@click.option("--rounds", type=click.IntRange(3, 10_000), help="Recorded runs of each point in a launch.")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 10_000),
+    help="Rounds of a launch; in each, every point is run 6 times unrecorded and then 6 times recorded.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
 @json_option
@@ -233,7 +237,13 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @device_option
 @unit_option
-@click.option("--samples", type=click.IntRange(5, 1_000_000), default=100, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(5, 1_000_000),
+    default=100,
+    show_default=True,
+    help="Recorded runs, at least; each 6 follow 6 unrecorded ones.",
+)
 @click.option("--launches", type=click.IntRange(1, 100), default=2, show_default=True, help="Processes.")
 @click.option(
     "--baseline",

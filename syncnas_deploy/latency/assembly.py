@@ -62,7 +62,8 @@ def settings_text(settings: Settings) -> dict[str, str]:
         "error": f"{settings.error:g}",
         "launches": str(settings.launches),
         "rounds": str(settings.rounds),
-        "warmup": str(settings.warmup),
+        "discard": str(settings.discard),
+        "repeats": str(settings.repeats),
         "networks": str(settings.networks),
         "seed": str(settings.seed),
     }

@@ -1,6 +1,6 @@
 """Benchmarking a bundle: both branches at once on two units, each branch alone, and baselines beside them.
 
-Everything is interleaved in one step: each round runs every job once, so that a neighbour's noise meets all alike.
+Everything is interleaved in one step: each round has a turn of every job, so that a neighbour's noise meets all alike.
 The network is in there twice, and the ratio of its two medians (A/A) says how far two equal things read apart.
 """
 
@@ -21,7 +21,7 @@ from syncnas_deploy.documents import Fields, read_json
 from syncnas_deploy.errors import BundleError, DocumentError, WrongOutput
 from syncnas_deploy.latency.outputs import TOLERANCE
 from syncnas_deploy.latency.profile import flat_text
-from syncnas_deploy.latency.schedule import SPIN_US, network_job, solo_job, works
+from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US, network_job, solo_job, works
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_from_fields, config_to_json
 from syncnas_deploy.models.segments import Feed, cut
@@ -161,7 +161,7 @@ def run_bench(
         bundle: exported with TFLite.
         device: to run on.
         units: one for each branch.
-        samples: recorded runs, shared among the launches.
+        samples: recorded runs at least, shared among the launches.
         launches: processes.
         baselines: base models, each with its unit.
         deadline_s: for one launch.
@@ -172,7 +172,7 @@ def run_bench(
         BundleError: a baseline has two branches.
         WrongOutput: the outputs are not those of the exporting host.
     """
-    rounds = max(5, -(-samples // launches))
+    rounds = -(-samples // (launches * REPEATS))
     with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
         session = _Session(bundle, device, units, baselines, Path(folder))
         runs: list[Run] = []
@@ -243,8 +243,7 @@ class _Session:
 
     def plan(self, rounds: int, seed: int) -> BenchPlan:
         """One launch."""
-        # Every job is run once unrecorded just before it is recorded: its predecessor was another model.
-        step = Step("bench", tuple(self._jobs), rounds=rounds, warmup=3, discard=1)
+        step = Step("bench", tuple(self._jobs), rounds=rounds, warmup=0, discard=DISCARD, repeats=REPEATS)
         return BenchPlan(tuple(self._units), tuple(self._files), (step,), seed=seed, spin_us=SPIN_US)
 
     def result(self, runs: Sequence[Run]) -> BenchResult:

@@ -20,12 +20,12 @@ from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.latency.networks import nested_widths, write_network, write_to
 from syncnas_deploy.latency.points import graph_work, network_graph
 from syncnas_deploy.latency.profile import DeviceProfile, flat_text
-from syncnas_deploy.latency.schedule import SPIN_US
+from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.models.weights import parameter_shapes, random_weights
 from syncnas_exporters import write_tflite
 
-ROUNDS = 16
+ROUNDS = 3
 LAUNCHES = 3
 TOLERANCE = 0.05
 """A profile holds where what it says is off by no more than this in the median."""
@@ -128,7 +128,7 @@ def _step(profile: DeviceProfile, base: ModelConfig, add_file: Callable[[str, by
         name = f"random{number}"
         config = branched(base, row.strategy, widths, name=name, trunk=row.trunk, twin_stem=row.twin_stem)
         jobs.append(write_network(config, 0, add_file).job(config.name))
-    return Step("check", tuple(jobs), rounds=ROUNDS, warmup=2, discard=1)
+    return Step("check", tuple(jobs), rounds=ROUNDS, warmup=0, discard=DISCARD, repeats=REPEATS)
 
 
 def _rows(profile: DeviceProfile, found: Mapping[str, list[float]]) -> tuple[CheckRow, ...]:

@@ -21,7 +21,7 @@ from syncnas_bench import BenchPlan, Call, Job, Lane, Step, Unit
 from syncnas_deploy.latency.design import ChainPair
 from syncnas_deploy.latency.networks import NetworkFiles, random_networks, write_network, write_to
 from syncnas_deploy.latency.points import PointGraph, at_widths, chain, graph_work, network_graph, ratio_widths
-from syncnas_deploy.latency.schedule import SPIN_US
+from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.models.config import ModelConfig, SyncOp, branched
 from syncnas_deploy.models.weights import parameter_shapes, random_weights
 from syncnas_exporters import write_tflite
@@ -43,8 +43,9 @@ class Settings:
         points: on each unit, at most.
         error: chain pairs are added until one is predicted, before it is used, within this.
         launches: processes that measure each point.
-        rounds: recorded runs of each point in a launch.
-        warmup: unrecorded rounds before them.
+        rounds: of a launch; each measures every point in a turn.
+        discard: unrecorded runs at the start of a turn.
+        repeats: recorded runs in a turn.
         networks: held out, to tell how far predictions are off.
         seed: of weights, inputs and held-out networks.
         deadline_s: for one launch.
@@ -53,8 +54,9 @@ class Settings:
     points: int = 250
     error: float = 0.01
     launches: int = 5
-    rounds: int = 16
-    warmup: int = 2
+    rounds: int = 3
+    discard: int = DISCARD
+    repeats: int = REPEATS
     networks: int = 8
     seed: int = 0
     deadline_s: float = 1800.0
@@ -93,7 +95,8 @@ class Experiment:
                 jobs.append(self._write(self.narrow[name]).job(name))
         self._networks = self._step(NETWORKS, jobs)
         self.held_out = random_networks(base, settings.networks, settings.seed)
-        self._held_out = self._step(HELD_OUT, [self._write(config).job(config.name) for config in self.held_out])
+        jobs = [self._write(config).job(config.name) for config in self.held_out]
+        self._held_out = (self._step(HELD_OUT, jobs),) if jobs else ()
 
     def _write(self, config: ModelConfig) -> NetworkFiles:
         return write_network(config, self._settings.seed, self._add_file)
@@ -121,8 +124,7 @@ class Experiment:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Everything that one launch measures now."""
-        held_out = (self._held_out,) if self.held_out else ()
-        return (*self._solo, self._networks, *held_out)
+        return (*self._solo, self._networks, *self._held_out)
 
     def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
         """One launch of the named steps."""
@@ -143,6 +145,5 @@ class Experiment:
         return Job(f"{op.name.lower()}_{unit}", (Lane(unit, tuple(calls)),))
 
     def _step(self, name: str, jobs: Sequence[Job]) -> Step:
-        # Each recorded run comes right after an unrecorded one of the same job, as inference in a loop does.
-        rounds, warmup = self._settings.rounds, self._settings.warmup
-        return Step(name, tuple(jobs), rounds=rounds, warmup=warmup, discard=1)
+        own = self._settings
+        return Step(name, tuple(jobs), rounds=own.rounds, warmup=0, discard=own.discard, repeats=own.repeats)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from syncnas_deploy.latency.benchmark import BenchResult, Timing
 from syncnas_deploy.latency.check import Check
@@ -80,12 +80,18 @@ def blocks_table(config: ModelConfig) -> str:
     return table([*head, "activation", "MACs (M)", "sync after stage"], rows)
 
 
+def _runs_text(settings: Mapping[str, str]) -> str:
+    """Of a launch; profiles made before 2026-11-26 have no repeats."""
+    repeats = f" of {settings['repeats']} runs" if "repeats" in settings else ""
+    return f"{settings.get('rounds', '?')} rounds{repeats}"
+
+
 def profile_text(profile: DeviceProfile) -> str:
     """A profile in brief."""
     lines = [
         f"{profile.kind} profile of {profile.base} on {profile.device.get('name', 'a device')}, {profile.created}",
         f"{len(profile.points)} points, {len(profile.syncs)} syncs; "
-        f"{profile.settings.get('launches', '?')} launches of {profile.settings.get('rounds', '?')} rounds",
+        f"{profile.settings.get('launches', '?')} launches of {_runs_text(profile.settings)}",
     ]
     rows: list[list[Cell]] = []
     for unit, text in enumerate(profile.units):

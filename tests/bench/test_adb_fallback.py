@@ -99,7 +99,7 @@ def test_wrong_outputs_of_a_phone_give_no_profile(
     phone: AdbDaemon, mobilenet: ModelConfig, tmp_path: Path, lie: str, says: str
 ) -> None:
     base = parse_config(json.dumps(json.loads(config_text(mobilenet)) | {"input_size": 32}), "tiny")
-    settings = Settings(launches=1, rounds=3, warmup=0, networks=1)
+    settings = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
     before = len(phone.counts.services)
     with pytest.raises(WrongOutput, match=says):
         pipeline.profile(base, device_of(phone, tmp_path, lie), out=tmp_path / "p.json", settings=settings)

@@ -22,7 +22,7 @@ from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_text, parse_config
 
 UNITS = ("sim:left", "sim:right")
-QUICK = Settings(launches=1, rounds=3, warmup=0, networks=1)
+QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ CALL = Call(0, 0, "s")
         (lambda: Step("s", ()), "jobs"),
         (lambda: Step("s", (Job.solo("j", 0, CALL), Job.solo("j", 0, CALL))), "same name"),
         (lambda: Step("s", (Job.solo("j", 0, CALL),), rounds=0), "rounds"),
+        (lambda: Step("s", (Job.solo("j", 0, CALL),), repeats=0), "repeats"),
+        (lambda: Step("s", (Job.solo("j", 0, CALL),), rounds=2000, repeats=501), "recorded runs"),
         (lambda: plan_of("cpu:1", Step("s", (Job.solo("j", 1, CALL),))), "runs on unit 1"),
         (lambda: plan_of("cpu:1", Step("s", (Job.solo("j", 0, CALL),))), "calls file 0"),
         (lambda: plan_of("sim:a", *[Step("s", (Job.solo("j", 0, CALL),))] * 2), "same name"),
@@ -47,10 +49,10 @@ def test_real_unit_needs_a_runtime() -> None:
 
 
 def test_text_of_a_plan() -> None:
-    step = Step("net", (Job("both", branches(), serial=True, output=Path("out put")),), rounds=7, gap_us=3)
+    step = Step("net", (Job("both", branches(), serial=True, output=Path("out put")),), rounds=7, repeats=2, gap_us=3)
     plan = plan_of("cpu:2@0,1 gpu:fp16", step, files=(Path("/a b/ü%.tflite"),), runtime=Path("/l/libLiteRt.so"))
     assert plan.to_text(ack=True).splitlines() == [
-        "syncnas-plan 2",
+        "syncnas-plan 3",
         "seed 0",
         "spin_us 200",
         "ack 1",
@@ -59,7 +61,7 @@ def test_text_of_a_plan() -> None:
         "unit cpu 2 0,1",
         "unit gpu fp16 hardware",
         "file /a%20b/%C3%BC%25.tflite",
-        "step net 7 5 0 3",
+        "step net 7 5 0 2 3",
         "job both serial - out%20put",
         "lane 0",
         "call 0 0 left0 external 0.000 0.000 0.000 1.000",
@@ -96,8 +98,8 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ("syncnas-plan 2", "syncnas-plan 1", 1, "version 2"),
-        ("syncnas-plan 2\n", "", 1, "first line"),
+        ("syncnas-plan 3", "syncnas-plan 1", 1, "version 3"),
+        ("syncnas-plan 3\n", "", 1, "first line"),
         ("seed 0", "seed -1", 2, "out of range"),
         ("seed 0", "seed x", 2, "whole number"),
         ("seed 0", "seed 0 0", 2, "wrong number of words"),
@@ -115,6 +117,8 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         (SIM_A, "unit gpu fp16 soft", 5, "hardware or software"),
         ("step s 1", "step s rounds", 7, "whole number"),
         ("step s 1", "step s 0", 7, "out of range"),
+        ("step s 1 0 0 1 0", "step s 1 0 0 0 0", 7, "out of range"),
+        ("step s 1 0 0 1 0", "step s 2000 0 0 501 0", 7, "more than 1000000 recorded runs"),
         ("job net concurrent - -", "job net parallel - -", 8, "concurrent or serial"),
         ("job net concurrent - -", "job net concurrent %zz -", 8, "percent escape"),
         ("job net concurrent - -", "job net concurrent %00 -", 8, "percent escape"),
@@ -152,6 +156,6 @@ def test_runner_refuses_a_plan_cut_anywhere(tmp_path: Path) -> None:
 def test_every_limit_of_python_is_one_of_the_runner(tmp_path: Path) -> None:
     phases = tuple(Call(i, 63, "s" * 95, ("external",) * 8 if i == 0 else ("own",)) for i in range(64))
     job = Job("j" * 95, (Lane(7, phases),))
-    step = Step("t" * 95, (job,), rounds=1, warmup=0, discard=1000, gap_us=0)
+    step = Step("t" * 95, (job,), rounds=1, warmup=0, discard=1000, repeats=1000, gap_us=0)
     plan = BenchPlan(plan_of("sim:a", *sim_plan().steps).units * 8, (), (step,), seed=2**63 - 1, spin_us=10**6)
     assert run_text(tmp_path, plan.to_text()).returncode == 0

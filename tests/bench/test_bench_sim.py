@@ -138,6 +138,16 @@ def test_gap_and_discarded_runs_are_not_recorded() -> None:
     assert (np.diff(run.t0_ns) > 4 * 1_100_000).all(), "three discarded runs and four gaps lie in between"
 
 
+def test_a_turn_discards_runs_then_records_several() -> None:
+    jobs = (Job.solo("j", 0, Call(0, 0, "c", run_us=100)), Job.solo("k", 0, Call(0, 0, "d", run_us=2000)))
+    run = measured(plan_of("sim:a", Step("s", jobs, rounds=3, warmup=1, discard=2, repeats=4)))
+    assert len(run.t0_ns) == 12
+    gaps = np.diff(run.t0_ns)
+    within = [i for i in range(11) if i % 4 != 3]
+    assert (gaps[within] < 2_000_000).all(), "the runs of a turn follow each other"
+    assert (gaps[3::4] > 6 * 2_000_000).all(), "between turns lies the other job's turn of six runs"
+
+
 def alone(unit: Unit, run_us: float, rounds: int) -> np.ndarray:
     """Times of one call, a run right after the other."""
     step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=run_us)),), rounds=rounds, warmup=0)

@@ -21,7 +21,7 @@ from syncnas_deploy.latency.profile import DeviceProfile
 from syncnas_deploy.latency.profile_files import write_profile
 from syncnas_deploy.models.config import ModelConfig
 
-SETTINGS = Settings(launches=1, rounds=4, warmup=0, networks=2)
+SETTINGS = Settings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from syncnas_deploy.latency.experiment import Settings
 from syncnas_deploy.latency.measure import REPEATED_LAUNCHES, measure
 from syncnas_deploy.models.config import ModelConfig
 
-FAST = Settings(launches=2, rounds=3, warmup=0, networks=2)
+FAST = Settings(launches=2, rounds=3, discard=1, repeats=1, networks=2)
 
 
 class Hot(SimDevice):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from syncnas_deploy.latency.profile import ContentionRow, SyncRow
 from syncnas_deploy.latency.profile_files import read_profile
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 
-FAST = Settings(launches=1, rounds=3, warmup=0, networks=2)
+FAST = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=2)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -67,7 +68,7 @@ def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig)
 
 def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None:
     laws = quick("phone")
-    settings = Settings(launches=2, rounds=5, warmup=0, networks=2)
+    settings = Settings(launches=2, rounds=5, discard=1, repeats=1, networks=2)
     profile = pipeline.profile(mobilenet, SimDevice("phone", laws), out=tmp_path / "p.json", settings=settings)
     assert profile.kind == "simulated"
     errors = []
@@ -82,6 +83,13 @@ def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None
     # Only the GPU-like unit moves features: its own down, its partner's up. What a busy machine disturbs is few.
     right = [crossing_is_right(row, laws[1].move_us(row.bytes)) for row in profile.syncs]
     assert sum(right) >= 0.7 * len(right), [row for row, ok in zip(profile.syncs, right, strict=True) if not ok]
+
+
+def test_a_profile_without_held_out_networks_claims_no_error(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    settings = dataclasses.replace(FAST, networks=0)
+    device = SimDevice("phone", quick("phone"))
+    profile = pipeline.profile(mobilenet, device, out=tmp_path / "p.json", settings=settings)
+    assert profile.held_out == () and profile.expected_error is None
 
 
 def work_of(base: ModelConfig, point: Point) -> Work:

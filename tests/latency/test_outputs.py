@@ -20,7 +20,7 @@ from syncnas_deploy.latency.outputs import TOLERANCE, OutputCheck
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.formats import config_text, parse_config
 
-QUICK = Settings(launches=1, rounds=3, warmup=0, networks=1)
+QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
 UNITS = (Unit.parse("cpu:1"), Unit.parse("cpu:2"))
 
 
