@@ -107,4 +107,5 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
         jitter=(0.0, 0.0),
         learning=(LearningRow(0, 120, 0.03, 0.05), LearningRow(1, 120, 0.02, 0.04)),
         held_out=(HeldOutRow("nnnnnna", 0, False, (16,) * 17, (20,) * 17, 1030.0, exactly(1000.0)),),
+        power=(),
     )

@@ -147,7 +147,7 @@ static int close_step(struct parser *parser) {
 static int on_version(struct parser *parser) {
     int version = 0;
     if (read_int(parser, parser->words[1], 0, INT_MAX, &version) != 0) return FAILURE_PLAN;
-    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 3 only");
+    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 4 only");
     parser->versioned = true;
     return 0;
 }
@@ -173,6 +173,16 @@ static int on_runtime(struct parser *parser) {
 
 static int on_accelerators(struct parser *parser) {
     return read_path(parser, parser->words[1], false, &parser->plan->accelerators);
+}
+
+static int on_power(struct parser *parser) {
+    struct plan_power *power = &parser->plan->power;
+    if (power->file_count > 0) return refuse(parser, "the power is told twice");
+    if (read_real(parser, parser->words[1], 1e-12, 1e12, &power->microwatts) != 0) return FAILURE_PLAN;
+    for (int i = 2; i < parser->word_count; i++) {
+        if (read_path(parser, parser->words[i], false, &power->files[power->file_count++]) != 0) return FAILURE_PLAN;
+    }
+    return 0;
 }
 
 static int read_cores(struct parser *parser, char *word, struct plan_unit *unit) {
@@ -326,7 +336,8 @@ static int read_statement(struct parser *parser) {
         {"syncnas-plan", 2, 2, on_version}, {"seed", 2, 2, on_seed},
         {"spin_us", 2, 2, on_spin},         {"ack", 2, 2, on_ack},
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
-        {"unit", 4, 10, on_unit},           {"file", 2, 2, on_file},
+        {"power", 3, 4, on_power},          {"unit", 4, 10, on_unit},
+        {"file", 2, 2, on_file},
         {"step", 7, 7, on_step},            {"job", 5, 5, on_job},
         {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
         {"end", 1, 1, on_end},
@@ -334,7 +345,7 @@ static int read_statement(struct parser *parser) {
     if (parser->ended) return refuse(parser, "there is more after the end");
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         if (strcmp(parser->words[0], statements[i].keyword) != 0) continue;
-        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 3");
+        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 4");
         if (parser->word_count < statements[i].min_words || parser->word_count > statements[i].max_words) {
             return refuse(parser, "the statement has the wrong number of words");
         }
@@ -395,5 +406,6 @@ void plan_free(struct plan *plan) {
     free(plan->steps);
     free(plan->runtime);
     free(plan->accelerators);
+    for (int i = 0; i < plan->power.file_count; i++) free(plan->power.files[i]);
     memset(plan, 0, sizeof *plan);
 }

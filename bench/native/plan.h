@@ -9,7 +9,7 @@
 #include "failure.h"
 
 enum {
-    PLAN_VERSION = 3,
+    PLAN_VERSION = 4,
     PLAN_NAME_BYTES = 96,
     PLAN_PATH_BYTES = 1001,
     PLAN_UNITS = 8,
@@ -67,10 +67,18 @@ struct plan_step {
     struct plan_job *jobs;
 };
 
+// Files whose product, times `microwatts`, is what the device draws; none: its power is not read.
+struct plan_power {
+    double microwatts;
+    int file_count;
+    char *files[2];
+};
+
 struct plan {
     int64_t seed, spin_us;
     bool ack;
     char *runtime, *accelerators;
+    struct plan_power power;
     int unit_count, file_count, step_count;
     struct plan_unit units[PLAN_UNITS];
     char *files[PLAN_FILES];

@@ -116,8 +116,21 @@ static int report_output(struct json_lines *json, const struct samples *samples,
     return status;
 }
 
+static void report_power(struct json_lines *json, const struct power_log *power) {
+    if (power->readings == NULL) return;
+    json_text(json, ",\"power\":{\"time_ns\":[");
+    for (int i = 0; i < power->count; i++) {
+        json_text(json, i > 0 ? ",%lld" : "%lld", (long long)power->readings[i].time_ns);
+    }
+    json_text(json, "],\"microwatts\":[");
+    for (int i = 0; i < power->count; i++) {
+        json_text(json, i > 0 ? ",%lld" : "%lld", (long long)power->readings[i].microwatts);
+    }
+    json_text(json, "]}");
+}
+
 int report_row(struct json_lines *json, int row, const struct plan_step *step, const struct samples *samples,
-               struct failure *failure) {
+               const struct power_log *power, struct failure *failure) {
     json_text(json, "{\"row\":%d,\"step\":\"%s\",\"jobs\":[", row, step->name);
     for (int j = 0; j < step->job_count; j++) {
         json_text(json, "%s{\"job\":\"%s\",", j > 0 ? "," : "", step->jobs[j].name);
@@ -128,7 +141,9 @@ int report_row(struct json_lines *json, int row, const struct plan_step *step, c
         for (int l = 0; l < step->jobs[j].lane_count; l++) report_lane(json, &samples[j], l);
         if (report_output(json, &samples[j], failure) != 0) return failure->code;
     }
-    json_text(json, "]}");
+    json_text(json, "]");
+    report_power(json, power);
+    json_text(json, "}");
     return json_end_line(json) ? 0 : fail(failure, FAILURE_RUN, "a row cannot be written: %s", strerror(errno));
 }
 

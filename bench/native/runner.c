@@ -42,9 +42,15 @@ static int run_step(struct executor *executor, int row, struct json_lines *json,
     const struct plan_step *step = &executor->plan->steps[row];
     struct samples *samples = calloc((size_t)step->job_count, sizeof *samples);
     if (samples == NULL) return fail(failure, FAILURE_RUN, "out of memory");
-    if (bind(executor, step, samples, failure) == 0 && samples_take(step, samples, failure) == 0) {
-        report_row(json, row, step, samples, failure);
+    struct power_log power = {0};
+    if (bind(executor, step, samples, failure) == 0 &&
+        power_log_start(&power, &executor->plan->power, failure) == 0 &&
+        samples_take(step, samples, failure) == 0) {
+        power_log_stop(&power);
+        report_row(json, row, step, samples, &power, failure);
     }
+    power_log_stop(&power);
+    power_log_free(&power);
     for (int j = 0; j < step->job_count; j++) {
         struct bound_job *job = samples[j].job;
         samples_free(&samples[j]);

@@ -25,9 +25,10 @@ from syncnas_bench.errors import (
 from syncnas_bench.host import HostDevice
 from syncnas_bench.inputs import seeded_input
 from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Work
+from syncnas_bench.power import PowerMeter
 from syncnas_bench.retries import run_with_retries
 from syncnas_bench.runner import run_plan
-from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, Run
+from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, PowerTrace, Run
 from syncnas_bench.session import Launch, UnitSetup
 from syncnas_bench.sim import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_bench.units import Unit
@@ -55,6 +56,8 @@ __all__ = [
     "Output",
     "PhaseRun",
     "PlanError",
+    "PowerMeter",
+    "PowerTrace",
     "RowMalformed",
     "Run",
     "RunFailed",

@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from syncnas_bench.adb_probe import FACTS_SCRIPT, PhoneCondition, Probe, parse_probe
+from syncnas_bench.adb_probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, parse_power, parse_probe
 from syncnas_bench.adb_run import Connection, DeviceRun, Load, Patience, read_condition
 from syncnas_bench.adb_target import DeviceRuntime, check_fits, find_runtime, runner_for
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo
 from syncnas_bench.errors import CommandFailed, LinkLost, RuntimeMissing, UnitUnavailable
 from syncnas_bench.link import Link
 from syncnas_bench.plan import BenchPlan
+from syncnas_bench.power import PowerMeter
 from syncnas_bench.session import Launch
 from syncnas_bench.units import MAX_THREADS, Unit
 
@@ -138,6 +139,10 @@ class AdbDevice:
     def condition(self) -> PhoneCondition:
         """Read the device's present condition. Raises DeviceUnavailable, LinkLost."""
         return read_condition(self.link)
+
+    def power_meter(self) -> tuple[PowerMeter | None, str]:
+        """Its battery gauge or supply sensor. See `Device.power_meter`. Raises DeviceUnavailable, LinkLost."""
+        return parse_power(self.link.shell(POWER_SCRIPT).stdout)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on the device. See `Device.run`.

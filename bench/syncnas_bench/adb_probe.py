@@ -1,4 +1,4 @@
-"""What a device says about itself: two scripts that only read, and what their answers mean.
+"""What a device says about itself: three scripts that only read, and what their answers mean.
 
 Each answer has sections, `@@NAME` and its lines. Sensors are read with `grep`, many files in one process; a file
 that may not be read is "denied", one that is not there is "absent", and neither is an error. Nor is any other text: a
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
 from syncnas_bench.errors import printable
+from syncnas_bench.power import PATTERNS, PowerMeter, find_meter
 from syncnas_bench.units import MAX_CORE
 
 _CPUS = "/sys/devices/system/cpu/cpu[0-9]*"
@@ -49,6 +50,11 @@ echo @@zones; grep -H . {_ZONES}/type {_ZONES}/temp 2>&1
 echo @@thermal; dumpsys thermalservice 2>/dev/null | grep -m1 'Thermal Status'
 echo @@battery; dumpsys battery 2>/dev/null | grep -E '^ +(level|temperature|.* powered):'
 echo @@power; dumpsys power 2>/dev/null | grep -E '^ *(mWakefulness|mLowPowerMode|mLowPowerModeEnabled)='
+true
+"""
+
+POWER_SCRIPT = f"""
+echo @@power; grep -H . {" ".join(PATTERNS)} 2>/dev/null
 true
 """
 
@@ -265,6 +271,11 @@ def parse_condition(answer: str) -> PhoneCondition:
         screen=_find(r"mWakefulness=(\w+)", power),
         power_saving=_find(r"mLowPowerMode(?:Enabled)?=(\w+)", power),
     )
+
+
+def parse_power(answer: str) -> tuple[PowerMeter | None, str]:
+    """The meaning of `POWER_SCRIPT`'s answer: a meter, or None and why."""
+    return find_meter(_values(sections(answer).get("power", []), r"(/sys/class/[A-Za-z0-9/._-]{1,200})"))
 
 
 def _find(pattern: str, text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from syncnas_bench.conditions import Condition
 from syncnas_bench.errors import RuntimeMissing
 from syncnas_bench.plan import BenchPlan
+from syncnas_bench.power import PowerMeter
 from syncnas_bench.runs import Run
 from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
@@ -87,6 +88,10 @@ class Device(Protocol):
 
     def condition(self) -> Condition:
         """Read the device's present condition."""
+        ...
+
+    def power_meter(self) -> tuple[PowerMeter | None, str]:
+        """What tells how much power it draws, for a plan's `power`; where nothing does, None and why."""
         ...
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:

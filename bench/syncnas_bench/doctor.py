@@ -57,7 +57,7 @@ def examine(device: Device) -> tuple[Check, ...]:
     checks = [Check("connection", "ok", "this machine"), *_facts(device)]
     if isinstance(device, HostDevice):
         free = shutil.disk_usage(tempfile.gettempdir()).free
-        checks += [_space(free), *_clocks(device.condition()), _load(device.condition())]
+        checks += [_power(device), _space(free), *_clocks(device.condition()), _load(device.condition())]
     return tuple(checks)
 
 
@@ -82,6 +82,11 @@ def _units(device: Device) -> Check:
     return Check("GPU", "warning", "none", f"both branches must run on the CPU: {reason}")
 
 
+def _power(device: Device) -> Check:
+    meter, reason = device.power_meter()
+    return Check("power meter", "ok", meter.source if meter else f"none, energy is not measured: {reason}")
+
+
 def _examine_adb(device: AdbDevice) -> Iterator[Check]:
     probe, condition = device.probe(again=True), device.condition()
     yield Check("connection", "ok", f"{device.name}, {'shell v2' if device.link.has_shell_v2 else 'legacy shell'}")
@@ -96,6 +101,7 @@ def _examine_adb(device: AdbDevice) -> Iterator[Check]:
         yield _space(free_bytes(device.link, probe.scratch))
     else:
         yield Check("writable folder", "failure", "none", "make /data/local/tmp writable for the shell")
+    yield _power(device)
     yield from _phone(condition)
     yield from _clocks(condition)
     yield _load(condition)

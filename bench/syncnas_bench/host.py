@@ -16,6 +16,7 @@ from syncnas_bench.conditions import Condition, allowed_cores, read_text
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
 from syncnas_bench.plan import BenchPlan
+from syncnas_bench.power import PowerMeter, read_meter
 from syncnas_bench.runner import run_plan
 from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
@@ -80,6 +81,7 @@ class HostDevice:
         litert: the LiteRT library; by default what `find_litert` finds, when it is needed.
         env: the environment to find things in and to run with; by default this process's.
         runner: the native runner; by default the one in the package.
+        root: where sensors are looked for.
     """
 
     name = "host"
@@ -90,7 +92,9 @@ class HostDevice:
         litert: Path | None = None,
         env: Mapping[str, str] | None = None,
         runner: Path | None = None,
+        root: Path = Path("/"),
     ) -> None:
+        self._root = root
         self._env = dict(os.environ if env is None else env)
         self._litert = litert
         self._runner = runner
@@ -154,6 +158,10 @@ class HostDevice:
     def condition(self) -> Condition:
         """Read this machine's condition."""
         return Condition.read()
+
+    def power_meter(self) -> tuple[PowerMeter | None, str]:
+        """This machine's battery gauge or supply sensor. See `Device.power_meter`."""
+        return read_meter(self._root)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on this machine. See `Device.run`.

@@ -4,12 +4,13 @@
 
 A plan file has one statement a line, words split by blanks, paths percent-encoded, `-` for "none":
 
-    syncnas-plan 2
+    syncnas-plan 4
     seed N | spin_us N | ack 0|1 | runtime PATH | accelerators PATH
+    power MICROWATTS FILE [FILE]
     unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software
     unit sim NAME NOISE SLOWDOWN TAIL DRIFT PERIOD_S THROTTLE HEAT_S
     file PATH
-    step NAME ROUNDS WARMUP DISCARD GAP_US
+    step NAME ROUNDS WARMUP DISCARD REPEATS GAP_US
     job NAME concurrent|serial INPUT|- OUTPUT|-
     lane UNIT
     call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US PRESSURE
@@ -26,9 +27,10 @@ from typing import Literal, get_args
 from urllib.parse import quote_from_bytes
 
 from syncnas_bench.errors import PlanError
+from syncnas_bench.power import PowerMeter
 from syncnas_bench.units import NAME_MAX_CHARS, Unit, is_name
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 MAX_UNITS = 8
 MAX_FILES = 64
 MAX_PHASES = 64
@@ -270,6 +272,7 @@ class BenchPlan:
         runtime: path of libLiteRt.so; None lets the device fill it in, or is right for sim units.
         accelerators: folder of the GPU accelerator library; None for the folder of `runtime`.
         spin_us: how long a barrier spins before it sleeps.
+        power: read all the while; None for what is timed, since reading takes time, too.
 
     Raises:
         PlanError: an index points nowhere, or a name is used twice.
@@ -282,6 +285,7 @@ class BenchPlan:
     runtime: Path | None = None
     accelerators: Path | None = None
     spin_us: int = 200
+    power: PowerMeter | None = None
 
     def __post_init__(self) -> None:
         _require(1 <= len(self.units) <= MAX_UNITS, f"a plan has 1 to {MAX_UNITS} units.")
@@ -325,6 +329,9 @@ class BenchPlan:
         if self.runtime is not None:
             lines.append(f"runtime {_encoded(self.runtime)}")
             lines.append(f"accelerators {_encoded(self.accelerators or self.runtime.parent)}")
+        if self.power is not None and self.power.files:
+            files = " ".join(map(_encoded, self.power.files))
+            lines.append(f"power {self.power.microwatts:.6e} {files}")
         lines += [_unit_line(unit) for unit in self.units]
         lines += [f"file {_encoded(path)}" for path in self.files]
         for step in self.steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,12 +149,31 @@ class JobRun:
 
 
 @dataclass(frozen=True, eq=False)
+class PowerTrace:
+    """What the device drew while a step ran.
+
+    Attributes:
+        time_ns: `[readings]` on the device's monotonic clock, ascending.
+        microwatts: `[readings]` of the whole device.
+    """
+
+    time_ns: Samples
+    microwatts: Samples
+
+    def mean_w(self, begin_ns: int, end_ns: int) -> float | None:
+        """Mean of the readings from one time to another, in watts; None without any."""
+        kept = self.microwatts[(self.time_ns >= begin_ns) & (self.time_ns <= end_ns)]
+        return float(kept.mean()) / 1e6 if kept.size else None
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """One finished step: raw samples, and in `metadata` what was true around it.
 
     Attributes:
         units: text of every unit of the plan; lanes name them by index.
         metadata: JSON values: launch id, device, conditions before and after, runner, runtime.
+        power: where the plan asked for it.
     """
 
     row: int
@@ -161,6 +181,7 @@ class Run:
     units: tuple[str, ...]
     jobs: tuple[JobRun, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    power: PowerTrace | None = None
 
     def job(self, name: str) -> JobRun:
         """A job by its name. Raises KeyError."""
@@ -171,7 +192,7 @@ class Run:
 
     def with_metadata(self, more: Mapping[str, Any]) -> Run:
         """A copy with `more` added to its metadata."""
-        return Run(self.row, self.step, self.units, self.jobs, {**self.metadata, **more})
+        return dataclasses.replace(self, metadata={**self.metadata, **more})
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads back."""
@@ -201,6 +222,7 @@ class Run:
             tuple(units),
             parsed,
             _get(record, "metadata", dict),
+            _parse_power(record),
         )
 
 
@@ -236,6 +258,16 @@ def _parse_job(record: Any, count: int, units: int) -> JobRun:
     )
 
 
+def _parse_power(record: Mapping[str, Any]) -> PowerTrace | None:
+    if "power" not in record:
+        return None
+    power = _get(record, "power", dict)
+    count = len(_get(power, "time_ns", list))
+    trace = PowerTrace(_samples(power, "time_ns", count), _samples(power, "microwatts", count))
+    _require(bool((np.diff(trace.time_ns) >= 0).all()), "readings of power go back in time")
+    return trace
+
+
 def parse_row(record: Mapping[str, Any], plan: BenchPlan, row: int) -> Run:
     """Check one row of the runner's output against the plan's step `row`, and make a `Run` of it.
 
@@ -247,7 +279,8 @@ def parse_row(record: Mapping[str, Any], plan: BenchPlan, row: int) -> Run:
     _require(_get(record, "step", str) == step.name, f"step {record['step']!r} came, not {step.name!r}")
     jobs = tuple(_parse_job(job, step.runs, len(plan.units)) for job in _get(record, "jobs", list))
     _check_jobs(jobs, step)
-    return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs)
+    _require(("power" in record) == (plan.power is not None), "power is told without being asked for, or is not told")
+    return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs, power=_parse_power(record))
 
 
 def _check_jobs(jobs: Sequence[JobRun], step: Step) -> None:
@@ -265,7 +298,10 @@ def _shape_asked(job: Job) -> list[tuple[int, list[int]]]:
 
 
 def _to_record(run: Run) -> dict[str, Any]:
+    power = run.power
+    told = {} if power is None else {"time_ns": power.time_ns.tolist(), "microwatts": power.microwatts.tolist()}
     return {
+        **({"power": told} if told else {}),
         "row": run.row,
         "step": run.step,
         "jobs": [

@@ -18,14 +18,19 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+
+import numpy as np
 
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import DeviceNotFound, UnitUnavailable
 from syncnas_bench.plan import BenchPlan, Call, Job, Lane, Step, Work
+from syncnas_bench.power import PowerMeter
 from syncnas_bench.runner import run_plan
+from syncnas_bench.runs import PowerTrace, Run
 from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
@@ -39,6 +44,7 @@ class SimUnit:
             unit works in the host's memory and moves nothing.
         noise, slowdown, tail, drift, period_s, throttle, heat_s: see `Unit`.
         tile: output channels that a kernel computes at a time.
+        watts: drawn while it is in a call, besides what the device draws at rest.
         steady: whether every call has full pressure on memory, whatever it computes.
     """
 
@@ -59,6 +65,7 @@ class SimUnit:
     heat_s: float = 1e6
     tile: int = 1
     steady: bool = True
+    watts: float = 0.0
 
     @property
     def unit(self) -> Unit:
@@ -136,9 +143,18 @@ _RESTLESS = tuple(
     for law in (_CPU, _GPU)
 )
 
-SIM_DEVICES = MappingProxyType(
-    {"duo": _DUO, "phone": _PHONE, "steps": _STEPS, "memory": _MEMORY, "restless": _RESTLESS}
+_BATTERY = tuple(
+    dataclasses.replace(law, description=f"{law.description}; its power is told", watts=watts)
+    for law, watts in zip((_CPU, _GPU), (2.0, 1.2), strict=True)
 )
+
+SIM_DEVICES = MappingProxyType(
+    {"duo": _DUO, "phone": _PHONE, "steps": _STEPS, "memory": _MEMORY, "restless": _RESTLESS, "battery": _BATTERY}
+)
+IDLE_W = 0.8
+"""What a simulated device draws at rest, if its power is told."""
+_GAUGE_NS = 100_000_000
+"""A simulated gauge tells the mean of so long, as often."""
 _NOTE = "simulated: its times follow a law and measure no hardware"
 
 
@@ -194,16 +210,28 @@ class SimDevice:
         """The condition of the machine that simulates."""
         return Condition.read()
 
+    def power_meter(self) -> tuple[PowerMeter | None, str]:
+        """By the law: what its units draw while they are in a call. See `Device.power_meter`."""
+        if any(law.watts for law in self._units.values()):
+            return PowerMeter("simulated gauge", (), 1.0), ""
+        return None, f"{self.name} has no gauge"
+
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan with times by the law. See `Device.run`.
 
         Raises:
             UnitUnavailable: the plan names a unit that this device does not have.
         """
+        watts = [self._law(unit).watts for unit in plan.units]
+
+        def gauged(run: Run) -> None:
+            keep(dataclasses.replace(run, power=simulated_power(run, watts)) if plan.power is not None else run)
+
+        keep = with_conditions(on_run, self.facts(), self.condition)
         return run_plan(
             self.timed(plan),
             command=[str(runner_program())],
-            on_run=with_conditions(on_run, self.facts(), self.condition),
+            on_run=gauged,
             deadline_s=deadline_s,
             stall_s=stall_s,
         )
@@ -212,13 +240,39 @@ class SimDevice:
         """The plan with each call's times by the law; a call without `work` keeps its own times."""
         laws = tuple(self._law(unit) for unit in plan.units)
         steps = tuple(_timed_step(step, laws) for step in plan.steps)
-        return dataclasses.replace(plan, units=tuple(law.unit for law in laws), steps=steps, runtime=None)
+        return dataclasses.replace(plan, units=tuple(law.unit for law in laws), steps=steps, runtime=None, power=None)
 
     def _law(self, unit: Unit) -> SimUnit:
         if unit.kind != "sim" or unit.name not in self._units:
             known = ", ".join(f"sim:{name}" for name in self._units)
             raise UnitUnavailable(f"device {self.name} has no unit {unit}; it has {known}.")
         return self._units[unit.name]
+
+
+def simulated_power(run: Run, watts: Sequence[float]) -> PowerTrace:
+    """What a gauge would have told while a step ran, from its recorded runs.
+
+    Args:
+        run: the step; its unrecorded runs draw nothing here.
+        watts: of each unit while it is in a call.
+    """
+    calls = [
+        (job.t0_ns + phase.begin_ns, job.t0_ns + phase.end_ns, watts[lane.unit_index])
+        for job in run.jobs
+        for lane in job.lanes
+        for phase in lane.phases
+    ]
+    first, last = min(int(job.t0_ns[0]) for job in run.jobs), max(int(end.max()) for _, end, _ in calls)
+    ticks = np.arange(first, last + _GAUGE_NS, _GAUGE_NS, dtype=np.int64)
+    joules = np.zeros(len(ticks))  # times 1e9, up to each tick
+    for begin, end, power in calls:
+        order = np.argsort(begin)
+        spent = np.concatenate([[0], np.cumsum((end - begin)[order])])
+        at = np.searchsorted(begin[order], ticks)
+        over = np.where(at > 0, np.maximum(end[order][np.maximum(at, 1) - 1] - ticks, 0), 0)
+        joules += power * (spent[at] - over)
+    microwatts = 1e6 * (IDLE_W + np.diff(joules) / _GAUGE_NS)
+    return PowerTrace(ticks[1:], microwatts.astype(np.int64))
 
 
 def _timed_step(step: Step, laws: tuple[SimUnit, ...]) -> Step:

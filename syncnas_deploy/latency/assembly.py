@@ -15,6 +15,7 @@ from syncnas_bench import Device, JobRun, Run, Unit
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of
+from syncnas_deploy.latency.energy import PowerRow
 from syncnas_deploy.latency.experiment import (
     CHAIN_OPS,
     HELD_OUT,
@@ -110,12 +111,14 @@ def assemble(
     runs: Runs,
     learning: Sequence[LearningRow],
     doubts: Sequence[str],
+    power: Sequence[PowerRow] = (),
 ) -> DeviceProfile:
     """The profile of valid runs.
 
     Args:
         learning: how the error went down.
         doubts: what a reader should know about how it was measured.
+        power: what the device drew, where a meter told.
 
     Raises:
         MeasurementError: what was measured cannot be right.
@@ -144,6 +147,7 @@ def assemble(
         jitter=_jitter(experiment, runs),
         learning=tuple(learning),
         held_out=(),
+        power=tuple(power),
     )
     return profile.with_held_out(_held_out(base, experiment, runs, profile))
 

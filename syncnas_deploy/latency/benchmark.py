@@ -6,6 +6,7 @@ The network is in there twice, and the ratio of its two medians (A/A) says how f
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_bench import BenchPlan, Device, Job, JobRun, Run, Step, Unit, run_with_retries
+from syncnas_bench import BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
 from syncnas_deploy.bundle import Bundle, graphs
 from syncnas_deploy.documents import Fields, read_json
-from syncnas_deploy.errors import BundleError, DocumentError, WrongOutput
+from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError, WrongOutput
+from syncnas_deploy.latency.energy import idle_w, inference_mj, power_plan
 from syncnas_deploy.latency.outputs import TOLERANCE
 from syncnas_deploy.latency.profile import flat_text
 from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US, network_job, solo_job, works
@@ -78,6 +80,23 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Energy:
+    """What an inference takes besides the idle device, in a loop.
+
+    Attributes:
+        source: the meter.
+        idle_w: what the whole device draws at rest, in watts.
+        network_mj: of the network, in millijoules.
+        baselines_mj: of each baseline.
+    """
+
+    source: str
+    idle_w: float
+    network_mj: float
+    baselines_mj: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class BenchResult:
     """What a bundle did on a device.
 
@@ -88,6 +107,7 @@ class BenchResult:
         makespan, again: the same network twice in each round (A/A).
         syncs: overhead after each phase but the last.
         difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
+        energy: None where it was not measured; `no_energy` says why.
     """
 
     config: ModelConfig
@@ -102,6 +122,8 @@ class BenchResult:
     syncs: tuple[Timing, ...]
     baselines: tuple[Baseline, ...]
     difference: float | None
+    energy: Energy | None
+    no_energy: str
 
     @property
     def aa_ratio(self) -> float:
@@ -175,12 +197,31 @@ def run_bench(
     rounds = -(-samples // (launches * REPEATS))
     with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
         session = _Session(bundle, device, units, baselines, Path(folder))
+        meter, reason = device.power_meter()
+        total = launches + (meter is not None)
         runs: list[Run] = []
         for launch in range(launches):
             plan = session.plan(rounds, seed=launch)
             run_with_retries(device, plan, on_run=runs.append, deadline_s=deadline_s)
-            on_launch(launch + 1, launches)
-        return session.result(runs)
+            on_launch(launch + 1, total)
+        result = session.result(runs)
+        if meter is None:
+            return dataclasses.replace(result, no_energy=reason)
+        loops: list[Run] = []
+        run_with_retries(device, session.power_plan(meter, result), on_run=loops.append, deadline_s=deadline_s)
+        on_launch(total, total)
+        try:
+            return dataclasses.replace(result, energy=_energy(meter, loops))
+        except MeasurementError as error:
+            return dataclasses.replace(result, no_energy=str(error))
+
+
+def _energy(meter: PowerMeter, loops: Sequence[Run]) -> Energy:
+    """Of steps of one job each: the network nearly idle, the network, and each baseline."""
+    rest, network, *others = loops
+    at_rest_w = idle_w(rest, network)
+    first, *rest_mj = (inference_mj(run, at_rest_w) for run in (network, *others))
+    return Energy(meter.source, at_rest_w, first, tuple(rest_mj))
 
 
 class _Session:
@@ -246,6 +287,13 @@ class _Session:
         step = Step("bench", tuple(self._jobs), rounds=rounds, warmup=0, discard=DISCARD, repeats=REPEATS)
         return BenchPlan(tuple(self._units), tuple(self._files), (step,), seed=seed, spin_us=SPIN_US)
 
+    def power_plan(self, meter: PowerMeter, result: BenchResult) -> BenchPlan:
+        """One launch that measures energy."""
+        network, *baselines = self._jobs[0], *self._jobs[len(NETWORK_JOBS) + self._branches :]
+        us = [result.makespan.us, *(base.makespan.us for base in result.baselines)]
+        loops = [(job.name, job, time) for job, time in zip((network, *baselines), us, strict=True)]
+        return power_plan(self.plan(1, seed=0), meter, [("idle", network, us[0]), *loops])
+
     def result(self, runs: Sequence[Run]) -> BenchResult:
         """What the launches' runs say."""
         config = self._bundle.config
@@ -280,6 +328,8 @@ class _Session:
                 for i, (base, unit) in enumerate(self._baselines)
             ),
             difference=None if self._simulated else self._check_outputs(),
+            energy=None,
+            no_energy="",
         )
 
     def _check_outputs(self) -> float:
@@ -337,6 +387,8 @@ def result_to_json(result: BenchResult) -> dict[str, Any]:
         "branch_overlap": round(result.branch_overlap, 4),
         "branch_overlap_ceiling": round(result.branch_overlap_ceiling, 4),
         "output_difference": result.difference,
+        "energy": dataclasses.asdict(result.energy) if result.energy else None,
+        "no_energy": result.no_energy or None,
         "segments": [
             {
                 "name": s.name,
@@ -408,6 +460,17 @@ def read_result(path: Path) -> BenchResult:
             for fields, item in zip(baselines, raw_baselines, strict=True)
         ),
         difference=top.number("output_difference", 0.0, 1e9) if top.has("output_difference") else None,
+        energy=_read_energy(top.fields("energy"), len(baselines)) if top.has("energy") else None,
+        no_energy=top.text("no_energy", max_length=1000) if top.has("no_energy") else "",
+    )
+
+
+def _read_energy(fields: Fields, baselines: int) -> Energy:
+    return Energy(
+        fields.text("source"),
+        fields.number("idle_w", -1e6, 1e6),
+        fields.number("network_mj", -1e12, 1e12),
+        fields.numbers("baselines_mj", (baselines, baselines), -1e12, 1e12),
     )
 
 

@@ -6,19 +6,22 @@ pair_N     both chains (see `points`) of chain pair N, and the whole network of 
 networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
            either branch: the overhead of every sync, fork and join in its place
 held_out   random two-branch networks, which say how far predictions are off
+
+Where a meter tells, a launch after the others reads the power: nearly idle, each unit with the base, both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Call, Job, Lane, Step, Unit
+from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
 from syncnas_deploy.latency.design import ChainPair
+from syncnas_deploy.latency.energy import PowerState, power_plan
 from syncnas_deploy.latency.networks import NetworkFiles, random_networks, write_network, write_to
 from syncnas_deploy.latency.points import PointGraph, at_widths, chain, graph_work, network_graph, ratio_widths
 from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
@@ -130,6 +133,18 @@ class Experiment:
         """One launch of the named steps."""
         wanted = tuple(step for step in self.steps if step.name in set(steps))
         return BenchPlan(self._units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
+
+    def power_plan(self, meter: PowerMeter, us: Mapping[str, float]) -> BenchPlan:
+        """One launch that reads the power in each `PowerState`, with the base's widths.
+
+        Args:
+            meter: the device's.
+            us: what a run takes, by job of the first pair, microseconds.
+        """
+        jobs = {job.name: job for job in self._solo[0].jobs}
+        states: dict[PowerState, str] = {"idle": "whole_0", "first": "whole_0", "second": "whole_1", "both": TOGETHER}
+        loops = [(str(state), jobs[name], us[name]) for state, name in states.items()]
+        return power_plan(self.plan([pair_name(0)], self._settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
         calls = []

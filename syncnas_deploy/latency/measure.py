@@ -9,12 +9,15 @@ next is started, and what is measured depends on nothing but the journal: an int
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -25,12 +28,15 @@ from syncnas_deploy.journal import Journal
 from syncnas_deploy.latency.assembly import Runs, assemble, fitted, launches_of, point_rows, settings_text
 from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of, first_pairs, next_pair
+from syncnas_deploy.latency.energy import PowerModel, PowerRow, PowerState, power_row
 from syncnas_deploy.latency.experiment import CHAIN_OPS, Experiment, Settings, pair_name
 from syncnas_deploy.latency.outputs import OutputCheck
 from syncnas_deploy.latency.points import INVOCATION_OPS
 from syncnas_deploy.latency.profile import DeviceProfile, LearningRow, base_digest
 from syncnas_deploy.models.config import ModelConfig
 
+POWER_LAUNCH = -1
+"""In the journal, the launch that reads the power, after all others."""
 LAUNCHES_OF_A_PAIR = 3
 """A pair is added early enough to be measured in so many launches."""
 WRONG_LAUNCH = 0.10
@@ -109,11 +115,14 @@ class _Measuring:
         self._base, self._device, self._units, self._settings = base, device, units, settings
         self._experiment, self._journal, self._on_progress = experiment, journal, on_progress
         self._outputs = OutputCheck(folder)
-        self._runs = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
+        self._meter, _ = device.power_meter()
+        found = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
+        self._runs = {key: run for key, run in found.items() if key[0] != POWER_LAUNCH}
+        self._loops = {step: run for (launch, step), run in found.items() if launch == POWER_LAUNCH}
         self._learning: list[LearningRow] = []
         self._known: Known | None = None
         self._judged = -1
-        self._at_start, self._started = len(self._runs), time.monotonic()
+        self._at_start, self._started = len(found), time.monotonic()
 
     def run(self) -> DeviceProfile:
         """Measure what is missing, and make the profile."""
@@ -133,10 +142,37 @@ class _Measuring:
         runs = self._valid(range(total))
         wrong = wrong_launches(runs)
         kept = {key: run for key, run in runs.items() if key[0] not in wrong}
-        doubts = self._doubts(wrong)
+        power, doubts = self._power(kept)
+        doubts = (*self._doubts(wrong), *doubts)
         return assemble(
-            self._base, self._device, self._units, self._settings, self._experiment, kept, self._learning, doubts
+            self._base, self._device, self._units, self._settings, self._experiment, kept, self._learning, doubts, power
         )
+
+    def _power(self, runs: Runs) -> tuple[tuple[PowerRow, ...], tuple[str, ...]]:
+        """What the device drew, and what a reader should know about that; nothing where no meter tells."""
+        if self._meter is None:
+            return (), ()
+        times: dict[str, list[float]] = defaultdict(list)
+        for launch in launches_of(runs, pair_name(0)):
+            for job in runs[launch, pair_name(0)].jobs:
+                times[job.name].append(float(np.median(job.makespan_us)))
+        plan = self._experiment.power_plan(self._meter, {name: statistics.median(us) for name, us in times.items()})
+        missing = tuple(step for step in plan.steps if step.name not in self._loops)
+
+        def keep(run: Run) -> None:
+            self._journal.append({"launch": POWER_LAUNCH, "step": run.step, "run": run.to_json()})
+            self._loops[run.step] = run
+            self._tell(f"power, {run.step}", len(plan.steps) - len(self._loops))
+
+        if missing:
+            rest = dataclasses.replace(plan, steps=missing)
+            run_with_retries(self._device, rest, on_run=keep, deadline_s=self._settings.deadline_s)
+        try:
+            rows = tuple(power_row(state, self._loops[state]) for state in get_args(PowerState))
+            PowerModel.of(rows)
+        except MeasurementError as error:
+            return (), (f"no energy: {error}",)
+        return rows, ()
 
     def _doubts(self, wrong: set[int]) -> tuple[str, ...]:
         """What a reader should know about how it was measured."""
@@ -170,13 +206,17 @@ class _Measuring:
             self._outputs.check(run)
             self._journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
             self._runs[launch, run.step] = run
-            done, elapsed_s = len(self._runs), time.monotonic() - self._started
-            steps = done + (total - launch) * len(self._experiment.steps) - self._count(launch)
-            eta_s = elapsed_s / (done - self._at_start) * (steps - done)
-            self._on_progress(Progress(done, steps, run.step, elapsed_s, eta_s))
+            left = (total - launch) * len(self._experiment.steps) - self._count(launch)
+            self._tell(run.step, left + len(get_args(PowerState)) * (self._meter is not None))
 
         plan = self._outputs.watched(self._experiment.plan(missing, self._settings.seed))
         run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=self._settings.deadline_s)
+
+    def _tell(self, step: str, left: int) -> None:
+        """A step is done, so many are left as far as is known."""
+        done, elapsed_s = len(self._runs) + len(self._loops), time.monotonic() - self._started
+        eta_s = elapsed_s / (done - self._at_start) * left
+        self._on_progress(Progress(done, done + left, step, elapsed_s, eta_s))
 
     def _count(self, launch: int) -> int:
         return sum(at == launch for at, _ in self._runs)

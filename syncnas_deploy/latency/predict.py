@@ -61,10 +61,12 @@ class Prediction:
 
     Attributes:
         makespan_us: first input ready to last output ready.
+        energy_mj: of an inference besides the idle device, millijoules; None where the profile tells no power.
     """
 
     phases: tuple[PhasePrediction, ...]
     makespan_us: float
+    energy_mj: float | None
 
     @property
     def syncs_us(self) -> float:
@@ -100,7 +102,17 @@ def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> P
             sync_us = max(begins[branch] for branch in followers) - end
         rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
         phases.append(PhasePrediction(tuple(rows), sync_us, wait_us))
-    return Prediction(tuple(phases), end)
+    return Prediction(tuple(phases), end, _energy_mj(phases, profile))
+
+
+def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> float | None:
+    if profile.power_model is None:
+        return None
+    total_mj = 0.0
+    for phase in phases:
+        busy_us = {segment.branch: segment.concurrent_us for segment in phase.segments}
+        total_mj += profile.power_model.phase_mj([busy_us.get(unit, 0.0) for unit in (0, 1)])
+    return total_mj
 
 
 def later_wait_us(first: float, second: float, first_deviation: float, second_deviation: float) -> float:

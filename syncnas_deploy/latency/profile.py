@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.latency.curves import Curve, CurveModel, CurveShape
+from syncnas_deploy.latency.energy import PowerModel, PowerRow
 from syncnas_deploy.latency.points import INVOCATION_OPS, Part, Point
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.formats import config_to_json
@@ -167,6 +168,7 @@ class DeviceProfile:
         jitter: how much a segment's time varies from run to run, standard deviation relative to it, by unit.
         learning: how prediction got better with more points.
         held_out: how far it is off for networks that the table was not made from.
+        power: what the device drew in four states; empty where no meter told.
     """
 
     kind: Kind
@@ -189,6 +191,7 @@ class DeviceProfile:
     jitter: tuple[float, float]
     learning: tuple[LearningRow, ...]
     held_out: tuple[HeldOutRow, ...]
+    power: tuple[PowerRow, ...]
 
     def with_held_out(self, rows: tuple[HeldOutRow, ...]) -> DeviceProfile:
         """A copy that tells how far it is off."""
@@ -212,6 +215,11 @@ class DeviceProfile:
                 f"The profile was measured for base {self.base!r}, not for {base.name!r} as it is here; "
                 f"measure again with: syncnas-deploy profile --base {base.name}."
             )
+
+    @cached_property
+    def power_model(self) -> PowerModel | None:
+        """What each unit draws; None where no meter told."""
+        return PowerModel.of(self.power) if self.power else None
 
     @cached_property
     def table(self) -> LatencyTable:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from syncnas_deploy.documents import Fields, read_json, write_text
 from syncnas_deploy.errors import ProfileError
 from syncnas_deploy.latency.curves import ALIGNMENT_PERIODS, STEP_PERIODS, Curve, CurveShape
+from syncnas_deploy.latency.energy import PowerRow, PowerState
 from syncnas_deploy.latency.points import Part, Point
 from syncnas_deploy.latency.profile import (
     ContentionRow,
@@ -48,7 +49,7 @@ def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
     return value
 
 
-_ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learning", "held_out")
+_ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learning", "held_out", "power")
 
 
 def _row_json(row: Any) -> dict[str, Any]:
@@ -132,6 +133,7 @@ def read_profile(path: Path) -> DeviceProfile:
         jitter=_jitter(top),
         learning=tuple(_read(top, "learning", _learning_row)),
         held_out=tuple(_read(top, "held_out", _held_out_row)),
+        power=tuple(_read(top, "power", _power_row)) if top.has("power") else (),
     )
     top.done()
     return profile
@@ -199,6 +201,12 @@ def _held_out_row(fields: Fields) -> HeldOutRow:
         predicted_us=fields.number("predicted_us", 0.0, MAX_US),
         sample=_sample(fields),
     )
+
+
+def _power_row(fields: Fields) -> PowerRow:
+    state: PowerState = fields.choice("state", get_args(PowerState))  # type: ignore[assignment]
+    first, second = fields.numbers("busy", (2, 2), 0.0, 1.0)
+    return PowerRow(state, fields.number("watts", 0.0, 1e6), (first, second))
 
 
 def _sample(fields: Fields) -> Sample:

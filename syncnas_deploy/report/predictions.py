@@ -8,9 +8,10 @@ from syncnas_deploy.latency.predict import Prediction
 
 
 def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
-    """``makespan_us``, ``segments`` and ``syncs``, named as in ``bench --json``."""
+    """``makespan_us``, ``energy_mj``, ``segments`` and ``syncs``, named as in ``bench --json``."""
     return {
         "makespan_us": round(prediction.makespan_us, 3),
+        "energy_mj": None if prediction.energy_mj is None else round(prediction.energy_mj, 6),
         "segments": [
             {
                 "name": segment.name,

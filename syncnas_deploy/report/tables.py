@@ -108,6 +108,12 @@ def profile_text(profile: DeviceProfile) -> str:
     syncs = [row.sample.us for row in profile.syncs if row.place == "sync"]
     if syncs:
         lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
+    model = profile.power_model
+    if model is not None:
+        lines.append(
+            f"power: {model.idle_w:.2f} W at rest, {model.unit_w[0]:.2f} and {model.unit_w[1]:.2f} W more while a unit "
+            f"works, {model.together:.2f} times their sum while both do"
+        )
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
     lines += [expected_error_text(profile)] if profile.held_out else []
     lines += [f"warning: {text}" for text in profile.warnings]
@@ -173,7 +179,10 @@ def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
         if phase is not prediction.phases[-1]:
             rows.append(["  crossing", "", None, phase.sync_us])
     rows.append(["total", "", None, prediction.makespan_us])
-    return table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
+    text = table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
+    if prediction.energy_mj is None:
+        return text
+    return f"{text}\nenergy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ"
 
 
 def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str:
@@ -192,7 +201,23 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:
         lines.append(_comparison(result))
+    predicted = prediction.energy_mj if prediction else None
+    lines.append("")
+    lines.append(_energy_text(result, predicted))
     return "\n".join(lines)
+
+
+def _energy_text(result: BenchResult, predicted_mj: float | None) -> str:
+    energy = result.energy
+    if energy is None:
+        return f"energy: not measured ({result.no_energy.rstrip('.')})"
+    rows: list[list[Cell]] = []
+    for base, mj in zip(result.baselines, energy.baselines_mj, strict=True):
+        rows.append([base.name, base.unit, None, f"{mj:.3f}"])
+    said = None if predicted_mj is None else f"{predicted_mj:.3f}"
+    rows.append([result.config.name, " + ".join(result.units), said, f"{energy.network_mj:.3f}"])
+    head = f"energy of an inference besides the idle device's {energy.idle_w:.2f} W ({energy.source}):\n"
+    return head + table(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)
 
 
 def _labels(result: BenchResult) -> str:

@@ -52,7 +52,7 @@ def test_text_of_a_plan() -> None:
     step = Step("net", (Job("both", branches(), serial=True, output=Path("out put")),), rounds=7, repeats=2, gap_us=3)
     plan = plan_of("cpu:2@0,1 gpu:fp16", step, files=(Path("/a b/ü%.tflite"),), runtime=Path("/l/libLiteRt.so"))
     assert plan.to_text(ack=True).splitlines() == [
-        "syncnas-plan 3",
+        "syncnas-plan 4",
         "seed 0",
         "spin_us 200",
         "ack 1",
@@ -98,8 +98,8 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ("syncnas-plan 3", "syncnas-plan 1", 1, "version 3"),
-        ("syncnas-plan 3\n", "", 1, "first line"),
+        ("syncnas-plan 4", "syncnas-plan 1", 1, "version 4"),
+        ("syncnas-plan 4\n", "", 1, "first line"),
         ("seed 0", "seed -1", 2, "out of range"),
         ("seed 0", "seed x", 2, "whole number"),
         ("seed 0", "seed 0 0", 2, "wrong number of words"),

@@ -1,0 +1,182 @@
+"""Energy: what a device draws in a few states, and what an inference takes by that.
+
+    P(state) = idle + busy_0 * watts_0 + busy_1 * watts_1      busy: share of the time that a unit is in a call
+
+Three states (nearly idle, each unit alone at work) give idle, watts_0 and watts_1; a fourth, both at work, says how
+much more or less they draw together. An inference takes what its units draw besides the idle device while they work.
+What the features' crossing draws is not told apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from syncnas_bench import BenchPlan, Job, PowerMeter, Run, Step
+from syncnas_deploy.errors import MeasurementError
+
+PowerState = Literal["idle", "first", "second", "both"]
+
+SETTLE_S = 2.0
+"""Gauges tell a mean of the last second or so; readings count from here on."""
+MEASURED_S = 6.0
+_IDLE_GAP_US = 400_000
+_LONGEST_GAP_US = 10_000_000
+_IDLE_DUTY = 0.05
+"""A nearly idle device works for less than this share of the time."""
+_LEAST_READINGS = 5
+
+
+@dataclass(frozen=True)
+class PowerRow:
+    """What the device drew in one state.
+
+    Attributes:
+        state: which of its two units were at work.
+        watts: of the whole device, mean.
+        busy: by unit, the share of the time that it was in a call.
+    """
+
+    state: PowerState
+    watts: float
+    busy: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PowerModel:
+    """What a device draws, in watts.
+
+    Attributes:
+        idle_w: of the whole device at rest.
+        unit_w: what each unit adds while it is in a call.
+        together: both units' sum is this much larger while both are in a call, a factor.
+    """
+
+    idle_w: float
+    unit_w: tuple[float, float]
+    together: float
+
+    @classmethod
+    def of(cls, rows: Sequence[PowerRow]) -> PowerModel:
+        """From a row of each state.
+
+        Raises:
+            MeasurementError: a state is missing, or they do not tell the units apart.
+        """
+        by_state = {row.state: row for row in rows}
+        missing = [state for state in ("idle", "first", "second", "both") if state not in by_state]
+        if missing:
+            raise MeasurementError(f"The power was not measured in state {missing[0]!r}; measure the device again.")
+        known = [by_state[state] for state in ("idle", "first", "second")]
+        shares = np.array([[1.0, *row.busy] for row in known])
+        if abs(np.linalg.det(shares)) < 0.01:
+            raise MeasurementError("The states in which the power was measured are too much alike; measure again.")
+        idle_w, *unit_w = (float(w) for w in np.linalg.solve(shares, [row.watts for row in known]))
+        both = by_state["both"]
+        alone_w = sum(share * watts for share, watts in zip(both.busy, unit_w, strict=True))
+        if min(unit_w) <= 0 or alone_w <= 0:
+            raise MeasurementError(
+                "A unit drew nothing while it worked, by the device's meter; keep the screen and the charger as they "
+                "are, close other apps and measure again."
+            )
+        return cls(idle_w, (unit_w[0], unit_w[1]), max(0.0, (both.watts - idle_w) / alone_w))
+
+    def phase_mj(self, busy_us: Sequence[float]) -> float:
+        """Energy of a phase, besides the idle device's, in millijoules.
+
+        Args:
+            busy_us: how long each unit works, from the same begin on.
+        """
+        together_us = min(busy_us)
+        counted_us = [us + (self.together - 1) * together_us for us in busy_us]
+        return sum(watts * us for watts, us in zip(self.unit_w, counted_us, strict=True)) / 1e3
+
+
+def power_plan(plan: BenchPlan, meter: PowerMeter, jobs: Sequence[tuple[str, Job, float]]) -> BenchPlan:
+    """A launch that reads the power while one job after another is run for some seconds.
+
+    Args:
+        plan: units and files.
+        jobs: a step's name, its job, and what a run takes in microseconds. The first one's step is nearly idle.
+    """
+    seconds = SETTLE_S + MEASURED_S
+    steps = []
+    for number, (name, job, us) in enumerate(jobs):
+        gap_us = 0
+        if number == 0:
+            gap_us = min(_LONGEST_GAP_US, max(_IDLE_GAP_US, math.ceil(us / _IDLE_DUTY)))
+        rounds = math.ceil(seconds * 1e6 / (us + gap_us))
+        quiet = dataclasses.replace(job, output=None)
+        steps.append(Step(name, (quiet,), rounds=max(3, rounds), warmup=0, gap_us=gap_us))
+    return dataclasses.replace(plan, steps=tuple(steps), power=meter)
+
+
+def power_row(state: PowerState, run: Run, units: Sequence[int] = (0, 1)) -> PowerRow:
+    """Mean power of a step of one job.
+
+    Args:
+        state: what it stands for.
+        run: the step, from a `power_plan`.
+        units: the two units' numbers in the plan.
+
+    Raises:
+        MeasurementError: the meter told too little.
+    """
+    (job,) = run.jobs
+    begin_ns, end_ns = _span(run)
+    busy_us = {lane.unit_index: float(job.busy_us(number).sum()) for number, lane in enumerate(job.lanes)}
+    first, second = (round(1e3 * busy_us.get(unit, 0.0) / (end_ns - begin_ns), 6) for unit in units)
+    return PowerRow(state, round(_mean_w(run), 6), (first, second))
+
+
+def idle_w(rest: Run, loop: Run) -> float:
+    """What the device draws at rest, in watts.
+
+    Args:
+        rest: a step that is nearly idle.
+        loop: the same job all the time.
+
+    Raises:
+        MeasurementError: the meter told too little.
+    """
+    watts, shares = [], []
+    for run in (rest, loop):
+        (job,) = run.jobs
+        begin_ns, end_ns = _span(run)
+        watts.append(_mean_w(run))
+        shares.append(float(job.makespan_ns.sum()) / (end_ns - begin_ns))
+    return round((watts[0] * shares[1] - watts[1] * shares[0]) / (shares[1] - shares[0]), 6)
+
+
+def inference_mj(run: Run, at_rest_w: float) -> float:
+    """Energy of one run of a step of one job, besides the idle device's, in millijoules.
+
+    Raises:
+        MeasurementError: the meter told too little.
+    """
+    begin_ns, end_ns = _span(run)
+    return round((_mean_w(run) - at_rest_w) * (end_ns - begin_ns) / len(run.jobs[0].t0_ns) / 1e6, 6)
+
+
+def _span(run: Run) -> tuple[int, int]:
+    """From the first begin of a step's one job to its last end."""
+    (job,) = run.jobs
+    return int(job.t0_ns[0]), int(job.t0_ns[-1] + job.makespan_ns[-1])
+
+
+def _mean_w(run: Run) -> float:
+    begin_ns, end_ns = _span(run)
+    begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
+    assert run.power is not None
+    told = int(((run.power.time_ns >= begin_ns) & (run.power.time_ns <= end_ns)).sum())
+    mean_w = run.power.mean_w(begin_ns, end_ns)
+    if mean_w is None or told < _LEAST_READINGS:
+        raise MeasurementError(
+            f"The power meter told {told} values during {run.step}, too few to go by; check that its files can be read."
+        )
+    return mean_w
