@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 0.8x --budget 1.0x "
         "--evaluator train:pictures,epochs=9 --workers 4 --out found",
+        "syncnas-deploy search --profile phone.json --base mobilenet_v2 --budget 0.8x --budget 1.0x --max-energy 8 "
+        "--out found",
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --evaluator 'command:python rate.py {config}' "
         "--workers tcp://127.0.0.1:8786 --worker-resource GPU=1 --out found",
     )
@@ -71,6 +73,13 @@ if TYPE_CHECKING:
     metavar="NAME=AMOUNT",
     help="What an evaluation needs of a dask worker, such as GPU=1.",
 )
+@click.option(
+    "--max-energy",
+    "max_energy_mj",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MJ",
+    help="Leave out what takes more millijoules an inference besides the idle device, by the profile's power.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
 @force_option
@@ -85,6 +94,7 @@ def search(
     seed: int,
     workers: str,
     resources: tuple[str, ...],
+    max_energy_mj: float | None,
     out: Path,
     resume: bool,
     force: bool,
@@ -105,6 +115,7 @@ def search(
         seed=seed,
         workers=workers,
         worker_resources=dict(_resource(text) for text in resources),
+        max_energy_mj=max_energy_mj,
         out=out,
         resume=resume,
         force=force,

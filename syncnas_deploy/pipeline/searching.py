@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_deploy.errors import InfeasibleBudget, OutputExists
+from syncnas_deploy.errors import InfeasibleBudget, OutputExists, ProfileMismatch
 from syncnas_deploy.journal import dropped_if_empty
 from syncnas_deploy.latency.predict import Prediction, ProfileCosts, place_ends
 from syncnas_deploy.latency.predict import predict as predict_network
@@ -27,6 +27,7 @@ from syncnas_deploy.search import evaluators, run
 from syncnas_deploy.search import trials as trials_
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM
 from syncnas_deploy.search.crews import make_workers
+from syncnas_deploy.search.space import EnergyOf
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -97,6 +98,7 @@ def search(
     seed: int = 0,
     workers: int | str = 1,
     worker_resources: Mapping[str, float] | None = None,
+    max_energy_mj: float | None = None,
     out: Path | None = None,
     resume: bool = False,
     force: bool = False,
@@ -107,15 +109,21 @@ def search(
 
     Where stem and head run, and whether both units compute the stem, is what the table says is fastest. `workers` are
     1 (this process), a number of processes, or the address of a dask scheduler, whose workers need `worker_resources`.
+    What takes more than `max_energy_mj` millijoules an inference, by the profile's power, is infeasible.
 
     Raises:
-        ProfileMismatch: the profile is of another base.
-        InfeasibleBudget: nothing meets a budget, or a budget is given twice.
+        ProfileMismatch: the profile is of another base, or energy is limited and it tells no power.
+        InfeasibleBudget: nothing meets a budget or the energy, or a budget is given twice.
         OutputExists: `out` has a search and neither `resume` nor `force` was given.
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
         EvaluationError: an evaluation failed; what was finished is in the journal.
     """
     measured, model = as_profile(profile), base_model(base)
+    if max_energy_mj is not None and measured.power_model is None:
+        raise ProfileMismatch(
+            "The profile tells no power, so energy cannot be limited; measure the device again where `doctor` finds a "
+            "power meter, or search without --max-energy."
+        )
     trunk, twin_stem = place_ends(measured, model)
     costs = ProfileCosts(measured, model, twin_stem=twin_stem)
     texts = [budget] if isinstance(budget, str) else list(budget)
@@ -139,6 +147,8 @@ def search(
             seed=seed,
             trunk=trunk,
             twin_stem=twin_stem,
+            energy_of=_energy_of(model, measured),
+            max_energy_mj=max_energy_mj,
             workers=make_workers(workers, worker_resources),
             journal_path=journal,
             on_progress=on_progress,
@@ -165,6 +175,18 @@ def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float
         if low == high:
             raise InfeasibleBudget(f"Budgets {first} and {second} are the same latency; give it once.")
     return limits
+
+
+def _energy_of(model: ModelConfig, measured: DeviceProfile) -> EnergyOf | None:
+    if measured.power_model is None:
+        return None
+
+    def energy_of(config: ModelConfig) -> float:
+        energy_mj = predict_network(config, model, measured).energy_mj
+        assert energy_mj is not None
+        return energy_mj
+
+    return energy_of
 
 
 def _found(

@@ -143,10 +143,13 @@ def _search_text(search: Search) -> str:
     found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
     found.sort(key=lambda row: -float(row["reward"]))
     head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
-    rows = [[row["trial"], row["strategy"], row["predicted_us"], row["reward"]] for row in found[:10]]
-    columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure"]
+    # Energy is told where the profile told power.
+    energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
+    trials = ["trial", "strategy", "predicted_us", "reward", *energy]
+    rows = [[row.get(column, "") for column in trials] for row in found[:10]]
+    columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
     best = [[row.get(column, "") for column in columns] for row in search.front]
-    tables = [table(columns, best), table(["trial", "strategy", "predicted (us)", "reward"], rows)]
+    tables = [table(columns, best), table(trials, rows)]
     return "\n\n".join([head, *tables])
 
 

@@ -162,12 +162,20 @@ def search_text(result: SearchResult, budgets: Sequence[str], top: int = 5) -> s
         error = "-" if best.standard_error is None else f"{best.standard_error:.4f}"
         sure = "yes" if best.sure else "no"
         numbers: list[Cell] = [best.predicted_us / 1e3, f"{best.reward:.4f}", error, best.evaluations, sure]
-        rows.append([text, best.budget_us / 1e3, best.strategy, *numbers])
+        rows.append([text, best.budget_us / 1e3, best.strategy, *numbers, *_millijoules(best.energy_mj)])
     columns = ["budget", "(ms)", "strategy", "predicted (ms)", "reward", "standard error", "evaluations", "sure"]
+    energy = ["energy (mJ)"] if result.best.energy_mj is not None else []
     whole = [t for t in result.trials if t.outcome == "evaluated"]
     whole.sort(key=lambda t: -(t.reward or 0.0))
-    tried: list[list[Cell]] = [[t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}"] for t in whole[:top]]
-    return "\n".join([head, table(columns, rows), "", table(["trial", "strategy", "predicted (ms)", "reward"], tried)])
+    tried: list[list[Cell]] = [
+        [t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}", *_millijoules(t.energy_mj)] for t in whole[:top]
+    ]
+    trials = ["trial", "strategy", "predicted (ms)", "reward"]
+    return "\n".join([head, table([*columns, *energy], rows), "", table([*trials, *energy], tried)])
+
+
+def _millijoules(energy_mj: float | None) -> list[Cell]:
+    return [] if energy_mj is None else [f"{energy_mj:.3f}"]
 
 
 def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
 from syncnas_deploy.search.searcher import Candidate, Searcher
-from syncnas_deploy.search.space import Space, digest
+from syncnas_deploy.search.space import EnergyOf, Space, digest
 from syncnas_deploy.search.standings import Standings
 from syncnas_deploy.search.trials import Best, Row, SearchResult, Trial, parse_row, row_of
 from syncnas_deploy.search.widths import CostTable
@@ -74,6 +74,8 @@ def search(
     seed: int = 0,
     trunk: int = 0,
     twin_stem: bool = False,
+    energy_of: EnergyOf | None = None,
+    max_energy_mj: float | None = None,
     workers: Workers | None = None,
     journal_path: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -95,6 +97,8 @@ def search(
         seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
         trunk: the branch that runs stem and head.
         twin_stem: whether both run the stem.
+        energy_of: what networks take; None where it is not known.
+        max_energy_mj: what an inference may take; then `energy_of` is needed.
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: where finished evaluations are kept; nowhere where None.
         on_progress: called after each evaluation.
@@ -112,7 +116,15 @@ def search(
         if trials < 1 or seed < 0:
             raise ValueError(f"a search needs at least one trial and a seed of 0 or more, found {trials} and {seed}")
         budgets = (budgets_us,) if isinstance(budgets_us, (int, float)) else tuple(budgets_us)
-        space = Space(base, table, budgets, trunk=trunk, twin_stem=twin_stem)
+        space = Space(
+            base,
+            table,
+            budgets,
+            trunk=trunk,
+            twin_stem=twin_stem,
+            energy_of=energy_of,
+            max_energy_mj=max_energy_mj,
+        )
         searcher = make_searcher(
             algorithm, space.stages, seed=seed, infeasible=tuple(space.infeasible), budgets=len(budgets)
         )
@@ -121,7 +133,9 @@ def search(
         if journal_path is None:
             loop.run(crew, None, on_progress)
         else:
-            with Journal(journal_path, kind=JOURNAL_KIND, key=_key(space, searcher, evaluator, seed)) as journal:
+            with Journal(
+                journal_path, kind=JOURNAL_KIND, key=_key(space, searcher, evaluator, seed, max_energy_mj)
+            ) as journal:
                 loop.replay(journal)
                 loop.run(crew, journal, on_progress)
     return loop.result()
@@ -183,7 +197,14 @@ class _Loop:
         candidate, evaluation = row.candidate, row.evaluation
         widths = self._space.widths(candidate)
         trial = Trial(
-            len(self._trials) + 1, candidate, row.repeat, widths.latency_us, widths.expanded, evaluation, row.failed
+            len(self._trials) + 1,
+            candidate,
+            row.repeat,
+            widths.latency_us,
+            self._space.energy_mj(candidate),
+            widths.expanded,
+            evaluation,
+            row.failed,
         )
         self._trials[candidate, row.repeat] = trial
         if not row.repeat and not row.failed:
@@ -237,6 +258,7 @@ class _Loop:
                     budget_us,
                     widths.strategy,
                     widths.latency_us,
+                    self._space.energy_mj(row.candidate),
                     widths.expanded,
                     row.mean,
                     len(row.rewards),
@@ -359,9 +381,13 @@ def evaluation_seed(seed: int, strategy: str, repeat: int = 0) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _key(space: Space, searcher: Searcher, evaluator: Evaluator, seed: int) -> dict[str, object]:
+def _key(
+    space: Space, searcher: Searcher, evaluator: Evaluator, seed: int, max_energy_mj: float | None
+) -> dict[str, object]:
     """What decides the course of a search, as plain JSON; the number of trials and of workers does not."""
+    left_out = {} if max_energy_mj is None else {"infeasible_sha256": digest(sorted(map(str, space.infeasible)))}
     return {
+        **left_out,
         "base": space.base.name,
         "base_sha256": digest(dataclasses.asdict(space.base)),
         "table_sha256": space.table_digest(),

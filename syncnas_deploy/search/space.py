@@ -6,13 +6,30 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.search.searcher import Candidate
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.widths import CostTable, Widths, WidthSolver
+
+EnergyOf = Callable[[ModelConfig], float]
+"""What an inference of a network takes, in millijoules."""
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a candidate is left out.
+
+    Attributes:
+        predicted_us: the smallest latency that it could have; where that fits, that of its widths.
+        energy_mj: where that is the reason, what it would take.
+    """
+
+    predicted_us: float
+    energy_mj: float | None = None
 
 
 class Space:
@@ -24,13 +41,15 @@ class Space:
         budgets_us: latency budgets, ascending.
         trunk: the branch that runs stem and head.
         twin_stem: whether both run the stem.
+        energy_of: what networks take; None where it is not known.
+        max_energy_mj: candidates that take more are infeasible.
 
     Attributes:
-        infeasible: candidates that no widths bring within their budget, with the smallest latency they could have.
+        infeasible: candidates that no widths bring within their budget, or that take too much energy.
         count: of the others.
 
     Raises:
-        InfeasibleBudget: no strategy meets the smallest budget; the message gives one that would be met.
+        InfeasibleBudget: no strategy meets the smallest budget, or the energy; the message gives one that would be met.
         ValueError: budgets that do not ascend.
     """
 
@@ -42,6 +61,8 @@ class Space:
         *,
         trunk: int = 0,
         twin_stem: bool = False,
+        energy_of: EnergyOf | None = None,
+        max_energy_mj: float | None = None,
     ) -> None:
         if not budgets_us or any(a >= b for a, b in itertools.pairwise(budgets_us)):
             raise ValueError(f"a search needs latency budgets in ascending order, found {list(budgets_us)}")
@@ -50,18 +71,41 @@ class Space:
         self.trunk = trunk
         self.twin_stem = twin_stem
         self._table = table
+        self._energy_of = energy_of
         self._solvers = [WidthSolver(base, table, budget_us, trunk=trunk) for budget_us in budgets_us]
         self._widths: dict[Candidate, Widths] = {}
+        self._energies: dict[Candidate, float] = {}
         smallest_us = {s: self._solvers[0].minimum_us(s) for s in all_strategies(len(base.stages))}
-        self.infeasible: Mapping[Candidate, float] = {
-            Candidate(s, b): us
+        self.infeasible: dict[Candidate, Misfit] = {
+            Candidate(s, b): Misfit(us)
             for b, budget_us in enumerate(budgets_us)
             for s, us in smallest_us.items()
             if us > budget_us
         }
-        self.count = len(smallest_us) * len(budgets_us) - len(self.infeasible)
         if min(smallest_us.values()) > budgets_us[0]:
             raise _impossible(base.name, budgets_us[0], smallest_us)
+        everything = [Candidate(s, b) for b in range(len(budgets_us)) for s in smallest_us]
+        if max_energy_mj is not None:
+            self._leave_out(everything, max_energy_mj)
+        self.count = len(everything) - len(self.infeasible)
+
+    def _leave_out(self, everything: Sequence[Candidate], max_energy_mj: float) -> None:
+        """Those that take too much energy."""
+        least: dict[int, float] = {}
+        for candidate in everything:
+            if candidate in self.infeasible:
+                continue
+            energy_mj = self.energy_mj(candidate)
+            assert energy_mj is not None
+            least[candidate.budget] = min(energy_mj, least.get(candidate.budget, math.inf))
+            if energy_mj > max_energy_mj:
+                self.infeasible[candidate] = Misfit(self.widths(candidate).latency_us, energy_mj)
+        if least[0] > max_energy_mj:
+            raise InfeasibleBudget(
+                f"No strategy of {self.base.name} takes {max_energy_mj:g} mJ or less within "
+                f"{self.budgets_us[0]:.0f} us; the least is {least[0]:.3f} mJ, so raise --max-energy, or lower "
+                "--budget for narrower networks."
+            )
 
     @property
     def stages(self) -> int:
@@ -78,6 +122,14 @@ class Space:
         """A feasible candidate's network."""
         widths = self.widths(candidate)
         return branched(self.base, widths.strategy, widths.expanded, trunk=self.trunk, twin_stem=self.twin_stem)
+
+    def energy_mj(self, candidate: Candidate) -> float | None:
+        """What an inference of a feasible candidate takes, millijoules; None where that is not known."""
+        if self._energy_of is None:
+            return None
+        if candidate not in self._energies:
+            self._energies[candidate] = self._energy_of(self.config(candidate))
+        return self._energies[candidate]
 
     def twins(self, candidate: Candidate) -> tuple[Candidate, ...]:
         """All candidates of the same network, itself included, the smallest budget first.

@@ -14,6 +14,7 @@ from syncnas_deploy.errors import JournalError
 from syncnas_deploy.models.config import ModelConfig, branched
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.searcher import Candidate
+from syncnas_deploy.search.space import Misfit
 
 Expanded = tuple[tuple[tuple[int, ...], ...], ...]
 """Widths by [branch][stage][block]."""
@@ -28,6 +29,7 @@ class Trial:
         candidate: what was evaluated.
         repeat: how often it was evaluated before, with other seeds.
         predicted_us: latency of the network.
+        energy_mj: what an inference takes, millijoules; None where that is not known.
         expanded: its widths.
         evaluation: what it gave.
         failed: there is no evaluation, since its worker was lost twice; the note in it says how.
@@ -37,6 +39,7 @@ class Trial:
     candidate: Candidate
     repeat: int
     predicted_us: float
+    energy_mj: float | None
     expanded: Expanded
     evaluation: Evaluation
     failed: bool = False
@@ -69,6 +72,7 @@ class Best:
         budget_us: what it stays within; it may have been found within a smaller one.
         strategy: one letter a stage.
         predicted_us: its latency.
+        energy_mj: what an inference takes, millijoules; None where that is not known.
         expanded: its widths.
         reward: mean of its evaluations.
         evaluations: how many.
@@ -79,6 +83,7 @@ class Best:
     budget_us: float
     strategy: str
     predicted_us: float
+    energy_mj: float | None
     expanded: Expanded
     reward: float
     evaluations: int
@@ -99,14 +104,13 @@ class SearchResult:
     Attributes:
         front: the best by budget, in ascending order of budgets.
         trials: all evaluations, in the order in which they ended.
-        infeasible: candidates that no widths bring within their budget, with the smallest latency they could have,
-            us; they cost no evaluation.
+        infeasible: candidates that were left out before, and why; they cost no evaluation.
         budgets_us: the budgets.
     """
 
     front: tuple[Best, ...]
     trials: tuple[Trial, ...]
-    infeasible: Mapping[Candidate, float]
+    infeasible: Mapping[Candidate, Misfit]
     budgets_us: tuple[float, ...]
 
     @property
@@ -169,6 +173,7 @@ def parse_row(row: Mapping[str, Any], where: str) -> Row:
 
 HISTORY_COLUMNS = (
     "trial", "strategy", "feasible", "predicted_us", "reward", "seconds", "budget_us", "repeat", "outcome", "note",
+    "energy_mj",
 )  # fmt: skip
 
 
@@ -190,16 +195,33 @@ def write_history(path: Path, result: SearchResult, *, force: bool = True) -> No
         numbers = [f"{trial.predicted_us:.1f}", reward, f"{evaluation.seconds:.3f}"]
         budget = f"{result.budgets_us[trial.candidate.budget]:.1f}"
         rows.append(
-            [trial.number, trial.strategy, feasible, *numbers, budget, trial.repeat, trial.outcome, evaluation.note]
+            [
+                trial.number,
+                trial.strategy,
+                feasible,
+                *numbers,
+                budget,
+                trial.repeat,
+                trial.outcome,
+                evaluation.note,
+                _millijoules(trial.energy_mj),
+            ]
         )
-    for candidate, smallest_us in result.infeasible.items():
-        budget = f"{result.budgets_us[candidate.budget]:.1f}"
-        rows.append(["", candidate.strategy, "false", f"{smallest_us:.1f}", "", "0.000", budget, 0, "infeasible", ""])
+    for candidate, misfit in result.infeasible.items():
+        numbers = [f"{misfit.predicted_us:.1f}", "", "0.000", f"{result.budgets_us[candidate.budget]:.1f}"]
+        note = "" if misfit.energy_mj is None else "takes too much energy"
+        words = [0, "infeasible", note, _millijoules(misfit.energy_mj)]
+        rows.append(["", candidate.strategy, "false", *numbers, *words])
     _write_csv(path, HISTORY_COLUMNS, rows, force=force)
+
+
+def _millijoules(energy_mj: float | None) -> str:
+    return "" if energy_mj is None else f"{energy_mj:.4f}"
 
 
 FRONT_COLUMNS = (
     "budget", "budget_us", "strategy", "predicted_us", "reward", "evaluations", "standard_error", "sure", "config",
+    "energy_mj",
 )  # fmt: skip
 
 
@@ -214,7 +236,9 @@ def write_front(path: Path, front: Sequence[tuple[str, Best, str]]) -> None:
         error = "" if best.standard_error is None else repr(best.standard_error)
         numbers = [f"{best.predicted_us:.1f}", repr(best.reward), best.evaluations, error]
         sure = "true" if best.sure else "false"
-        rows.append([text, f"{best.budget_us:.1f}", best.strategy, *numbers, sure, config])
+        rows.append(
+            [text, f"{best.budget_us:.1f}", best.strategy, *numbers, sure, config, _millijoules(best.energy_mj)]
+        )
     _write_csv(path, FRONT_COLUMNS, rows)
 
 

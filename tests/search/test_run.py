@@ -21,6 +21,7 @@ from syncnas_deploy.models.config import ModelConfig, check_strategy
 from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.run import Progress, search
+from syncnas_deploy.search.space import Misfit
 from syncnas_deploy.search.strategy import all_strategies
 from syncnas_deploy.search.trials import SearchResult, write_history
 from syncnas_deploy.search.widths import WidthSolver
@@ -94,8 +95,8 @@ def test_infeasible_strategies_cost_no_evaluation() -> None:
     evaluator = Hashed()
     result = run(evaluator=evaluator)
     assert len(evaluator.calls) == 20
-    assert {c.strategy: us for c, us in result.infeasible.items()} == {
-        s: us for s, us in MINIMA_US.items() if us > TIGHT_US
+    assert {c.strategy: misfit for c, misfit in result.infeasible.items()} == {
+        s: Misfit(us) for s, us in MINIMA_US.items() if us > TIGHT_US
     }
     assert not {t.candidate for t in result.trials} & result.infeasible.keys()
 
