@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import HostDevice, SimDevice, Unit, vulkan
+from syncnas_bench import SIM_DEVICES, HostDevice, SimDevice, Unit, vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import BundleError, MeasurementError
@@ -105,6 +105,18 @@ def test_a_simulated_result_is_labelled(road: Path, tmp_path: Path) -> None:
     result = pipeline.bench(road / "winner", SimDevice("phone"), samples=5, launches=1, out=tmp_path / "sim.json")
     assert result.simulated and result.difference is None
     assert "SIMULATED" in read_all([tmp_path / "sim.json"]).to_text()
+
+
+def test_a_network_that_slows_down_within_a_launch_is_told(road: Path, tmp_path: Path) -> None:
+    cool = pipeline.bench(road / "winner", SimDevice("steps"), samples=120, launches=1)
+    assert abs(cool.change) < 0.05 and "changed by" not in bench_text(cool)
+    # Each of 120 samples goes with a discarded run, and each unit rests in one job of four: hot about half way.
+    heat_s = max(0.01, 240 * cool.makespan.us / 1e6)
+    first, second = (dataclasses.replace(law, throttle=1.5, heat_s=heat_s) for law in SIM_DEVICES["steps"])
+    out = tmp_path / "hot.json"
+    hot = pipeline.bench(road / "winner", SimDevice("hot", (first, second)), samples=120, launches=1, out=out)
+    assert 0.2 < hot.change < 0.7
+    assert "changed by +" in read_all([out]).to_text()
 
 
 def small(mobilenet: ModelConfig, strategy: str) -> ModelConfig:

@@ -143,13 +143,25 @@ _RESTLESS = tuple(
     for law in (_CPU, _GPU)
 )
 
+_HOT = tuple(
+    dataclasses.replace(law, description=f"{law.description}; slower once it is hot", throttle=1.25, heat_s=2.0)
+    for law in (_CPU, _GPU)
+)
 _BATTERY = tuple(
     dataclasses.replace(law, description=f"{law.description}; its power is told", watts=watts)
     for law, watts in zip((_CPU, _GPU), (2.0, 1.2), strict=True)
 )
 
 SIM_DEVICES = MappingProxyType(
-    {"duo": _DUO, "phone": _PHONE, "steps": _STEPS, "memory": _MEMORY, "restless": _RESTLESS, "battery": _BATTERY}
+    {
+        "duo": _DUO,
+        "phone": _PHONE,
+        "steps": _STEPS,
+        "memory": _MEMORY,
+        "restless": _RESTLESS,
+        "hot": _HOT,
+        "battery": _BATTERY,
+    }
 )
 IDLE_W = 0.8
 """What a simulated device draws at rest, if its power is told."""

@@ -17,6 +17,7 @@ from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of
 from syncnas_deploy.latency.energy import PowerRow
 from syncnas_deploy.latency.experiment import (
+    BASE,
     CHAIN_OPS,
     HELD_OUT,
     NETWORKS,
@@ -50,6 +51,8 @@ Runs = Mapping[tuple[int, str], Run]
 
 LAUNCH_DISAGREEMENT = 0.25
 """Points whose launches' medians differ by more than this make a profile carry a warning."""
+CHANGE = 0.05
+"""A unit that takes this much longer, or less, at the end of a launch than at its beginning makes it carry one, too."""
 MOST_SLOWED = 10.0
 """The largest factor of contention: a unit that does a tenth of its work while the other one works."""
 DOUBT = 0.03
@@ -137,7 +140,7 @@ def assemble(
         condition=flat_text(device.condition().to_dict()),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         settings=settings_text(settings),
-        warnings=(*doubts, *_warnings(rows, networks, contention)),
+        warnings=(*doubts, *_warnings(rows, networks, contention), *_changes(runs)),
         curves=curves_of(base),
         shapes=tuple(model.shape for model in fitted(base, rows)),
         points=rows,
@@ -167,7 +170,7 @@ def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
             unit,
             number,
             Sample.of(
-                runs[launch, pair_name(number)].job(f"whole_{unit}").makespan_us
+                runs[launch, pair_name(number)].job(BASE[unit]).makespan_us
                 for launch in launches_of(runs, pair_name(number))
             ),
         )
@@ -324,5 +327,24 @@ def _warnings(
             texts.append(
                 f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than that one "
                 "that it cannot be told"
+            )
+    return tuple(texts)
+
+
+def _changes(runs: Runs) -> tuple[str, ...]:
+    """Units that changed within launches, as those do that heat up: all launches then agree, and all are mixtures."""
+    texts = []
+    for unit, name in enumerate(BASE):
+        ratios = [
+            float(np.median(runs[launch, NETWORKS].job(name).makespan_us))
+            / float(np.median(runs[launch, pair_name(0)].job(name).makespan_us))
+            for launch in launches_of(runs, NETWORKS)
+            if (launch, pair_name(0)) in runs
+        ]
+        change = statistics.median(ratios) - 1 if ratios else 0.0
+        if abs(change) > CHANGE:
+            texts.append(
+                f"unit {unit}: at the end of a launch the base network's time had changed by {change:+.0%}, so the "
+                "table mixes two states; it heats up or its clock changes: cool it, hold its clock, or take --rounds 1"
             )
     return tuple(texts)

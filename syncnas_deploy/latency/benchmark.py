@@ -7,6 +7,7 @@ The network is in there twice, and the ratio of its two medians (A/A) says how f
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,6 +107,7 @@ class BenchResult:
         units: of branch 0 and of branch 1.
         makespan, again: the same network twice in each round (A/A).
         syncs: overhead after each phase but the last.
+        change: of the network's time from the first to the last third of a launch, relative; what heats up, slows down.
         difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
         energy: None where it was not measured; `no_energy` says why.
     """
@@ -121,6 +123,7 @@ class BenchResult:
     segments: tuple[SegmentTiming, ...]
     syncs: tuple[Timing, ...]
     baselines: tuple[Baseline, ...]
+    change: float
     difference: float | None
     energy: Energy | None
     no_energy: str
@@ -327,6 +330,7 @@ class _Session:
                 )
                 for i, (base, unit) in enumerate(self._baselines)
             ),
+            change=_change([run.job("network").makespan_us for run in runs]),
             difference=None if self._simulated else self._check_outputs(),
             energy=None,
             no_energy="",
@@ -361,6 +365,15 @@ def _busy(lane: int, phase: int) -> Callable[[JobRun], Floats]:
     return lambda job: job.call(lane, phase).busy_us
 
 
+def _change(launches: Sequence[Floats]) -> float:
+    """Median over launches of the last third's median over the first third's, less 1."""
+    ratios = []
+    for us in launches:
+        third = -(-len(us) // 3)
+        ratios.append(float(np.median(us[-third:]) / np.median(us[:third])))
+    return round(statistics.median(ratios) - 1, 4)
+
+
 def _pool(runs: Sequence[Run], job: str, value: Callable[[JobRun], Floats]) -> Timing:
     pooled = np.concatenate([value(run.job(job)) for run in runs])
     return Timing(tuple(round(float(us), 3) for us in pooled))
@@ -386,6 +399,7 @@ def result_to_json(result: BenchResult) -> dict[str, Any]:
         "overlap_ceiling": round(result.overlap_ceiling, 4),
         "branch_overlap": round(result.branch_overlap, 4),
         "branch_overlap_ceiling": round(result.branch_overlap_ceiling, 4),
+        "change": round(result.change, 4),
         "output_difference": result.difference,
         "energy": dataclasses.asdict(result.energy) if result.energy else None,
         "no_energy": result.no_energy or None,
@@ -459,6 +473,7 @@ def read_result(path: Path) -> BenchResult:
             )
             for fields, item in zip(baselines, raw_baselines, strict=True)
         ),
+        change=top.number("change", -1.0, 1e6) if top.has("change") else 0.0,
         difference=top.number("output_difference", 0.0, 1e9) if top.has("output_difference") else None,
         energy=_read_energy(top.fields("energy"), len(baselines)) if top.has("energy") else None,
         no_energy=top.text("no_energy", max_length=1000) if top.has("no_energy") else "",

@@ -4,7 +4,8 @@ pair_N     both chains (see `points`) of chain pair N, and the whole network of 
            on unit 0 and on unit 1 in turns: solo latency. And the add chain on both units in step, the same part
            on both at the same time: contention
 networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
-           either branch: the overhead of every sync, fork and join in its place
+           either branch: the overhead of every sync, fork and join in its place. And the base on either unit
+           again, which tells whether a unit became slower meanwhile
 held_out   random two-branch networks, which say how far predictions are off
 
 Where a meter tells, a launch after the others reads the power: nearly idle, each unit with the base, both.
@@ -12,6 +13,7 @@ Where a meter tells, a launch after the others reads the power: nearly idle, eac
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,8 @@ from syncnas_exporters import write_tflite
 
 CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
 NETWORKS, HELD_OUT = "networks", "held_out"
+BASE = ("whole_0", "whole_1")
+"""The jobs of a pair's step that run its whole network; of the first pair it is the base."""
 TOGETHER = "together"
 """The job of a pair's step in which both units work."""
 
@@ -117,9 +121,9 @@ class Experiment:
         whole = network_graph(sized, random_weights(parameter_shapes(sized), self._settings.seed), "whole")
         file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
         jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
-        for unit in (0, 1):
+        for unit, name in enumerate(BASE):
             call = Call(0, file, "whole", work=graph_work(whole), output_bytes=4 * self._base.classes)
-            jobs.append(Job.solo(f"whole_{unit}", unit, call))
+            jobs.append(Job.solo(name, unit, call))
         # In the same rounds as the chains alone: a machine that is warm from other work reads otherwise.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
         self._solo.append(self._step(pair_name(number), jobs))
@@ -127,7 +131,9 @@ class Experiment:
     @property
     def steps(self) -> tuple[Step, ...]:
         """Everything that one launch measures now."""
-        return (*self._solo, self._networks, *self._held_out)
+        again = tuple(job for job in self._solo[0].jobs if job.name in BASE) if self._solo else ()
+        networks = dataclasses.replace(self._networks, jobs=(*self._networks.jobs, *again))
+        return (*self._solo, networks, *self._held_out)
 
     def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
         """One launch of the named steps."""
@@ -142,7 +148,7 @@ class Experiment:
             us: what a run takes, by job of the first pair, microseconds.
         """
         jobs = {job.name: job for job in self._solo[0].jobs}
-        states: dict[PowerState, str] = {"idle": "whole_0", "first": "whole_0", "second": "whole_1", "both": TOGETHER}
+        states: dict[PowerState, str] = {"idle": BASE[0], "first": BASE[0], "second": BASE[1], "both": TOGETHER}
         loops = [(str(state), jobs[name], us[name]) for state, name in states.items()]
         return power_plan(self.plan([pair_name(0)], self._settings.seed), meter, loops)
 

@@ -29,7 +29,7 @@ from syncnas_deploy.latency.assembly import Runs, assemble, fitted, launches_of,
 from syncnas_deploy.latency.curves import CurveModel
 from syncnas_deploy.latency.design import curves_of, first_pairs, next_pair
 from syncnas_deploy.latency.energy import PowerModel, PowerRow, PowerState, power_row
-from syncnas_deploy.latency.experiment import CHAIN_OPS, Experiment, Settings, pair_name
+from syncnas_deploy.latency.experiment import BASE, CHAIN_OPS, Experiment, Settings, pair_name
 from syncnas_deploy.latency.outputs import OutputCheck
 from syncnas_deploy.latency.points import INVOCATION_OPS
 from syncnas_deploy.latency.profile import DeviceProfile, LearningRow, base_digest
@@ -325,7 +325,7 @@ def wrong_launches(runs: Runs) -> set[int]:
     base = pair_name(0)
     for unit in (0, 1):
         times = {
-            launch: float(np.median(runs[launch, base].job(f"whole_{unit}").makespan_us))
+            launch: float(np.median(runs[launch, base].job(BASE[unit]).makespan_us))
             for launch in launches_of(runs, base)
         }
         middle = statistics.median(times.values())

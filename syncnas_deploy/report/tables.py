@@ -80,6 +80,10 @@ def blocks_table(config: ModelConfig) -> str:
     return table([*head, "activation", "MACs (M)", "sync after stage"], rows)
 
 
+CHANGE = 0.05
+"""A network that changes by more than this within a launch is worth a warning."""
+
+
 def _runs_text(settings: Mapping[str, str]) -> str:
     """Of a launch; profiles made before 2026-11-26 have no repeats."""
     repeats = f" of {settings['repeats']} runs" if "repeats" in settings else ""
@@ -205,6 +209,11 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
         )
     else:
         lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
+    if abs(result.change) > CHANGE:
+        lines.append(
+            f"warning: within a launch the network's time changed by {result.change:+.0%}: a unit heats up or its "
+            "clock changes, and these medians mix two states"
+        )
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:

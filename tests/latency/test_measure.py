@@ -10,12 +10,12 @@ import pytest
 from latency_cases import quick
 
 from benchmarks.kill_profile import kill_and_compare
-from syncnas_bench import SimDevice, Work
+from syncnas_bench import BenchPlan, Call, Job, Run, SimDevice, Step, Work
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
-from syncnas_deploy.latency.assembly import MOST_SLOWED, _warnings, slowed
+from syncnas_deploy.latency.assembly import MOST_SLOWED, _changes, _warnings, slowed
 from syncnas_deploy.latency.design import RANGE, first_pairs, next_pair
-from syncnas_deploy.latency.experiment import CHAIN_OPS, Settings
+from syncnas_deploy.latency.experiment import BASE, CHAIN_OPS, NETWORKS, Settings, pair_name
 from syncnas_deploy.latency.measure import Progress
 from syncnas_deploy.latency.points import Point, at_widths, base_widths, chain, graph_work, ratio_widths, width_at
 from syncnas_deploy.latency.profile import ContentionRow, SyncRow
@@ -83,6 +83,24 @@ def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None
     # Only the GPU-like unit moves features: its own down, its partner's up. What a busy machine disturbs is few.
     right = [crossing_is_right(row, laws[1].move_us(row.bytes)) for row in profile.syncs]
     assert sum(right) >= 0.7 * len(right), [row for row, ok in zip(profile.syncs, right, strict=True) if not ok]
+
+
+def test_a_unit_that_changes_within_each_launch_is_told() -> None:
+    # All launches agree on it, so nothing else tells.
+    def launch(later_us: float) -> dict[str, Run]:
+        steps = []
+        for name, us in ((pair_name(0), 2000.0), (NETWORKS, later_us)):
+            calls = (Call(0, 0, "c", run_us=us), Call(0, 0, "c", run_us=2000.0))
+            jobs = tuple(Job.solo(job, unit, call) for unit, (job, call) in enumerate(zip(BASE, calls, strict=True)))
+            steps.append(Step(name, jobs, rounds=20, warmup=0))
+        device, runs = SimDevice("duo"), []
+        device.run(BenchPlan(device.default_units(), (), tuple(steps)), on_run=runs.append)
+        return {run.step: run for run in runs}
+
+    same, hotter = ({(n, step): run for n in range(3) for step, run in launch(us).items()} for us in (2000.0, 2500.0))
+    assert _changes(same) == ()
+    (text,) = _changes(hotter)
+    assert text.startswith("unit 0: at the end of a launch the base network's time had changed by +2")
 
 
 def test_a_profile_without_held_out_networks_claims_no_error(mobilenet: ModelConfig, tmp_path: Path) -> None:
