@@ -147,6 +147,21 @@ def test_a_meter_that_tells_nothing_spoils_nothing_else(mobilenet: ModelConfig, 
     assert read_result(tmp_path / "b.json") == result
 
 
+class Feverish(SimDevice):
+    """Too warm while its power is read, as a phone may be."""
+
+    def run(self, plan, *, on_run, **more):  # type: ignore[no-untyped-def]
+        warm = {"invalid": "thermal status 2"} if plan.power is not None else {}
+        return super().run(plan, on_run=lambda run: on_run(run.with_metadata(warm)), **more)
+
+
+@pytest.mark.usefixtures("short")
+def test_power_read_on_an_unfit_device_counts_for_nothing(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    base = pipeline.export(mobilenet, tmp_path / "base", seed=0)
+    result = pipeline.bench(base, Feverish("battery", quick("battery")), samples=12, launches=1)
+    assert result.energy is None and "thermal status 2" in result.no_energy
+
+
 @pytest.mark.usefixtures("short")
 def test_the_reading_of_power_is_resumed_too(
     mobilenet: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
