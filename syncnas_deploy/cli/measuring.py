@@ -244,7 +244,7 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
     show_default=True,
     help="Recorded runs, at least; each 6 follow 6 unrecorded ones.",
 )
-@click.option("--launches", type=click.IntRange(1, 100), default=2, show_default=True, help="Processes.")
+@click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes.")
 @click.option(
     "--baseline",
     "baselines",

@@ -175,7 +175,7 @@ def run_bench(
     units: Sequence[Unit],
     *,
     samples: int = 100,
-    launches: int = 2,
+    launches: int = 3,
     baselines: Sequence[tuple[Bundle, Unit]] = (),
     deadline_s: float = 1800.0,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,

@@ -56,7 +56,7 @@ def bench(
     *,
     units: Sequence[str] = (),
     samples: int = 100,
-    launches: int = 2,
+    launches: int = 3,
     baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
     out: Path | None = None,
     force: bool = False,
