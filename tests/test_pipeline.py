@@ -43,7 +43,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
         bundle,
         host,
         units=profile.units,
-        samples=12,
+        samples=18,
         baselines=[(folder / "base", None)],
         out=folder / "bench.json",
     )
@@ -67,7 +67,7 @@ def test_measured_times_hang_together(road: Path) -> None:
     assert result_to_json(result) == json.loads((road / "bench.json").read_text())
     assert not result.simulated and not result.software_gpu
     assert result.difference is not None and result.difference <= 1e-3
-    assert len(result.makespan.samples_us) == 12
+    assert len(result.makespan.samples_us) == 18
     parts = sum(sync.us for sync in result.syncs)
     for phase in range(result.segments[-1].phase + 1):
         parts += max(s.concurrent.us for s in result.segments if s.phase == phase)
