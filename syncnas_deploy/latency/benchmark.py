@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_bench import BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
+from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
 from syncnas_deploy.bundle import Bundle, graphs
 from syncnas_deploy.documents import Fields, read_json
 from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError, WrongOutput
@@ -211,12 +211,14 @@ def run_bench(
         if meter is None:
             return dataclasses.replace(result, no_energy=reason)
         loops: list[Run] = []
-        run_with_retries(device, session.power_plan(meter, result), on_run=loops.append, deadline_s=deadline_s)
-        on_launch(total, total)
         try:
-            return dataclasses.replace(result, energy=_energy(meter, loops))
-        except MeasurementError as error:
-            return dataclasses.replace(result, no_energy=str(error))
+            run_with_retries(device, session.power_plan(meter, result), on_run=loops.append, deadline_s=deadline_s)
+            result = dataclasses.replace(result, energy=_energy(meter, loops))
+        except (BenchError, MeasurementError) as error:
+            # The latencies are in: they are not lost for it.
+            result = dataclasses.replace(result, no_energy=str(error))
+        on_launch(total, total)
+        return result
 
 
 def _energy(meter: PowerMeter, loops: Sequence[Run]) -> Energy:

@@ -22,7 +22,7 @@ from typing import get_args
 import numpy as np
 
 import syncnas_deploy
-from syncnas_bench import Device, Run, Unit, run_with_retries
+from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
 from syncnas_deploy.errors import MeasurementError, WrongOutput
 from syncnas_deploy.journal import Journal
 from syncnas_deploy.latency.assembly import Runs, assemble, fitted, launches_of, point_rows, settings_text
@@ -164,13 +164,14 @@ class _Measuring:
             self._loops[run.step] = run
             self._tell(f"power, {run.step}", len(plan.steps) - len(self._loops))
 
-        if missing:
-            rest = dataclasses.replace(plan, steps=missing)
-            run_with_retries(self._device, rest, on_run=keep, deadline_s=self._settings.deadline_s)
         try:
+            if missing:
+                rest = dataclasses.replace(plan, steps=missing)
+                run_with_retries(self._device, rest, on_run=keep, deadline_s=self._settings.deadline_s)
             rows = tuple(power_row(state, self._loops[state]) for state in get_args(PowerState))
             PowerModel.of(rows)
-        except MeasurementError as error:
+        except (BenchError, MeasurementError) as error:
+            # The table is measured: it is not lost for it.
             return (), (f"no energy: {error}",)
         return rows, ()
 

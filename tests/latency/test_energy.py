@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from latency_cases import law_profile, quick
 
-from syncnas_bench import PowerMeter, SimDevice
+from syncnas_bench import PowerMeter, RunnerHung, SimDevice
 from syncnas_bench.sim import IDLE_W
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import MeasurementError
@@ -145,6 +145,25 @@ def test_a_meter_that_tells_nothing_spoils_nothing_else(mobilenet: ModelConfig, 
     assert result.energy is None and "told 0 values" in result.no_energy
     assert "energy: not measured (The power meter told 0" in read_all([tmp_path / "b.json"]).to_text()
     assert read_result(tmp_path / "b.json") == result
+
+
+class Brittle(SimDevice):
+    """It is lost as soon as its power is read."""
+
+    def run(self, plan, **more):  # type: ignore[no-untyped-def]
+        if plan.power is not None:
+            raise RunnerHung("the runner missed its deadline and was killed; allow more time.")
+        return super().run(plan, **more)
+
+
+@pytest.mark.usefixtures("short")
+def test_latencies_are_not_lost_with_the_power(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    device = Brittle("battery", quick("battery"))
+    profile = pipeline.profile(mobilenet, device, out=tmp_path / "p.json", settings=FAST)
+    assert profile.power == () and any("no energy: the runner missed" in text for text in profile.warnings)
+    base = pipeline.export(mobilenet, tmp_path / "base", seed=0)
+    result = pipeline.bench(base, device, samples=12, launches=1)
+    assert result.makespan.us > 0 and "missed its deadline" in result.no_energy
 
 
 class Feverish(SimDevice):
