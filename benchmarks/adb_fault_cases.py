@@ -237,7 +237,7 @@ def gpu(lie: str) -> Fault:
     """A GPU that falls back, crashes or hangs while a model is set up; then one that works, in a new process."""
 
     def provoke(bench: Bench, rng: random.Random) -> str:
-        step = Step("net", (Job("j", branches()),), rounds=2, warmup=0)
+        step = Step("net", (Job("j", branches()),), rounds=2)
         plan = plan_of("cpu:1 gpu", step, files=(write_branches(bench.home / "m.tflite"),))
         runs: list[Run] = []
         device = bench.lying(lie)
@@ -264,7 +264,7 @@ def gpu(lie: str) -> Fault:
 
 def wrong_output(bench: Bench, rng: random.Random) -> str:
     """A GPU that puts out NaN, zeros or one wrong value."""
-    step = Step("net", (Job("j", branches()),), rounds=2, warmup=0)
+    step = Step("net", (Job("j", branches()),), rounds=2)
     plan = plan_of("cpu:1 gpu", step, files=(write_branches(bench.home / "m.tflite"),), seed=rng.randrange(1000))
     device, rows = bench.lying(rng.choice(("NANS", "ZEROS", "ONE_WRONG"))), list[Run]()
     check = OutputCheck(bench.home)

@@ -81,7 +81,7 @@ def measure(
                     jobs.append(network.job(f"{name}{again}"))
                     jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
             jobs += base_jobs(base, first // BATCH, write_to(Path(folder), files))
-            step = Step("networks", tuple(jobs), rounds=rounds, warmup=0, discard=DISCARD, repeats=REPEATS)
+            step = Step("networks", tuple(jobs), rounds=rounds, discard=DISCARD, repeats=REPEATS)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
                 on_run=runs.append,

@@ -251,11 +251,10 @@ static int on_step(struct parser *parser) {
     struct plan_step *step = last_step(parser);
     if (read_name(parser, parser->words[1], step->name) != 0) return FAILURE_PLAN;
     if (read_int(parser, parser->words[2], 1, MAX_COUNT, &step->rounds) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[3], 0, MAX_COUNT, &step->warmup) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[4], 0, 1000, &step->discard) != 0) return FAILURE_PLAN;
-    if (read_int(parser, parser->words[5], 1, 1000, &step->repeats) != 0) return FAILURE_PLAN;
+    if (read_int(parser, parser->words[3], 0, 1000, &step->discard) != 0) return FAILURE_PLAN;
+    if (read_int(parser, parser->words[4], 1, 1000, &step->repeats) != 0) return FAILURE_PLAN;
     if (step->rounds > MAX_COUNT / step->repeats) return refuse(parser, "a step has more than 1000000 recorded runs");
-    return read_int(parser, parser->words[6], 0, 10000000, &step->gap_us);
+    return read_int(parser, parser->words[5], 0, 10000000, &step->gap_us);
 }
 
 static int on_job(struct parser *parser) {
@@ -338,7 +337,7 @@ static int read_statement(struct parser *parser) {
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
         {"power", 3, 4, on_power},          {"unit", 4, 10, on_unit},
         {"file", 2, 2, on_file},
-        {"step", 7, 7, on_step},            {"job", 5, 5, on_job},
+        {"step", 6, 6, on_step},            {"job", 5, 5, on_job},
         {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
         {"end", 1, 1, on_end},
     };

@@ -62,7 +62,7 @@ struct plan_job {
 
 struct plan_step {
     char name[PLAN_NAME_BYTES];
-    int rounds, warmup, discard, repeats, gap_us;
+    int rounds, discard, repeats, gap_us;
     int job_count;
     struct plan_job *jobs;
 };

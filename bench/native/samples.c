@@ -52,13 +52,13 @@ static int run_once(struct samples *samples, int gap_us, bool record, struct fai
 }
 
 int samples_take(const struct plan_step *step, struct samples *samples, struct failure *failure) {
-    for (int round = 0; round < step->warmup + step->rounds; round++) {
+    for (int round = 0; round < step->rounds; round++) {
         for (int j = 0; j < step->job_count; j++) {
             for (int d = 0; d < step->discard; d++) {
                 if (run_once(&samples[j], step->gap_us, false, failure) != 0) return failure->code;
             }
             for (int r = 0; r < step->repeats; r++) {
-                if (run_once(&samples[j], step->gap_us, round >= step->warmup, failure) != 0) return failure->code;
+                if (run_once(&samples[j], step->gap_us, true, failure) != 0) return failure->code;
             }
         }
     }

@@ -10,7 +10,7 @@ A plan file has one statement a line, words split by blanks, paths percent-encod
     unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software
     unit sim NAME NOISE SLOWDOWN TAIL DRIFT PERIOD_S THROTTLE HEAT_S
     file PATH
-    step NAME ROUNDS WARMUP DISCARD REPEATS GAP_US
+    step NAME ROUNDS DISCARD REPEATS GAP_US
     job NAME concurrent|serial INPUT|- OUTPUT|-
     lane UNIT
     call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US PRESSURE
@@ -227,8 +227,7 @@ class Step:
     Attributes:
         name: unique within the plan.
         jobs: each has its turn in every round, in order.
-        rounds: recorded ones.
-        warmup: unrecorded rounds before them.
+        rounds: how many.
         discard: unrecorded runs of a job at the start of its turn, right before the recorded ones.
         repeats: recorded runs of a job in each of its turns.
         gap_us: idle time before each run.
@@ -237,7 +236,6 @@ class Step:
     name: str
     jobs: tuple[Job, ...]
     rounds: int = 50
-    warmup: int = 5
     discard: int = 0
     repeats: int = 1
     gap_us: int = 0
@@ -248,7 +246,6 @@ class Step:
         names = [job.name for job in self.jobs]
         _require(len(set(names)) == len(names), f"two jobs of step {self.name!r} have the same name.")
         _require(1 <= self.rounds <= MAX_ROUNDS, f"step {self.name!r} needs 1 to {MAX_ROUNDS} rounds.")
-        _require(0 <= self.warmup <= MAX_ROUNDS, f"warmup of step {self.name!r} is out of range.")
         _require(0 <= self.discard <= 1000, f"discard of step {self.name!r} is not in 0..1000.")
         _require(1 <= self.repeats <= 1000, f"repeats of step {self.name!r} is not in 1..1000.")
         _require(self.runs <= MAX_ROUNDS, f"step {self.name!r} has more than {MAX_ROUNDS} recorded runs.")
@@ -329,7 +326,7 @@ class BenchPlan:
         if self.runtime is not None:
             lines.append(f"runtime {_encoded(self.runtime)}")
             lines.append(f"accelerators {_encoded(self.accelerators or self.runtime.parent)}")
-        if self.power is not None and self.power.files:
+        if self.power is not None:
             files = " ".join(map(_encoded, self.power.files))
             lines.append(f"power {self.power.microwatts:.6e} {files}")
         lines += [_unit_line(unit) for unit in self.units]
@@ -359,7 +356,7 @@ def _unit_line(unit: Unit) -> str:
 
 
 def _step_lines(step: Step) -> list[str]:
-    lines = [f"step {step.name} {step.rounds} {step.warmup} {step.discard} {step.repeats} {step.gap_us}"]
+    lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
     for job in step.jobs:
         turns = "serial" if job.serial else "concurrent"
         lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")

@@ -42,6 +42,7 @@ from syncnas_deploy.latency.profile import (
     curve_model,
     flat_text,
 )
+from syncnas_deploy.latency.schedule import CHANGE
 from syncnas_deploy.models.config import ModelConfig, SyncOp
 from syncnas_deploy.models.segments import cut
 
@@ -51,8 +52,6 @@ Runs = Mapping[tuple[int, str], Run]
 
 LAUNCH_DISAGREEMENT = 0.25
 """Points whose launches' medians differ by more than this make a profile carry a warning."""
-CHANGE = 0.05
-"""A unit that takes this much longer, or less, at the end of a launch than at its beginning makes it carry one, too."""
 MOST_SLOWED = 10.0
 """The largest factor of contention: a unit that does a tenth of its work while the other one works."""
 DOUBT = 0.03

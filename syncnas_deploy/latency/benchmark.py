@@ -21,7 +21,7 @@ from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter
 from syncnas_deploy.bundle import Bundle, graphs
 from syncnas_deploy.documents import Fields, read_json
 from syncnas_deploy.errors import BundleError, DocumentError, MeasurementError, WrongOutput
-from syncnas_deploy.latency.energy import idle_w, inference_mj, power_plan
+from syncnas_deploy.latency.energy import Loop, idle_w, inference_mj, power_plan
 from syncnas_deploy.latency.outputs import TOLERANCE
 from syncnas_deploy.latency.profile import flat_text
 from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US, network_job, solo_job, works
@@ -289,15 +289,15 @@ class _Session:
 
     def plan(self, rounds: int, seed: int) -> BenchPlan:
         """One launch."""
-        step = Step("bench", tuple(self._jobs), rounds=rounds, warmup=0, discard=DISCARD, repeats=REPEATS)
+        step = Step("bench", tuple(self._jobs), rounds=rounds, discard=DISCARD, repeats=REPEATS)
         return BenchPlan(tuple(self._units), tuple(self._files), (step,), seed=seed, spin_us=SPIN_US)
 
     def power_plan(self, meter: PowerMeter, result: BenchResult) -> BenchPlan:
         """One launch that measures energy."""
         network, *baselines = self._jobs[0], *self._jobs[len(NETWORK_JOBS) + self._branches :]
         us = [result.makespan.us, *(base.makespan.us for base in result.baselines)]
-        loops = [(job.name, job, time) for job, time in zip((network, *baselines), us, strict=True)]
-        return power_plan(self.plan(1, seed=0), meter, [("idle", network, us[0]), *loops])
+        loops = [Loop(job.name, job, time) for job, time in zip((network, *baselines), us, strict=True)]
+        return power_plan(self.plan(1, seed=0), meter, [Loop("idle", network, us[0], resting=True), *loops])
 
     def result(self, runs: Sequence[Run]) -> BenchResult:
         """What the launches' runs say."""

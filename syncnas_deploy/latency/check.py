@@ -128,7 +128,7 @@ def _step(profile: DeviceProfile, base: ModelConfig, add_file: Callable[[str, by
         name = f"random{number}"
         config = branched(base, row.strategy, widths, name=name, trunk=row.trunk, twin_stem=row.twin_stem)
         jobs.append(write_network(config, 0, add_file).job(config.name))
-    return Step("check", tuple(jobs), rounds=ROUNDS, warmup=0, discard=DISCARD, repeats=REPEATS)
+    return Step("check", tuple(jobs), rounds=ROUNDS, discard=DISCARD, repeats=REPEATS)
 
 
 def _rows(profile: DeviceProfile, found: Mapping[str, list[float]]) -> tuple[CheckRow, ...]:

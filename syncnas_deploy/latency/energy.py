@@ -97,32 +97,35 @@ class PowerModel:
         return sum(watts * us for watts, us in zip(self.unit_w, counted_us, strict=True)) / 1e3
 
 
-def power_plan(plan: BenchPlan, meter: PowerMeter, jobs: Sequence[tuple[str, Job, float]]) -> BenchPlan:
-    """A launch that reads the power while one job after another is run for some seconds.
+@dataclass(frozen=True)
+class Loop:
+    """A job that is run for some seconds while the power is read.
 
-    Args:
-        plan: units and files.
-        jobs: a step's name, its job, and what a run takes in microseconds. The first one's step is nearly idle.
+    Attributes:
+        name: of its step.
+        us: what a run takes, microseconds.
+        resting: it is run now and then, so that the device is nearly idle.
     """
-    seconds = SETTLE_S + MEASURED_S
-    steps = []
-    for number, (name, job, us) in enumerate(jobs):
-        gap_us = 0
-        if number == 0:
-            gap_us = min(_LONGEST_GAP_US, max(_IDLE_GAP_US, math.ceil(us / _IDLE_DUTY)))
-        rounds = math.ceil(seconds * 1e6 / (us + gap_us))
-        quiet = dataclasses.replace(job, output=None)
-        steps.append(Step(name, (quiet,), rounds=max(3, rounds), warmup=0, gap_us=gap_us))
-    return dataclasses.replace(plan, steps=tuple(steps), power=meter)
+
+    name: str
+    job: Job
+    us: float
+    resting: bool = False
+
+    def step(self) -> Step:
+        """Recorded throughout; it writes no output."""
+        gap_us = min(_LONGEST_GAP_US, max(_IDLE_GAP_US, math.ceil(self.us / _IDLE_DUTY))) if self.resting else 0
+        rounds = math.ceil((SETTLE_S + MEASURED_S) * 1e6 / (self.us + gap_us))
+        return Step(self.name, (dataclasses.replace(self.job, output=None),), rounds=max(3, rounds), gap_us=gap_us)
 
 
-def power_row(state: PowerState, run: Run, units: Sequence[int] = (0, 1)) -> PowerRow:
-    """Mean power of a step of one job.
+def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[Loop]) -> BenchPlan:
+    """A launch with a plan's units and files that reads the power in one loop after another."""
+    return dataclasses.replace(plan, steps=tuple(loop.step() for loop in loops), power=meter)
 
-    Args:
-        state: what it stands for.
-        run: the step, from a `power_plan`.
-        units: the two units' numbers in the plan.
+
+def power_row(state: PowerState, run: Run) -> PowerRow:
+    """Mean power of a loop on the plan's first two units.
 
     Raises:
         MeasurementError: the meter told too little.
@@ -130,7 +133,7 @@ def power_row(state: PowerState, run: Run, units: Sequence[int] = (0, 1)) -> Pow
     (job,) = run.jobs
     begin_ns, end_ns = _span(run)
     busy_us = {lane.unit_index: float(job.busy_us(number).sum()) for number, lane in enumerate(job.lanes)}
-    first, second = (round(1e3 * busy_us.get(unit, 0.0) / (end_ns - begin_ns), 6) for unit in units)
+    first, second = (round(1e3 * busy_us.get(unit, 0.0) / (end_ns - begin_ns), 6) for unit in (0, 1))
     return PowerRow(state, round(_mean_w(run), 6), (first, second))
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
 from syncnas_deploy.latency.design import ChainPair
-from syncnas_deploy.latency.energy import PowerState, power_plan
+from syncnas_deploy.latency.energy import Loop, PowerState, power_plan
 from syncnas_deploy.latency.networks import NetworkFiles, random_networks, write_network, write_to
 from syncnas_deploy.latency.points import PointGraph, at_widths, chain, graph_work, network_graph, ratio_widths
 from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
@@ -149,7 +149,7 @@ class Experiment:
         """
         jobs = {job.name: job for job in self._solo[0].jobs}
         states: dict[PowerState, str] = {"idle": BASE[0], "first": BASE[0], "second": BASE[1], "both": TOGETHER}
-        loops = [(str(state), jobs[name], us[name]) for state, name in states.items()]
+        loops = [Loop(state, jobs[name], us[name], resting=state == "idle") for state, name in states.items()]
         return power_plan(self.plan([pair_name(0)], self._settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
@@ -167,4 +167,4 @@ class Experiment:
 
     def _step(self, name: str, jobs: Sequence[Job]) -> Step:
         own = self._settings
-        return Step(name, tuple(jobs), rounds=own.rounds, warmup=0, discard=own.discard, repeats=own.repeats)
+        return Step(name, tuple(jobs), rounds=own.rounds, discard=own.discard, repeats=own.repeats)

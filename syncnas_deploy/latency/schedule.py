@@ -16,9 +16,13 @@ SPIN_US = 2000
 DISCARD, REPEATS = 6, 6
 """A turn of a job: unrecorded runs, then recorded ones.
 
-A job that comes after another one finds cold caches, and its first runs take longer: on a server CPU the first 5 to
-30 %, the second 5 to 16 %, the sixth 1 to 3 %. What is measured is the job in a loop, as an application runs it.
+A job that comes after another one is not yet what it is in a loop: on one server CPU its first run took 5 to 30 %
+longer and its second 5 to 16 %, on another 1 to 5 % longer and up to 2.5 % less; the sixth is within 1 to 3 % on both.
+What is measured is the job in a loop, as an application runs it. See `benchmarks/turns.py`.
 """
+
+CHANGE = 0.05
+"""What changes by more than this within a launch, relative, makes a profile or a result carry a warning."""
 
 _SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
 

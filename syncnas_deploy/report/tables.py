@@ -10,6 +10,7 @@ from syncnas_deploy.latency.benchmark import BenchResult, Timing
 from syncnas_deploy.latency.check import Check
 from syncnas_deploy.latency.predict import Prediction
 from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.latency.schedule import CHANGE
 from syncnas_deploy.models.config import ModelConfig
 from syncnas_deploy.models.weights import parameter_count
 from syncnas_deploy.search.trials import SearchResult
@@ -78,10 +79,6 @@ def blocks_table(config: ModelConfig) -> str:
         )
     head = ["branch", "stage", "block", "kernel", "stride", "size", "in", "expanded", "out", "SE"]
     return table([*head, "activation", "MACs (M)", "sync after stage"], rows)
-
-
-CHANGE = 0.05
-"""A network that changes by more than this within a launch is worth a warning."""
 
 
 def _runs_text(settings: Mapping[str, str]) -> str:

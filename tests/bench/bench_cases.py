@@ -57,7 +57,7 @@ def plan_of(units: str, *steps: Step, files: tuple[Path, ...] = (), **fields: ob
 def sim_plan(*, rounds: int = 3, steps: int = 1, run_us: float = 50.0) -> BenchPlan:
     """One simulated unit running one call, `steps` times."""
     job = Job.solo("job", 0, Call(0, 0, "call", run_us=run_us))
-    return plan_of("sim:a", *(Step(f"step{i}", (job,), rounds=rounds, warmup=0) for i in range(steps)))
+    return plan_of("sim:a", *(Step(f"step{i}", (job,), rounds=rounds) for i in range(steps)))
 
 
 def run_text(folder: Path, text: str) -> subprocess.CompletedProcess[str]:

@@ -191,7 +191,7 @@ def test_input_files_travel(device: AdbDevice, tmp_path: Path) -> None:
     model = tmp_path / "one.tflite"
     model.write_bytes(write_tflite([segment("one", 1, joins=False)]))
     job = Job("j", Job.solo("j", 0, Call(0, 0, "one")).lanes, input=tmp_path / "in", output=tmp_path / "out")
-    plan = plan_of("cpu:1", Step("s", (job,), rounds=1, warmup=0), files=(model,))
+    plan = plan_of("cpu:1", Step("s", (job,), rounds=1), files=(model,))
     device.run(plan, on_run=Collector())
     first = (tmp_path / "out").read_bytes()
     HostDevice().run(plan, on_run=Collector())

@@ -62,7 +62,7 @@ def launch(phone: AdbDaemon, home: Path, lie: str, plan: BenchPlan, runs: Collec
 @pytest.fixture
 def plan(tmp_path: Path) -> BenchPlan:
     """One branch on the CPU, one on the GPU."""
-    step = Step("net", (Job("j", branches()),), rounds=2, warmup=0)
+    step = Step("net", (Job("j", branches()),), rounds=2)
     return plan_of("cpu:1 gpu", step, files=(write_branches(tmp_path / "m.tflite"),))
 
 

@@ -50,7 +50,7 @@ def reference(model: Path) -> np.ndarray:
 
 def solo_step(signature: str = "left0", **fields: object) -> Step:
     job = Job.solo("job", 0, Call(0, 0, signature))
-    return Step("step", (dataclasses.replace(job, **fields),), rounds=2, warmup=0)  # type: ignore[arg-type]
+    return Step("step", (dataclasses.replace(job, **fields),), rounds=2)  # type: ignore[arg-type]
 
 
 def test_concurrent_equals_serial_equals_interpreter(model: Path, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_concurrent_equals_serial_equals_interpreter(model: Path, tmp_path: Path
             Job("in_turns", branches(), serial=True, output=in_turns),
         ),
         rounds=20,
-        warmup=1,
+        discard=1,
     )
     runs = Collector()
     HostDevice().run(plan_of("cpu:1 cpu:2", step, files=(model,), seed=3), on_run=runs)
@@ -78,7 +78,7 @@ def test_concurrent_equals_serial_equals_interpreter(model: Path, tmp_path: Path
 
 def test_lanes_in_turns_never_overlap(model: Path) -> None:
     runs = Collector()
-    step = Step("net", (Job("j", branches(), serial=True),), rounds=20, warmup=0)
+    step = Step("net", (Job("j", branches(), serial=True),), rounds=20)
     HostDevice().run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=runs)
     calls = [runs[0].job("j").call(lane, phase) for phase in (0, 1) for lane in (0, 1)]
     for earlier, later in itertools.pairwise(calls):
@@ -87,7 +87,7 @@ def test_lanes_in_turns_never_overlap(model: Path) -> None:
 
 def test_no_lane_starts_before_both_features_are_ready(model: Path) -> None:
     runs = Collector()
-    step = Step("net", (Job("j", branches()),), rounds=50, warmup=0)
+    step = Step("net", (Job("j", branches()),), rounds=50)
     HostDevice().run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=runs)
     job = runs[0].job("j")
     assert (job.sync_first_us(0) >= 0).all()
@@ -100,7 +100,7 @@ def test_input_file_feeds_all_external_inputs_in_order(model: Path, tmp_path: Pa
     given, out = tmp_path / "in.f32", tmp_path / "out.f32"
     given.write_bytes(values.tobytes())
     lanes = (Lane(0, (Call(0, 0, "left0"),)), Lane(1, (Call(0, 0, "left0"),)))
-    step = Step("s", (Job("j", lanes, input=given, output=out),), rounds=1, warmup=0)
+    step = Step("s", (Job("j", lanes, input=given, output=out),), rounds=1)
     HostDevice().run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=Collector())
     interpreter = Interpreter(str(model))
     runner = interpreter.get_signature_runner("left0")
@@ -119,7 +119,7 @@ def test_input_file_of_another_size_is_refused(model: Path, tmp_path: Path, size
 def test_many_jobs_of_one_signature_keep_their_own_outputs(model: Path) -> None:
     jobs = tuple(Job.solo(f"j{i}", 0, Call(0, 0, f"{side}0")) for i, side in enumerate(("left", "right") * 4))
     runs = Collector()
-    step = Step("s", jobs, rounds=3, warmup=1, discard=1)
+    step = Step("s", jobs, rounds=3, discard=1)
     HostDevice().run(plan_of("cpu:1", step, files=(model,)), on_run=runs)
     digests = [job.output.sha256 for job in runs[0].jobs]
     assert len(set(digests[::2])) == len(set(digests[1::2])) == 1

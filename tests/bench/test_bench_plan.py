@@ -61,7 +61,7 @@ def test_text_of_a_plan() -> None:
         "unit cpu 2 0,1",
         "unit gpu fp16 hardware",
         "file /a%20b/%C3%BC%25.tflite",
-        "step net 7 5 0 2 3",
+        "step net 7 0 2 3",
         "job both serial - out%20put",
         "lane 0",
         "call 0 0 left0 external 0.000 0.000 0.000 1.000",
@@ -88,7 +88,7 @@ SIM_A = "unit sim a 0.000000 1.000000 0.000000 0.000000 60.000000 1.000000 10000
 
 def sim_text() -> str:
     job = Job("net", branches())
-    return plan_of("sim:a sim:b", Step("s", (job,), rounds=1, warmup=0)).to_text()
+    return plan_of("sim:a sim:b", Step("s", (job,), rounds=1)).to_text()
 
 
 def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
@@ -115,10 +115,16 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         (SIM_A, "unit cpu 1 0,0", 5, "named twice"),
         (SIM_A, "unit gpu fp8 hardware", 5, "fp32 or fp16"),
         (SIM_A, "unit gpu fp16 soft", 5, "hardware or software"),
+        (SIM_A, "power watts /a\n" + SIM_A, 5, "number is expected"),
+        (SIM_A, "power 0 /a\n" + SIM_A, 5, "out of range"),
+        (SIM_A, "power 1\n" + SIM_A, 5, "wrong number of words"),
+        (SIM_A, "power 1 /a /b /c\n" + SIM_A, 5, "wrong number of words"),
+        (SIM_A, "power 1 -\n" + SIM_A, 5, "path is missing"),
+        (SIM_A, "power 1 /a\npower 1 /a\n" + SIM_A, 6, "told twice"),
         ("step s 1", "step s rounds", 7, "whole number"),
         ("step s 1", "step s 0", 7, "out of range"),
-        ("step s 1 0 0 1 0", "step s 1 0 0 0 0", 7, "out of range"),
-        ("step s 1 0 0 1 0", "step s 2000 0 0 501 0", 7, "more than 1000000 recorded runs"),
+        ("step s 1 0 1 0", "step s 1 0 0 0", 7, "out of range"),
+        ("step s 1 0 1 0", "step s 2000 0 501 0", 7, "more than 1000000 recorded runs"),
         ("job net concurrent - -", "job net parallel - -", 8, "concurrent or serial"),
         ("job net concurrent - -", "job net concurrent %zz -", 8, "percent escape"),
         ("job net concurrent - -", "job net concurrent %00 -", 8, "percent escape"),
@@ -156,6 +162,6 @@ def test_runner_refuses_a_plan_cut_anywhere(tmp_path: Path) -> None:
 def test_every_limit_of_python_is_one_of_the_runner(tmp_path: Path) -> None:
     phases = tuple(Call(i, 63, "s" * 95, ("external",) * 8 if i == 0 else ("own",)) for i in range(64))
     job = Job("j" * 95, (Lane(7, phases),))
-    step = Step("t" * 95, (job,), rounds=1, warmup=0, discard=1000, repeats=1000, gap_us=0)
+    step = Step("t" * 95, (job,), rounds=1, discard=1000, repeats=1000, gap_us=0)
     plan = BenchPlan(plan_of("sim:a", *sim_plan().steps).units * 8, (), (step,), seed=2**63 - 1, spin_us=10**6)
     assert run_text(tmp_path, plan.to_text()).returncode == 0

@@ -107,7 +107,7 @@ def test_two_units_meet_at_a_barrier(arm64: list[str]) -> None:
         for i, us in ((0, 400), (1, 100))
     )
     # No spinning: the earlier lane sleeps on the condition, so mutexes and conditions of this libc are used.
-    plan = plan_of("sim:a sim:b", Step("s", (Job("net", lanes),), rounds=20, warmup=1), spin_us=0)
+    plan = plan_of("sim:a sim:b", Step("s", (Job("net", lanes),), rounds=20, discard=1), spin_us=0)
     job = run(arm64, plan)[0].job("net")
     assert (job.call(0, 1).begin_ns >= job.call(1, 0).end_ns).all()
     assert (job.call(1, 1).begin_ns >= job.call(0, 0).end_ns).all()
@@ -128,7 +128,7 @@ def test_board_measures_with_litert_and_agrees_with_the_host(board: list[str], l
 
     def plan(output: Path) -> syncnas_bench.BenchPlan:
         jobs = (Job("at_once", branches(), output=output), Job("in_turns", branches(), serial=True))
-        return plan_of("cpu:1 cpu:1", Step("net", jobs, rounds=3, warmup=1), files=(model,), seed=3)
+        return plan_of("cpu:1 cpu:1", Step("net", jobs, rounds=3, discard=1), files=(model,), seed=3)
 
     at_once, in_turns = run(board, dataclasses.replace(plan(tmp_path / "board.f32"), runtime=litert))[0].jobs
     HostDevice().run(plan(tmp_path / "host.f32"), on_run=Collector())

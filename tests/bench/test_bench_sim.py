@@ -72,7 +72,7 @@ def two_lanes() -> tuple[Lane, Lane]:
     ],
 )  # fmt: skip
 def test_makespan_waits_and_sync_are_found_again(serial: bool, truth: dict[str, float]) -> None:
-    step = Step("s", (Job("net", two_lanes(), serial=serial),), rounds=100, warmup=2)
+    step = Step("s", (Job("net", two_lanes(), serial=serial),), rounds=100, discard=2)
     plan = plan_of("sim:a sim:b", step, spin_us=10_000)
 
     def measure() -> dict[str, float]:
@@ -105,7 +105,7 @@ def test_both_units_are_slowed_as_told_while_the_other_works_and_not_alone() -> 
 
     def measure() -> dict[str, float]:
         runs = Collector()
-        plan = BenchPlan(units, (), (Step("s", jobs, rounds=60, warmup=5),))
+        plan = BenchPlan(units, (), (Step("s", jobs, rounds=60, discard=5),))
         run_plan(plan, command=[str(runner_program())], on_run=runs)
         both, a, b = runs[0].jobs
         samples = {"both a": both.busy_us(0), "both b": both.busy_us(1), "a": a.busy_us(0), "b": b.busy_us(0)}
@@ -118,7 +118,7 @@ def test_noise_has_the_asked_for_spread() -> None:
     plan = BenchPlan(
         (Unit("sim", name="a", noise=0.1),),
         (),
-        (Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=1000)),), rounds=300, warmup=0),),
+        (Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=1000)),), rounds=300),),
     )
 
     def measure() -> dict[str, float]:
@@ -132,7 +132,7 @@ def test_noise_has_the_asked_for_spread() -> None:
 
 def test_gap_and_discarded_runs_are_not_recorded() -> None:
     job = Job.solo("j", 0, Call(0, 0, "c", run_us=100))
-    plan = plan_of("sim:a", Step("s", (job,), rounds=5, warmup=2, discard=3, gap_us=1000))
+    plan = plan_of("sim:a", Step("s", (job,), rounds=5, discard=3, gap_us=1000))
     run = measured(plan)
     assert len(run.t0_ns) == 5
     assert (np.diff(run.t0_ns) > 4 * 1_100_000).all(), "three discarded runs and four gaps lie in between"
@@ -140,7 +140,7 @@ def test_gap_and_discarded_runs_are_not_recorded() -> None:
 
 def test_a_turn_discards_runs_then_records_several() -> None:
     jobs = (Job.solo("j", 0, Call(0, 0, "c", run_us=100)), Job.solo("k", 0, Call(0, 0, "d", run_us=2000)))
-    run = measured(plan_of("sim:a", Step("s", jobs, rounds=3, warmup=1, discard=2, repeats=4)))
+    run = measured(plan_of("sim:a", Step("s", jobs, rounds=3, discard=2, repeats=4)))
     assert len(run.t0_ns) == 12
     gaps = np.diff(run.t0_ns)
     within = [i for i in range(11) if i % 4 != 3]
@@ -150,7 +150,7 @@ def test_a_turn_discards_runs_then_records_several() -> None:
 
 def alone(unit: Unit, run_us: float, rounds: int) -> np.ndarray:
     """Times of one call, a run right after the other."""
-    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=run_us)),), rounds=rounds, warmup=0)
+    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=run_us)),), rounds=rounds)
     return measured(BenchPlan((unit,), (), (step,))).makespan_us
 
 
@@ -170,7 +170,7 @@ def test_a_unit_that_worked_long_is_slower_until_it_has_cooled() -> None:
     unit = Unit("sim", name="a", throttle=2.0, heat_s=0.1)
     us = alone(unit, 1000.0, 300)
     assert np.median(us[:60]) < 1300 and np.median(us[-60:]) > 1900
-    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=1000.0)),), rounds=120, warmup=0, gap_us=1500)
+    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c", run_us=1000.0)),), rounds=120, gap_us=1500)
     assert np.median(measured(BenchPlan((unit,), (), (step,))).makespan_us[-60:]) < 1300
 
 
@@ -181,7 +181,7 @@ def test_who_needs_more_memory_is_slowed_more(first: float, second: float, facto
         Lane(1, (Call(0, 0, "b", run_us=5000.0, pressure=second),)),
     )
     units = (Unit("sim", name="a", slowdown=2.0), Unit("sim", name="b"))
-    plan = BenchPlan(units, (), (Step("s", (Job("j", lanes),), rounds=20, warmup=1),))
+    plan = BenchPlan(units, (), (Step("s", (Job("j", lanes),), rounds=20, discard=1),))
     assert_agrees(lambda: {"a": float(np.median(measured(plan).call(0, 0).busy_us))}, {"a": 1000.0 * factor})
 
 

@@ -22,7 +22,7 @@ def device(model: Path) -> HostDevice:
     if icd is None:
         pytest.skip("no software Vulkan driver: install SwiftShader (Debian: chromium-common)")
     found = HostDevice()
-    step = Step("probe", (Job.solo("j", 0, Call(0, 0, "left0")),), rounds=1, warmup=0)
+    step = Step("probe", (Job.solo("j", 0, Call(0, 0, "left0")),), rounds=1)
     try:
         found.run(plan_of("gpu:software", step, files=(model,)), on_run=Collector())
     except UnitUnavailable as error:
@@ -35,7 +35,7 @@ def device(model: Path) -> HostDevice:
 def outputs(device: HostDevice, units: str, model: Path, path: Path, *, serial: bool) -> np.ndarray:
     runs = Collector()
     job = Job("net", branches(), serial=serial, output=path)
-    launch = device.run(plan_of(units, Step("s", (job,), rounds=3, warmup=1), files=(model,)), on_run=runs)
+    launch = device.run(plan_of(units, Step("s", (job,), rounds=3, discard=1), files=(model,)), on_run=runs)
     assert [u.fully_accelerated for u in launch.units if u.unit.startswith("gpu")] == [True]
     assert runs[0].jobs[0].output.finite
     return np.fromfile(path, "<f4")
@@ -47,7 +47,7 @@ def test_features_cross_between_cpu_and_gpu(device: HostDevice, model: Path, tmp
     in_turns = outputs(device, units, model, tmp_path / "b", serial=True)
     np.testing.assert_array_equal(at_once, in_turns)
     on_cpus = tmp_path / "c"
-    step = Step("s", (Job("net", branches(), output=on_cpus),), rounds=1, warmup=0)
+    step = Step("s", (Job("net", branches(), output=on_cpus),), rounds=1)
     device.run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=Collector())
     np.testing.assert_allclose(at_once, np.fromfile(on_cpus, "<f4"), rtol=0, atol=1e-4)
 
@@ -57,7 +57,7 @@ def test_own_output_stays_on_the_gpu(device: HostDevice, model: Path, tmp_path: 
     paths = tmp_path / "gpu", tmp_path / "cpu"
     jobs = tuple(Job(path.name, (Lane(unit, chain),), output=path) for unit, path in enumerate(paths))
     runs = Collector()
-    step = Step("s", jobs, rounds=3, warmup=0)
+    step = Step("s", jobs, rounds=3)
     device.run(plan_of("gpu:software cpu:1", step, files=(model,)), on_run=runs)
     gpu, cpu = (np.fromfile(path, "<f4") for path in paths)
     np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-4)

@@ -95,7 +95,7 @@ def make_battery(root: Path, **texts: str) -> Path:
 
 def busy(seconds: float) -> Step:
     """One call all the time."""
-    return Step("busy", (Job.solo("j", 0, Call(0, 0, "c", run_us=5000)),), rounds=int(seconds * 200), warmup=0)
+    return Step("busy", (Job.solo("j", 0, Call(0, 0, "c", run_us=5000)),), rounds=int(seconds * 200))
 
 
 def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_simulated_gauge_tells_what_its_units_draw() -> None:
     first, second = (Lane(unit, (Call(0, 0, "c", run_us=4000.0),)) for unit in (0, 1))
     for lanes, drawn in (((first,), watts["cpu"]), ((second,), watts["gpu"]), ((first, second), sum(watts.values()))):
         runs = Collector()
-        step = Step("s", (Job("j", lanes),), rounds=200, warmup=0)
+        step = Step("s", (Job("j", lanes),), rounds=200)
         device.run(BenchPlan(device.default_units(), (), (step,), power=meter), on_run=runs)
         trace, job = runs[0].power, runs[0].jobs[0]
         assert trace is not None

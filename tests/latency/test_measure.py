@@ -92,7 +92,7 @@ def test_a_unit_that_changes_within_each_launch_is_told() -> None:
         for name, us in ((pair_name(0), 2000.0), (NETWORKS, later_us)):
             calls = (Call(0, 0, "c", run_us=us), Call(0, 0, "c", run_us=2000.0))
             jobs = tuple(Job.solo(job, unit, call) for unit, (job, call) in enumerate(zip(BASE, calls, strict=True)))
-            steps.append(Step(name, jobs, rounds=20, warmup=0))
+            steps.append(Step(name, jobs, rounds=20))
         device, runs = SimDevice("duo"), []
         device.run(BenchPlan(device.default_units(), (), tuple(steps)), on_run=runs.append)
         return {run.step: run for run in runs}

@@ -87,7 +87,7 @@ def run_once(bundle: Bundle, units: tuple[Unit, ...], folder: Path) -> np.ndarra
         output=folder / "logits.f32",
     )
     runs: list[Run] = []
-    plan = BenchPlan(units, files, (Step("once", (job,), rounds=1, warmup=0),))
+    plan = BenchPlan(units, files, (Step("once", (job,), rounds=1),))
     HostDevice().run(plan, on_run=runs.append)
     assert runs[0].jobs[0].output.finite
     return np.fromfile(folder / "logits.f32", dtype="<f4")
