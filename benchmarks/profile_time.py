@@ -2,9 +2,9 @@
 
     python -m benchmarks.profile_time [--device host] [--base mobilenet_v2]
 
-Inference is the time from a step's first recorded run to the end of its last; in between the units do nothing but run,
-recorded or not. The rest is starting processes, compiling models, writing and pushing files, reading conditions,
-comparing outputs, the journal and the fit.
+Inference is the time from a step's first recorded run to the end of its last, in which the units do nothing but run,
+recorded or not, and what its first job's unrecorded runs before that take. The rest is starting processes, compiling
+models, writing and pushing files, reading conditions, comparing outputs, the journal and the fit.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from syncnas_bench import BenchPlan, Device, Launch, Run
 from syncnas_deploy import pipeline
@@ -31,11 +33,13 @@ class Watched:
 
     def run(self, plan: BenchPlan, *, on_run: Any, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """As the device's own."""
+        steps = {step.name: step for step in plan.steps}
 
         def keep(run: Run) -> None:
+            before_us = steps[run.step].discard * float(np.median(run.jobs[0].makespan_us))
             begin_ns = min(int(job.t0_ns.min()) for job in run.jobs)
             end_us = max(float(job.t0_ns[-1] - begin_ns) / 1e3 + float(job.makespan_us[-1]) for job in run.jobs)
-            self.inference_s += end_us / 1e6
+            self.inference_s += (before_us + end_us) / 1e6
             on_run(run)
 
         return self._device.run(plan, on_run=keep, deadline_s=deadline_s, stall_s=stall_s)
