@@ -19,8 +19,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import adb_fault_cases as cases
-from benchmarks.stand_ins import CASES, AdbDaemon, make_phone, race, sandbox, short_folder
+from tests.support import adb_fault_cases as cases
+from tests.support.adb_cases import short_folder
+from tests.support.adb_daemon import AdbDaemon
+from tests.support.adb_phone import make_phone
+from tests.support.hostile import CASES, sandbox
+from tests.support.lease_race import race
 
 _FAILED = re.compile(r"\b(?!SIG)[A-Z]{4,}\b")
 PROCESSES, LEASE_TRIES = 8, 1000

@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from benchmarks.stand_ins import AdbDaemon, AdbServer, find_adb, make_phone, no_server_env, short_folder
-from syncnas_bench.adb_discovery import connector
-from syncnas_bench.link import Link
+from syncnas_bench.adb.discovery import connector
+from syncnas_bench.adb.link import Link
+from tests.support.adb_cases import AdbServer, find_adb, no_server_env, short_folder
+from tests.support.adb_daemon import AdbDaemon
+from tests.support.adb_phone import make_phone
 
 PUSH_BYTES = 100_000_000
 ROUNDS = 10

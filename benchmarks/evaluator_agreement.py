@@ -24,13 +24,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from benchmarks.shapes import SHAPES, draw_set
-from syncnas_deploy.models.config import BlockSpec, HeadSpec, ModelConfig, StageSpec, StemSpec, branched
-from syncnas_deploy.models.formats import write_config
-from syncnas_deploy.models.recipe import Recipe
-from syncnas_deploy.models.training import train
+from syncnas_deploy.networks.config import BlockSpec, HeadSpec, ModelConfig, StageSpec, StemSpec, branched
+from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
-from syncnas_deploy.search.strategy import random_strategy
+from syncnas_deploy.training.recipe import Recipe
+from syncnas_deploy.training.run import train
+from tests.support.shapes import SHAPES, draw_set
 
 SIZE = 32
 REFERENCE = "reference"

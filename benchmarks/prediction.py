@@ -23,16 +23,16 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
 from syncnas_deploy import pipeline
-from syncnas_deploy.latency.networks import random_widths, write_network, write_to
-from syncnas_deploy.latency.points import graph_work, network_graph
-from syncnas_deploy.latency.predict import ProfileCosts, predict
-from syncnas_deploy.latency.profile import DeviceProfile
-from syncnas_deploy.latency.profile_files import load_profile
-from syncnas_deploy.latency.schedule import DISCARD, REPEATS, SPIN_US
-from syncnas_deploy.models.config import ModelConfig, branched
-from syncnas_deploy.models.weights import parameter_shapes, random_weights
-from syncnas_deploy.search.strategy import random_strategy
-from syncnas_deploy.search.widths import WidthSolver
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.lowering import network_graph
+from syncnas_deploy.networks.strategy import random_strategy
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.predict import ProfileCosts, predict
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import load_profile
+from syncnas_deploy.profiling.random_networks import random_widths, write_network, write_to
+from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_exporters import write_tflite
 
 BATCH = 20

@@ -15,11 +15,11 @@ import sys
 import numpy as np
 
 from benchmarks.search_runs import INDEX
-from benchmarks.search_spaces import STAGES, STRATEGIES, Array, budget_spaces
 from syncnas_deploy.search.algorithms import make_searcher
-from syncnas_deploy.search.ledger import PerBudget
-from syncnas_deploy.search.searcher import Candidate, Searcher
-from syncnas_deploy.search.surrogate import SurrogateSearcher
+from syncnas_deploy.search.algorithms.ledger import PerBudget
+from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
+from syncnas_deploy.search.algorithms.surrogate import SurrogateSearcher
+from tests.support.search_spaces import STAGES, STRATEGIES, Array, budget_spaces
 
 BUDGETS = (0.8, 1.0, 1.2)
 LIMIT = 300 * len(BUDGETS)

@@ -27,8 +27,8 @@ import numpy as np
 
 from benchmarks.search_plot import regret_plot
 from benchmarks.search_runs import COMPARED, LIMIT, TPE, Outcome, Setting, outcome_json, run
-from benchmarks.search_spaces import FAMILIES
-from syncnas_deploy.documents import write_text
+from syncnas_deploy.files.documents import write_text
+from tests.support.search_spaces import FAMILIES
 
 Group = tuple[str, str, int]
 """Family, algorithm, in flight."""

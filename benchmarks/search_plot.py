@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.search_runs import Outcome
-from syncnas_deploy.report.svg import Canvas, Point
+from syncnas_deploy.report.drawing.svg import Canvas, Point
 
 EVALUATIONS = 100
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 250.0, 150.0, 46.0, 120.0, 58.0, 52.0

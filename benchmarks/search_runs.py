@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from benchmarks.search_spaces import STAGES, STRATEGIES, Array, space
 from syncnas_deploy.search.algorithms import ALGORITHMS, make_searcher
-from syncnas_deploy.search.searcher import Candidate, Searcher
+from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
+from tests.support.search_spaces import STAGES, STRATEGIES, Array, space
 
 TPE = "optuna-tpe"
 COMPARED = (*ALGORITHMS, TPE)

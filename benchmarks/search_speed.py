@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from syncnas_deploy.search.algorithms import make_searcher
-from syncnas_deploy.search.searcher import Candidate
+from syncnas_deploy.search.algorithms.searcher import Candidate
 
 MARKS = (50, 100, 200, 300)
 WINDOW = 20

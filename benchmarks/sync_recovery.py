@@ -16,8 +16,8 @@ from pathlib import Path
 
 from syncnas_bench import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_deploy import pipeline
-from syncnas_deploy.latency.experiment import Settings
-from syncnas_deploy.latency.profile import DeviceProfile
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.profiling.experiment import Settings
 
 
 def laws_with(overhead_us: float) -> tuple[SimUnit, SimUnit]:

@@ -17,12 +17,12 @@ import statistics
 import time
 from collections.abc import Callable
 
-from benchmarks.synthetic import SyntheticTable, single_branch_us
 from syncnas_deploy.errors import InfeasibleBudget
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import load_config
-from syncnas_deploy.search.strategy import all_strategies
-from syncnas_deploy.search.widths import Widths, WidthSolver
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.search.widths.solver import Widths, WidthSolver
+from tests.support.synthetic import SyntheticTable, single_branch_us
 
 FINE_BINS = 8000
 # Each of 17 blocks and 7 segments in a row is rounded up by less than a bin, and so is the end.

@@ -16,13 +16,13 @@ import statistics
 import time
 from collections.abc import Callable
 
-from syncnas_deploy.models.config import branched
-from syncnas_deploy.models.formats import load_config
-from syncnas_deploy.search.crews import make_workers
+from syncnas_deploy.networks.config import branched
+from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.evaluators import Capacity
-from syncnas_deploy.search.local_workers import LocalWorkers
-from syncnas_deploy.search.searcher import Candidate
-from syncnas_deploy.search.workers import Done, InProcess, Task, Workers
+from syncnas_deploy.search.workers import make_workers
+from syncnas_deploy.search.workers.base import Done, InProcess, Task, Workers
+from syncnas_deploy.search.workers.local import LocalWorkers
 
 
 def tasks_per_s(workers: Workers, count: int) -> float:

@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncnas_deploy import pipeline
-from syncnas_deploy.documents import write_text
-from syncnas_deploy.latency.predict import ProfileCosts, place_ends
-from syncnas_deploy.latency.profile_files import load_profile
-from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.prediction.predict import ProfileCosts, place_ends
+from syncnas_deploy.prediction.profile_files import load_profile
+from syncnas_deploy.search.algorithms.searcher import Candidate
+from syncnas_deploy.search.candidates import Space
 from syncnas_deploy.search.evaluators import Zen
-from syncnas_deploy.search.searcher import Candidate
-from syncnas_deploy.search.space import Space
-from syncnas_deploy.search.strategy import all_strategies
 
 COLUMNS = ("reward", "second")
 CANDIDATES_A_WRITE = 25

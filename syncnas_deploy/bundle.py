@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import syncnas_deploy
-from syncnas_deploy.documents import Fields, dump_json, read_json
 from syncnas_deploy.errors import BundleError, OutputError, OutputExists
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import config_from_fields, config_to_json
-from syncnas_deploy.models.lowering import lower
-from syncnas_deploy.models.segments import Feed, Segment, cut
-from syncnas_deploy.models.weights import Array
+from syncnas_deploy.files.documents import Fields, dump_json, read_json
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import config_from_fields, config_to_json
+from syncnas_deploy.networks.lowering import lower
+from syncnas_deploy.networks.segments import Feed, Segment, cut
+from syncnas_deploy.networks.weights import Array
 from syncnas_exporters import GraphError, TfliteRunner, write_onnx, write_tflite
 from syncnas_exporters.graph import Graph
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import load_config
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import load_config
 
 NOT_TO_BE_HAD = {"timm", "bionic"}
 """Words of tests that may be skipped in CI: timm needs a torchvision that does not import beside the CPU build of

@@ -22,15 +22,15 @@ from syncnas_bench.errors import (
     UnitError,
     UnitUnavailable,
 )
-from syncnas_bench.host import HostDevice
 from syncnas_bench.inputs import seeded_input
+from syncnas_bench.local.host import HostDevice
+from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan, Call, InputSource, Job, Lane, Step, Work
 from syncnas_bench.power import PowerMeter
 from syncnas_bench.retries import run_with_retries
-from syncnas_bench.runner import run_plan
 from syncnas_bench.runs import JobRun, LaneRun, Output, PhaseRun, PowerTrace, Run
 from syncnas_bench.session import Launch, UnitSetup
-from syncnas_bench.sim import SIM_DEVICES, SimDevice, SimUnit
+from syncnas_bench.simulated.device import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_bench.units import Unit
 
 __all__ = [

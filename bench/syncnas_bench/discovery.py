@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from syncnas_bench.adb_discovery import AdbEntry, find_adb_device, is_serial, list_adb_devices
-from syncnas_bench.adb_server import CALL_S
+from syncnas_bench.adb.discovery import AdbEntry, find_adb_device, is_serial, list_adb_devices
+from syncnas_bench.adb.server import CALL_S
 from syncnas_bench.device import Device
 from syncnas_bench.errors import DeviceAmbiguous, DeviceNotFound, DeviceUnavailable
-from syncnas_bench.host import HostDevice
-from syncnas_bench.sim import SIM_DEVICES, SimDevice
+from syncnas_bench.local.host import HostDevice
+from syncnas_bench.simulated.device import SIM_DEVICES, SimDevice
 
 SERIAL_VARIABLE = "ANDROID_SERIAL"
 LOOK_S = 1.0

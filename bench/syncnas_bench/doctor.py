@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from syncnas_bench.adb_device import AdbDevice
-from syncnas_bench.adb_probe import PhoneCondition, Probe
-from syncnas_bench.adb_target import runner_for
-from syncnas_bench.adb_workspace import free_bytes
+from syncnas_bench.adb.device import AdbDevice
+from syncnas_bench.adb.probe import PhoneCondition, Probe
+from syncnas_bench.adb.target import runner_for
+from syncnas_bench.adb.workspace import free_bytes
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
 from syncnas_bench.device import Device
 from syncnas_bench.errors import BenchError
-from syncnas_bench.host import HostDevice
+from syncnas_bench.local.host import HostDevice
 
 Status = Literal["ok", "warning", "failure"]
 

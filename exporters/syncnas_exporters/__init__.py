@@ -28,8 +28,8 @@ from syncnas_exporters.graph import Graph, GraphBuilder, Tensor
 from syncnas_exporters.onnx import write_onnx
 from syncnas_exporters.ops import Activation, Op, OpKind
 from syncnas_exporters.parity import Difference, TfliteRunner, difference, nchw, nhwc, run_onnx
+from syncnas_exporters.reader import Signature, read_signatures
 from syncnas_exporters.tflite import write_tflite
-from syncnas_exporters.tflite_reader import Signature, read_signatures
 
 __all__ = [
     "Activation",

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from syncnas_exporters.errors import MissingDependency, NotAnOnnxModel, NotATfliteFile, SignatureMismatch
-from syncnas_exporters.tflite_reader import ModelSource, Signature, read_signatures
+from syncnas_exporters.reader import ModelSource, Signature, read_signatures
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 

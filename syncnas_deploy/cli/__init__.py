@@ -11,7 +11,10 @@ import sys
 import click
 
 import syncnas_deploy
-from syncnas_deploy.cli import learning, measuring, networks, runtimes, searching
+from syncnas_deploy.cli import networks, runtimes
+from syncnas_deploy.cli import profiles as measuring
+from syncnas_deploy.cli import searches as searching
+from syncnas_deploy.cli import training as learning
 from syncnas_deploy.cli.options import emit, epilog, json_option
 
 EXIT_CODES = (

@@ -21,8 +21,8 @@ from syncnas_deploy.cli.options import (
 def models(name: str | None, as_json: bool) -> None:
     """List the shipped models, or the blocks of one (NAME or a config file)."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.models.formats import config_to_json, load_config
-    from syncnas_deploy.models.weights import parameter_count
+    from syncnas_deploy.networks.formats import config_to_json, load_config
+    from syncnas_deploy.networks.weights import parameter_count
     from syncnas_deploy.report import tables
 
     if name is not None:

@@ -12,7 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from syncnas_bench import Device
-    from syncnas_deploy.latency.profile import DeviceProfile
+    from syncnas_deploy.prediction.profile import DeviceProfile
 
 
 def note(text: str) -> None:
@@ -79,7 +79,7 @@ def open_device(name: str | None) -> Device:
 
 def read_profile(path: Path) -> DeviceProfile:
     """A profile from a file or by the name of a shipped one."""
-    from syncnas_deploy.latency.profile_files import load_profile
+    from syncnas_deploy.prediction.profile_files import load_profile
 
     return load_profile(path)
 

@@ -10,8 +10,8 @@ import click
 from syncnas_deploy.cli.options import emit, epilog, json_option, note, once_a_second
 
 if TYPE_CHECKING:
-    from syncnas_bench.runtime_lock import Runtime
-    from syncnas_bench.runtimes import RuntimeStore
+    from syncnas_bench.litert.lock import Runtime
+    from syncnas_bench.litert.store import RuntimeStore
 
 _ABI_HELP = "aarch64-android (arm64-v8a), x86_64-android, aarch64-linux or x86_64-linux."
 
@@ -38,7 +38,7 @@ def runtime() -> None:
 @json_option
 def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> None:
     """Take LiteRT's libraries from a folder, an AAR, a wheel or another zip."""
-    from syncnas_bench.runtimes import RuntimeStore
+    from syncnas_bench.litert.store import RuntimeStore
 
     store = RuntimeStore()
     _show(store, store.add(source, version=version, abi=abi, replace=force), as_json)
@@ -62,7 +62,7 @@ def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, 
 
     An interrupted download goes on where it broke off. What the lock file knows must come again as it was.
     """
-    from syncnas_bench.runtimes import DEFAULT_ABI, DEFAULT_URL, DEFAULT_VERSION, RuntimeStore
+    from syncnas_bench.litert.store import DEFAULT_ABI, DEFAULT_URL, DEFAULT_VERSION, RuntimeStore
 
     listen = once_a_second(lambda at: f"{at[0]}: {at[1] / 1e6:.1f} of {at[2] / 1e6:.1f} MB")
     store = RuntimeStore()
@@ -81,7 +81,7 @@ def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, 
 @json_option
 def list_runtimes(as_json: bool) -> None:
     """List what is there, and whether it still is what it was when it came."""
-    from syncnas_bench.runtimes import RuntimeStore
+    from syncnas_bench.litert.store import RuntimeStore
 
     store = RuntimeStore()
     entries = store.entries()

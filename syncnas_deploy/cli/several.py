@@ -13,10 +13,10 @@ import click
 from syncnas_deploy.cli.options import emit, note
 
 if TYPE_CHECKING:
-    from syncnas_deploy.latency.experiment import Settings
-    from syncnas_deploy.latency.measure import Progress
-    from syncnas_deploy.models.config import ModelConfig
+    from syncnas_deploy.networks.config import ModelConfig
     from syncnas_deploy.pipeline import Outcome
+    from syncnas_deploy.profiling.experiment import Settings
+    from syncnas_deploy.profiling.measure import Progress
 
 
 def progress_text(progress: Progress) -> str:
@@ -76,7 +76,7 @@ def profile_several(
 
 
 def _outcome_json(outcome: Outcome) -> dict[str, Any]:
-    from syncnas_deploy.latency.profile_files import profile_to_json
+    from syncnas_deploy.prediction.profile_files import profile_to_json
 
     if outcome.profile is None:
         return {"device": outcome.device, "error": str(outcome.error)}

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncnas_deploy.errors import ConfigError, InfeasibleBudget, ProfileMismatch
-from syncnas_deploy.latency.profile import DeviceProfile
-from syncnas_deploy.latency.profile_files import load_profile
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import load_config, read_config
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import load_config, read_config
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import load_profile
 from syncnas_deploy.resources import shipped
 
 ConfigLike = ModelConfig | str | Path

@@ -6,14 +6,14 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from syncnas_deploy.latency.benchmark import BenchResult, Timing
-from syncnas_deploy.latency.check import Check
-from syncnas_deploy.latency.predict import Prediction
-from syncnas_deploy.latency.profile import DeviceProfile
-from syncnas_deploy.latency.schedule import CHANGE
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.weights import parameter_count
-from syncnas_deploy.search.trials import SearchResult
+from syncnas_deploy.benchmarking.run import BenchResult, Timing
+from syncnas_deploy.measuring.jobs import CHANGE
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import parameter_count
+from syncnas_deploy.prediction.predict import Prediction
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.profiling.recheck import Check
+from syncnas_deploy.search.results import SearchResult
 
 Cell = str | float | int | None
 

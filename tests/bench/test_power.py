@@ -11,11 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from adb_cases import device_of, no_server_env, short_folder
-from adb_daemon import AdbDaemon
-from adb_phone import make_phone
-from bench_cases import Collector, plan_of, sim_plan
-from latency_cases import quick
 
 from syncnas_bench import (
     BenchPlan,
@@ -31,7 +26,12 @@ from syncnas_bench import (
 )
 from syncnas_bench.power import find_meter
 from syncnas_bench.runs import parse_row
-from syncnas_bench.sim import IDLE_W
+from syncnas_bench.simulated.device import IDLE_W
+from tests.support.adb_cases import device_of, no_server_env, short_folder
+from tests.support.adb_daemon import AdbDaemon
+from tests.support.adb_phone import make_phone
+from tests.support.bench_cases import Collector, plan_of, sim_plan
+from tests.support.latency_cases import quick
 
 SUPPLY = "/sys/class/power_supply/battery"
 BATTERY = {"type": "Battery", "status": "Discharging", "current_now": "-412000", "voltage_now": "3900000"}

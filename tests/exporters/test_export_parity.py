@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from export_cases import CASES, Case
 
 from syncnas_exporters import OpKind, TfliteRunner, difference, nchw, nhwc, run_onnx, write_onnx, write_tflite
+from tests.support.export_cases import CASES, Case
 
 TOLERANCE = 1e-4
 

@@ -9,9 +9,9 @@ from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
-from export_cases import weights
 
 from syncnas_exporters import Activation, Graph, GraphBuilder, GraphError, Op, OpKind, Tensor
+from tests.support.export_cases import weights
 
 X = Tensor("x", (1, 4, 4, 3))
 Y = Tensor("y", (1, 4, 4, 3))

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from export_cases import CASES, weights
 
 import syncnas_exporters.onnx as onnx_export
 from syncnas_exporters import (
@@ -29,6 +28,7 @@ from syncnas_exporters import (
     write_onnx,
     write_tflite,
 )
+from tests.support.export_cases import CASES, weights
 
 ONES = np.ones((1, 3, 3, 2), np.float32)
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from export_cases import CASES, Case, weights
 
 from syncnas_exporters import (
     Activation,
@@ -23,6 +22,7 @@ from syncnas_exporters import (
     tflite,
     write_tflite,
 )
+from tests.support.export_cases import CASES, Case, weights
 
 OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
 

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from export_cases import CASES
 
 from syncnas_exporters import NotATfliteFile, TfliteRunner, read_signatures, write_tflite
+from tests.support.export_cases import CASES
 
 MODEL = write_tflite([case.graph() for case in CASES[-6:]])
 

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from latency_cases import law_profile
 
-from benchmarks.synthetic import SyntheticTable, toy_base
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import InfeasibleBudget
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import read_config
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import read_config
+from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import ALGORITHMS
+from syncnas_deploy.search.algorithms.searcher import Candidate
+from syncnas_deploy.search.candidates import Space
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.run import search
-from syncnas_deploy.search.searcher import Candidate
-from syncnas_deploy.search.space import Space
-from syncnas_deploy.search.strategy import all_strategies
-from syncnas_deploy.search.trials import SearchResult
-from syncnas_deploy.search.widths import WidthSolver
+from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.results import SearchResult
+from syncnas_deploy.search.widths.solver import WidthSolver
+from tests.support.latency_cases import law_profile
+from tests.support.synthetic import SyntheticTable, toy_base
 
 BASE = toy_base((1, 2, 1))
 TABLE = SyntheticTable(BASE, 1)

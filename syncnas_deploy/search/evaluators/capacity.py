@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 
 

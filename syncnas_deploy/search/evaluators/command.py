@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from syncnas_deploy.documents import Fields, parse_json
 from syncnas_deploy.errors import DocumentError, EvaluationError, UnknownEvaluator
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import config_text
+from syncnas_deploy.files.documents import Fields, parse_json
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 
 DEFAULT_LIMIT_S = 86_400

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from syncnas_deploy.models.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig
 
 
 @dataclass(frozen=True)

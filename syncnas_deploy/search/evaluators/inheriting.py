@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from syncnas_deploy.errors import UnknownEvaluator, UnknownModel, WeightsError
-from syncnas_deploy.models.checkpoints import TIMM, load_weights
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.formats import load_config
-from syncnas_deploy.models.inherit import inherit
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 from syncnas_deploy.search.evaluators.halving import Halving
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.training import Train, device_of, opened, proxy_recipe, trained
+from syncnas_deploy.training.checkpoints import TIMM, load_weights
 
 SEEN = 512
 """Pictures, of all classes, that the batch norms see before a network is tried without training."""
@@ -109,15 +109,15 @@ class Inherit:
         made = inherit(twin, base, _loaded(self.weights, self.digest, base), seed if self.epochs else 0)
         network = recipe.resized(config, pictures.classes)
         if self.epochs:
-            from syncnas_deploy.models.training import starting_weights
+            from syncnas_deploy.training.run import starting_weights
 
             return trained(self.how, network, seed, starting_weights(network, made, new_classifier=True))
         return self._tried(network, made, started)
 
     def _tried(self, network: ModelConfig, weights: dict[str, Any], started: float) -> Evaluation:
         """The network without any training."""
-        from syncnas_deploy.models.evaluation import evaluate_images
-        from syncnas_deploy.models.proxy import recalibrated
+        from syncnas_deploy.training.evaluation import evaluate_images
+        from syncnas_deploy.training.proxy import recalibrated
 
         how = self.how
         training, validation = how.pictures.sets()

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 
 from syncnas_deploy.errors import RewardTableError, StrategyError
-from syncnas_deploy.models.config import ModelConfig, check_strategy
+from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 
 MAX_TABLE_BYTES = 64 * 1024 * 1024

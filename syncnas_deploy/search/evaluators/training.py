@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from syncnas_deploy.errors import DatasetError, MissingDependency, TrainingDiverged, UnknownEvaluator
-from syncnas_deploy.models.config import ModelConfig
-from syncnas_deploy.models.recipe import Recipe
-from syncnas_deploy.models.scaling import scaled
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.scaling import scaled
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 from syncnas_deploy.search.evaluators.halving import Halving, Rungs
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.pictures import Pictures
+from syncnas_deploy.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from syncnas_deploy.models.run_folder import EpochRow
+    from syncnas_deploy.training.run_folder import EpochRow
 
 DEVICES = ("cpu", "cuda", "mps")
 RATE_BATCH = 256
@@ -130,7 +130,7 @@ def trained(how: Train, network: ModelConfig, seed: int, weights: dict[str, Any]
     """Train a network as `how` says, giving up at its rungs, from weights where there are some."""
     # Threads of OpenMP that spin while they wait slow each other down; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    from syncnas_deploy.models.proxy import train_briefly
+    from syncnas_deploy.training.proxy import train_briefly
 
     started = time.perf_counter()
     details: dict[str, float] = {}

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncnas_deploy.errors import MissingDependency
-from syncnas_deploy.models.config import ModelConfig, StageSpec
+from syncnas_deploy.networks.config import ModelConfig, StageSpec
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 
 if TYPE_CHECKING:
     import torch
 
-    from syncnas_deploy.models.torch_model import SyncNet
+    from syncnas_deploy.training.module import SyncNet
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _plain_network(config: ModelConfig) -> tuple[SyncNet, list[torch.nn.BatchNor
     """The network without residual links, in training mode, and its batch norms."""
     import torch
 
-    from syncnas_deploy.models.torch_model import build
+    from syncnas_deploy.training.module import build
 
     stages = tuple(
         StageSpec(tuple(tuple(dataclasses.replace(b, residual=False) for b in br) for br in stage.branches))

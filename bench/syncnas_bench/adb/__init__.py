@@ -1,0 +1,1 @@
+"""Everything that speaks to a phone or board over ADB."""

@@ -1,0 +1,255 @@
+"""Devices through a running adb server, over its smart sockets. The server is never started or stopped.
+
+Source: Android's adb, docs/user/adb.1.md and SERVICES.TXT: four hex digits of length, a request, OKAY or FAIL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from syncnas_bench.adb.channel import ExactReader, left_s, stalled
+from syncnas_bench.errors import DeviceUnavailable, LinkLost, ServiceRefused
+
+DEFAULT_PORT = 5037
+CALL_S = 5.0
+MAX_SERVICE_BYTES = 4000
+_READ_BYTES = 256 * 1024
+
+REMEDIES = {
+    "unauthorized": "unlock it and accept this computer's key in the dialog it shows",
+    "authorizing": "wait a moment, then accept this computer's key on it",
+    "offline": "replug it, or switch USB debugging off and on",
+    "no permissions": "install Android's udev rules (Debian: android-sdk-platform-tools-common) and replug it",
+    "connecting": "wait a moment and try again",
+    "recovery": "boot it into Android",
+    "sideload": "boot it into Android",
+    "bootloader": "boot it into Android",
+    "rescue": "boot it into Android",
+    "host": "connect it as a device, not as a host",
+}
+
+
+def remedy_of(state: str) -> str:
+    """What to do about a device in that state; "" for one that works."""
+    if state == "device":
+        return ""
+    return next((remedy for name, remedy in REMEDIES.items() if state.startswith(name)), "replug it")
+
+
+def unavailable(serial: str, state: str) -> DeviceUnavailable:
+    """The error for a device in a state other than "device"."""
+    return DeviceUnavailable(f"device {serial} is {state}; {remedy_of(state)}.", state)
+
+
+@dataclass(frozen=True)
+class ServerEntry:
+    """One line of the server's list. `state` is "device" if it can be used."""
+
+    serial: str
+    state: str
+    model: str
+
+
+def server_address(env: Mapping[str, str]) -> tuple[str, int]:
+    """Host and port of the adb server: ADB_SERVER_SOCKET (tcp:HOST:PORT), ANDROID_ADB_SERVER_PORT, else 5037.
+
+    Raises:
+        DeviceUnavailable: a variable is set to something else.
+    """
+    spec = env.get("ADB_SERVER_SOCKET", "")
+    if spec:
+        match = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", spec)
+        if match is None:
+            raise DeviceUnavailable(f"ADB_SERVER_SOCKET is {spec!r}; write it as tcp:HOST:PORT or unset it.", "server")
+        return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
+    port = env.get("ANDROID_ADB_SERVER_PORT", str(DEFAULT_PORT))
+    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise DeviceUnavailable(f"ANDROID_ADB_SERVER_PORT is {port!r}; set it to a port or unset it.", "server")
+    return env.get("ANDROID_ADB_SERVER_ADDRESS", "127.0.0.1"), int(port)
+
+
+class SocketChannel:
+    """A channel that is a socket of its own."""
+
+    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+        try:
+            self._socket = socket.create_connection(address, timeout=left_s(deadline_at))
+        except TimeoutError:
+            raise stalled() from None
+        except OSError as error:
+            raise LinkLost(
+                f"no adb server answers at {address[0]}:{address[1]} ({error.strerror}); run `adb start-server`."
+            ) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `close` has not been called."""
+        return self._socket.fileno() >= 0
+
+    def read(self, deadline_at: float) -> bytes:
+        """See `Channel.read`."""
+        self._socket.settimeout(left_s(deadline_at))
+        if hasattr(socket, "TCP_QUICKACK"):  # the server waits for acknowledgements of small writes
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except TimeoutError:
+            raise stalled() from None
+        except OSError as error:
+            raise LinkLost(f"the connection to the adb server broke: {error.strerror or error}.") from error
+
+    def write(self, data: bytes, deadline_at: float) -> None:
+        """See `Channel.write`."""
+        view = memoryview(data)
+        while view:
+            self._socket.settimeout(left_s(deadline_at))
+            try:
+                view = view[self._socket.send(view) :]
+            except TimeoutError:
+                raise stalled() from None
+            except OSError as error:
+                raise LinkLost(f"the connection to the adb server broke: {error.strerror or error}.") from error
+
+    def close(self) -> None:
+        """See `Channel.close`."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+class _Request:
+    """A connection to the server on which requests are made."""
+
+    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+        self.channel = SocketChannel(address, deadline_at)
+        self._reader = ExactReader(self.channel)
+        self._deadline_at = deadline_at
+
+    def ask(self, request: str) -> str:
+        """Send a request; "" if it is granted, else the server's reason."""
+        raw = request.encode()
+        self.channel.write(b"%04x" % len(raw) + raw, self._deadline_at)
+        status = self._reader.take(4, self._deadline_at)
+        if status == b"OKAY":
+            return ""
+        if status != b"FAIL":
+            raise LinkLost(f"what answers is no adb server: it said {status!r}.")
+        return self.text() or "no reason given"
+
+    def text(self) -> str:
+        """A text that follows an answer."""
+        length = self._reader.take(4, self._deadline_at)
+        if not re.fullmatch(rb"[0-9a-fA-F]{4}", length):
+            raise LinkLost(f"what answers is no adb server: it said {length!r}.")
+        return self._reader.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
+
+
+def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[str, str]:
+    """Refusal ("" for none) and answer."""
+    asked = _Request(address, time.monotonic() + deadline_s)
+    try:
+        refused = asked.ask(request)
+        return refused, "" if refused else asked.text()
+    finally:
+        asked.channel.close()
+
+
+def server_version(address: tuple[str, int], deadline_s: float = CALL_S) -> int | None:
+    """The protocol version of the adb server, or None if none answers there."""
+    try:
+        refused, answer = _query(address, "host:version", deadline_s)
+        return None if refused else int(answer, 16)
+    except (LinkLost, ValueError):
+        return None
+
+
+def server_devices(address: tuple[str, int], deadline_s: float = CALL_S) -> tuple[ServerEntry, ...]:
+    """The devices an adb server knows, whatever their state.
+
+    Raises:
+        LinkLost: no server answers.
+    """
+    _, answer = _query(address, "host:devices-l", deadline_s)
+    entries = []
+    for line in answer.splitlines():
+        match = re.match(r"(\S+)\s+(no permissions|\S+)(.*)", line)
+        if match:
+            model = re.search(r"\bmodel:(\S+)", match[3])
+            entries.append(ServerEntry(match[1], match[2], model[1] if model else "unknown"))
+    return tuple(entries)
+
+
+class ServerTransport:
+    """One device behind an adb server.
+
+    Raises:
+        DeviceUnavailable: the server does not have it, or not in the state "device".
+        LinkLost: no server answers.
+    """
+
+    max_service_bytes = MAX_SERVICE_BYTES
+
+    def __init__(self, address: tuple[str, int], serial: str, deadline_s: float = CALL_S) -> None:
+        self._address, self._serial = address, serial
+        self._channels: list[SocketChannel] = []
+        state = next((entry.state for entry in server_devices(address, deadline_s) if entry.serial == serial), None)
+        if state != "device":
+            raise unavailable(serial, state or "offline")
+        refused, features = _query(address, f"host-serial:{serial}:features", deadline_s)
+        self._features = frozenset() if refused else frozenset(features.split(","))
+
+    @property
+    def serial(self) -> str:
+        """The device's serial."""
+        return self._serial
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the device's daemon can."""
+        return self._features
+
+    def open(self, service: str, deadline_at: float) -> SocketChannel:
+        """See `Transport.open`."""
+        asked = _Request(self._address, deadline_at)
+        try:
+            _require_granted(self._serial, asked, service)
+        except BaseException:
+            asked.channel.close()
+            raise
+        self._channels = [channel for channel in self._channels if channel.is_open]
+        self._channels.append(asked.channel)
+        return asked.channel
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        for channel in self._channels:
+            channel.close()
+        self._channels.clear()
+
+
+def _require_granted(serial: str, asked: _Request, service: str) -> None:
+    refused = asked.ask(f"host:transport:{serial}")
+    if refused:
+        raise _transport_error(serial, refused)
+    refused = asked.ask(service)
+    if refused:
+        raise _service_error(serial, service, refused)
+
+
+def _transport_error(serial: str, refused: str) -> Exception:
+    for state in ("unauthorized", "offline", "authorizing"):
+        if state in refused:
+            return unavailable(serial, state)
+    return LinkLost(f"the adb server has no device {serial} any more ({refused}); replug it.")
+
+
+def _service_error(serial: str, service: str, refused: str) -> Exception:
+    if refused == "closed":
+        return ServiceRefused(f"device {serial} refused the service {service.partition(':')[0]!r}; update its Android.")
+    return LinkLost(f"device {serial} was lost: {refused}.")

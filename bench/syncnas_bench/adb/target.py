@@ -1,0 +1,126 @@
+"""What is pushed to a device: the runner and the LiteRT libraries that fit it, refused here if they do not."""
+
+from __future__ import annotations
+
+import platform
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncnas_bench.adb.probe import Probe
+from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing
+from syncnas_bench.litert.store import RuntimeStore, default_store
+from syncnas_bench.local.host import find_litert, litert_version
+
+RUNTIME_VARIABLE = "SYNCNAS_DEVICE_LITERT"
+ANDROID_ABI = "arm64-v8a"
+LIBRARY = "libLiteRt.so"
+_PROGRAM = "syncnas-runner"
+_MACHINES = {"x86_64": 62, "aarch64": 183}  # ELF's e_machine
+_BUILT_FOR = ("x86_64-linux", "aarch64-linux")
+
+
+@dataclass(frozen=True)
+class DeviceRuntime:
+    """LiteRT's libraries for a device.
+
+    Attributes:
+        library: libLiteRt.so.
+        accelerators: GPU accelerator libraries of the same version.
+        version: name and version, as it is recorded with each measurement.
+    """
+
+    library: Path
+    accelerators: tuple[Path, ...]
+    version: str
+
+
+def target_of(probe: Probe) -> str:
+    """Which of the package's runners a device takes: "aarch64-android", "aarch64-linux" or "x86_64-linux".
+
+    Raises:
+        RuntimeMismatch: there is none for such a device.
+    """
+    if probe.bionic:
+        if ANDROID_ABI not in probe.abis:
+            raise RuntimeMismatch(
+                f"the device runs {', '.join(probe.abis) or probe.arch} programs; "
+                f"only {ANDROID_ABI} is supported, use a 64-bit ARM device."
+            )
+        return "aarch64-android"
+    if f"{probe.arch}-linux" not in _BUILT_FOR:
+        raise RuntimeMismatch(
+            f"there is no runner for {probe.arch or 'unknown'} Linux; use a device of {' or '.join(_BUILT_FOR)}."
+        )
+    return f"{probe.arch}-linux"
+
+
+def runner_for(probe: Probe) -> Path:
+    """The runner for a device.
+
+    Raises:
+        RuntimeMismatch: there is none for such a device.
+        RuntimeMissing: it was not built.
+    """
+    target = target_of(probe)
+    program = Path(__file__).parents[1] / "_native" / target / _PROGRAM
+    if not program.is_file():
+        raise RuntimeMissing(f"the runner for {target} was not built; reinstall the package.")
+    return program
+
+
+def runtime_in(folder: Path, version: str) -> DeviceRuntime:
+    """The runtime in a folder.
+
+    Raises:
+        RuntimeMissing: there is no libLiteRt.so in it.
+    """
+    library = folder / LIBRARY
+    if not library.is_file():
+        raise RuntimeMissing(f"there is no {LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries.")
+    return DeviceRuntime(library, tuple(sorted(folder.glob("libLiteRt*Accelerator.so"))), version)
+
+
+def find_runtime(probe: Probe, env: Mapping[str, str]) -> DeviceRuntime:
+    """The runtime for a device: SYNCNAS_DEVICE_LITERT, this machine's own if the device is alike, or the store's.
+
+    The store's is checked against its lock file.
+
+    Raises:
+        RuntimeMissing: there is none; the message says how to get it.
+        RuntimeRejected: the store's libraries are no longer what they were.
+    """
+    named = env.get(RUNTIME_VARIABLE)
+    if named:
+        return runtime_in(Path(named), f"LiteRT from {named}")
+    if not probe.bionic and probe.arch == platform.machine():
+        library = find_litert(env)
+        return runtime_in(library.parent, litert_version(library))
+    store = RuntimeStore(default_store(env))
+    entry = store.choose(target_of(probe))
+    return runtime_in(store.path / entry.folder, f"LiteRT {entry.version}")
+
+
+def check_fits(probe: Probe, file: Path) -> None:
+    """Whether a program or library can be loaded on the device, by its machine and the glibc it asks for.
+
+    Raises:
+        RuntimeMismatch: it cannot.
+    """
+    content = file.read_bytes()
+    if content[:4] != b"\x7fELF" or len(content) < 20:
+        raise RuntimeMismatch(f"{file.name} is no ELF file; replace it.")
+    arch = "aarch64" if probe.bionic else probe.arch
+    (machine,) = struct.unpack_from("<H", content, 18)
+    if _MACHINES.get(arch) != machine:
+        raise RuntimeMismatch(f"{file.name} is for another processor than the device's {arch}; get the right one.")
+    asked = [(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_([0-9]+)\.([0-9]+)", content)]
+    if not asked:
+        return
+    if probe.bionic:
+        raise RuntimeMismatch(f"{file.name} is for Linux with glibc, and the device runs Android; get Android's.")
+    if probe.glibc is not None and max(asked) > probe.glibc:
+        need, has = (".".join(map(str, version)) for version in (max(asked), probe.glibc))
+        raise RuntimeMismatch(f"{file.name} needs glibc {need} and the device has {has}; update the device's system.")

@@ -1,0 +1,1 @@
+"""LiteRT's libraries for devices: where they come from, and where they are kept."""

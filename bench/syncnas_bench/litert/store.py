@@ -1,0 +1,291 @@
+"""A store of LiteRT's libraries for phones and boards, with a lock file that knows what each was when it came.
+
+    STORE/runtimes.lock.json
+    STORE/aarch64-android/2.3.0-3f1c0d9a7b52/libLiteRt.so, libLiteRtClGlAccelerator.so, ...
+
+A runtime and its accelerators come from one release: their private interface has no version of its own to check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected
+from syncnas_bench.litert.abis import ABIS, Abi, parse_abi
+from syncnas_bench.litert.downloads import NotThere, download, sha256_of
+from syncnas_bench.litert.elf import read_elf
+from syncnas_bench.litert.lock import VERSION, Library, LockFile, Runtime
+from syncnas_bench.litert.sources import (
+    LIBRARY,
+    MAX_LIBRARY_BYTES,
+    RUNTIME_LIBRARY,
+    FoundLibrary,
+    collect,
+    version_in_name,
+)
+
+STORE_VARIABLE = "SYNCNAS_RUNTIMES"
+LOCK_FILE = "runtimes.lock.json"
+DEFAULT_VERSION = "2.3.0"
+DEFAULT_ABI = "aarch64-android"
+# Source: litert/rust/build/build.rs in LiteRT, which downloads from there.
+DEFAULT_URL = "https://storage.googleapis.com/litert/binaries/{version}/{platform}/{library}"
+
+OnProgress = Callable[[str, int, int], None]
+"""Told a file's name, how many bytes of it are here, and how many there will be (0 if not known)."""
+
+
+def default_store(env: Mapping[str, str] | None = None) -> Path:
+    """The folder that SYNCNAS_RUNTIMES names, else one in the user's cache."""
+    env = os.environ if env is None else env
+    if env.get(STORE_VARIABLE):
+        return Path(env[STORE_VARIABLE])
+    cache = env.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "syncnas-deploy" / "runtimes"
+
+
+class RuntimeStore:
+    """A folder of runtimes. Several processes may use one; each change is there whole or not at all."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or default_store()
+        self._lock = LockFile(self.path / LOCK_FILE)
+
+    def entries(self) -> tuple[Runtime, ...]:
+        """All runtimes, by ABI, newest first. Raises RuntimeRejected if the lock file cannot be read."""
+        return self._lock.read()
+
+    def add(self, source: Path, *, version: str = "", abi: str = "", replace: bool = False) -> tuple[Runtime, ...]:
+        """Take LiteRT's libraries from a folder, an AAR, a wheel or another zip.
+
+        Args:
+            version: of LiteRT; by default what the source's name says, such as "litert-2.3.0.aar".
+            abi: take those for this one alone.
+            replace: take them although the store has this version with other bytes.
+
+        Raises:
+            RuntimeMissing: there is nothing to take.
+            RuntimeRejected: the archive or a library is not what it should be, or the store has other bytes.
+            RuntimeMismatch: accelerators alone, for a version of which the runtime is not here.
+        """
+        version = _checked_version(version or version_in_name(source), source)
+        return self._take(source, version, parse_abi(abi) if abi else None, replace, source.name)
+
+    def _take(self, source: Path, version: str, wanted: Abi | None, replace: bool, origin: str) -> tuple[Runtime, ...]:
+        with self._workshop() as workshop:
+            found = collect(source, workshop)
+            abis = [known for known in ABIS if known in {library.abi for library in found} and wanted in (None, known)]
+            if not abis:
+                has = ", ".join(sorted({library.abi.name for library in found}))
+                raise RuntimeRejected(f"{source} is for {has}, not for {wanted and wanted.name}; get the right one.")
+            with self._lock.holding():
+                groups = [[library for library in found if library.abi is known] for known in abis]
+                entries = [self._complete(group, version, origin, replace) for group in groups]
+                for entry in entries:
+                    self._refuse_other_bytes(entry, replace)
+                for entry in entries:
+                    self._install(entry, workshop / entry.abi)
+        return tuple(entries)
+
+    def fetch(
+        self,
+        *,
+        version: str = DEFAULT_VERSION,
+        abi: str = DEFAULT_ABI,
+        url: str = DEFAULT_URL,
+        sha256: Mapping[str, str] | None = None,
+        replace: bool = False,
+        on_progress: OnProgress | None = None,
+    ) -> Runtime:
+        """Download a pinned version, unless it is here whole.
+
+        Args:
+            url: a template with {version}, {abi}, {platform} and {library}; without {library} it names an archive.
+            sha256: what files must be, by name; the archive's name is the last word of its address. What the lock file
+                knows of this version is checked in any case, unless `replace`.
+
+        Raises:
+            DownloadFailed: something did not arrive, or is not what it was.
+            RuntimeRejected, RuntimeMissing: see `add`.
+        """
+        target = parse_abi(abi)
+        version = _checked_version(version, None)
+        known = self._find(target.name, version)
+        if known is not None and not replace and not self.problems(known):
+            return known
+        fields = {"version": version, "abi": target.android or target.name, "platform": target.platform}
+        fetcher = _Fetcher(self.path / "partial", url, fields, dict(sha256 or {}), on_progress)
+        if known is not None and not replace:
+            fetcher.sha256 |= {library.name: library.sha256 for library in known.libraries}
+        with self._workshop() as workshop:
+            if "{library}" in url:
+                source, origin = fetcher.libraries(target, workshop), fetcher.address(RUNTIME_LIBRARY)
+            else:
+                origin = fetcher.address("")
+                source = fetcher.get(origin.rpartition("/")[2] or "archive", workshop)
+            (entry,) = self._take(source, version, target, replace, origin)
+        return entry
+
+    def choose(self, abi: str, version: str = "") -> Runtime:
+        """The runtime to push to a device: the newest one for its ABI, or the given version. It has been verified.
+
+        Raises:
+            RuntimeMissing: there is none.
+            RuntimeRejected: it is not what the lock file says.
+        """
+        target = parse_abi(abi).name
+        entries = self.entries()
+        for entry in entries:
+            if entry.abi == target and version in ("", entry.version):
+                self.verify(entry)
+                return entry
+        there = ", ".join(f"{entry.version} for {entry.abi}" for entry in entries) or "nothing"
+        raise RuntimeMissing(
+            f"there is no LiteRT {version or 'runtime'} for {target} in {self.path} (which holds {there}); "
+            f"run `syncnas-deploy runtime fetch --abi {target}`, or `runtime add` with LiteRT's AAR."
+        )
+
+    def files(self, runtime: Runtime) -> tuple[Path, ...]:
+        """The runtime's libraries, `libLiteRt.so` first."""
+        return tuple(self.path / runtime.folder / library.name for library in runtime.libraries)
+
+    def problems(self, runtime: Runtime) -> tuple[str, ...]:
+        """What is not as the lock file says, one sentence a file."""
+        found = []
+        for library, path in zip(runtime.libraries, self.files(runtime), strict=True):
+            if not path.is_file():
+                found.append(f"{library.name} is missing")
+            elif path.stat().st_size != library.bytes or sha256_of(path) != library.sha256:
+                found.append(f"{library.name} has been changed")
+            elif read_elf(path).abi != runtime.abi:
+                found.append(f"{library.name} is not for {runtime.abi}")
+        return tuple(found)
+
+    def verify(self, runtime: Runtime) -> None:
+        """Raise RuntimeRejected unless all files are what they were when they came."""
+        found = self.problems(runtime)
+        if found:
+            raise RuntimeRejected(
+                f"LiteRT {runtime.version} for {runtime.abi} in {self.path} is damaged ({'; '.join(found)}); "
+                "fetch or add it again."
+            )
+
+    def _find(self, abi: str, version: str) -> Runtime | None:
+        return next((entry for entry in self.entries() if (entry.abi, entry.version) == (abi, version)), None)
+
+    @contextlib.contextmanager
+    def _workshop(self) -> Iterator[Path]:
+        """A folder on the store's file system that is gone afterwards."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as folder:
+            yield Path(folder)
+
+    def _complete(self, group: list[FoundLibrary], version: str, origin: str, replace: bool) -> Runtime:
+        """The entry for libraries of one ABI. What the store has of that release beside them stays."""
+        abi = group[0].abi.name
+        libraries = {library.path.name: _described(library) for library in group}
+        known = self._find(abi, version)
+        if RUNTIME_LIBRARY not in libraries:
+            if known is None:
+                there = ", ".join(entry.version for entry in self.entries() if entry.abi == abi) or "none"
+                raise RuntimeMismatch(
+                    f"these are accelerators of {version} for {abi} without {RUNTIME_LIBRARY}, and the runtime of that "
+                    f"version is not here (here: {there}); add the runtime of the same release."
+                )
+            self.verify(known)
+        elif replace or (known is not None and self.problems(known)):
+            known = None
+        if known is not None:
+            for library, path in zip(known.libraries, self.files(known), strict=True):
+                if library.name not in libraries:
+                    shutil.copyfile(path, group[0].path.parent / library.name)
+                    libraries[library.name] = library
+        ordered = sorted(libraries.values(), key=lambda library: (library.name != RUNTIME_LIBRARY, library.name))
+        return Runtime(version, abi, origin, tuple(ordered))
+
+    def _refuse_other_bytes(self, entry: Runtime, replace: bool) -> None:
+        known = self._find(entry.abi, entry.version)
+        if known is None or replace:
+            return
+        sums = {library.name: library.sha256 for library in entry.libraries}
+        other = [
+            library.name for library in known.libraries if sums.get(library.name, library.sha256) != library.sha256
+        ]
+        if other:
+            raise RuntimeRejected(
+                f"{', '.join(other)} of LiteRT {entry.version} for {entry.abi} is not what it was when it first came; "
+                "find out which is right, then replace it with --force."
+            )
+
+    def _install(self, entry: Runtime, made: Path) -> None:
+        """Put the files in place, then the entry into the lock file."""
+        place = self.path / entry.folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and self.problems(entry):
+            shutil.rmtree(place)
+        if not place.exists():
+            made.chmod(0o755)
+            made.rename(place)
+        self._lock.put(entry)
+
+
+@dataclass
+class _Fetcher:
+    """Downloads by a template of addresses."""
+
+    partial: Path
+    template: str
+    fields: dict[str, str]
+    sha256: dict[str, str]
+    on_progress: OnProgress | None
+
+    def address(self, library: str) -> str:
+        try:
+            return self.template.format(**self.fields, library=library)
+        except (KeyError, IndexError, ValueError) as e:
+            raise DownloadFailed(
+                f"the address {self.template!r} is no template; use {{version}}, {{abi}}, {{platform}} and {{library}}."
+            ) from e
+
+    def get(self, name: str, into: Path) -> Path:
+        """Download one file into a folder, under its name."""
+        url = self.address(name)
+        partial = self.partial / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
+        told = self.on_progress
+        progress = None if told is None else (lambda have, total: told(name, have, total))
+        path = into / re.sub(r"[^A-Za-z0-9._-]", "_", name)
+        limit = MAX_LIBRARY_BYTES if LIBRARY.fullmatch(name) else 4 * MAX_LIBRARY_BYTES
+        expected = self.sha256.get(name)
+        download(url, path, partial=partial, sha256=expected, max_bytes=limit, on_progress=progress)
+        return path
+
+    def libraries(self, target: Abi, workshop: Path) -> Path:
+        """The runtime, and every accelerator that the server has."""
+        folder = workshop / "fetched"
+        self.get(RUNTIME_LIBRARY, folder)
+        for name in target.accelerators:
+            # What the lock file knows must be there; what it does not know may be there.
+            with contextlib.suppress(*(() if name in self.sha256 else (NotThere,))):
+                self.get(name, folder)
+        return folder
+
+
+def _described(library: FoundLibrary) -> Library:
+    path = library.path
+    return Library(path.name, sha256_of(path), path.stat().st_size, library.facts.needed)
+
+
+def _checked_version(version: str, source: Path | None) -> str:
+    if not version and source is not None:
+        raise RuntimeRejected(f"the name {source.name!r} does not say which version of LiteRT it is; add --version.")
+    if VERSION.fullmatch(version) is None:
+        raise RuntimeRejected(f"{version!r} is not a version of LiteRT; write it like {DEFAULT_VERSION}.")
+    return version

@@ -1,0 +1,1 @@
+"""Devices whose truth is known."""

@@ -1,0 +1,1 @@
+"""A bundle on a device: both branches at once, and baselines beside them."""

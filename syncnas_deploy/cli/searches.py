@@ -1,0 +1,209 @@
+"""Commands around a search: search, report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from syncnas_deploy.cli.options import (
+    emit,
+    epilog,
+    force_option,
+    json_option,
+    note,
+    profile_option,
+    read_profile,
+)
+from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
+
+if TYPE_CHECKING:
+    from syncnas_deploy.pipeline import Found
+    from syncnas_deploy.search.loop import Progress
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found",
+        "syncnas-deploy search --profile mobilenet_v2-sim-phone --base mobilenet_v2 --budget 25ms "
+        "--evaluator capacity --trials 300 --out found",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 0.8x --budget 1.0x "
+        "--evaluator train:pictures,epochs=9 --workers 4 --out found",
+        "syncnas-deploy search --profile phone.json --base mobilenet_v2 --budget 0.8x --budget 1.0x --max-energy 8 "
+        "--out found",
+        "syncnas-deploy search --profile host.json --base mobilenet_v2 --evaluator 'command:python rate.py {config}' "
+        "--workers tcp://127.0.0.1:8786 --worker-resource GPU=1 --out found",
+    )
+)
+@profile_option
+@click.option("--base", required=True, help="The base model of the profile.")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    default=("1.0x",),
+    show_default=True,
+    help="1.0x of the base on the faster unit, or 25ms; several times for the best within each.",
+)
+@click.option(
+    "--evaluator",
+    default="zen",
+    show_default=True,
+    help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
+    "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
+    "or table:FILE (a CSV of strategy,reward).",
+)
+@click.option("--algorithm", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True)
+@click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--workers",
+    default="1",
+    show_default=True,
+    metavar="N|tcp://HOST:PORT",
+    help="Who evaluates: 1 for this process, so many processes, or the workers of a dask scheduler.",
+)
+@click.option(
+    "--worker-resource",
+    "resources",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="What an evaluation needs of a dask worker, such as GPU=1.",
+)
+@click.option(
+    "--max-energy",
+    "max_energy_mj",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MJ",
+    help="Leave out what takes more millijoules an inference besides the idle device, by the profile's power.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
+@force_option
+@json_option
+def search(
+    profile_path: Path,
+    base: str,
+    budgets: tuple[str, ...],
+    evaluator: str,
+    algorithm: str,
+    trials: int,
+    seed: int,
+    workers: str,
+    resources: tuple[str, ...],
+    max_energy_mj: float | None,
+    out: Path,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Search where to synchronize and how wide to be, within a latency budget."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
+
+    measured = read_profile(profile_path)
+    found = pipeline.search(
+        measured,
+        base,
+        budget=budgets,
+        evaluator=evaluator,
+        algorithm=algorithm,
+        trials=trials,
+        seed=seed,
+        workers=workers,
+        worker_resources=dict(_resource(text) for text in resources),
+        max_energy_mj=max_energy_mj,
+        out=out,
+        resume=resume,
+        force=force,
+        on_progress=_note_progress,
+        on_notice=note,
+    )
+    if as_json:
+        emit({**_to_json(found, out), "expected_error": measured.expected_error})
+        return
+    click.echo(search_text(found.result, [network.budget for network in found.front]))
+    click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
+    click.echo(prediction_text(found.prediction, measured.units))
+    click.echo(expected_error_text(measured))
+    click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
+
+
+def _note_progress(p: Progress) -> None:
+    best = ", ".join(f"{b.strategy} {b.reward:.4f}" for b in p.front if b)
+    note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
+
+
+def _resource(text: str) -> tuple[str, float]:
+    """A resource by name."""
+    match = re.fullmatch(r"([A-Za-z][A-Za-z0-9_-]{0,31})=([0-9]{1,6}(?:\.[0-9]{1,6})?)", text)
+    if match is None or not float(match[2]):
+        raise click.BadParameter(f"{text[:40]!r} is not NAME=AMOUNT, such as GPU=1", param_hint="--worker-resource")
+    return match[1], float(match[2])
+
+
+def _to_json(found: Found, out: Path) -> dict[str, object]:
+    from syncnas_deploy.report.prediction_json import prediction_to_json
+
+    best = found.first.best
+    return {
+        "strategy": best.strategy,
+        "reward": best.reward,
+        "standard_error": best.standard_error,
+        "budget_us": round(found.budget_us, 3),
+        "trials": len(found.result.trials),
+        "infeasible": len(found.result.infeasible),
+        "macs": found.config.macs(),
+        "config": str(out / "best.json"),
+        "predicted": prediction_to_json(found.prediction),
+        "front": [
+            {
+                "budget": network.budget,
+                "budget_us": round(network.best.budget_us, 3),
+                "strategy": network.best.strategy,
+                "reward": network.best.reward,
+                "evaluations": network.best.evaluations,
+                "standard_error": network.best.standard_error,
+                "sure": network.best.sure,
+                "predicted": prediction_to_json(network.prediction),
+            }
+            for network in found.front
+        ],
+    }
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy report host.json found bundle bench.json",
+        "syncnas-deploy report host.json --learning learning.svg",
+    )
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--learning",
+    "plot_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the learning curve of the one profile among PATHS.",
+)
+@force_option
+@json_option
+def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
+    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
+    from syncnas_deploy.files.documents import check_output, write_text
+    from syncnas_deploy.report.comparison import read_all
+    from syncnas_deploy.report.drawing.learning_curve import learning_plot
+
+    page = read_all(paths)
+    if plot_path is not None:
+        if len(page.profiles) != 1:
+            raise click.UsageError(f"--learning draws one profile, PATHS have {len(page.profiles)}.")
+        check_output(plot_path, force=force)
+        write_text(plot_path, learning_plot(page.profiles[0]), force=force)
+    if as_json:
+        emit(page.to_json())
+    else:
+        click.echo(page.to_text())

@@ -1,0 +1,245 @@
+"""Commands on pictures: eval, train."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from syncnas_deploy.cli.options import (
+    emit,
+    epilog,
+    force_option,
+    json_option,
+    note,
+    once_a_second,
+)
+
+images_option = click.option(
+    "--path",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A folder that holds a folder of pictures a class.",
+)
+torch_device_option = click.option(
+    "--device", default="cpu", show_default=True, metavar="cpu|cuda|mps", help="Where torch computes."
+)
+workers_option = click.option(
+    "-j", "--workers", type=click.IntRange(0, 256), help="Processes that decode pictures. Default: cores, at most 4."
+)
+
+
+@click.command(
+    "eval",
+    epilog=epilog(
+        "syncnas-deploy eval mobilenet_v2 --weights timm:mobilenetv2_100.ra_in1k --path imagenet -j 4 -b 64",
+        "syncnas-deploy eval run/config.json --weights run/best.pth --path pictures --predictions guesses.csv",
+        "syncnas-deploy eval bundle --path pictures",
+    ),
+)
+@click.argument("source", metavar="CONFIG|BUNDLE")
+@images_option
+@click.option("--weights", metavar="FILE|timm:NAME", help="Needed for a CONFIG; a BUNDLE has its own.")
+@workers_option
+@click.option("-b", "--batch", type=click.IntRange(1, 65_536), help="Pictures at once. Default: 64.")
+@torch_device_option
+@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Also write a CSV: path, label, top1, correct.")
+@force_option
+@json_option
+def evaluate(
+    source: str,
+    folder: Path,
+    weights: str | None,
+    workers: int | None,
+    batch: int | None,
+    device: str,
+    input_size: int | None,
+    predictions: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Accuracy of CONFIG (by torch) or BUNDLE (its TFLite segments) on an image folder.
+
+    The folder holds a folder of pictures a class, named so that their order is that of the model's classes; where it
+    holds `val`, that is used. Pictures that cannot be decoded are named and left out.
+    """
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.training.evaluation import accuracy_to_json
+
+    found = pipeline.evaluate(
+        source,
+        folder,
+        weights=weights,
+        batch=batch,
+        workers=workers,
+        device=device,
+        input_size=input_size,
+        predictions=predictions,
+        force=force,
+        on_progress=once_a_second(lambda p: f"[{p.done}/{p.total}] {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"),
+    )
+    for path, reason in found.unreadable:
+        note(f"left out: {path}: {reason}")
+    if as_json:
+        emit(accuracy_to_json(found))
+        return
+    click.echo(
+        f"top-1 {100 * found.top1:.2f} %, top-5 {100 * found.top5:.2f} %, loss {found.loss:.4f}; "
+        f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
+        f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
+    )
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy train syncnas_mobilenet_v2_100 --path imagenet --out run --device cuda --amp bf16",
+        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64 --lr 0.1",
+        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64 --lr 0.1 --resume",
+        "torchrun --nproc-per-node 4 --no-python syncnas-deploy train fbnet_c --path imagenet --out run --device cuda",
+    )
+)
+@click.argument("config")
+@images_option
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--weights", metavar="FILE|timm:NAME", help="Weights to start from. Default: random ones.")
+@click.option("--new-classifier", is_flag=True, help="Where the weights have another number of classes.")
+@click.option("--epochs", type=click.IntRange(1, 1_000_000), default=300, show_default=True)
+@click.option(
+    "-b", "--batch", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Pictures, each process."
+)
+@click.option(
+    "--accumulate", type=click.IntRange(1, 65_536), default=1, show_default=True, help="Batches for one step."
+)
+@click.option(
+    "--lr",
+    "rate",
+    type=float,
+    help="Initial learning rate. Default: 0.512 for FBNet and MnasNet, else 0.256.",
+)
+@click.option(
+    "--lr-batch",
+    "rate_batch",
+    type=click.IntRange(1, 1_000_000),
+    help="Scale the rate linearly: it is for steps of that many pictures. Default: as given.",
+)
+@click.option("--warmup-epochs", type=click.IntRange(0, 1_000_000), default=10, show_default=True)
+@click.option(
+    "--period-epochs",
+    type=click.IntRange(1, 1_000_000),
+    help="First period of the cosine (T_0); then a warm restart. Default: up to the end of the run.",
+)
+@click.option(
+    "--period-factor",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="How much longer each period is (T_mult).",
+)
+@click.option("--weight-decay", type=float, default=1e-5, show_default=True)
+@click.option("--momentum", type=float, default=0.9, show_default=True)
+@click.option("--label-smoothing", type=float, default=0.0, show_default=True)
+@click.option("--dropout", type=float, default=0.2, show_default=True)
+@click.option(
+    "--ema", "ema_decay", type=float, default=0.0, show_default=True, help="Decay of an average of the weights."
+)
+@click.option(
+    "--amp",
+    "precision",
+    type=click.Choice(["bf16", "fp16"]),
+    help="Mixed precision: bf16 on cpu and cuda, fp16 on cuda.",
+)
+@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@click.option(
+    "--smallest-crop", type=float, default=0.08, show_default=True, help="Share of the area of a random crop."
+)
+@click.option(
+    "--held-out",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="Share of each class to validate with, where PATH has no train and val.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@workers_option
+@torch_device_option
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
+@force_option
+@json_option
+def train(
+    config: str,
+    folder: Path,
+    out: Path,
+    weights: str | None,
+    new_classifier: bool,
+    precision: str | None,
+    workers: int | None,
+    device: str,
+    tensorboard: Path | None,
+    resume: bool,
+    force: bool,
+    as_json: bool,
+    **numbers: Any,
+) -> None:
+    """Train CONFIG on an image folder, with the published recipe as default.
+
+    PATH holds `train` and `val` with a folder of pictures a class in each, or such folders itself. OUT gets
+    config.json, last.pth, best.pth and history.csv. Under torchrun, one process a GPU.
+    """
+    import dataclasses
+
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.training.recipe import Recipe
+
+    recipe = Recipe(precision=precision or "fp32", **numbers)
+    if os.environ.get("RANK", "0") != "0":
+        # Of several processes, the first one speaks for all.
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    found = pipeline.train(
+        config,
+        folder,
+        out,
+        recipe,
+        weights=weights,
+        new_classifier=new_classifier,
+        device=device,
+        workers=workers,
+        resume=resume,
+        force=force,
+        tensorboard=tensorboard,
+        on_progress=once_a_second(
+            lambda p: (
+                f"[epoch {p.epoch}/{p.epochs}, step {p.step}/{p.steps}] loss {p.loss:.4f}, lr {p.rate:.4g}; "
+                f"{p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"
+            )
+        ),
+        on_epoch=lambda row: note(
+            f"epoch {row.epoch}: loss {row.train_loss:.4f}, validation {row.val_loss:.4f}, top-1 {100 * row.top1:.2f} %"
+        ),
+    )
+    for text in found.unreadable:
+        note(f"left out: {text}")
+    best = found.best
+    if as_json:
+        emit(
+            {
+                "out": str(out),
+                "classes": list(found.classes),
+                "epochs": len(found.history),
+                "best": dataclasses.asdict(best),
+                "last": dataclasses.asdict(found.history[-1]),
+                "unreadable": list(found.unreadable),
+            }
+        )
+        return
+    click.echo(
+        f"{found.config.name}, {len(found.classes)} classes: best top-1 {100 * best.top1:.2f} % "
+        f"after epoch {best.epoch} of {len(found.history)}; {len(found.unreadable)} unreadable pictures\n"
+        f"written to {out}; evaluate with: syncnas-deploy eval {out / 'config.json'} --weights {out / 'best.pth'} "
+        f"--path {folder}"
+    )

@@ -1,0 +1,103 @@
+"""A network's segments as a job for the runner: which signature, in which phase, fed from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from syncnas_bench import Call, InputSource, Job, Lane, Work
+from syncnas_deploy.networks.segments import Feed, Segment
+from syncnas_exporters.graph import Graph
+from syncnas_exporters.ops import WEIGHTED, OpKind
+
+SPIN_US = 2000
+"""How long a branch polls at a sync before it sleeps; waking up from sleep costs tens of microseconds."""
+
+DISCARD, REPEATS = 6, 6
+"""A turn of a job: unrecorded runs, then recorded ones.
+
+A job that comes after another one is not yet what it is in a loop: on one server CPU its first run took 5 to 30 %
+longer and its second 5 to 16 %, on another 1 to 5 % longer and up to 2.5 % less; the sixth is within 1 to 3 % on both.
+What is measured is the job in a loop, as an application runs it. See `benchmarks/turns.py`.
+"""
+
+CHANGE = 0.05
+"""What changes by more than this within a launch, relative, makes a profile or a result carry a warning."""
+
+_SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
+
+
+def works(graphs: Mapping[str, Graph]) -> dict[str, Work]:
+    """What each graph computes; a simulated device turns it into a time."""
+    return {name: graph_work(graph) for name, graph in graphs.items()}
+
+
+def network_job(
+    name: str,
+    segments: Sequence[Segment],
+    work: Mapping[str, Work],
+    *,
+    files: Sequence[int],
+    units: Sequence[int],
+    image: Path | None = None,
+    output: Path | None = None,
+) -> Job:
+    """A whole network, each branch a lane.
+
+    Args:
+        name: of the job.
+        segments: of one network.
+        work: by segment name.
+        files: index of the .tflite file of each branch.
+        units: index of the unit of each branch.
+        image: raw float32 input; seeded random values where None.
+        output: where the logits go.
+    """
+    lanes = []
+    for branch in sorted({segment.branch for segment in segments}):
+        mine = [segment for segment in segments if segment.branch == branch]
+        calls = [_call(s, s.phase, files[branch], work, _SOURCES) for s in mine]
+        lanes.append(Lane(units[branch], tuple(calls)))
+    return Job(name, tuple(lanes), input=image, output=output)
+
+
+def solo_job(
+    name: str, segments: Sequence[Segment], work: Mapping[str, Work], branch: int, *, file: int, unit: int
+) -> Job:
+    """One branch of a network alone, its segments one after another; the other unit is idle.
+
+    What would come from the partner is a buffer of random values, already visible on the unit.
+    """
+    mine = [segment for segment in segments if segment.branch == branch]
+    calls = []
+    for phase, segment in enumerate(mine):
+        sources = dict(_SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
+        calls.append(_call(segment, phase, file, work, sources))
+    return Job(name, (Lane(unit, tuple(calls)),))
+
+
+def _call(
+    segment: Segment, phase: int, file: int, work: Mapping[str, Work], sources: Mapping[Feed, InputSource]
+) -> Call:
+    return Call(
+        phase=phase,
+        file=file,
+        signature=segment.name,
+        inputs=tuple(sources[feed] for feed in segment.feeds),
+        work=work[segment.name],
+        output_bytes=segment.output_bytes,
+    )
+
+
+def graph_work(graph: Graph) -> Work:
+    """What a graph computes: multiply-accumulates, bytes touched (weights and features, float32), operations."""
+    kernels = []
+    for op in graph.ops:
+        if op.kind in WEIGHTED:
+            weight, out = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
+            per_output = int(np.prod(weight[1:-1] if op.kind is OpKind.DEPTHWISE_CONV_2D else weight[1:]))
+            kernels.append((int(np.prod(out)) * per_output, int(out[-1])))
+    moved = sum(4 * int(np.prod(tensor.shape)) for tensor in graph.tensors.values())
+    return Work(sum(macs for macs, _ in kernels), moved, len(graph.ops), tuple(kernels))

@@ -1,0 +1,1 @@
+"""What a network is, without torch: configs, strategies, widths, segments, weights, lowering."""

@@ -1,0 +1,124 @@
+"""A network as a bundle, its run on a device, and its drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from syncnas_bench import Device, Unit
+from syncnas_deploy.benchmarking.run import BenchResult, result_to_json, run_bench
+from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
+from syncnas_deploy.errors import OutputError
+from syncnas_deploy.files.documents import check_output, write_json, write_text
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.pipeline.devices import units_of
+from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_of
+from syncnas_deploy.report.drawing import architecture
+from syncnas_deploy.report.drawing.png import render_png
+from syncnas_deploy.training.checkpoints import load_weights
+
+
+def export(
+    config: ConfigLike,
+    out: Path,
+    *,
+    weights: str | Path | None = None,
+    seed: int = 0,
+    formats: Sequence[str] = ("tflite",),
+    force: bool = False,
+) -> Bundle:
+    """Export a network as a bundle, with weights from a file, from ``timm:NAME``, or seeded random ones.
+
+    Raises:
+        WeightsError: the file does not fit the network.
+        OutputExists: `out` is there and `force` was not given.
+    """
+    found = as_config(config)
+    check_bundle_output(out, force=force)
+    if weights is not None:
+        values: Mapping[str, object] = load_weights(weights, found)
+        source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
+    else:
+        values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
+    return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)  # type: ignore[arg-type]
+
+
+def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
+    """One core, the bench's own units, and all cores."""
+    cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
+    first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
+    return list(dict.fromkeys([*first, *chosen, *cpus]))
+
+
+def bench(
+    bundle: Bundle | Path,
+    on: Device,
+    *,
+    units: Sequence[str] = (),
+    samples: int = 100,
+    launches: int = 3,
+    baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
+    out: Path | None = None,
+    force: bool = False,
+    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+) -> BenchResult:
+    """Run a bundle on a device, both branches at once, with baselines in the same rounds.
+
+    A baseline without a unit runs on each of the bench's units, on one core and on all of them.
+
+    Raises:
+        BundleError: not a usable bundle.
+        BenchError: the device could not run it.
+        MeasurementError: its outputs are wrong there.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    if out is not None:
+        check_output(out, force=force)
+    chosen: Sequence[Unit]
+    if opened.config.branch_count == 1 and len(units) == 1:
+        chosen = (Unit.parse(units[0]),)
+    else:
+        chosen = units_of(on, units)
+    others = [
+        (b if isinstance(b, Bundle) else read_bundle(b), unit)
+        for b, text in baselines
+        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
+    ]
+    result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
+    if out is not None:
+        write_json(out, result_to_json(result), force=force)
+    return result
+
+
+def draw(
+    config: ConfigLike,
+    out: Path,
+    *,
+    units: Sequence[str] = (),
+    profile: ProfileLike | None = None,
+    force: bool = False,
+) -> str:
+    """Draw an architecture into an ``.svg`` or ``.png`` file, with a profile's predicted times where one is given.
+
+    Returns:
+        The drawing as SVG, whatever was written.
+
+    Raises:
+        OutputError: `out` ends in neither, cannot be written, or a converter failed.
+        UnitError: a text that is no unit, or not one a branch.
+        ProfileMismatch: the profile does not fit the model or was measured on other units.
+        MissingDependency: a PNG and no converter is installed.
+    """
+    if out.suffix not in (".svg", ".png"):
+        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.")
+    check_output(out, force=force)
+    found = as_config(config)
+    measured = None if profile is None else as_profile(profile)
+    base = None if measured is None or found.branch_count == 1 else base_of(found, measured)
+    named = tuple(str(Unit.parse(text)) for text in units) or None
+    svg = architecture.draw(found, units=named, profile=measured, base=base)
+    if out.suffix == ".png":
+        render_png(svg, out, force=force)
+    else:
+        write_text(out, svg, force=force)
+    return svg

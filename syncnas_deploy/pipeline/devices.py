@@ -1,0 +1,89 @@
+"""Devices by their names, and units of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+
+from syncnas_bench import (
+    Device,
+    DeviceAmbiguous,
+    DeviceNotFound,
+    DeviceUnavailable,
+    Unit,
+    UnitError,
+    default_device,
+    device_specs,
+    find_device,
+    phone_specs,
+)
+from syncnas_bench.adb.discovery import list_adb_devices
+
+ALL_DEVICES = "all"
+"""In the place of a device's name: every phone that can be used."""
+
+
+def devices(environment: Mapping[str, str] = os.environ) -> tuple[Device, ...]:
+    """Every device that can be used: this host, the simulated ones, and those connected over ADB."""
+    found = []
+    for spec in device_specs(environment):
+        # A phone can be unplugged between being listed and being opened.
+        with contextlib.suppress(DeviceNotFound, DeviceUnavailable):
+            found.append(find_device(spec, environment))
+    return tuple(found)
+
+
+def waiting_devices(environment: Mapping[str, str] = os.environ) -> tuple[Mapping[str, str], ...]:
+    """Devices over ADB that are there and cannot be used yet: name, state, and the remedy."""
+    try:
+        entries = list_adb_devices(environment)
+    except DeviceUnavailable:
+        return ()
+    waiting = (entry for entry in entries if entry.state != "device")
+    return tuple({"name": entry.serial, "state": entry.state, "remedy": entry.remedy} for entry in waiting)
+
+
+def device(spec: str | None = None, environment: Mapping[str, str] = os.environ) -> Device:
+    """The device `spec`, else ANDROID_SERIAL, else the only phone attached, else this host.
+
+    Raises:
+        DeviceNotFound: no such device.
+        DeviceAmbiguous: no `spec`, and several phones are attached.
+    """
+    return find_device(spec or default_device(environment).spec, environment)
+
+
+def device_names(names: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Names of devices with ``all`` replaced by every phone that can be used.
+
+    Raises:
+        DeviceNotFound: there is no phone.
+        DeviceAmbiguous: a device is named twice.
+    """
+    found: list[str] = []
+    for name in names:
+        phones = phone_specs(environment) if name == ALL_DEVICES else (name,)
+        if not phones:
+            raise DeviceNotFound("No phone is attached that can be used; see `syncnas-deploy devices`.")
+        found += phones
+    twice = next((name for name in found if found.count(name) > 1), None)
+    if twice:
+        raise DeviceAmbiguous(f"Device {twice} is named twice; name each device once.")
+    return tuple(found)
+
+
+def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
+    """Two units from their texts, or the device's default ones.
+
+    Raises:
+        UnitError: a text that is no unit, or not two of them.
+    """
+    if not units:
+        return of.default_units()
+    if len(units) != 2:
+        raise UnitError(f"{len(units)} unit given; give --unit twice, the first for branch 0, or not at all.")
+    first, second = (Unit.parse(text) for text in units)
+    if first == second:
+        raise UnitError(f"Both units are {first}; two branches need two different units.")
+    return first, second

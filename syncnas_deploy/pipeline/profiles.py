@@ -1,0 +1,158 @@
+"""Profiles: one device or several at once, and whether a profile still holds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncnas_bench import Device
+from syncnas_deploy.errors import OutputExists
+from syncnas_deploy.files.documents import check_output
+from syncnas_deploy.files.journal import dropped_if_empty
+from syncnas_deploy.pipeline.devices import device, device_names, units_of
+from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import load_profile, write_profile
+from syncnas_deploy.profiling import experiment, measure
+from syncnas_deploy.profiling import recheck as check
+from syncnas_deploy.profiling.recheck import Check
+
+
+def profile(
+    base: ConfigLike,
+    on: Device,
+    *,
+    out: Path,
+    units: Sequence[str] = (),
+    settings: experiment.Settings | None = None,
+    resume: bool = False,
+    force: bool = False,
+    on_progress: Callable[[measure.Progress], None] = lambda _: None,
+) -> DeviceProfile:
+    """Measure a device for a base model and write the profile.
+
+    Finished steps are kept in ``<out>.journal`` until the profile is written; `resume` goes on from there, and gives
+    a profile that is finished already as it is.
+
+    Raises:
+        OutputExists: the profile, or an unfinished journal without `resume`, is there already.
+        JournalMismatch: the journal is of another run.
+        BenchError: the device could not measure.
+    """
+    model = base_model(base)
+    chosen = units_of(on, units)
+    wanted = settings or experiment.Settings()
+    journal = out.with_name(out.name + ".journal")
+    if resume and out.exists():
+        complete = load_profile(out)
+        if not measure.is_of(complete, model, on, chosen, wanted):
+            raise OutputExists(f"{out}: is a finished profile of another run; choose another --out.")
+        journal.unlink(missing_ok=True)
+        return complete
+    check_output(out, force=force)
+    if journal.exists() and not resume:
+        if not force:
+            raise OutputExists(
+                f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew."
+            )
+        journal.unlink()
+    with dropped_if_empty(journal):
+        measured = measure.measure(model, on, chosen, wanted, journal, on_progress=on_progress)
+    write_profile(out, measured)
+    journal.unlink(missing_ok=True)
+    return measured
+
+
+def check_profile(
+    profile: ProfileLike, on: Device, *, on_launch: Callable[[int, int], None] = lambda _done, _total: None
+) -> Check:
+    """Measure a sample of a profile again, to see whether it still holds.
+
+    Raises:
+        ProfileMismatch: it is of another device.
+        BenchError: the device could not measure.
+    """
+    measured = as_profile(profile)
+    return check.check_profile(measured, base_model(measured.base), on, on_launch=on_launch)
+
+
+def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
+    """Where a profile goes that is given no name of its own: BASE-DEVICE.profile.json."""
+    safe = device.replace(":", "-").replace("/", "-")
+    return folder / f"{base_model(base).name}-{safe}.profile.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How measuring one of several devices ended: with a profile, or with an error.
+
+    Attributes:
+        path: where the profile is, or would be.
+    """
+
+    device: str
+    path: Path
+    profile: DeviceProfile | None
+    error: BaseException | None
+
+
+def profile_many(
+    base: ConfigLike,
+    devices: Sequence[str],
+    *,
+    folder: Path = Path(),
+    units: Sequence[str] = (),
+    settings: experiment.Settings | None = None,
+    resume: bool = False,
+    force: bool = False,
+    environment: Mapping[str, str] = os.environ,
+    on_progress: Callable[[str, measure.Progress], None] = lambda _device, _: None,
+) -> tuple[Outcome, ...]:
+    """Measure several devices for a base model at once, each in a thread and into a file of its own.
+
+    One device's failure does not stop the others. An interruption ends each after the step that it is in.
+
+    Args:
+        devices: names, see `device_names`.
+        folder: of the profiles; see `profile_path`.
+        units, settings, resume, force: see `profile`.
+        on_progress: called with the device's name, from its thread.
+    """
+    model, interrupted = base_model(base), threading.Event()
+    outcomes: dict[str, Outcome] = {}
+
+    def one(name: str, path: Path) -> None:
+        def progress(done: measure.Progress) -> None:
+            on_progress(name, done)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
+        found, failure = None, None
+        try:
+            on = device(name, environment)
+            found = profile(
+                model, on, out=path, units=units, settings=settings, resume=resume, force=force, on_progress=progress
+            )
+        except BaseException as error:
+            failure = error
+        outcomes[name] = Outcome(name, path, found, failure)
+
+    names = device_names(devices, environment)
+    threads = [
+        threading.Thread(target=one, args=(name, profile_path(model, name, folder)), name=name, daemon=True)
+        for name in names
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        interrupted.set()
+        for thread in threads:
+            thread.join()
+        raise
+    return tuple(outcomes[name] for name in names)

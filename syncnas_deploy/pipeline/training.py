@@ -1,0 +1,167 @@
+"""Weights: from files and from a base model; training, and accuracy."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
+from syncnas_deploy.errors import MissingDependency, WeightsError
+from syncnas_deploy.files.documents import check_output
+from syncnas_deploy.networks.inheriting import inherit
+from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model
+from syncnas_deploy.training.checkpoints import TIMM, load_weights, read_arrays, write_safetensors
+
+if TYPE_CHECKING:
+    # These import torch, which is loaded by the functions that need it.
+    from syncnas_deploy.training.evaluation import Accuracy
+    from syncnas_deploy.training.evaluation import Progress as EvaluationProgress
+    from syncnas_deploy.training.learner import Progress as TrainingProgress
+    from syncnas_deploy.training.recipe import Recipe
+    from syncnas_deploy.training.run import Trained
+    from syncnas_deploy.training.run_folder import EpochRow
+
+
+def convert_weights(source: str | Path, config: ConfigLike, out: Path, *, force: bool = False) -> int:
+    """Write weights of a config as safetensors; returns the number of tensors.
+
+    Raises:
+        WeightsError: they do not fit the config.
+        OutputError: `out` cannot be written, or exists and `force` is false.
+    """
+    check_output(out, force=force)
+    weights = load_weights(source, as_config(config))
+    write_safetensors(out, weights, force=force)
+    return len(weights)
+
+
+def inherit_weights(source: str | Path, config: ConfigLike, out: Path, *, seed: int = 0, force: bool = False) -> int:
+    """Write initial weights of a branched model, made from its base's; returns the number of tensors.
+
+    Raises:
+        WeightsError: the weights are not the base's.
+        OutputError: `out` cannot be written, or exists and `force` is false.
+    """
+    check_output(out, force=force)
+    found = as_config(config)
+    base = base_model(found)
+    weights = inherit(found, base, load_weights(source, base), seed)
+    write_safetensors(out, weights, force=force)
+    return len(weights)
+
+
+def _need_torch(what: str) -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependency(f"{what} needs torch; install it with: pip install 'syncnas-deploy[torch]'.")
+
+
+def evaluate(
+    source: ConfigLike | Bundle,
+    folder: Path,
+    *,
+    weights: str | Path | None = None,
+    batch: int | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+    input_size: int | None = None,
+    predictions: Path | None = None,
+    force: bool = False,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+) -> Accuracy:
+    """Accuracy on an image folder: of a network with weights by torch, or of a bundle through LiteRT.
+
+    Args:
+        source: a config, a shipped name, or a bundle (or its folder).
+        folder: class folders, or a folder with ``val`` that holds them.
+        weights: a file or ``timm:NAME``; for a config only, and needed there.
+        batch, workers, device, input_size: see `models.evaluation`; a bundle runs on the CPU at its own size.
+        predictions: where a CSV with every picture's guess goes.
+
+    Raises:
+        WeightsError: none, or they do not fit; or given for a bundle.
+        DatasetError: unusable folder, or another number of classes.
+        DeviceUnavailable: torch finds no such device.
+    """
+    _need_torch("Evaluation")
+    from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
+    from syncnas_deploy.training.evaluation import DEFAULT_BATCH, evaluate_model, write_guesses
+
+    if predictions is not None:
+        check_output(predictions, force=force)
+    size = batch or DEFAULT_BATCH
+    bundle = source if isinstance(source, Bundle) else None
+    if bundle is None and isinstance(source, (str, Path)) and is_bundle(Path(source)):
+        bundle = read_bundle(Path(source))
+    if bundle is not None:
+        if weights is not None:
+            raise WeightsError(f"{bundle.folder}: a bundle has its weights; give a config to evaluate others.")
+        found = evaluate_bundle(bundle, folder, batch=size, workers=workers, on_progress=on_progress)
+    else:
+        assert not isinstance(source, Bundle)
+        config = as_config(source)
+        if weights is None:
+            raise WeightsError(f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.")
+        found = evaluate_model(
+            config,
+            load_weights(weights, config),
+            folder,
+            batch=size,
+            workers=workers,
+            device=device,
+            input_size=input_size,
+            on_progress=on_progress,
+        )
+    if predictions is not None:
+        write_guesses(predictions, found, force=force)
+    return found
+
+
+def train(
+    config: ConfigLike,
+    folder: Path,
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    weights: str | Path | None = None,
+    new_classifier: bool = False,
+    device: str = "cpu",
+    workers: int | None = None,
+    resume: bool = False,
+    force: bool = False,
+    tensorboard: Path | None = None,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+    on_epoch: Callable[[EpochRow], None] = lambda _: None,
+) -> Trained:
+    """Train a network on an image folder; see `models.training.train`, whose arguments and errors these are.
+
+    Args:
+        weights: a file, or ``timm:NAME``, to start from.
+
+    Raises:
+        WeightsError: they cannot be read or do not fit.
+    """
+    _need_torch("Training")
+    from syncnas_deploy.training import run as training
+
+    found = as_config(config)
+    start = None
+    if weights is not None:
+        # A file may be of another number of classes than the config; `training` says what then.
+        start = load_weights(weights, found) if str(weights).startswith(TIMM) else read_arrays(Path(weights))
+    return training.train(
+        found,
+        folder,
+        out,
+        recipe,
+        weights=start,
+        new_classifier=new_classifier,
+        device=device,
+        workers=workers,
+        resume=resume,
+        force=force,
+        tensorboard=tensorboard,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
+    )

@@ -1,0 +1,1 @@
+"""What answers from measurements: profiles, curves, the latency table, predictions."""

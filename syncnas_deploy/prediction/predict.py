@@ -1,0 +1,307 @@
+"""What a network will take, from a profile's latency table.
+
+Phase by phase: each branch's segment ends after its time under contention, the features are downloaded, both
+branches meet at the barrier, each uploads its partner's features and begins its next segment. So where two branches
+take the same time, predicted = stem + fork + sum of segments + syncs + join + head.
+
+A segment of n parts (its sync's operation and its blocks) is the sum of its parts less n - 1 invocations. While
+both branches run, each is slowed by its contention; once one has finished, the other goes on at its solo pace.
+
+Times vary from run to run, and at a barrier the later of two branches counts: where both take about the same time,
+the later one takes longer than either does in the median. That wait is added, from the profile's jitter.
+Source: Clark, "The greatest of a finite set of random variables", Operations Research 1961.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from syncnas_deploy.errors import ProfileMismatch
+from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
+from syncnas_deploy.networks.segments import Segment, cut
+from syncnas_deploy.networks.widths import input_width
+from syncnas_deploy.prediction.profile import DeviceProfile, LatencyTable, SyncPlace, SyncRow
+
+SHORTEST_US = 0.01
+
+
+@dataclass(frozen=True)
+class SegmentPrediction:
+    """One segment: alone on its unit, and beside its partner."""
+
+    name: str
+    branch: int
+    solo_us: float
+    concurrent_us: float
+
+
+@dataclass(frozen=True)
+class PhasePrediction:
+    """One phase: its segments, and the crossing to the next phase.
+
+    Attributes:
+        sync_us: from the later branch's end to the later begin of the next phase; 0 after the last.
+        wait_us: by how much the later branch ends after either does in the median.
+    """
+
+    segments: tuple[SegmentPrediction, ...]
+    sync_us: float
+    wait_us: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A whole network, phase by phase.
+
+    Attributes:
+        makespan_us: first input ready to last output ready.
+        energy_mj: of an inference besides the idle device, millijoules; None where the profile tells no power.
+    """
+
+    phases: tuple[PhasePrediction, ...]
+    makespan_us: float
+    energy_mj: float | None
+
+    @property
+    def syncs_us(self) -> float:
+        """Part of the makespan that is crossings."""
+        return sum(phase.sync_us for phase in self.phases)
+
+
+def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> Prediction:
+    """The latency of a branched model, branch 0 on the profile's first unit and branch 1 on its second.
+
+    Raises:
+        ProfileMismatch: another base, a structure that is not the base's, or a missing entry.
+    """
+    profile.check_base(base)
+    check_structure(config, base)
+    table, segments = profile.table, cut(config)
+    phases: list[PhasePrediction] = []
+    begins = {0: 0.0, 1: 0.0}
+    end = 0.0
+    for number in range(segments[-1].phase + 1):
+        members = [segment for segment in segments if segment.phase == number]
+        both = [segment_us(segment, table, alone=len(members) == 1) for segment in members]
+        solo = [alone_us for alone_us, _ in both]
+        times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
+        ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
+        wait_us = 0.0
+        if len(members) == 2:
+            wait_us = later_wait_us(*ends.values(), *(us * j for us, j in zip(times, table.jitter, strict=True)))
+        end, sync_us = max(ends.values()) + wait_us, 0.0
+        if number < segments[-1].phase:
+            begins = _crossed(_crossing(config, segments, number, table), ends, wait_us)
+            followers = [segment.branch for segment in segments if segment.phase == number + 1]
+            sync_us = max(begins[branch] for branch in followers) - end
+        rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
+        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us))
+    return Prediction(tuple(phases), end, _energy_mj(phases, profile))
+
+
+def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> float | None:
+    if profile.power_model is None:
+        return None
+    total_mj = 0.0
+    for phase in phases:
+        busy_us = {segment.branch: segment.concurrent_us for segment in phase.segments}
+        total_mj += profile.power_model.phase_mj([busy_us.get(unit, 0.0) for unit in (0, 1)])
+    return total_mj
+
+
+def later_wait_us(first: float, second: float, first_deviation: float, second_deviation: float) -> float:
+    """Expected value of the larger of two normal times less the larger of their means, all in microseconds."""
+    spread = math.hypot(first_deviation, second_deviation)
+    if spread <= 0:
+        return 0.0
+    apart = abs(first - second) / spread
+    density = math.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
+    return spread * (density - apart * (1 - 0.5 * (1 + math.erf(apart / math.sqrt(2)))))
+
+
+def _crossed(row: SyncRow, ends: Mapping[int, float], wait_us: float) -> dict[int, float]:
+    """When each branch begins its next segment, from when the branches ended."""
+    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us + wait_us
+    return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
+
+
+def check_structure(config: ModelConfig, base: ModelConfig) -> None:
+    """Refuse a config that is not two branches of `base` that differ from it in widths alone.
+
+    Raises:
+        ProfileMismatch: as said.
+    """
+    if config.strategy is None:
+        raise ProfileMismatch(f"{config.name} has one branch; predict a branched model, or bench the base itself.")
+    same = False
+    if len(config.stages) == len(base.stages):
+        widths = [[[b.expanded_channels for b in st.branches[i]] for st in config.stages] for i in (0, 1)]
+        counts = [[len(stage.branches[0]) for stage in model.stages] for model in (config, base)]
+        if counts[0] == counts[1] and config.stem == base.stem and config.head == base.head:
+            twin = branched(base, config.strategy, widths, trunk=config.trunk, twin_stem=config.twin_stem)
+            same = twin.stages == config.stages and twin.input_size == config.input_size
+    if not same:
+        raise ProfileMismatch(
+            f"{config.name} differs from base {base.name} in more than its widths, so the profile says nothing of it."
+        )
+
+
+def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[float, float]:
+    """Latency of one segment on the unit of its branch: alone, and with the other unit at work throughout.
+
+    One invocation, and each part less the invocation it was measured with. A segment that is `alone` in its phase is
+    not slowed. A stem beside another is slowed as the first stage is.
+    """
+    unit = segment.branch
+    once_us = table.invocation_us(unit)
+    if segment.stem:
+        us = table.fixed_us(unit, "stem")
+        return us, us if alone else us * table.contention(unit, 0)
+    parts = []
+    if segment.sync is not SyncOp.NONE:
+        assert segment.sync_stage is not None
+        sync_us = table.fixed_us(unit, "sync", segment.sync_stage, segment.sync)
+        parts.append((sync_us, table.contention(unit, segment.sync_stage)))
+    for placed in segment.blocks:
+        block, stage = placed.block, placed.stage
+        width, halved = block.expanded_channels, _halved(segment, stage)
+        us = table.block_us(unit, stage, placed.index, halved, width, block.expands)
+        parts.append((us, table.contention(unit, stage)))
+    if segment.head:
+        parts.append((table.fixed_us(unit, "head"), 1.0))
+    rest = [(max(SHORTEST_US, us - once_us), factor) for us, factor in parts]
+    solo_us = once_us + sum(us for us, _ in rest)
+    loaded_us = once_us * table.worst_contention(unit) + sum(us * factor for us, factor in rest)
+    return solo_us, loaded_us
+
+
+def _halved(segment: Segment, stage: int) -> bool:
+    return segment.closing is SyncOp.CONCAT and stage == segment.blocks[-1].stage
+
+
+def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]:
+    """Latencies of one or two segments that start together.
+
+    Args:
+        solo: of each, alone.
+        loaded: of each, with the other unit at work throughout.
+
+    Until the shorter one ends, both are slowed; the rest of the longer runs at its solo pace.
+    """
+    if len(solo) == 1:
+        return list(solo)
+    first = int(loaded[1] < loaded[0])
+    other = 1 - first
+    times = [0.0, 0.0]
+    times[first] = loaded[first]
+    left = 1.0 - loaded[first] / loaded[other]
+    times[other] = loaded[first] + left * solo[other]
+    return times
+
+
+def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, table: LatencyTable) -> SyncRow:
+    if phase == 0:
+        fork = table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
+        if config.twin_stem:
+            return dataclasses.replace(fork, downloads_us=(0.0, 0.0), uploads_us=(0.0, 0.0))
+        return fork
+    following = next(segment for segment in segments if segment.phase == phase + 1)
+    assert following.sync_stage is not None
+    place: SyncPlace = "join" if following.head else "sync"
+    return table.crossing(config.trunk, place, following.sync_stage, following.sync)
+
+
+class ProfileCosts:
+    """A profile as the width solver wants it: latencies under contention, microseconds.
+
+    Satisfies `search.widths.CostTable`; branch b runs on unit b.
+
+    Args:
+        profile: of `base`.
+        base: a base model.
+        twin_stem: whether both branches compute the stem.
+    """
+
+    def __init__(self, profile: DeviceProfile, base: ModelConfig, *, twin_stem: bool = False) -> None:
+        profile.check_base(base)
+        self._table, self._base, self.twin_stem = profile.table, base, twin_stem
+        # Solved widths balance the branches of a segment; the later one then ends later by this (see `later_wait_us`).
+        self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
+
+    def block_us(
+        self, branch: int, stage: int, block: int, halved: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Candidate widths, multiples of 4 ascending, and what each adds to a segment."""
+        widths, us = self._table.curve(branch, stage, block, halved)
+        kernels = self._base.stages[stage].branches[0][block].kernels
+        kept = (widths != input_width(self._base, stage, block, halved, branch)) & (widths >= len(kernels))
+        added = np.maximum(us[kept] - self._table.invocation_us(branch), SHORTEST_US)
+        return widths[kept], added * self._table.contention(branch, stage) * self._balance
+
+    def invocation_us(self, branch: int) -> float:
+        """Once a segment."""
+        return self._table.invocation_us(branch) * self._table.worst_contention(branch) * self._balance
+
+    def sync_op_us(self, branch: int, stage: int, op: str) -> float:
+        """The partner's features become visible, and ADD or CONCAT as a segment's first operation."""
+        us = self._table.fixed_us(branch, "sync", stage, SyncOp(op)) - self._table.invocation_us(branch)
+        upload_us = max(self._sync(trunk, stage, op).uploads_us[branch] for trunk in (0, 1))
+        return upload_us + max(SHORTEST_US, us) * self._table.contention(branch, stage) * self._balance
+
+    def sync_us(self, stage: int, op: str) -> float:
+        """The slower unit's download, and the barrier; the trunk does not matter, so the larger of both."""
+        rows = [self._sync(trunk, stage, op) for trunk in (0, 1)]
+        return max(max(row.downloads_us) + row.barrier_us for row in rows)
+
+    def _sync(self, trunk: int, stage: int, op: str) -> SyncRow:
+        return self._table.crossing(trunk, "sync", stage, SyncOp(op))
+
+    def fork_us(self, trunk: int) -> float:
+        """The stem's output crosses to the other branch; where both have one, they meet."""
+        if self.twin_stem:
+            return self._table.crossing(trunk, "fork", -1, SyncOp.NONE).barrier_us
+        return _total_us(self._table.crossing(trunk, "fork", -1, SyncOp.NONE))
+
+    def stem_us(self, trunk: int) -> float:
+        """Stem alone on the trunk's unit, or on both units at once."""
+        if self.twin_stem:
+            both = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
+            return max(both) * self._balance
+        return self._table.fixed_us(trunk, "stem")
+
+    def head_us(self, trunk: int, op: str) -> float:
+        """Last sync's operation and head, as one segment on the trunk's unit."""
+        last = len(self._base.stages) - 1
+        once_us = self._table.invocation_us(trunk)
+        parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
+        return once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)
+
+    def join_us(self, trunk: int, op: str) -> float:
+        """The other branch's last features cross to the trunk."""
+        return _total_us(self._table.crossing(trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
+
+
+def place_ends(profile: DeviceProfile, base: ModelConfig) -> tuple[int, bool]:
+    """Which branch is the trunk, and whether both compute the stem: what the table says is fastest.
+
+    Raises:
+        ProfileMismatch: another base, or a missing entry.
+    """
+
+    def ends_us(choice: tuple[int, bool]) -> float:
+        trunk, twin_stem = choice
+        costs = ProfileCosts(profile, base, twin_stem=twin_stem)
+        start_us = costs.stem_us(trunk) + costs.fork_us(trunk)
+        return start_us + costs.head_us(trunk, "a") + costs.join_us(trunk, "a")
+
+    return min(((trunk, twin) for twin in (False, True) for trunk in (0, 1)), key=ends_us)
+
+
+def _total_us(row: SyncRow) -> float:
+    return max(row.downloads_us) + row.barrier_us + max(row.uploads_us)

@@ -1,0 +1,1 @@
+"""Measuring a device for a base model."""

@@ -1,0 +1,172 @@
+"""What is measured in one launch of the runner: the files and steps of an experiment on two units.
+
+pair_N     both chains (see `points`) of chain pair N, and the whole network of its full widths as one graph,
+           on unit 0 and on unit 1 in turns: solo latency. And the add chain on both units in step, the same part
+           on both at the same time: contention
+networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
+           either branch: the overhead of every sync, fork and join in its place. And the base on either unit
+           again, which tells whether a unit became slower meanwhile
+held_out   random two-branch networks, which say how far predictions are off
+
+Where a meter tells, a launch after the others reads the power: nearly idle, each unit with the base, both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
+from syncnas_deploy.networks.lowering import network_graph
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.networks.widths import at_widths, ratio_widths
+from syncnas_deploy.prediction.energy import Loop, PowerState, power_plan
+from syncnas_deploy.profiling.parts import PointGraph, chain
+from syncnas_deploy.profiling.random_networks import NetworkFiles, random_networks, write_network, write_to
+from syncnas_deploy.profiling.width_design import ChainPair
+from syncnas_exporters import write_tflite
+
+CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
+NETWORKS, HELD_OUT = "networks", "held_out"
+BASE = ("whole_0", "whole_1")
+"""The jobs of a pair's step that run its whole network; of the first pair it is the base."""
+TOGETHER = "together"
+"""The job of a pair's step in which both units work."""
+
+_NARROW = 0.4
+"""Of the networks that measure syncs: width relative to the base's. Narrow ones are quick, features are as wide."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured.
+
+    Attributes:
+        points: on each unit, at most.
+        error: chain pairs are added until one is predicted, before it is used, within this.
+        launches: processes that measure each point.
+        rounds: of a launch; each measures every point in a turn.
+        discard: unrecorded runs at the start of a turn.
+        repeats: recorded runs in a turn.
+        networks: held out, to tell how far predictions are off.
+        seed: of weights, inputs and held-out networks.
+        deadline_s: for one launch.
+    """
+
+    points: int = 250
+    error: float = 0.01
+    launches: int = 5
+    rounds: int = 3
+    discard: int = DISCARD
+    repeats: int = REPEATS
+    networks: int = 8
+    seed: int = 0
+    deadline_s: float = 1800.0
+
+
+def pair_name(pair: int) -> str:
+    """The step of a chain pair."""
+    return f"pair_{pair}"
+
+
+class Experiment:
+    """The files and steps that measure one base model on two units.
+
+    Args:
+        base: a base model.
+        units: of branch 0 and of branch 1.
+        settings: how much to measure.
+        folder: where the model files go.
+    """
+
+    def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: Settings, folder: Path) -> None:
+        self._base, self._units, self._settings = base, tuple(units), settings
+        self._files: list[Path] = []
+        self._add_file = write_to(folder, self._files)
+        self.chains: dict[tuple[int, SyncOp], tuple[PointGraph, ...]] = {}
+        self.pairs: list[ChainPair] = []
+        self._solo: list[Step] = []
+        widths = ratio_widths(base, _NARROW)
+        self.narrow: dict[str, ModelConfig] = {}
+        jobs = []
+        for op in CHAIN_OPS:
+            for trunk in (0, 1):
+                name = f"{op.name.lower()}_trunk{trunk}"
+                strategy = op.value * len(base.stages)
+                self.narrow[name] = branched(base, strategy, [widths, widths], name=name, trunk=trunk)
+                jobs.append(self._write(self.narrow[name]).job(name))
+        self._networks = self._step(NETWORKS, jobs)
+        self.held_out = random_networks(base, settings.networks, settings.seed)
+        jobs = [self._write(config).job(config.name) for config in self.held_out]
+        self._held_out = (self._step(HELD_OUT, jobs),) if jobs else ()
+
+    def _write(self, config: ModelConfig) -> NetworkFiles:
+        return write_network(config, self._settings.seed, self._add_file)
+
+    def add_pair(self, pair: ChainPair) -> None:
+        """Have one more chain pair measured."""
+        number = len(self.pairs)
+        self.pairs.append(pair)
+        graphs = []
+        for op in CHAIN_OPS:
+            parts = chain(self._base, pair.of(op), op, self._settings.seed, f"{op.value}_")
+            self.chains[number, op] = parts
+            graphs += [part.graph for part in parts]
+        sized = at_widths(self._base, pair.add)
+        whole = network_graph(sized, random_weights(parameter_shapes(sized), self._settings.seed), "whole")
+        file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
+        jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
+        for unit, name in enumerate(BASE):
+            call = Call(0, file, "whole", work=graph_work(whole), output_bytes=4 * self._base.classes)
+            jobs.append(Job.solo(name, unit, call))
+        # In the same rounds as the chains alone: a machine that is warm from other work reads otherwise.
+        jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
+        self._solo.append(self._step(pair_name(number), jobs))
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Everything that one launch measures now."""
+        again = tuple(job for job in self._solo[0].jobs if job.name in BASE) if self._solo else ()
+        networks = dataclasses.replace(self._networks, jobs=(*self._networks.jobs, *again))
+        return (*self._solo, networks, *self._held_out)
+
+    def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
+        """One launch of the named steps."""
+        wanted = tuple(step for step in self.steps if step.name in set(steps))
+        return BenchPlan(self._units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
+
+    def power_plan(self, meter: PowerMeter, us: Mapping[str, float]) -> BenchPlan:
+        """One launch that reads the power in each `PowerState`, with the base's widths.
+
+        Args:
+            meter: the device's.
+            us: what a run takes, by job of the first pair, microseconds.
+        """
+        jobs = {job.name: job for job in self._solo[0].jobs}
+        states: dict[PowerState, str] = {"idle": BASE[0], "first": BASE[0], "second": BASE[1], "both": TOGETHER}
+        loops = [Loop(state, jobs[name], us[name], resting=state == "idle") for state, name in states.items()]
+        return power_plan(self.plan([pair_name(0)], self._settings.seed), meter, loops)
+
+    def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
+        calls = []
+        for phase, part in enumerate(self.chains[number, op]):
+            sources: tuple[Any, ...] = ("external",) if part.point.part == "stem" else ("own",)
+            if part.point.part == "sync":
+                sources = ("own", "own" if part.joins else "external")
+            elif part.point.part == "invocation":
+                sources = ("external", "external")
+            output = part.graph.tensors[part.graph.outputs[0]].shape
+            work = graph_work(part.graph)
+            calls.append(Call(phase, file, part.graph.name, sources, work=work, output_bytes=4 * int(np.prod(output))))
+        return Job(f"{op.name.lower()}_{unit}", (Lane(unit, tuple(calls)),))
+
+    def _step(self, name: str, jobs: Sequence[Job]) -> Step:
+        own = self._settings
+        return Step(name, tuple(jobs), rounds=own.rounds, discard=own.discard, repeats=own.repeats)

@@ -1,0 +1,349 @@
+"""From runs to a profile: the same runs always give the same tables."""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+import syncnas_deploy
+from syncnas_bench import Device, JobRun, Run, Unit
+from syncnas_deploy.errors import MeasurementError
+from syncnas_deploy.measuring.jobs import CHANGE
+from syncnas_deploy.networks.config import ModelConfig, SyncOp
+from syncnas_deploy.networks.segments import cut
+from syncnas_deploy.prediction.curves import CurveModel
+from syncnas_deploy.prediction.energy import PowerRow
+from syncnas_deploy.prediction.predict import predict
+from syncnas_deploy.prediction.profile import (
+    ContentionRow,
+    DeviceProfile,
+    HeldOutRow,
+    LearningRow,
+    NetworkRow,
+    Point,
+    PointRow,
+    Sample,
+    SyncPlace,
+    SyncRow,
+    base_digest,
+    curve_model,
+    flat_text,
+)
+from syncnas_deploy.profiling.experiment import (
+    BASE,
+    CHAIN_OPS,
+    HELD_OUT,
+    NETWORKS,
+    TOGETHER,
+    Experiment,
+    Settings,
+    pair_name,
+)
+from syncnas_deploy.profiling.width_design import curves_of
+
+Floats = NDArray[np.float64]
+Runs = Mapping[tuple[int, str], Run]
+"""Valid runs by (launch, step)."""
+
+LAUNCH_DISAGREEMENT = 0.25
+"""Points whose launches' medians differ by more than this make a profile carry a warning."""
+MOST_SLOWED = 10.0
+"""The largest factor of contention: a unit that does a tenth of its work while the other one works."""
+DOUBT = 0.03
+"""Error of a measured time, relative, against which the time that two units shared is weighed."""
+
+
+def settings_text(settings: Settings) -> dict[str, str]:
+    """Settings as text, for journal and profile."""
+    return {
+        "points": str(settings.points),
+        "error": f"{settings.error:g}",
+        "launches": str(settings.launches),
+        "rounds": str(settings.rounds),
+        "discard": str(settings.discard),
+        "repeats": str(settings.repeats),
+        "networks": str(settings.networks),
+        "seed": str(settings.seed),
+    }
+
+
+def point_rows(experiment: Experiment, runs: Runs) -> tuple[PointRow, ...]:
+    """Solo latency of every point on both units.
+
+    Raises:
+        MeasurementError: a latency is not above 0.
+    """
+    points: dict[tuple[int, Point], dict[int, list[Floats]]] = defaultdict(lambda: defaultdict(list))
+    for (launch, step), run in runs.items():
+        for number in range(len(experiment.pairs)):
+            if step == pair_name(number):
+                for op in CHAIN_OPS:
+                    for unit in (0, 1):
+                        times = _calls_us(run.job(f"{op.name.lower()}_{unit}"))
+                        for part, us in zip(experiment.chains[number, op], times, strict=True):
+                            points[unit, part.point][launch].append(us)
+    rows = tuple(
+        PointRow(unit, point, Sample.of(np.concatenate(by_launch[launch]) for launch in sorted(by_launch)))
+        for (unit, point), by_launch in points.items()
+    )
+    if any(row.sample.us <= 0 for row in rows):
+        raise MeasurementError("A measured latency is not above 0 us; the device's clock cannot be trusted.")
+    return rows
+
+
+def fitted(base: ModelConfig, rows: Iterable[PointRow]) -> tuple[CurveModel, CurveModel]:
+    """The curves of both units, each with the shape that is likeliest for it."""
+    kept = tuple(rows)
+    models = [curve_model(curves_of(base), kept, unit) for unit in (0, 1)]
+    first, second = (model.with_shape(model.tuned()) for model in models)
+    return first, second
+
+
+def assemble(
+    base: ModelConfig,
+    device: Device,
+    units: Sequence[Unit],
+    settings: Settings,
+    experiment: Experiment,
+    runs: Runs,
+    learning: Sequence[LearningRow],
+    doubts: Sequence[str],
+    power: Sequence[PowerRow] = (),
+) -> DeviceProfile:
+    """The profile of valid runs.
+
+    Args:
+        learning: how the error went down.
+        doubts: what a reader should know about how it was measured.
+        power: what the device drew, where a meter told.
+
+    Raises:
+        MeasurementError: what was measured cannot be right.
+    """
+    facts = device.facts()
+    rows = point_rows(experiment, runs)
+    networks, contention = _networks(experiment, runs), _contention(base, experiment, runs)
+    profile = DeviceProfile(
+        kind="simulated" if facts.simulated else "measured",
+        base=base.name,
+        base_sha256=base_digest(base),
+        stages=len(base.stages),
+        units=(str(units[0]), str(units[1])),
+        device=flat_text(facts.to_dict()),
+        versions={"syncnas-deploy": syncnas_deploy.__version__, "runtime": facts.runtime},
+        condition=flat_text(device.condition().to_dict()),
+        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        settings=settings_text(settings),
+        warnings=(*doubts, *_warnings(rows, networks, contention), *_changes(runs)),
+        curves=curves_of(base),
+        shapes=tuple(model.shape for model in fitted(base, rows)),
+        points=rows,
+        networks=networks,
+        contention=contention,
+        syncs=_syncs(base, experiment, runs),
+        jitter=_jitter(experiment, runs),
+        learning=tuple(learning),
+        held_out=(),
+        power=tuple(power),
+    )
+    return profile.with_held_out(_held_out(base, experiment, runs, profile))
+
+
+def _calls_us(job: JobRun, lane: int = 0) -> list[Floats]:
+    return [phase.busy_us for phase in job.lanes[lane].phases]
+
+
+def launches_of(runs: Runs, step: str) -> list[int]:
+    """Launches in which a step was measured."""
+    return sorted(launch for launch, name in runs if name == step)
+
+
+def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
+    return tuple(
+        NetworkRow(
+            unit,
+            number,
+            Sample.of(
+                runs[launch, pair_name(number)].job(BASE[unit]).makespan_us
+                for launch in launches_of(runs, pair_name(number))
+            ),
+        )
+        for number in range(len(experiment.pairs))
+        for unit in (0, 1)
+    )
+
+
+def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]:
+    """By unit and stage: how much slower its blocks are while the other unit works.
+
+    Measured with both units running the same blocks in step, against the same blocks alone in the same rounds. A
+    block that takes longer than its partner is slowed only until that has ended (see `slowed`). Medians of the runs;
+    the factor is the median over launches and pairs.
+    """
+    factors: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for number in range(len(experiment.pairs)):
+        points = [part.point for part in experiment.chains[number, SyncOp.ADD]]
+        for launch in launches_of(runs, pair_name(number)):
+            run = runs[launch, pair_name(number)]
+            both = [_medians(run.job(TOGETHER), unit) for unit in (0, 1)]
+            shared = np.minimum(*both)
+            for unit in (0, 1):
+                alone = _medians(run.job(f"add_{unit}"), 0)
+                for stage in range(len(base.stages)):
+                    at = np.array([point.part == "block" and point.stage == stage for point in points])
+                    factors[unit, stage].append(slowed(alone[at].sum(), both[unit][at].sum(), shared[at].sum()))
+    return tuple(
+        ContentionRow(unit, s, round(statistics.median(factors[unit, s]), 4))
+        for unit in (0, 1)
+        for s in range(len(base.stages))
+    )
+
+
+def _medians(job: JobRun, lane: int) -> Floats:
+    return np.asarray(np.median(np.stack(_calls_us(job, lane)), axis=1))
+
+
+def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
+    """The factor by which work is slower while its partner works.
+
+    Args:
+        alone_us: what it takes without a partner.
+        loaded_us: what it took.
+        shared_us: how long of that the partner worked, too. Where this is little the factor is uncertain and is
+            drawn towards 1.
+    """
+    doubt_us = DOUBT * loaded_us
+    progress_us = alone_us - (loaded_us - shared_us)
+    return float((shared_us + doubt_us) / max(progress_us + doubt_us, (shared_us + doubt_us) / MOST_SLOWED))
+
+
+def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:
+    """By unit: how much a segment's time varies from run to run, relative.
+
+    Standard deviation by the interquartile range, over the segments of the networks that measure syncs; the median.
+    """
+    spreads: dict[int, list[float]] = {0: [], 1: []}
+    for launch in launches_of(runs, NETWORKS):
+        for name in experiment.narrow:
+            for lane in runs[launch, NETWORKS].job(name).lanes:
+                for us in (phase.busy_us for phase in lane.phases):
+                    low, middle, high = np.percentile(us, [25, 50, 75])
+                    spreads[lane.unit_index].append(float((high - low) / 1.349 / middle))
+    first, second = (round(statistics.median(spreads[unit]), 4) for unit in (0, 1))
+    return first, second
+
+
+def _syncs(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[SyncRow, ...]:
+    rows = []
+    for name, config in experiment.narrow.items():
+        op = config.sync_ops[-1]
+        segments = cut(config)
+        jobs = [runs[launch, NETWORKS].job(name) for launch in launches_of(runs, NETWORKS)]
+        for phase in range(segments[-1].phase):
+            place: SyncPlace = "fork" if phase == 0 else "join" if phase == len(base.stages) else "sync"
+            if place == "fork" and op is not SyncOp.ADD:
+                continue
+            downloads, barrier, uploads = crossing_us(jobs, phase)
+            rows.append(
+                SyncRow(
+                    trunk=config.trunk,
+                    place=place,
+                    stage=phase - 1,
+                    op=SyncOp.NONE if place == "fork" else op,
+                    bytes=max(segment.output_bytes for segment in segments if segment.phase == phase),
+                    downloads_us=downloads,
+                    barrier_us=barrier,
+                    uploads_us=uploads,
+                    sample=Sample.of(job.sync_overhead_us(phase) for job in jobs),
+                )
+            )
+    return tuple(rows)
+
+
+def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float], float, tuple[float, float]]:
+    """Downloads by unit, barrier, and uploads by unit at the crossing after a phase: medians of launches' medians.
+
+    A unit that has no call before (after) the crossing has no download (upload).
+    """
+    parts: dict[str, list[float]] = defaultdict(list)
+    for job in jobs:
+        before = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase)) is not None}
+        after = {lane: call for lane in (0, 1) if (call := job.lanes[lane].at(phase + 1)) is not None}
+        arrived = np.maximum.reduce([call.arrive_ns for call in before.values()])
+        released = np.maximum.reduce([call.arrive_ns + call.wait_ns for call in before.values()])
+        parts["barrier"].append(float(np.median(released - arrived)))
+        for lane in (0, 1):
+            down = before[lane].arrive_ns - before[lane].end_ns if lane in before else np.zeros(1)
+            up = after[lane].begin_ns - released if lane in after else np.zeros(1)
+            parts[f"down{lane}"].append(float(np.median(down)))
+            parts[f"up{lane}"].append(float(np.median(up)))
+    us = {name: round(max(0.0, statistics.median(values)) / 1e3, 3) for name, values in parts.items()}
+    return (us["down0"], us["down1"]), us["barrier"], (us["up0"], us["up1"])
+
+
+def _held_out(base: ModelConfig, experiment: Experiment, runs: Runs, profile: DeviceProfile) -> tuple[HeldOutRow, ...]:
+    rows = []
+    for config in experiment.held_out:
+        jobs = [runs[launch, HELD_OUT].job(config.name) for launch in launches_of(runs, HELD_OUT)]
+        assert config.strategy is not None
+        rows.append(
+            HeldOutRow(
+                strategy=config.strategy,
+                trunk=config.trunk,
+                twin_stem=config.twin_stem,
+                first_widths=_widths_of(config, 0),
+                second_widths=_widths_of(config, 1),
+                predicted_us=round(predict(config, base, profile).makespan_us, 3),
+                sample=Sample.of(job.makespan_us for job in jobs),
+            )
+        )
+    return tuple(rows)
+
+
+def _widths_of(config: ModelConfig, branch: int) -> tuple[int, ...]:
+    return tuple(block.expanded_channels for stage in config.stages for block in stage.branches[branch])
+
+
+def _warnings(
+    rows: Sequence[PointRow], networks: Sequence[NetworkRow], contention: Sequence[ContentionRow]
+) -> tuple[str, ...]:
+    """What a reader of the numbers should know."""
+    texts = [
+        f"unit {row.unit}: the network of chain {row.chain} differed by {row.sample.disagreement:.0%} between launches"
+        for row in networks
+        if row.sample.disagreement > LAUNCH_DISAGREEMENT
+    ]
+    noisy = sum(row.sample.disagreement > LAUNCH_DISAGREEMENT for row in rows)
+    if noisy:
+        texts.append(f"{noisy} of {len(rows)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
+    for unit in (0, 1):
+        if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
+            texts.append(
+                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than that one "
+                "that it cannot be told"
+            )
+    return tuple(texts)
+
+
+def _changes(runs: Runs) -> tuple[str, ...]:
+    """Units that changed within launches, as those do that heat up: all launches then agree, and all are mixtures."""
+    texts = []
+    for unit, name in enumerate(BASE):
+        ratios = [
+            float(np.median(runs[launch, NETWORKS].job(name).makespan_us))
+            / float(np.median(runs[launch, pair_name(0)].job(name).makespan_us))
+            for launch in launches_of(runs, NETWORKS)
+            if (launch, pair_name(0)) in runs
+        ]
+        change = statistics.median(ratios) - 1 if ratios else 0.0
+        if abs(change) > CHANGE:
+            texts.append(
+                f"unit {unit}: at the end of a launch the base network's time had changed by {change:+.0%}, so the "
+                "table mixes two states; it heats up or its clock changes: cool it, hold its clock, or take --rounds 1"
+            )
+    return tuple(texts)

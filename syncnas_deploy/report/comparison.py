@@ -1,0 +1,162 @@
+"""A report of several files: each read by what it is, predictions laid beside measurements."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from syncnas_deploy.benchmarking import run as benchmark
+from syncnas_deploy.benchmarking.run import BenchResult, read_result, result_to_json
+from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
+from syncnas_deploy.errors import DocumentError, ProfileMismatch
+from syncnas_deploy.files.documents import read_json
+from syncnas_deploy.networks import formats
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import config_to_json, load_config, read_config
+from syncnas_deploy.prediction import profile_files
+from syncnas_deploy.prediction.predict import Prediction, predict
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
+from syncnas_deploy.report.prediction_json import prediction_to_json
+from syncnas_deploy.report.tables import Cell, bench_text, blocks_table, models_table, profile_text, table
+
+BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
+MAX_HISTORY_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search's folder: the best network, the rows of its history, and the best by budget."""
+
+    folder: Path
+    best: ModelConfig
+    history: tuple[dict[str, str], ...]
+    front: tuple[dict[str, str], ...]
+
+
+@dataclass
+class Page:
+    """Everything that was read, in the order it was named."""
+
+    profiles: list[DeviceProfile] = field(default_factory=list)
+    searches: list[Search] = field(default_factory=list)
+    bundles: list[Bundle] = field(default_factory=list)
+    configs: list[ModelConfig] = field(default_factory=list)
+    results: list[BenchResult] = field(default_factory=list)
+
+    def prediction(self, config: ModelConfig) -> Prediction | None:
+        """From the first profile that fits the config; None where there is none."""
+        for measured in self.profiles:
+            try:
+                return predict(config, load_config(measured.base), measured)
+            except ProfileMismatch:
+                continue
+        return None
+
+    def to_text(self) -> str:
+        """The whole page for a terminal."""
+        parts = [profile_text(item) for item in self.profiles]
+        parts += [_search_text(item) for item in self.searches]
+        parts += [_bundle_text(item) for item in self.bundles]
+        parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
+        parts += [bench_text(item, self.prediction(item.config)) for item in self.results]
+        return "\n\n".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole page for a script."""
+        return {
+            "profiles": [profile_to_json(item) for item in self.profiles],
+            "searches": [
+                {
+                    "folder": str(s.folder),
+                    "best": config_to_json(s.best),
+                    "history": list(s.history),
+                    "front": list(s.front),
+                }
+                for s in self.searches
+            ],
+            "bundles": [{"folder": str(b.folder), "name": b.config.name, "weights": b.weights} for b in self.bundles],
+            "configs": [config_to_json(item) for item in self.configs],
+            "results": [
+                {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
+                for r in self.results
+                for p in [self.prediction(r.config)]
+            ],
+        }
+
+
+def read_all(paths: Sequence[Path]) -> Page:
+    """Read every path as what it is.
+
+    Raises:
+        DocumentError: a path is nothing that a report can show.
+    """
+    page = Page()
+    for path in paths:
+        if path.is_dir():
+            _read_folder(path, page)
+            continue
+        value = read_json(path, DocumentError)
+        schema = str(value.get("schema", "")) if isinstance(value, dict) else ""
+        kind = schema.rpartition("/")[0]
+        if kind == profile_files.SCHEMA:
+            page.profiles.append(read_profile(path))
+        elif kind == benchmark.SCHEMA:
+            page.results.append(read_result(path))
+        elif kind == formats.SCHEMA or (isinstance(value, dict) and "0" in value):
+            page.configs.append(read_config(path))
+        else:
+            raise DocumentError(
+                f"{path}: neither a profile, a bench result nor a config (its 'schema' is {schema[:60]!r})."
+            )
+    return page
+
+
+def _read_folder(path: Path, page: Page) -> None:
+    if is_bundle(path):
+        page.bundles.append(read_bundle(path))
+    elif (path / BEST).is_file():
+        history, front = _rows(path / HISTORY), _rows(path / FRONT)
+        page.searches.append(Search(path, read_config(path / BEST), history, front))
+    else:
+        raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
+
+
+def _rows(path: Path) -> tuple[dict[str, str], ...]:
+    """The rows of a search's CSV, their rewards checked."""
+    try:
+        if path.stat().st_size > MAX_HISTORY_BYTES:
+            raise DocumentError(f"{path}: is too large to be a search's.")
+        with path.open(encoding="utf-8", newline="") as f:
+            rows = tuple(dict(row) for row in csv.DictReader(f, strict=True))
+        for row in rows:
+            float(row["reward"] or 0.0)
+        return rows
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
+        raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
+
+
+def _search_text(search: Search) -> str:
+    # Estimates of what was given up early are none of the best.
+    found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
+    found.sort(key=lambda row: -float(row["reward"]))
+    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
+    # Energy is told where the profile told power.
+    energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
+    trials = ["trial", "strategy", "predicted_us", "reward", *energy]
+    rows = [[row.get(column, "") for column in trials] for row in found[:10]]
+    columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
+    best = [[row.get(column, "") for column in columns] for row in search.front]
+    tables = [table(columns, best), table(trials, rows)]
+    return "\n\n".join([head, *tables])
+
+
+def _bundle_text(bundle: Bundle) -> str:
+    rows: list[list[Cell]] = [
+        [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
+    ]
+    head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
+    return head + "\n" + table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)

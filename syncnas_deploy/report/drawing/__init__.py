@@ -1,0 +1,1 @@
+"""Drawings: architectures and learning curves, as SVG and PNG."""

@@ -1,0 +1,30 @@
+"""A prediction as JSON, with the same names as a measured result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from syncnas_deploy.prediction.predict import Prediction
+
+
+def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
+    """``makespan_us``, ``energy_mj``, ``segments`` and ``syncs``, named as in ``bench --json``."""
+    return {
+        "makespan_us": round(prediction.makespan_us, 3),
+        "energy_mj": None if prediction.energy_mj is None else round(prediction.energy_mj, 6),
+        "segments": [
+            {
+                "name": segment.name,
+                "branch": segment.branch,
+                "phase": number,
+                "solo_us": round(segment.solo_us, 3),
+                "concurrent_us": round(segment.concurrent_us, 3),
+            }
+            for number, phase in enumerate(prediction.phases)
+            for segment in phase.segments
+        ],
+        "syncs": [
+            {"after_phase": number, "overhead_us": round(phase.sync_us, 3)}
+            for number, phase in enumerate(prediction.phases[:-1])
+        ],
+    }

@@ -1,0 +1,400 @@
+"""The search: ask what is next, evaluate it wherever a worker is free, write down, tell.
+
+Strategies that no widths bring within a budget are known from the solver: they are never proposed and cost no
+evaluation. Where rewards depend on a seed, the last fifth of the trials is for the leaders: they are evaluated again
+until it is sure which is the best, see `standings`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError
+from syncnas_deploy.files.journal import Journal
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
+from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
+from syncnas_deploy.search.candidates import EnergyOf, Space, digest
+from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
+from syncnas_deploy.search.leaders import Standings
+from syncnas_deploy.search.results import Best, Row, SearchResult, Trial, parse_row, row_of
+from syncnas_deploy.search.widths.solver import CostTable
+from syncnas_deploy.search.workers.base import Done, Failed, InProcess, Lost, Outcome, Task, Workers
+
+JOURNAL_KIND = "search"
+REPEAT_SHARE = 5
+"""One in so many trials is kept for evaluating the leaders again, where rewards depend on a seed."""
+LOOK_S = 2.0
+"""How often it is looked whether new workers came, while all that were there are busy."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is, after an evaluation.
+
+    Attributes:
+        done: evaluations finished, those of earlier runs included.
+        total: evaluations wanted; a search whose leader is sure ends before.
+        front: the best so far by budget; None while every one was infeasible.
+        trial: what just ended.
+        elapsed_s: since this run began.
+        eta_s: until the end, at the pace of the evaluations so far.
+    """
+
+    done: int
+    total: int
+    front: tuple[Best | None, ...]
+    trial: Trial
+    elapsed_s: float
+    eta_s: float
+
+    @property
+    def best(self) -> Best | None:
+        """The best of all."""
+        return self.front[-1]
+
+
+def search(
+    base: ModelConfig,
+    table: CostTable,
+    budgets_us: float | Sequence[float],
+    evaluator: Evaluator,
+    *,
+    trials: int,
+    algorithm: str = DEFAULT_ALGORITHM,
+    seed: int = 0,
+    trunk: int = 0,
+    twin_stem: bool = False,
+    energy_of: EnergyOf | None = None,
+    max_energy_mj: float | None = None,
+    workers: Workers | None = None,
+    journal_path: Path | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
+) -> SearchResult:
+    """Search the strategies of a base model for the largest reward within one or several latency budgets.
+
+    A journal that is there already is gone on with: its evaluations are told to the searcher again, in their order.
+    With one worker that ends as a run that was never interrupted does; with several, nothing finished is lost.
+    More `trials` than before extend the run.
+
+    Args:
+        base: a model of one branch.
+        table: latencies of its parts.
+        budgets_us: the latencies that a network may take, ascending.
+        evaluator: what a network is worth.
+        trials: evaluations wanted, repeated ones included; fewer when there are no more candidates.
+        algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
+        seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
+        trunk: the branch that runs stem and head.
+        twin_stem: whether both run the stem.
+        energy_of: what networks take; None where it is not known.
+        max_energy_mj: what an inference may take; then `energy_of` is needed.
+        workers: who evaluates; this process where None. They are closed in the end.
+        journal_path: where finished evaluations are kept; nowhere where None.
+        on_progress: called after each evaluation.
+        on_notice: told, in a sentence each, what the evaluator costs, of workers that were lost and of candidates that
+            were set aside.
+
+    Raises:
+        InfeasibleBudget: no strategy meets the smallest budget, or no evaluation gave a reward.
+        JournalMismatch: the journal is of another run.
+        MeasurementError: the evaluator gave a reward that is not finite.
+        WorkersUnavailable: no workers are left.
+        ValueError: trials or seed are not positive (seed may be 0), or no such algorithm.
+    """
+    with contextlib.closing(workers or InProcess()) as crew:
+        if trials < 1 or seed < 0:
+            raise ValueError(f"a search needs at least one trial and a seed of 0 or more, found {trials} and {seed}")
+        budgets = (budgets_us,) if isinstance(budgets_us, (int, float)) else tuple(budgets_us)
+        space = Space(
+            base,
+            table,
+            budgets,
+            trunk=trunk,
+            twin_stem=twin_stem,
+            energy_of=energy_of,
+            max_energy_mj=max_energy_mj,
+        )
+        searcher = make_searcher(
+            algorithm, space.stages, seed=seed, infeasible=tuple(space.infeasible), budgets=len(budgets)
+        )
+        loop = _Loop(space, searcher, evaluator, seed, trials, on_notice)
+        on_notice(described(evaluator))
+        if journal_path is None:
+            loop.run(crew, None, on_progress)
+        else:
+            with Journal(
+                journal_path, kind=JOURNAL_KIND, key=_key(space, searcher, evaluator, seed, max_energy_mj)
+            ) as journal:
+                loop.replay(journal)
+                loop.run(crew, journal, on_progress)
+    return loop.result()
+
+
+class _Loop:
+    """The state of one search."""
+
+    def __init__(
+        self,
+        space: Space,
+        searcher: Searcher,
+        evaluator: Evaluator,
+        seed: int,
+        trials: int,
+        on_notice: Callable[[str], None],
+    ) -> None:
+        self._space = space
+        self._searcher = searcher
+        self._evaluator = evaluator
+        self._seed = seed
+        self._notice = on_notice
+        noisy = evaluator.spread != 0.0
+        reserve = trials // REPEAT_SHARE if noisy else 0
+        self._explore = min(trials - reserve, space.count)
+        self._total = self._explore + min(reserve, self._explore // (REPEAT_SHARE - 1))
+        self._standings = Standings(evaluator.spread)
+        self._first: list[Evaluation] = []
+        self._trials: dict[tuple[Candidate, int], Trial] = {}
+        self._flying: dict[tuple[Candidate, int], Task] = {}
+        self._again: list[Task] = []
+        self._handed_out_again: set[tuple[Candidate, int]] = set()
+
+    # --- what is known ---
+
+    def replay(self, journal: Journal) -> None:
+        """Tell the searcher what earlier runs found; a row that stands there twice counts once."""
+        for number, value in enumerate(journal.rows, start=2):
+            where = f"{journal.path}: line {number}"
+            row = parse_row(value, where)
+            if not self._is_candidate(row):
+                raise JournalMismatch(
+                    f"{where} has strategy {row.candidate.strategy[:40]!r}, which this search could not have tried; "
+                    "remove the file or choose another --out."
+                )
+            if (row.candidate, row.repeat) not in self._trials:
+                self._learn(row)
+
+    def _is_candidate(self, row: Row) -> bool:
+        """Whether a row is of a candidate that can be evaluated, and a repetition of one that was."""
+        candidate, stages = row.candidate, self._space.stages
+        letters = len(candidate.strategy) == stages and set(candidate.strategy) <= set("acn")
+        feasible = candidate not in self._space.infeasible and 0 <= candidate.budget < len(self._space.budgets_us)
+        known = row.repeat == 0 or (row.repeat > 0 and (candidate, 0) in self._trials)
+        return letters and candidate.strategy[-1] != "n" and feasible and known
+
+    def _learn(self, row: Row) -> Trial:
+        """Note an evaluation and tell the searcher, for every budget within which its network is a candidate."""
+        candidate, evaluation = row.candidate, row.evaluation
+        widths = self._space.widths(candidate)
+        trial = Trial(
+            len(self._trials) + 1,
+            candidate,
+            row.repeat,
+            widths.latency_us,
+            self._space.energy_mj(candidate),
+            widths.expanded,
+            evaluation,
+            row.failed,
+        )
+        self._trials[candidate, row.repeat] = trial
+        if not row.repeat and not row.failed:
+            self._first.append(evaluation)
+        if evaluation.reward is not None:
+            standing = self._standings.add(candidate, trial.number, evaluation)
+            error = self._standings.error(standing)
+            variance = None if error is None else error**2
+            for twin in self._space.twins(candidate):
+                self._searcher.tell(twin, standing.mean, noise_variance=variance)
+        elif row.failed and row.repeat:
+            self._standings.close(candidate)
+        else:
+            self._standings.remove(candidate)
+            for twin in self._space.twins(candidate):
+                self._searcher.tell_infeasible(twin)
+        return trial
+
+    def result(self) -> SearchResult:
+        """What was found.
+
+        Raises:
+            InfeasibleBudget: nothing that could be the best.
+        """
+        trials, front = tuple(self._trials.values()), self._front()
+        for best, budget_us in zip(front, self._space.budgets_us, strict=True):
+            if best is None:
+                raise self._nothing_found(trials, budget_us)
+        found = tuple(best for best in front if best is not None)
+        return SearchResult(found, trials, self._space.infeasible, self._space.budgets_us)
+
+    def _nothing_found(self, trials: tuple[Trial, ...], budget_us: float) -> InfeasibleBudget:
+        counts = Counter(t.outcome for t in trials if self._space.budgets_us[t.candidate.budget] <= budget_us)
+        failed = f", and {counts['failed']} failed" if counts["failed"] else ""
+        return InfeasibleBudget(
+            f"The evaluator {self._evaluator.name} found all {counts['infeasible']} strategies it was given within "
+            f"{budget_us:.0f} us infeasible{failed}; raise --trials and give --resume, or raise the budget."
+        )
+
+    def _front(self) -> tuple[Best | None, ...]:
+        """The best so far by budget."""
+        found: list[Best | None] = []
+        for b, budget_us in enumerate(self._space.budgets_us):
+            row = self._standings.best(b)
+            if row is None:
+                found.append(None)
+                continue
+            widths = self._space.widths(row.candidate)
+            found.append(
+                Best(
+                    budget_us,
+                    widths.strategy,
+                    widths.latency_us,
+                    self._space.energy_mj(row.candidate),
+                    widths.expanded,
+                    row.mean,
+                    len(row.rewards),
+                    self._standings.error(row),
+                    self._standings.is_sure(b),
+                )
+            )
+        return tuple(found)
+
+    # --- what is next ---
+
+    def run(self, workers: Workers, journal: Journal | None, on_progress: Callable[[Progress], None]) -> None:
+        """Evaluate until there are enough trials, or the best is sure, or nothing is left."""
+        started, before = time.monotonic(), len(self._trials)
+        while True:
+            self._hand_out(workers)
+            if not self._flying:
+                return
+            found = workers.next_finished(LOOK_S)
+            if found is None:
+                continue
+            outcome = self._checked(found)
+            if isinstance(outcome, Failed):
+                self._keep_finished(workers, journal)
+                raise outcome.error
+            trial = self._end(outcome, journal)
+            if trial is not None:
+                done, elapsed_s = len(self._trials), time.monotonic() - started
+                eta_s = elapsed_s / (done - before) * max(self._total - done, 0)
+                on_progress(Progress(done, self._total, self._front(), trial, elapsed_s, eta_s))
+
+    def _hand_out(self, workers: Workers) -> None:
+        """Give every free worker a task, as long as there are any."""
+        while self._again or len(self._trials) + len(self._flying) < self._total:
+            if not workers.free():
+                return
+            task = self._again.pop() if self._again else self._next_task()
+            if task is None:
+                return
+            self._flying[task.candidate, task.repeat] = task
+            workers.submit(task)
+
+    def _next_task(self) -> Task | None:
+        """A new candidate, or one of the leaders again; None when neither is wanted now."""
+        explored = sum(not repeat for _, repeat in (*self._trials, *self._flying))
+        if explored < self._explore:
+            candidate = self._ask()
+            if candidate is not None:
+                evaluator = self._evaluator
+                if isinstance(evaluator, LearningEvaluator):
+                    evaluator = evaluator.informed(self._first)
+                return self._task(candidate, 0, evaluator)
+        flying = Counter(candidate for candidate, _ in self._flying)
+        for budget in range(len(self._space.budgets_us)):
+            leader = self._standings.to_repeat(budget, flying)
+            if leader is not None:
+                taken = self._trials.keys() | self._flying.keys()
+                repeat = next(r for r in itertools.count(1) if (leader, r) not in taken)
+                return self._task(leader, repeat, self._evaluator)
+        return None
+
+    def _ask(self) -> Candidate | None:
+        """The searcher's next network that is not on its way within another budget."""
+        while (asked := self._searcher.ask()) is not None:
+            candidate = self._space.twins(asked)[0]
+            if (candidate, 0) not in self._flying:
+                return candidate
+        return None
+
+    def _task(self, candidate: Candidate, repeat: int, evaluator: Evaluator) -> Task:
+        seed = evaluation_seed(self._seed, candidate.strategy, repeat)
+        return Task(candidate, repeat, self._space.config(candidate), evaluator, seed)
+
+    # --- what came back ---
+
+    def _end(self, outcome: Done | Lost, journal: Journal | None) -> Trial | None:
+        """Write down and learn what a worker did; None where the task is handed out again."""
+        task = outcome.task
+        del self._flying[task.candidate, task.repeat]
+        if isinstance(outcome, Done):
+            evaluation, failed = outcome.evaluation, False
+        elif (task.candidate, task.repeat) not in self._handed_out_again:
+            self._handed_out_again.add((task.candidate, task.repeat))
+            self._again.append(task)
+            self._notice(f"{task.config.name}: {outcome.how}; its evaluation is handed out again.")
+            return None
+        else:
+            evaluation, failed = Evaluation(None, 0.0, note=f"its worker was lost twice: {outcome.how}"), True
+            self._notice(f"{task.config.name}: {outcome.how}, for the second time; it is set aside as failed.")
+        if journal is not None:
+            journal.append(row_of(task.candidate, task.repeat, evaluation, failed=failed))
+        return self._learn(Row(task.candidate, task.repeat, evaluation, failed))
+
+    def _keep_finished(self, workers: Workers, journal: Journal | None) -> None:
+        """Before an error ends the search, write down what others have finished by now."""
+        while self._flying and (outcome := workers.next_finished(0.0)) is not None:
+            checked = self._checked(outcome)
+            if isinstance(checked, Done):
+                self._end(checked, journal)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """What came back; a failure where a number in it is not finite."""
+        if not isinstance(outcome, Done):
+            return outcome
+        evaluation = outcome.evaluation
+        numbers = {"reward": evaluation.reward, "spread": evaluation.spread, **evaluation.details}
+        for name, value in numbers.items():
+            if value is not None and not math.isfinite(value):
+                error = MeasurementError(
+                    f"The evaluator {self._evaluator.name} gave strategy {outcome.task.candidate.strategy} the {name} "
+                    f"{value}; it must be finite, so correct the evaluator."
+                )
+                return Failed(outcome.task, error)
+        return outcome
+
+
+def evaluation_seed(seed: int, strategy: str, repeat: int = 0) -> int:
+    """A seed for one evaluation: from search seed, strategy and repetition, never from the order."""
+    text = f"{seed}:{strategy}" + (f":{repeat}" if repeat else "")
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _key(
+    space: Space, searcher: Searcher, evaluator: Evaluator, seed: int, max_energy_mj: float | None
+) -> dict[str, object]:
+    """What decides the course of a search, as plain JSON; the number of trials and of workers does not."""
+    left_out = {} if max_energy_mj is None else {"infeasible_sha256": digest(sorted(map(str, space.infeasible)))}
+    return {
+        **left_out,
+        "base": space.base.name,
+        "base_sha256": digest(dataclasses.asdict(space.base)),
+        "table_sha256": space.table_digest(),
+        "budgets_us": list(space.budgets_us),
+        "evaluator": evaluator.key,
+        "seed": seed,
+        "trunk": space.trunk,
+        "twin_stem": space.twin_stem,
+        "searcher": searcher.key,
+    }

@@ -1,0 +1,250 @@
+"""What a search tried and found: trials, the best by budget, and the files they are written to."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from syncnas_deploy.errors import JournalError
+from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.search.algorithms.searcher import Candidate
+from syncnas_deploy.search.candidates import Misfit
+from syncnas_deploy.search.evaluators import Evaluation
+
+Expanded = tuple[tuple[tuple[int, ...], ...], ...]
+"""Widths by [branch][stage][block]."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One evaluation, finished or failed.
+
+    Attributes:
+        number: counts from 1, in the order in which they ended.
+        candidate: what was evaluated.
+        repeat: how often it was evaluated before, with other seeds.
+        predicted_us: latency of the network.
+        energy_mj: what an inference takes, millijoules; None where that is not known.
+        expanded: its widths.
+        evaluation: what it gave.
+        failed: there is no evaluation, since its worker was lost twice; the note in it says how.
+    """
+
+    number: int
+    candidate: Candidate
+    repeat: int
+    predicted_us: float
+    energy_mj: float | None
+    expanded: Expanded
+    evaluation: Evaluation
+    failed: bool = False
+
+    @property
+    def strategy(self) -> str:
+        """One letter a stage."""
+        return self.candidate.strategy
+
+    @property
+    def reward(self) -> float | None:
+        """Larger is better; None where the evaluator found it infeasible, or failed."""
+        return self.evaluation.reward
+
+    @property
+    def outcome(self) -> str:
+        """In a word."""
+        if self.failed:
+            return "failed"
+        if self.reward is None:
+            return "infeasible"
+        return "partial" if self.evaluation.partial else "evaluated"
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best network within a budget.
+
+    Attributes:
+        budget_us: what it stays within; it may have been found within a smaller one.
+        strategy: one letter a stage.
+        predicted_us: its latency.
+        energy_mj: what an inference takes, millijoules; None where that is not known.
+        expanded: its widths.
+        reward: mean of its evaluations.
+        evaluations: how many.
+        standard_error: of the mean; 0 where the seed does not matter, None where nothing tells it.
+        sure: whether the noise cannot hide that one of the next ones is better.
+    """
+
+    budget_us: float
+    strategy: str
+    predicted_us: float
+    energy_mj: float | None
+    expanded: Expanded
+    reward: float
+    evaluations: int
+    standard_error: float | None
+    sure: bool
+
+    def config(
+        self, base: ModelConfig, *, trunk: int = 0, twin_stem: bool = False, name: str | None = None
+    ) -> ModelConfig:
+        """It as a network."""
+        return branched(base, self.strategy, self.expanded, name=name, trunk=trunk, twin_stem=twin_stem)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        front: the best by budget, in ascending order of budgets.
+        trials: all evaluations, in the order in which they ended.
+        infeasible: candidates that were left out before, and why; they cost no evaluation.
+        budgets_us: the budgets.
+    """
+
+    front: tuple[Best, ...]
+    trials: tuple[Trial, ...]
+    infeasible: Mapping[Candidate, Misfit]
+    budgets_us: tuple[float, ...]
+
+    @property
+    def best(self) -> Best:
+        """The best within the largest budget: of all that were evaluated."""
+        return self.front[-1]
+
+
+def row_of(task: Candidate, repeat: int, evaluation: Evaluation, *, failed: bool) -> dict[str, Any]:
+    """An evaluation as a row of the journal."""
+    return {
+        "strategy": task.strategy,
+        "budget": task.budget,
+        "repeat": repeat,
+        "reward": evaluation.reward,
+        "seconds": evaluation.seconds,
+        "details": dict(evaluation.details),
+        "spread": evaluation.spread,
+        "partial": evaluation.partial,
+        "note": evaluation.note,
+        "failed": failed,
+    }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the journal, read."""
+
+    candidate: Candidate
+    repeat: int
+    evaluation: Evaluation
+    failed: bool
+
+
+def parse_row(row: Mapping[str, Any], where: str) -> Row:
+    """A journal's row as it was written.
+
+    Raises:
+        JournalError: it is another's.
+    """
+    kinds: dict[str, Any] = {
+        "strategy": str,
+        "budget": int,
+        "repeat": int,
+        "reward": (int, float, type(None)),
+        "seconds": (int, float),
+        "details": dict,
+        "spread": (int, float, type(None)),
+        "partial": bool,
+        "note": str,
+        "failed": bool,
+    }
+    if row.keys() != kinds.keys() or not all(isinstance(row[name], kind) for name, kind in kinds.items()):
+        raise JournalError(f"{where} is not a row of a search; remove the file or choose another --out.")
+    evaluation = Evaluation(
+        row["reward"], row["seconds"], row["details"], row["spread"], partial=row["partial"], note=row["note"]
+    )
+    return Row(Candidate(row["strategy"], row["budget"]), row["repeat"], evaluation, row["failed"])
+
+
+HISTORY_COLUMNS = (
+    "trial", "strategy", "feasible", "predicted_us", "reward", "seconds", "budget_us", "repeat", "outcome", "note",
+    "energy_mj",
+)  # fmt: skip
+
+
+def write_history(path: Path, result: SearchResult, *, force: bool = True) -> None:
+    """Write all trials as CSV, whole or not at all, and then what the solver found infeasible, without a number.
+
+    `reward` is empty where there is none; `outcome` is evaluated, partial (given up early, an estimate), infeasible
+    or failed.
+
+    Raises:
+        OutputExists: `path` is there and `force` is false.
+        OutputError: it cannot be written.
+    """
+    rows: list[Sequence[object]] = []
+    for trial in result.trials:
+        evaluation = trial.evaluation
+        reward = "" if evaluation.reward is None else repr(float(evaluation.reward))
+        feasible = "false" if evaluation.reward is None else "true"
+        numbers = [f"{trial.predicted_us:.1f}", reward, f"{evaluation.seconds:.3f}"]
+        budget = f"{result.budgets_us[trial.candidate.budget]:.1f}"
+        rows.append(
+            [
+                trial.number,
+                trial.strategy,
+                feasible,
+                *numbers,
+                budget,
+                trial.repeat,
+                trial.outcome,
+                evaluation.note,
+                _millijoules(trial.energy_mj),
+            ]
+        )
+    for candidate, misfit in result.infeasible.items():
+        numbers = [f"{misfit.predicted_us:.1f}", "", "0.000", f"{result.budgets_us[candidate.budget]:.1f}"]
+        note = "" if misfit.energy_mj is None else "takes too much energy"
+        words = [0, "infeasible", note, _millijoules(misfit.energy_mj)]
+        rows.append(["", candidate.strategy, "false", *numbers, *words])
+    _write_csv(path, HISTORY_COLUMNS, rows, force=force)
+
+
+def _millijoules(energy_mj: float | None) -> str:
+    return "" if energy_mj is None else f"{energy_mj:.4f}"
+
+
+FRONT_COLUMNS = (
+    "budget", "budget_us", "strategy", "predicted_us", "reward", "evaluations", "standard_error", "sure", "config",
+    "energy_mj",
+)  # fmt: skip
+
+
+def write_front(path: Path, front: Sequence[tuple[str, Best, str]]) -> None:
+    """Write the best by budget as CSV: each with the budget's text and the name of its config file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    rows = []
+    for text, best, config in front:
+        error = "" if best.standard_error is None else repr(best.standard_error)
+        numbers = [f"{best.predicted_us:.1f}", repr(best.reward), best.evaluations, error]
+        sure = "true" if best.sure else "false"
+        rows.append(
+            [text, f"{best.budget_us:.1f}", best.strategy, *numbers, sure, config, _millijoules(best.energy_mj)]
+        )
+    _write_csv(path, FRONT_COLUMNS, rows)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]], *, force: bool = True) -> None:
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(columns)
+    out.writerows(rows)
+    write_text(path, text.getvalue(), force=force)

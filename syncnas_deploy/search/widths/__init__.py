@@ -1,0 +1,1 @@
+"""Channel determination: the widths of a strategy within a latency budget."""

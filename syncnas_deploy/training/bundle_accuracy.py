@@ -1,0 +1,50 @@
+"""Accuracy of an exported bundle: its TFLite segments in a chain, through LiteRT, on the same pictures as torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from syncnas_deploy.bundle import Bundle, run_chain
+from syncnas_deploy.errors import BundleError
+from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, Progress, evaluate
+from syncnas_deploy.training.images import evaluation_set, normalized
+from syncnas_exporters import TfliteRunner
+
+
+def evaluate_bundle(
+    bundle: Bundle,
+    folder: Path,
+    *,
+    batch: int = DEFAULT_BATCH,
+    workers: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> Accuracy:
+    """Evaluate a bundle on an image folder, on this host's CPU.
+
+    The networks in it take one picture at a time; `batch` is what is decoded and reported at once.
+    Other arguments as for `models.evaluation.evaluate_model`; the input size is the one that was exported.
+
+    Raises:
+        BundleError: exported without TFLite, or its outputs are not the config's logits.
+        DatasetError: unusable folder, or another number of classes.
+    """
+    config, segments = bundle.config, bundle.segments
+    images = evaluation_set(folder, config.classes)
+    runners = [TfliteRunner(bundle.tflite(branch)) for branch in range(config.branch_count)]
+
+    def classify(pixels: Tensor) -> Tensor:
+        inputs = normalized(pixels.numpy())
+        logits = [
+            run_chain(segments, lambda s, feeds: runners[s.branch].run(s.name, feeds), image[None]) for image in inputs
+        ]
+        found = np.concatenate(logits)
+        if found.shape != (len(inputs), config.classes):
+            raise BundleError(f"{bundle.folder}: gives {found.shape[1:]} logits a picture; export the bundle again.")
+        return torch.from_numpy(found)
+
+    return evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)

@@ -1,0 +1,92 @@
+"""Short trainings and evaluations that leave no files: what a search asks of a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import Weights
+from syncnas_deploy.training.batches import evaluation_loader, network_input
+from syncnas_deploy.training.evaluation import torch_device
+from syncnas_deploy.training.images import ImageSet
+from syncnas_deploy.training.learner import Learner
+from syncnas_deploy.training.module import build, state_arrays
+from syncnas_deploy.training.processes import group_of
+from syncnas_deploy.training.recipe import Recipe
+from syncnas_deploy.training.run_folder import EpochRow
+
+
+def train_briefly(
+    config: ModelConfig,
+    recipe: Recipe,
+    training: ImageSet,
+    validation: ImageSet,
+    *,
+    weights: dict[str, np.ndarray[Any, Any]] | None = None,
+    device: str = "cpu",
+    readers: int = 0,
+    goes_on: Callable[[EpochRow], bool] = lambda _: True,
+) -> tuple[EpochRow, ...]:
+    """Train a network and keep nothing but its curve.
+
+    Args:
+        config: the network, with the input size of the recipe and the classes of the pictures.
+        recipe: all numbers.
+        training, validation: the pictures.
+        weights: to start from; seeded random ones where None.
+        device: cpu, cuda or mps.
+        readers: processes that decode pictures; 0 for none but this one.
+        goes_on: asked after each epoch whether there is to be another.
+
+    Returns:
+        One row an epoch.
+
+    Raises:
+        DatasetError: too few pictures for one step, or none readable.
+        TrainingDiverged: the loss is NaN or infinite.
+        DeviceUnavailable: no such device here.
+    """
+    with group_of(device) as group:
+        run = Learner(config, recipe, training, validation, group, readers)
+        nowhere = Path()
+        run.start(None, weights, nowhere)
+        for row in run.epochs(nowhere, lambda _: None):
+            if not goes_on(row):
+                break
+        return tuple(run.history)
+
+
+def recalibrated(
+    config: ModelConfig, weights: Weights, images: ImageSet, *, batch: int, device: str = "cpu", readers: int = 0
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Weights whose batch norms have the statistics of some pictures; all else stays.
+
+    Weights that were put together from another network's leave features of another scale than the statistics say.
+
+    Args:
+        config: the network, with the input size of the pictures.
+        weights: its named arrays.
+        images: a few hundred are enough.
+        batch: pictures at once.
+        device: cpu, cuda or mps.
+        readers: processes that decode pictures; 0 for none but this one.
+
+    Source: Yu and Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019, section 3.3.
+    """
+    place = torch_device(device)
+    model = build(config, weights).to(place).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the mean over all batches
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for found in evaluation_loader(images, config.input_size, batch, readers):
+            if len(found.labels):
+                model(network_input(found.pixels, place))
+    return state_arrays(model)

@@ -1,0 +1,187 @@
+"""The folder of a training run: what is in it, and how it survives a kill.
+
+run.json       what decides the run; a resume with other settings is refused by it
+config.json    the network, with the classes and the input size of the run
+last.pth       all that is needed to go on after an epoch; a ``state_dict`` in it makes it a file of weights as well
+best.pth       the state dict with the best top-1 so far (of the moving average, where there is one)
+history.csv    a line an epoch
+
+Each is replaced whole. Checkpoints hold tensors and plain values alone, and are read with `weights_only`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
+from syncnas_deploy.files.documents import atomic_output, read_json, write_json, write_text
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import write_config
+
+FORMAT = "syncnas-deploy/training-checkpoint/1"
+RUN_SCHEMA = "syncnas-deploy/training-run/1"
+RUN, CONFIG, LAST, BEST, HISTORY = "run.json", "config.json", "last.pth", "best.pth", "history.csv"
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch, counted from 1: the learning rate of its last step, mean losses in nats, shares, duration."""
+
+    epoch: int
+    rate: float
+    train_loss: float
+    val_loss: float
+    top1: float
+    top5: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run after some epoch.
+
+    Attributes:
+        model: state dict.
+        average: state dict of the moving average, or None.
+        optimizer: its state dict.
+        scaler: that of the loss scaling; empty where there is none.
+        steps: of the optimizer so far.
+        history: all epochs so far.
+    """
+
+    model: dict[str, Any]
+    average: dict[str, Any] | None
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+    steps: int
+    history: tuple[EpochRow, ...]
+
+
+def check_place(out: Path, *, resume: bool, force: bool) -> None:
+    """Refuse a folder where a run cannot go; nothing is changed.
+
+    Raises:
+        OutputExists: it holds a run and neither `resume` nor `force` is given, or is something else.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputExists(f"{out}: is not a folder; choose another --out.")
+    held = [name for name in (RUN, LAST, BEST) if (out / name).exists()]
+    if held and not (resume or force):
+        raise OutputExists(f"{out}: holds a run already; give --resume to go on or --force to begin anew.")
+    if not held and out.is_dir() and any((out / name).exists() for name in (CONFIG, HISTORY)):
+        raise OutputExists(f"{out}: holds files of something else; choose another --out.")
+
+
+def check_same(out: Path, facts: Mapping[str, Any]) -> None:
+    """Refuse to resume a run that was begun with something else.
+
+    Raises:
+        ResumeMismatch: naming the first setting that differs, or the file is no run's.
+    """
+    value = read_json(out / RUN, ResumeMismatch)
+    if not isinstance(value, dict) or value.get("schema") != RUN_SCHEMA or not isinstance(value.get("facts"), dict):
+        raise ResumeMismatch(f"{out / RUN}: not of a training run; give --force to begin anew.")
+    for name, wanted in facts.items():
+        found = value["facts"].get(name)
+        if found != wanted:
+            raise ResumeMismatch(
+                f"{out}: was begun with {name} {found}, not {wanted}; use the same to resume, or --force to begin anew."
+            )
+
+
+def begin(out: Path, config: ModelConfig, facts: Mapping[str, Any]) -> None:
+    """Clear away an older run and write what decides this one.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (LAST, BEST, HISTORY):
+            (out / name).unlink(missing_ok=True)
+    except OSError as e:
+        raise OutputError(f"{out}: cannot be written ({e.strerror}); choose another --out.") from None
+    write_json(out / RUN, {"schema": RUN_SCHEMA, "facts": dict(facts)})
+    write_config(out / CONFIG, config)
+
+
+def save(out: Path, checkpoint: Checkpoint, *, best: bool) -> None:
+    """Keep a run after an epoch.
+
+    ``best.pth`` comes first: killed in between, the same epoch is run again and writes the same.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if best:
+        _write(out / BEST, checkpoint.average or checkpoint.model)
+    state = {
+        "format": FORMAT,
+        "state_dict": checkpoint.model,
+        "average": checkpoint.average,
+        "optimizer": checkpoint.optimizer,
+        "scaler": checkpoint.scaler,
+        "steps": checkpoint.steps,
+        "history": [dataclasses.asdict(row) for row in checkpoint.history],
+    }
+    _write(out / LAST, state)
+    write_history(out / HISTORY, checkpoint.history)
+
+
+def _write(path: Path, value: object) -> None:
+    with atomic_output(path) as part:
+        try:
+            torch.save(value, part)
+        except RuntimeError as e:
+            # torch's writer reports a full disk in this way.
+            raise OutputError(f"{path}: cannot be written ({str(e).splitlines()[0][:120]}); make room there.") from None
+
+
+def write_history(path: Path, rows: Sequence[EpochRow]) -> None:
+    """Write a line an epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["epoch", "lr", "train_loss", "val_loss", "top1", "top5", "seconds"])
+    for row in rows:
+        losses = (f"{x:.6f}" for x in (row.train_loss, row.val_loss, row.top1, row.top5))
+        writer.writerow([row.epoch, f"{row.rate:.6g}", *losses, f"{row.seconds:.1f}"])
+    write_text(path, text.getvalue())
+
+
+def load(out: Path) -> Checkpoint:
+    """The last finished epoch of a run.
+
+    Raises:
+        CheckpointError: unreadable, with something other than tensors and plain values, or not of a run.
+    """
+    path = out / LAST
+    remedy = "give --force to begin anew"
+    try:
+        value: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as e:
+        lines = str(e).splitlines() or [type(e).__name__]
+        raise CheckpointError(
+            f"{path}: not a checkpoint of tensors only ({lines[0][:160]}); code in it is never run; {remedy}."
+        ) from None
+    try:
+        if value["format"] != FORMAT:
+            raise CheckpointError(f"{path}: its format is {str(value['format'])[:60]!r}, not {FORMAT!r}; {remedy}.")
+        rows = tuple(EpochRow(**row) for row in value["history"])
+        return Checkpoint(
+            dict(value["state_dict"]),
+            None if value["average"] is None else dict(value["average"]),
+            dict(value["optimizer"]),
+            dict(value["scaler"]),
+            int(value["steps"]),
+            rows,
+        )
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise CheckpointError(f"{path}: holds no training run; {remedy}.") from None

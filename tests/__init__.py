@@ -1,0 +1,1 @@
+"""Tests; `support` holds the stand-ins and laws that benchmarks use, too."""

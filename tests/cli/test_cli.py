@@ -1,0 +1,479 @@
+"""The command line: every bad input is one sentence with its documented exit code, and nothing half-made is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from syncnas_deploy import bundle as bundles
+from syncnas_deploy import pipeline
+from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import config_text, config_to_json
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.profile_files import profile_to_json, write_profile
+from tests.support.latency_cases import law_profile
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
+
+
+class Outcome:
+    """What a run of the program gave."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+Program = Callable[..., Outcome]
+
+
+@pytest.fixture
+def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
+    """Runs the program in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, arguments)])
+        code = 0
+        capfd.readouterr()
+        try:
+            main()
+        except SystemExit as e:
+            code = int(e.code or 0)
+        out, err = capfd.readouterr()
+        return Outcome(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def law(mobilenet: ModelConfig, tmp_path: Path) -> Path:
+    """A profile file."""
+    write_profile(tmp_path / "law.json", law_profile(mobilenet))
+    return tmp_path / "law.json"
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from syncnas_deploy.cli import cli; cli.main(['--help'], standalone_mode=False);"
+        "heavy = {'torch', 'numpy', 'onnx', 'ai_edge_litert'} & set(sys.modules); assert not heavy, heavy"
+    )
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.2
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command that does something, by its words."""
+    found: dict[str, click.Command] = {}
+    for name, command in cli.commands.items():
+        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        found |= {f"{name} {word}".strip(): each for word, each in inner.items()}
+    return found
+
+
+def test_every_command_option_and_exit_code_is_documented() -> None:
+    text = REFERENCE.read_text()
+    for name, command in commands().items():
+        assert f"### `{name}" in text or f"## `{name}" in text, name
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.opts[0] in text, (name, parameter.opts[0])
+        assert "--json" in [option for p in command.params for option in p.opts], name
+        assert command.epilog and "syncnas-deploy" in command.epilog, name
+    for code, meaning in EXIT_CODES:
+        assert re.search(rf"\| {code} +\| {re.escape(meaning)}", text), code
+
+
+def test_models_lists_and_shows(program: Program) -> None:
+    listed = json.loads(program("models", "--json").out)
+    assert {m["name"]: m["macs"] for m in listed}["mobilenet_v2"] == 300_774_272
+    text = program("models", "syncnas_mobilenet_v2_100").out
+    assert "annnana" in text and text.count("\n") > 34
+
+
+def test_devices_shows_the_host_and_labels_what_is_simulated(program: Program) -> None:
+    found = {d["name"]: d for d in json.loads(program("devices", "--json").out)}
+    assert not found["host"]["simulated"] and found["sim:phone"]["simulated"]
+    assert len(found["host"]["default_units"]) == 2
+    assert "simulated" in program("devices").out
+
+
+def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    done = program(
+        "search", "--profile", law, "--base", "mobilenet_v2", "--budget", "1.0x",
+        "--evaluator", "capacity", "--trials", 12, "--out", found, "--json",
+    )  # fmt: skip
+    assert done.code == 0
+    summary = json.loads(done.out)
+    assert "12/12" in done.err
+    predicted = json.loads(program("predict", found / "best.json", "--profile", law, "--json").out)
+    assert predicted.pop("expected_error") == summary["expected_error"] == pytest.approx(0.03)
+    assert predicted == summary["predicted"]
+    assert predicted["makespan_us"] <= summary["budget_us"] + 0.01
+    history = (found / "history.csv").read_text().splitlines()
+    assert history[0].startswith("trial,strategy,feasible,predicted_us,reward")
+    assert summary["trials"] == 12 and len(history) == 13 + summary["infeasible"]
+    again = program("search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", "capacity", "--out", found)
+    assert again.code == 8 and "--resume" in again.err
+    more = program(
+        "search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", "capacity", "--trials", 15,
+        "--out", found, "--resume",
+    )  # fmt: skip
+    assert more.code == 0 and len((found / "history.csv").read_text().splitlines()) >= 16
+    shown = program("report", law, found)
+    assert shown.code == 0 and summary["strategy"] in shown.out
+
+
+def test_a_search_over_two_budgets_by_two_processes(program: Program, law: Path, tmp_path: Path) -> None:
+    done = program(
+        "search", "--profile", law, "--base", "mobilenet_v2", "--budget", "1.2x", "--budget", "0.9x",
+        "--evaluator", "capacity", "--trials", 10, "--workers", 2, "--out", tmp_path / "found", "--json",
+    )  # fmt: skip
+    assert done.code == 0 and "the seed does not matter" in done.err
+    summary = json.loads(done.out)
+    assert [network["budget"] for network in summary["front"]] == ["0.9x", "1.2x"]
+    assert summary["budget_us"] == summary["front"][1]["budget_us"]
+    for network in summary["front"]:
+        best = tmp_path / "found" / f"best-{network['budget']}.json"
+        predicted = json.loads(program("predict", best, "--profile", law, "--json").out)
+        predicted.pop("expected_error")
+        assert predicted == network["predicted"] and predicted["makespan_us"] <= network["budget_us"] + 0.01
+
+
+def test_a_program_that_fails_ends_the_search_and_is_quoted(program: Program, law: Path) -> None:
+    evaluator = f"command:{sys.executable} -c 'raise ValueError(7)'"
+    done = program("search", "--profile", law, "--base", "mobilenet_v2", "--evaluator", evaluator, "--out", "found")
+    assert (done.code, done.out) == (6, "")
+    assert "exit code 1 and said 'ValueError: 7'; mend it and give --resume." in done.err.splitlines()[-1]
+    assert not Path("found").exists()
+
+
+def test_export_writes_both_formats_and_refuses_to_overwrite(program: Program, tmp_path: Path) -> None:
+    done = program("export", "syncnas_mobilenet_v2_100", "--format", "tflite", "--format", "onnx", "--out", "b")
+    assert done.code == 0
+    opened = bundles.read_bundle(tmp_path / "b")
+    assert {s.name for s in opened.segments} == {p.stem for p in (tmp_path / "b").glob("*.onnx")}
+    before = (tmp_path / "b" / "manifest.json").read_bytes()
+    again = program("export", "syncnas_mobilenet_v2_100", "--out", "b")
+    assert again.code == 8 and "--force" in again.err
+    assert (tmp_path / "b" / "manifest.json").read_bytes() == before
+    assert program("export", "syncnas_mobilenet_v2_100", "--seed", 1, "--out", "b", "--force").code == 0
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("x")
+    assert program("export", "mobilenet_v2", "--out", "precious", "--force").code == 8
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_weights_are_converted_and_inherited(program: Program, mobilenet: ModelConfig, tmp_path: Path) -> None:
+    np.savez(tmp_path / "base.npz", **random_weights(parameter_shapes(mobilenet), 1))
+    done = program("weights", "convert", "base.npz", "--config", "mobilenet_v2", "--out", "base.safetensors", "--json")
+    assert (done.code, json.loads(done.out)["tensors"]) == (0, len(parameter_shapes(mobilenet)))
+    done = program(
+        "weights", "inherit", "base.safetensors", "--config", "syncnas_mobilenet_v2_100", "--out", "start.safetensors"
+    )
+    assert done.code == 0
+    again = program("weights", "convert", "base.npz", "--config", "mobilenet_v2", "--out", "base.safetensors")
+    assert again.code == 8
+    done = program("export", "syncnas_mobilenet_v2_100", "--weights", "start.safetensors", "--out", "b")
+    assert done.code == 0 and "weights: start.safetensors" in done.out
+    wrong = program("export", "mobilenet_v2", "--weights", "start.safetensors", "--out", "c")
+    assert wrong.code == 3 and "stages.0.blocks.0.dw.0.weight is missing" in wrong.err
+
+
+def test_completion_prints_a_script(program: Program) -> None:
+    assert "_SYNCNAS_DEPLOY_COMPLETE" in program("completion", "bash").out
+
+
+def write(path: Path, text: str) -> Path:
+    """A file with text."""
+    path.write_text(text)
+    return path
+
+
+def bad_profile(base: ModelConfig, /, **changes: object) -> str:
+    """A profile's text with top-level changes."""
+    return json.dumps({**profile_to_json(law_profile(base)), **changes})
+
+
+def searching(folder: Path, base: ModelConfig, evaluator: str) -> list[object]:
+    """A search with another evaluator."""
+    profile = write(folder / "p.json", bad_profile(base))
+    return ["search", "--base", "mobilenet_v2", "--out", "s", "--evaluator", evaluator, "--profile", profile]
+
+
+Case = tuple[Callable[[Path, ModelConfig], list[object]], int, str]
+CASES: dict[str, Case] = {
+    "unknown command": (lambda t, b: ["frobnicate"], 2, "No such command"),
+    "unknown option": (lambda t, b: ["models", "--frob"], 2, "No such option"),
+    "unknown model": (lambda t, b: ["models", "alexnet"], 4, "neither a config file nor a shipped model"),
+    "unknown base": (lambda t, b: ["profile", "--base", "alexnet"], 4, "alexnet"),
+    "unknown device": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--device", "R58M"], 4, "R58M"),
+    "unknown sim": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--device", "sim:x"], 4, "sim:duo"),
+    "one unit": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1"], 2, "--unit twice"),
+    "bad unit": (
+        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:x", "--unit", "gpu"],
+        2,
+        "cpu:THREADS",
+    ),
+    "same units": (
+        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1", "--unit", "cpu:1"],
+        2,
+        "two different units",
+    ),
+    "no such core": (
+        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1@999", "--unit", "cpu:1@0"],
+        5,
+        "999",
+    ),
+    "existing profile": (
+        lambda t, b: ["profile", "--base", "mobilenet_v2", "--out", write(t / "p.json", "{}")],
+        8,
+        "--force",
+    ),
+    "not json": (lambda t, b: ["models", write(t / "x.json", "{")], 3, "not JSON"),
+    "newer schema": (
+        lambda t, b: ["models", write(t / "x.json", config_text(b).replace("config/1", "config/7"))],
+        3,
+        "upgrade",
+    ),
+    "missing profile": (lambda t, b: ["predict", "mobilenet_v2", "--profile", "gone.json"], 3, "gone.json"),
+    "NaN in a profile": (
+        lambda t, b: ["predict", "mobilenet_v2", "--profile", write(t / "p.json", '{"schema": NaN}')],
+        3,
+        "NaN",
+    ),
+    "profile of another base": (
+        lambda t, b: [
+            "search",
+            "--base",
+            "mobilenet_v2",
+            "--out",
+            "s",
+            "--evaluator",
+            "capacity",
+            "--profile",
+            write(t / "p.json", bad_profile(b, base="other")),
+        ],
+        7,
+        "measured for base 'other'",
+    ),
+    "profile without its points": (
+        lambda t, b: [
+            "predict",
+            "syncnas_mobilenet_v2_100",
+            "--profile",
+            write(t / "p.json", bad_profile(b, points=[])),
+        ],
+        7,
+        "no entry",
+    ),
+    "a base predicted": (
+        lambda t, b: ["predict", "mobilenet_v2", "--profile", write(t / "p.json", bad_profile(b))],
+        7,
+        "one branch",
+    ),
+    "impossible budget": (
+        lambda t, b: [
+            "search",
+            "--base",
+            "mobilenet_v2",
+            "--out",
+            "s",
+            "--evaluator",
+            "capacity",
+            "--budget",
+            "5us",
+            "--profile",
+            write(t / "p.json", bad_profile(b)),
+        ],
+        7,
+        "raise --budget to at least",
+    ),
+    "no budget": (
+        lambda t, b: [
+            "search",
+            "--base",
+            "mobilenet_v2",
+            "--out",
+            "s",
+            "--evaluator",
+            "capacity",
+            "--budget",
+            "fast",
+            "--profile",
+            write(t / "p.json", bad_profile(b)),
+        ],
+        7,
+        "write 1.0x",
+    ),
+    "unknown evaluator": (
+        lambda t, b: [
+            "search",
+            "--base",
+            "mobilenet_v2",
+            "--out",
+            "s",
+            "--evaluator",
+            "luck",
+            "--profile",
+            write(t / "p.json", bad_profile(b)),
+        ],
+        2,
+        "capacity or table:FILE",
+    ),
+    "no workers": (lambda t, b: [*searching(t, b, "capacity"), "--workers", "0"], 2, "give a number of processes"),
+    "a resource without an amount": (
+        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU"],
+        2,
+        "not NAME=AMOUNT",
+    ),
+    "resources without a cluster": (
+        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU=1"],
+        2,
+        "Only dask workers have resources",
+    ),
+    "a budget twice": (
+        lambda t, b: [*searching(t, b, "capacity"), "--budget", "1x", "--budget", "1.0x"],
+        7,
+        "the same latency",
+    ),
+    "no pictures to train on": (lambda t, b: searching(t, b, "train:gone"), 3, "gone: no such folder"),
+    "no weights for candidates": (lambda t, b: searching(t, b, "inherit:gone.npz,gone"), 3, "gone"),
+    "an unknown option of an evaluator": (lambda t, b: searching(t, b, "train:x,epoch=1"), 2, "no option 'epoch'"),
+    "table without the column": (
+        lambda t, b: [
+            "search",
+            "--base",
+            "mobilenet_v2",
+            "--out",
+            "s",
+            "--evaluator",
+            f"table:{write(t / 't.csv', 'a,b')}",
+            "--profile",
+            write(t / "p.json", bad_profile(b)),
+        ],
+        3,
+        "t.csv",
+    ),
+    "a strategy of the wrong length": (
+        lambda t, b: [
+            "models",
+            write(t / "x.json", json.dumps({**config_to_json(pipeline.base_model(b)), "strategy": "nna"})),
+        ],
+        3,
+        "x.json",
+    ),
+    "weights and a seed": (
+        lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--seed", 1, "--out", "b"],
+        2,
+        "exclude each other",
+    ),
+    "weights of another kind": (
+        lambda t, b: ["weights", "convert", "w.bin", "--config", "mobilenet_v2", "--out", "w.safetensors"],
+        3,
+        ".safetensors",
+    ),
+    "no weights to inherit": (
+        lambda t, b: ["weights", "inherit", "w.npz", "--config", "syncnas_fbnet_c_100", "--out", "w.safetensors"],
+        3,
+        "no such file",
+    ),
+    "missing weights": (lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--out", "b"], 3, "w.pth"),
+    "unwritable output": (lambda t, b: ["export", "mobilenet_v2", "--out", "/proc/nowhere/b"], 8, "cannot be written"),
+    "unwritable profile": (
+        lambda t, b: ["profile", "--device", "sim:duo", "--base", "mobilenet_v2", "--out", "/proc/nowhere/p.json"],
+        8,
+        "/proc/nowhere",
+    ),
+    "no bundle": (lambda t, b: ["bench", "nothing"], 3, "not a bundle"),
+    "a baseline without unit syntax": (
+        lambda t, b: ["bench", "nothing", "--baseline", "@cpu:1"],
+        2,
+        "BUNDLE or BUNDLE@UNIT",
+    ),
+    "report of something else": (lambda t, b: ["report", write(t / "x.json", '{"a": 1}')], 3, "neither a profile"),
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_bad_input_is_one_sentence(program: Program, mobilenet: ModelConfig, tmp_path: Path, name: str) -> None:
+    make, code, says = CASES[name]
+    arguments = make(tmp_path, mobilenet)
+    before = sorted(path for path in tmp_path.rglob("*"))
+    done = program(*arguments)
+    assert (done.code, done.out) == (code, "")
+    assert says in done.err
+    assert "Traceback" not in done.err
+    if code != 2:
+        assert done.err.startswith("syncnas-deploy: ") and done.err.count("\n") == 1
+    assert sorted(path for path in tmp_path.rglob("*")) == before, "something half-made was left"
+
+
+def test_a_wrong_runtime_is_named(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program("export", "mobilenet_v2", "--out", "b").code == 0
+    monkeypatch.setenv("SYNCNAS_LITERT", str(tmp_path / "libLiteRt.so"))
+    missing = program("bench", "b", "--samples", 5)
+    assert missing.code == 5 and "libLiteRt.so" in missing.err
+    write(tmp_path / "libLiteRt.so", "no library")
+    wrong = program("bench", "b", "--samples", 5)
+    assert wrong.code == 5 and "libLiteRt.so" in wrong.err
+
+
+def test_damaged_bundles_are_refused(program: Program, tmp_path: Path) -> None:
+    assert program("export", "mobilenet_v2", "--out", "b").code == 0
+    model = tmp_path / "b" / "branch0.tflite"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1])
+    done = program("bench", "b", "--samples", 5)
+    assert done.code == 3 and "branch0.tflite: differs from its sha256" in done.err
+    model.unlink()
+    assert "is missing" in program("bench", "b", "--samples", 5).err
+    manifest = tmp_path / "b" / "manifest.json"
+    text = manifest.read_text()
+    for old, new in (("branch0.tflite", "../../etc/passwd"), ('"whole"', '"hole"'), ("bundle/1", "bundle/2")):
+        manifest.write_text(text.replace(old, new))
+        assert program("bench", "b", "--samples", 5).code == 3
+
+
+def test_errors_of_all_three_trees_have_exit_codes() -> None:
+    import syncnas_bench.errors
+    import syncnas_deploy.errors
+    import syncnas_exporters.errors
+
+    documented = {code for code, _ in EXIT_CODES}
+    for module in (syncnas_bench.errors, syncnas_deploy.errors, syncnas_exporters.errors):
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, Exception) and found.__module__ == module.__name__:
+                if found is syncnas_deploy.errors.SyncNasError:
+                    continue
+                assert exit_code(found.__new__(found)) in documented - {0, 1}, found
+
+
+def test_an_unforeseen_error_has_no_traceback(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr(pipeline, "models", broken)
+    monkeypatch.delenv("SYNCNAS_DEBUG", raising=False)
+    done = program("models")
+    assert done.code == 1 and "RuntimeError: first line" in done.err and done.err.count("\n") == 1
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    command = f"{sys.executable} -c 'from syncnas_deploy.cli import main; main()' models mobilenet_v2 | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, check=False)
+    assert done.stderr == ""

@@ -1,0 +1,97 @@
+"""A stem on both branches: the same network, computed so that the stem's output need not cross."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from syncnas_bench import HostDevice
+from syncnas_deploy import pipeline
+from syncnas_deploy.bundle import read_bundle, run_chain
+from syncnas_deploy.errors import ConfigError
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.segments import Feed, cut
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.predict import ProfileCosts, place_ends, predict
+from syncnas_deploy.report.drawing import architecture
+from syncnas_deploy.search.widths.solver import WidthSolver
+from syncnas_deploy.training.checkpoints import write_safetensors
+from syncnas_deploy.training.module import build
+from syncnas_exporters import TfliteRunner
+from tests.support.latency_cases import law_profile
+
+SMALL = 64
+
+
+@pytest.fixture(scope="module")
+def twin(mobilenet: ModelConfig) -> ModelConfig:
+    return branched(mobilenet, "nnanncc", twin_stem=True)
+
+
+def test_each_branch_has_its_stem_and_nothing_crosses_to_the_first_stage(
+    mobilenet: ModelConfig, twin: ModelConfig
+) -> None:
+    first, second, *rest = cut(twin)
+    assert [first.branch, second.branch] == [0, 1] and first.stem and second.stem
+    assert first.feeds == second.feeds == (Feed.IMAGE,)
+    assert [segment.feeds for segment in rest[:2]] == [(Feed.OWN,), (Feed.OWN,)]
+    plain = branched(mobilenet, "nnanncc")
+    assert twin.macs() == plain.macs() + mobilenet.stem_macs()
+    assert parameter_shapes(twin) == parameter_shapes(plain)
+
+
+def test_it_is_kept_in_a_file_and_refused_in_a_base(mobilenet: ModelConfig, twin: ModelConfig) -> None:
+    assert parse_config(config_text(twin), "twin") == twin
+    assert "twin_stem" not in config_text(branched(mobilenet, "nnanncc"))
+    with pytest.raises(ConfigError, match="twin_stem needs two branches"):
+        dataclasses.replace(mobilenet, twin_stem=True)
+
+
+def test_it_computes_what_the_network_computes(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    small = parse_config(config_text(mobilenet).replace('"input_size": 224', f'"input_size": {SMALL}'), "small")
+    config = branched(small, "nnanncc", twin_stem=True)
+    weights = random_weights(parameter_shapes(config), 3)
+    write_safetensors(tmp_path / "w.safetensors", weights)
+    bundle = pipeline.export(config, tmp_path / "bundle", weights=tmp_path / "w.safetensors")
+    runners = [TfliteRunner(bundle.tflite(branch)) for branch in (0, 1)]
+    image = np.random.default_rng(0).uniform(-1, 1, (1, SMALL, SMALL, 3)).astype(np.float32)
+    found = run_chain(bundle.segments, lambda s, inputs: runners[s.branch].run(s.name, inputs), image)
+    model = build(config, weights).eval()
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(image).permute(0, 3, 1, 2)).numpy()
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    # The native runner is fed the picture once for each branch.
+    result = pipeline.bench(read_bundle(tmp_path / "bundle"), HostDevice(), units=("cpu:1", "cpu:2"), samples=5)
+    assert result.difference is not None and result.difference <= 1e-3
+    assert [segment.name for segment in result.segments][:2] == ["stem_branch0", "stem_branch1"]
+
+
+def test_the_table_decides(mobilenet: ModelConfig) -> None:
+    profile = law_profile(mobilenet)
+    # By this law a fork takes 3 us and unit 1's stem 101 us, slowed by contention: the stem is better on one unit.
+    assert place_ends(profile, mobilenet) == (0, False)
+    dear = tuple(
+        dataclasses.replace(row, uploads_us=(900.0, 900.0)) if row.place == "fork" else row for row in profile.syncs
+    )
+    slow = dataclasses.replace(profile, syncs=dear)
+    assert place_ends(slow, mobilenet) == (0, True)
+    limit = pipeline.budget_us("1.0x", slow)
+    costs = ProfileCosts(slow, mobilenet, twin_stem=True)
+    solved = WidthSolver(mobilenet, costs, limit).solve("nnannna")
+    config = branched(mobilenet, "nnannna", solved.expanded, twin_stem=True)
+    found = predict(config, mobilenet, slow)
+    assert 0.97 * limit <= found.makespan_us <= limit + 1e-6
+    assert [segment.solo_us for segment in found.phases[0].segments] == [100.0, 101.0]
+    without = predict(dataclasses.replace(config, twin_stem=False), mobilenet, slow)
+    assert without.makespan_us > found.makespan_us + 700
+
+
+def test_its_drawing_says_that_nothing_crosses(twin: ModelConfig) -> None:
+    svg = architecture.draw(twin)
+    assert "meet after phase 0: nothing crosses" in svg
+    assert "fork after" not in svg

@@ -1,0 +1,145 @@
+"""The whole road from Python, on this machine with real LiteRT: profile, search, export, bench, report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from syncnas_bench import SIM_DEVICES, HostDevice, SimDevice, Unit
+from syncnas_bench.local import vulkan
+from syncnas_deploy import pipeline
+from syncnas_deploy.benchmarking import run as benchmark
+from syncnas_deploy.benchmarking.run import read_result, result_to_json
+from syncnas_deploy.bundle import read_bundle
+from syncnas_deploy.errors import BundleError, MeasurementError
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.report.comparison import read_all
+from syncnas_deploy.report.tables import bench_text
+
+QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1)
+GPU = pytest.mark.skipif(
+    vulkan.software_icd() is None,
+    reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",
+)
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with everything the road leaves."""
+    folder = tmp_path_factory.mktemp("road")
+    host = HostDevice()
+    profile = pipeline.profile("mobilenet_v2", host, out=folder / "host.json", settings=QUICK)
+    found = pipeline.search(
+        profile, "mobilenet_v2", budget="1.0x", evaluator="capacity", trials=8, out=folder / "found"
+    )
+    bundle = pipeline.export(found.config, folder / "winner")
+    pipeline.export("mobilenet_v2", folder / "base")
+    pipeline.bench(
+        bundle,
+        host,
+        units=profile.units,
+        samples=18,
+        baselines=[(folder / "base", None)],
+        out=folder / "bench.json",
+    )
+    return folder
+
+
+def test_the_road_ends_with_prediction_beside_measurement(road: Path) -> None:
+    page = read_all([road / "host.json", road / "found", road / "winner", road / "bench.json"])
+    text = page.to_text()
+    for word in ("measured profile", "predicted (us)", "A/A", "overlap", "mobilenet_v2", "logits equal"):
+        assert word in text, word
+    value = json.loads(json.dumps(page.to_json(), allow_nan=False))
+    (result,) = value["results"]
+    assert result["predicted"]["segments"][0].keys() >= {"solo_us", "concurrent_us"}
+    assert [s["name"] for s in result["predicted"]["segments"]] == [s["name"] for s in result["segments"]]
+    assert result["makespan_us"] > 0
+
+
+def test_measured_times_hang_together(road: Path) -> None:
+    result = read_result(road / "bench.json")
+    assert result_to_json(result) == json.loads((road / "bench.json").read_text())
+    assert not result.simulated and not result.software_gpu
+    assert result.difference is not None and result.difference <= 1e-3
+    assert len(result.makespan.samples_us) == 18
+    parts = sum(sync.us for sync in result.syncs)
+    for phase in range(result.segments[-1].phase + 1):
+        parts += max(s.concurrent.us for s in result.segments if s.phase == phase)
+    assert parts == pytest.approx(result.makespan.us, rel=0.25)
+    assert 1.0 <= result.overlap_ceiling <= 2.0
+    units = [baseline.unit for baseline in result.baselines]
+    assert len(units) == len(set(units)) >= 2
+
+
+def test_a_wrong_output_is_no_result(road: Path, tmp_path: Path) -> None:
+    bundle = read_bundle(road / "winner")
+    image, logits = bundle.reference()
+
+    class Wrong(type(bundle)):  # type: ignore[misc]
+        def reference(self) -> tuple[np.ndarray, np.ndarray]:
+            return image, logits + 1.0
+
+    wrong = Wrong(**{field.name: getattr(bundle, field.name) for field in dataclasses.fields(bundle)})
+    with pytest.raises(MeasurementError, match="count for nothing"):
+        pipeline.bench(wrong, HostDevice(), samples=5, launches=1)
+
+
+def test_a_baseline_has_one_branch(road: Path) -> None:
+    with pytest.raises(BundleError, match="two branches"):
+        pipeline.bench(road / "base", HostDevice(), samples=5, baselines=[(road / "winner", None)])
+
+
+def test_both_at_once_give_the_logits_of_one_after_the_other(road: Path) -> None:
+    bundle = read_bundle(road / "winner")
+    plain = benchmark.run_bench(bundle, HostDevice(), HostDevice().default_units(), samples=5, launches=1)
+    assert plain.difference is not None and plain.difference < 1e-5
+
+
+def test_a_simulated_result_is_labelled(road: Path, tmp_path: Path) -> None:
+    result = pipeline.bench(road / "winner", SimDevice("phone"), samples=5, launches=1, out=tmp_path / "sim.json")
+    assert result.simulated and result.difference is None
+    assert "SIMULATED" in read_all([tmp_path / "sim.json"]).to_text()
+
+
+def test_a_network_that_slows_down_within_a_launch_is_told(road: Path, tmp_path: Path) -> None:
+    cool = pipeline.bench(road / "winner", SimDevice("steps"), samples=120, launches=1)
+    assert abs(cool.change) < 0.05 and "changed by" not in bench_text(cool)
+    # Each of 120 samples goes with a discarded run, and each unit rests in one job of four: hot about half way.
+    heat_s = max(0.01, 240 * cool.makespan.us / 1e6)
+    first, second = (dataclasses.replace(law, throttle=1.5, heat_s=heat_s) for law in SIM_DEVICES["steps"])
+    out = tmp_path / "hot.json"
+    hot = pipeline.bench(road / "winner", SimDevice("hot", (first, second)), samples=120, launches=1, out=out)
+    assert 0.2 < hot.change < 0.7
+    assert "changed by +" in read_all([out]).to_text()
+
+
+def small(mobilenet: ModelConfig, strategy: str) -> ModelConfig:
+    """A two-branch network at 64 pixels, for units that are slow."""
+    text = json.loads(config_text(mobilenet))
+    text["input_size"] = 64
+    return dataclasses.replace(branched(parse_config(json.dumps(text), "small"), strategy), classes=10)
+
+
+@GPU
+@pytest.mark.parametrize("strategy", ["annnana", "ncnncnc"])
+def test_cpu_and_software_gpu_together_equal_the_reference(
+    mobilenet: ModelConfig, tmp_path: Path, strategy: str
+) -> None:
+    bundle = pipeline.export(small(mobilenet, strategy), tmp_path / "b")
+    result = pipeline.bench(bundle, HostDevice(), units=("cpu:1", "gpu:software"), samples=5, launches=1)
+    assert result.software_gpu and result.difference is not None and result.difference < 1e-3
+    assert "SOFTWARE GPU" in bench_text(result)
+    assert all(sync.us > 0 for sync in result.syncs[1:])
+
+
+@GPU
+def test_a_software_gpu_is_never_a_default() -> None:
+    assert not any(unit.software for unit in HostDevice().default_units())
+    assert any(info.unit == Unit("gpu", software=True) for info in HostDevice().units())

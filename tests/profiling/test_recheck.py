@@ -1,0 +1,80 @@
+"""Checking a profile: it holds on the device it was made on, and not on one that has become slower."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from syncnas_bench import SimDevice
+from syncnas_deploy import pipeline
+from syncnas_deploy.cli import cli
+from syncnas_deploy.errors import ProfileMismatch
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.random_networks import nested_widths
+from syncnas_deploy.profiling.recheck import TOLERANCE, Check, CheckRow
+from tests.support.latency_cases import quick
+
+SETTINGS = Settings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> DeviceProfile:
+    out = tmp_path_factory.mktemp("check") / "p.json"
+    return pipeline.profile("mobilenet_v2", SimDevice("duo", quick("duo")), out=out, settings=SETTINGS)
+
+
+def test_the_same_networks_are_measured_again(measured: DeviceProfile) -> None:
+    slower = tuple(
+        dataclasses.replace(law, macs_per_us=law.macs_per_us / 2, bytes_per_us=law.bytes_per_us / 2)
+        for law in quick("duo")
+    )
+    first, second = slower
+    found = pipeline.check_profile(measured, SimDevice("duo", (first, second)))
+    assert [row.name for row in found.rows][:2] == ["mobilenet_v2"] * 2
+    assert [row.name for row in found.rows][2:] == [row.strategy for row in measured.held_out]
+    assert [row.then_us for row in found.rows][2:] == [row.sample.us for row in measured.held_out]
+    assert not found.holds and found.change > 0.5
+
+
+def test_another_device_is_refused(measured: DeviceProfile) -> None:
+    with pytest.raises(ProfileMismatch, match="give --device"):
+        pipeline.check_profile(measured, SimDevice("phone"))
+
+
+def test_a_few_percent_hold() -> None:
+    rows = tuple(CheckRow(f"n{i}", "u", 100.0, 100.0 * (1 + change)) for i, change in enumerate((0.01, 0.04, 0.3)))
+    assert Check(rows, ()).holds and Check(rows, ()).change == pytest.approx(0.04)
+    assert not Check(rows[1:], ()).holds
+    assert TOLERANCE == 0.05
+
+
+def test_the_command_exits_with_7_where_it_does_not_hold(measured: DeviceProfile, tmp_path: Path) -> None:
+    # As if the device had been five times as fast then.
+    rows = tuple(
+        dataclasses.replace(row, sample=dataclasses.replace(row.sample, launches_us=(row.sample.us / 5,)))
+        for row in measured.held_out
+    )
+    write_profile(tmp_path / "p.json", measured.with_held_out(rows))
+    done = CliRunner().invoke(cli, ["profile", "--device", "sim:duo", "--check", str(tmp_path / "p.json"), "--json"])
+    assert done.exit_code == 7
+    assert json.loads(done.stdout)["holds"] is False
+    wrong = CliRunner().invoke(cli, ["profile", "--check", "p.json", "--base", "mobilenet_v2"])
+    assert wrong.exit_code == 2 and "--check takes --device" in wrong.output
+    neither = CliRunner().invoke(cli, ["profile"])
+    assert neither.exit_code == 2 and "--base" in neither.output
+
+
+def test_widths_in_order_become_stages(mobilenet: ModelConfig) -> None:
+    flat = list(range(8, 8 + 17))
+    rows = nested_widths(mobilenet, flat)
+    assert [len(row) for row in rows] == [1, 2, 3, 4, 3, 3, 1]
+    assert [width for row in rows for width in row] == flat
+    with pytest.raises(ProfileMismatch, match="16 widths"):
+        nested_widths(mobilenet, flat[:-1])

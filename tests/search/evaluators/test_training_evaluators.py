@@ -1,0 +1,210 @@
+"""Evaluators that look at pictures: proxy training with early stopping, and inherited weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncnas_deploy.errors import DatasetError, MissingDependency, UnknownEvaluator, UnknownModel, WeightsError
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.search.evaluators import Evaluation, Inherit, LearningEvaluator, Train, make_evaluator
+from syncnas_deploy.search.evaluators.halving import Halving
+from syncnas_deploy.search.loop import search
+from syncnas_deploy.training.recipe import Recipe, Schedule
+from tests.support.picture_cases import draw_set, small_config
+from tests.support.synthetic import SyntheticTable
+
+torch = pytest.importorskip("torch")
+
+BASE = small_config(8)
+NETWORK = branched(BASE, "nca")
+OPTIONS = "epochs=2,size=32,batch=16,crop=0.5,rate=1.6"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks this small are slower on two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shapes: twelve of each to train on, ten to validate with."""
+    folder = tmp_path_factory.mktemp("pictures")
+    draw_set(folder / "train", 12, 1)
+    draw_set(folder / "val", 10, 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained_base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A base that has learnt the shapes: its config, its weights, and pictures that it has not seen."""
+    from syncnas_deploy.training.run import train
+
+    folder = tmp_path_factory.mktemp("base")
+    draw_set(folder / "set" / "train", 100, 1)
+    draw_set(folder / "set" / "val", 25, 2)
+    recipe = Recipe(rate=0.2, epochs=8, batch=32, warmup_epochs=1, dropout=0.0, smallest_crop=0.5)
+    run = train(BASE, folder / "set", folder / "run", recipe, workers=0)
+    assert run.best.top1 > 0.6
+    return folder / "run" / "config.json", folder / "run" / "best.pth", folder / "set"
+
+
+def test_a_candidate_is_worth_what_it_learns_the_same_for_the_same_seed(pictures: Path) -> None:
+    evaluator = make_evaluator(f"train:{pictures},{OPTIONS}")
+    assert isinstance(evaluator, Train) and isinstance(evaluator, LearningEvaluator)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first = evaluator.evaluate(NETWORK, 2**32 - 1)
+    assert first.reward is not None and 0.0 <= first.reward <= 1.0 and not first.partial
+    assert first.details["epochs"] == 2 and first.seconds > 0
+    torch.random.set_rng_state(before)
+    copy = pickle.loads(pickle.dumps(evaluator))
+    again, other = copy.evaluate(NETWORK, 2**32 - 1), evaluator.evaluate(NETWORK, 1)
+    assert (again.reward, again.details) == (first.reward, first.details)
+    assert other.details["train_loss"] != first.details["train_loss"]
+
+
+def test_width_and_size_make_the_network_that_is_trained(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from syncnas_deploy.training import proxy
+
+    seen: list[ModelConfig] = []
+
+    def spy(config: ModelConfig, *_: object, **__: object) -> tuple[proxy.EpochRow, ...]:
+        seen.append(config)
+        return (proxy.EpochRow(2, 0.1, 1.0, 1.0, 0.5, 1.0, 1.0),)
+
+    monkeypatch.setattr(proxy, "train_briefly", spy)
+    make_evaluator(f"train:{pictures},{OPTIONS},width=2").evaluate(dataclasses.replace(NETWORK, classes=9), 1)
+    (network,) = seen
+    assert (network.input_size, network.classes, network.stem.out_channels) == (32, 4, 16)
+
+
+def test_a_hopeless_candidate_is_given_up_at_a_rung_with_an_estimate(pictures: Path) -> None:
+    evaluator = Train.parse(f"{pictures},{OPTIONS},halving=2")
+    assert evaluator.halving.rungs == (1,)
+    far_better = [Evaluation(1.3, 1.0, {"top1_epoch_1": 1.1})] * 2
+    informed = evaluator.informed(far_better)
+    given_up = informed.evaluate(NETWORK, 1)
+    assert given_up.partial and given_up.details["epochs"] == 1 and given_up.note == "given up after epoch 1"
+    assert given_up.reward == pytest.approx(given_up.details["top1_epoch_1"] + 0.2)
+    whole = evaluator.informed([Evaluation(0.1, 1.0, {"top1_epoch_1": 0.0})] * 9).evaluate(NETWORK, 1)
+    assert not whole.partial and whole.details["epochs"] == 2
+    assert informed.key == evaluator.key
+
+
+def test_a_training_that_diverges_is_infeasible_and_says_so(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Schedule, "at", lambda _, epoch: 1e30)
+    found = Train.parse(f"{pictures},{OPTIONS}").evaluate(NETWORK, 1)
+    assert found.reward is None and found.note.startswith("In epoch 1, step 2, the loss is")
+
+
+def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_path: Path) -> None:
+    base = small_config(4)
+    table, path = SyntheticTable(base, 1), tmp_path / "j"
+
+    def run(path: Path | None) -> list[tuple[str, float | None, str]]:
+        evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0")
+        result = search(base, table, 1e7, evaluator, trials=5, algorithm="random", journal_path=path)
+        return [(t.strategy, t.reward, t.outcome) for t in result.trials]
+
+    whole = run(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:4]))
+    assert run(path) == whole
+    rows = [json.loads(line)["row"] for line in path.read_bytes().splitlines()[1:]]
+    assert all("top1_epoch_1" in row["details"] for row in rows)
+
+
+def test_inherited_weights_are_worth_something_without_training(trained_base: tuple[Path, Path, Path]) -> None:
+    config, weights, pictures = trained_base
+    evaluator = make_evaluator(f"inherit:{weights},{pictures},base={config},size=32,batch=32")
+    assert isinstance(evaluator, Inherit)
+    whole, narrow = (branched(BASE, "nca", [[[w], [w, w], [w, w]]] * 2) for w in (24, 4))
+    first, other = evaluator.evaluate(whole, 1), evaluator.evaluate(narrow, 1)
+    assert first.reward is not None and other.reward is not None
+    # Chance is 0.25, and what the batch norms of the base would leave of it: hence fitted ones.
+    assert first.reward > 0.6 and first.reward > other.reward + 0.1
+    assert evaluator.evaluate(whole, 2).reward == first.reward, "without fine-tuning the seed does not matter"
+    assert evaluator.spread == 0.0
+
+
+def test_fine_tuning_begins_where_the_base_ended(trained_base: tuple[Path, Path, Path], pictures: Path) -> None:
+    config, weights, own = trained_base
+    evaluator = make_evaluator(f"inherit:{weights},{own},base={config},epochs=1,size=32,batch=32,rate=0.2")
+    tuned = evaluator.evaluate(branched(BASE, "nnc"), 1)
+    assert tuned.reward is not None and tuned.reward > 0.6
+    assert evaluator.spread is None
+    assert evaluator.key != make_evaluator(f"inherit:{weights},{own},base={config},size=32,batch=32").key
+
+
+def test_options_that_mean_nothing_are_refused(pictures: Path, tmp_path: Path) -> None:
+    for text, says in (
+        ("train:", "names no folder"),
+        (f"train:{pictures},epoch=3", "train has no option 'epoch'; use epochs, size"),
+        (f"train:{pictures},epochs=3,epochs=4", "epochs is given twice"),
+        (f"train:{pictures},epochs=0", "epochs must be 1 to"),
+        (f"train:{pictures},epochs=1e3", "epochs must be 1 to"),
+        (f"train:{pictures},width=0", "width must be 0.05 to 4"),
+        (f"train:{pictures},width=nan", "width must be 0.05 to 4"),
+        (f"train:{pictures},device=tpu", "device must be one of cpu, cuda, mps"),
+        (f"train:{pictures},device=", "device is empty"),
+        (f"inherit:{pictures}", "inherit: needs weights and a folder"),
+        (f"inherit:w.npz,{pictures},width=1", "inherit has no option 'width'"),
+    ):
+        with pytest.raises(UnknownEvaluator, match=says):
+            make_evaluator(text)
+    with pytest.raises(DatasetError, match=r"48 pictures to train on are fewer than a batch of 64; add batch=12"):
+        make_evaluator(f"train:{pictures}")
+    with pytest.raises(DatasetError, match="no such folder"):
+        make_evaluator(f"train:{tmp_path / 'none'},batch=4")
+    with pytest.raises(WeightsError, match=r"none\.npz: cannot be read \(No such file"):
+        make_evaluator(f"inherit:{tmp_path / 'none.npz'},{pictures},batch=4")
+    (tmp_path / "w.npz").write_bytes(b"")
+    with pytest.raises(UnknownModel, match="'small' is no shipped model; add base=FILE"):
+        make_evaluator(f"inherit:{tmp_path / 'w.npz'},{pictures},batch=4").evaluate(NETWORK, 1)
+    write_config(tmp_path / "base.json", BASE)
+    with pytest.raises(WeightsError, match=r"w\.npz"):
+        make_evaluator(f"inherit:{tmp_path / 'w.npz'},{pictures},batch=4,base={tmp_path / 'base.json'}").evaluate(
+            NETWORK, 1
+        )
+
+
+def test_without_torch_it_is_said_what_to_install(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for text in (f"train:{pictures},{OPTIONS}", f"inherit:w.npz,{pictures},batch=4"):
+        with pytest.raises(MissingDependency, match=r"install 'syncnas-deploy\[torch\]'"):
+            make_evaluator(text)
+
+
+def test_weights_that_changed_since_the_search_began_are_refused(
+    trained_base: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights, own = trained_base
+    (tmp_path / "w.pth").write_bytes(weights.read_bytes())
+    evaluator = make_evaluator(f"inherit:w.pth,{own},base={config},size=32,batch=32")
+    (tmp_path / "w.pth").write_bytes(weights.read_bytes() + b" ")
+    monkeypatch.chdir("/")
+    with pytest.raises(WeightsError, match=r"w\.pth: is another file here than where the search began"):
+        evaluator.evaluate(NETWORK, 1)
+
+
+def test_the_pictures_decide_and_not_their_place(pictures: Path, tmp_path: Path) -> None:
+    evaluator = Train.parse(f"{pictures},{OPTIONS}")
+    twin = draw_set(tmp_path / "twin" / "train", 12, 1).parent
+    draw_set(twin / "val", 10, 2)
+    assert Train.parse(f"{twin},{OPTIONS}").key == evaluator.key
+    assert Train.parse(f"{twin},{OPTIONS},width=0.5").key != evaluator.key
+    assert "48 to 96" in dataclasses.replace(evaluator, halving=Halving(2, 2)).cost
+    changed = dataclasses.replace(evaluator, pictures=dataclasses.replace(evaluator.pictures, digest="other"))
+    with pytest.raises(DatasetError, match="holds other pictures here than where the search began"):
+        changed.evaluate(NETWORK, 1)

@@ -1,0 +1,257 @@
+"""The widths solver against brute force, bounds, and tables that cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch, StrategyError
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.search.widths.maxplus import convolve, delay, split
+from syncnas_deploy.search.widths.solver import CostTable, Widths, WidthSolver
+from tests.support.synthetic import SyntheticTable, single_branch_us, toy_base
+
+
+class RandomTable:
+    """Latencies without any order, whole microseconds when `whole`: wider may be faster."""
+
+    def __init__(self, base: ModelConfig, rng: np.random.Generator, *, widths: int, whole: bool) -> None:
+        def draw(low: int, high: int, size: int | tuple[int, ...]) -> NDArray[np.float64]:
+            times = rng.uniform(low, high, size)
+            return np.round(times) if whole else times
+
+        stages = len(base.stages)
+        self._blocks = {
+            (b, s, i, halved): (
+                4 * np.sort(rng.choice(np.arange(1, 12), widths, replace=False)),
+                draw(1, 30, widths),
+            )
+            for b in (0, 1)
+            for _, s, i, _ in base.blocks()
+            for halved in (False, True)
+        }
+        self._invocation, self._ops = draw(0, 5, 2), draw(0, 9, (2, stages, 2))
+        self._syncs, self._ends = draw(0, 20, (stages, 2)), draw(0, 20, 6)
+
+    def block_us(
+        self, branch: int, stage: int, block: int, halved: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        return self._blocks[branch, stage, block, halved]
+
+    def invocation_us(self, branch: int) -> float:
+        return float(self._invocation[branch])
+
+    def sync_op_us(self, branch: int, stage: int, op: str) -> float:
+        return float(self._ops[branch, stage, "ac".index(op)])
+
+    def sync_us(self, stage: int, op: str) -> float:
+        return float(self._syncs[stage, "ac".index(op)])
+
+    def fork_us(self, trunk: int) -> float:
+        return float(self._ends[trunk])
+
+    def stem_us(self, trunk: int) -> float:
+        return float(self._ends[2 + trunk])
+
+    def head_us(self, trunk: int, op: str) -> float:
+        return float(self._ends[4 + trunk]) + (op == "c")
+
+    def join_us(self, trunk: int, op: str) -> float:
+        return float(self._ends[5 - trunk]) + 2 * (op == "a")
+
+
+def network_us(base: ModelConfig, table: CostTable, strategy: str, trunk: int, expanded: object) -> float:
+    """The latency of given widths, written down straight from the definition."""
+    total = table.stem_us(trunk) + table.fork_us(trunk)
+    start, before = 0, ""
+    for s, op in enumerate(strategy):
+        if op == "n":
+            continue
+        branches = []
+        for b in (0, 1):
+            time_us = table.invocation_us(b) + (table.sync_op_us(b, start - 1, before) if start else 0.0)
+            for stage in range(start, s + 1):
+                for i in range(len(base.stages[stage].branches[0])):
+                    widths, us = table.block_us(b, stage, i, strategy[stage] == "c")
+                    time_us += us[widths.tolist().index(expanded[b][stage][i])]  # type: ignore[index]
+            branches.append(time_us)
+        total += max(branches)
+        if s < len(strategy) - 1:
+            total += table.sync_us(s, op)
+        start, before = s + 1, op
+    return float(total + table.join_us(trunk, strategy[-1]) + table.head_us(trunk, strategy[-1]))
+
+
+def utility_of(base: ModelConfig, expanded: object) -> float:
+    macs = {(s, i): block.macs() for _, s, i, block in base.blocks()}
+    total = sum(macs.values())
+    return sum(
+        macs[s, i] / total * math.log(expanded[b][s][i] / block.expanded_channels)  # type: ignore[index]
+        for b in (0, 1)
+        for _, s, i, block in base.blocks()
+    )
+
+
+def by_brute_force(
+    base: ModelConfig, table: CostTable, strategy: str, trunk: int, budget_us: float
+) -> tuple[float, float]:
+    """The largest utility within the budget (-inf where there is none) and the smallest latency."""
+    places = [(b, s, i) for b in (0, 1) for _, s, i, _ in base.blocks()]
+    options = [table.block_us(b, s, i, strategy[s] == "c")[0].tolist() for b, s, i in places]
+    best, fastest_us = -math.inf, math.inf
+    for choice in itertools.product(*options):
+        expanded = [[[0] * len(stage.branches[0]) for stage in base.stages] for _ in (0, 1)]
+        for (b, s, i), width in zip(places, choice, strict=True):
+            expanded[b][s][i] = width
+        latency_us = network_us(base, table, strategy, trunk, expanded)
+        fastest_us = min(fastest_us, latency_us)
+        if latency_us <= budget_us:
+            best = max(best, utility_of(base, expanded))
+    return best, fastest_us
+
+
+@pytest.mark.parametrize("case", range(40))
+def test_equals_brute_force_where_times_are_whole_bins(case: int) -> None:
+    rng = np.random.default_rng(case)
+    depths = ((1,), (2,), (1, 1), (2, 1), (1, 1, 1))[case % 5]
+    base = toy_base(depths)
+    table = RandomTable(base, rng, widths=3 if sum(depths) > 2 else 5, whole=True)
+    strategy = str(rng.choice(all_strategies(len(depths))))
+    trunk, budget_us = case % 2, int(rng.integers(20, 60 + 60 * sum(depths)))
+    best, fastest_us = by_brute_force(base, table, strategy, trunk, budget_us)
+    solver = WidthSolver(base, table, budget_us, trunk=trunk, bins=budget_us)
+    assert solver.minimum_us(strategy) == pytest.approx(fastest_us)
+    if best == -math.inf:
+        with pytest.raises(InfeasibleBudget, match=f"at least {fastest_us:.0f} us"):
+            solver.solve(strategy)
+        return
+    found = solver.solve(strategy)
+    assert found.utility == pytest.approx(best, abs=1e-12)
+    assert found.utility == pytest.approx(utility_of(base, found.expanded), abs=1e-12)
+    assert found.latency_us == pytest.approx(network_us(base, table, strategy, trunk, found.expanded))
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_budget_holds_and_little_is_lost_on_any_table(case: int) -> None:
+    rng = np.random.default_rng(1000 + case)
+    base = toy_base((2, 3, 1, 2))
+    table = RandomTable(base, rng, widths=9, whole=False)
+    solver = WidthSolver(base, table, 300.0, bins=300)
+    fine = WidthSolver(base, table, 300.0, bins=6000)
+    for strategy in rng.choice(all_strategies(4), 8, replace=False).tolist():
+        smallest_us = solver.minimum_us(strategy)
+        if smallest_us > 300.0:
+            with pytest.raises(InfeasibleBudget):
+                solver.solve(strategy)
+            continue
+        found = solver.solve(strategy)
+        assert network_us(base, table, strategy, 0, found.expanded) <= 300.0 * (1 + 1e-12)
+        assert found.latency_us <= 300.0
+        assert found.utility >= fine.solve(strategy).utility - 0.1
+
+
+def test_tightest_budget_gives_the_fastest_widths() -> None:
+    base = toy_base((2, 3))
+    table = RandomTable(base, np.random.default_rng(5), widths=9, whole=False)
+    smallest_us = WidthSolver(base, table, 1e6).minimum_us("ac")
+    found = WidthSolver(base, table, smallest_us).solve("ac")
+    assert found.latency_us == smallest_us
+    with pytest.raises(InfeasibleBudget, match="raise the budget"):
+        WidthSolver(base, table, math.nextafter(smallest_us, 0)).solve("ac")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mobilenet_v2_is_within_a_percent_of_an_upper_bound(seed: int) -> None:
+    base = load_config("mobilenet_v2")
+    table = SyntheticTable(base, seed)
+    budget_us = single_branch_us(base, table)
+    solver = WidthSolver(base, table, budget_us)
+    # Rounding up costs less than a bin for each of 17 blocks and 7 segments in a row (and one at the end):
+    # with so many bins more, rounded times cannot miss the true optimum.
+    bound = WidthSolver(base, table, budget_us * (1 + 25 / 4000), bins=4025)
+    for strategy in all_strategies(7)[seed::181]:
+        found = solver.solve(strategy)
+        assert found.latency_us <= budget_us
+        mean_width = math.exp((bound.solve(strategy).utility - found.utility) / 2)
+        assert 1 - 1e-9 <= mean_width < 1.015
+        config = branched(base, strategy, found.expanded)
+        assert all(block.expanded_channels % 4 == 0 for *_, block in config.blocks())
+
+
+def test_answers_do_not_depend_on_what_was_solved_before() -> None:
+    base = load_config("mobilenet_v2")
+    table = SyntheticTable(base, 1)
+    budget_us = single_branch_us(base, table)
+    shared = WidthSolver(base, table, budget_us)
+    for strategy in ("nnnnnna", "acacaca", "ncnanca", "cccccca"):
+        alone: Widths = WidthSolver(base, table, budget_us).solve(strategy)
+        assert shared.solve(strategy) == alone
+
+
+@pytest.mark.parametrize("budget_us", [0.0, -1.0, math.nan, math.inf])
+def test_budgets_that_are_none(budget_us: float) -> None:
+    base = toy_base((1,))
+    table = RandomTable(base, np.random.default_rng(0), widths=3, whole=True)
+    with pytest.raises(InfeasibleBudget, match="positive time"):
+        WidthSolver(base, table, budget_us)
+
+
+def test_wrong_strategy_is_named() -> None:
+    base = toy_base((1, 1))
+    table = RandomTable(base, np.random.default_rng(0), widths=3, whole=True)
+    with pytest.raises(StrategyError):
+        WidthSolver(base, table, 100.0).solve("a")
+
+
+@pytest.mark.parametrize(
+    ("widths", "times_us"),
+    [
+        ([], []),
+        ([4, 8], [1.0]),
+        ([8, 4], [1.0, 2.0]),
+        ([0, 4], [1.0, 2.0]),
+        ([4, 8], [1.0, math.nan]),
+        ([4, 8], [1.0, -2.0]),
+    ],
+)
+def test_tables_that_cannot_be(widths: list[int], times_us: list[float]) -> None:
+    base = toy_base((1, 1))
+    table = RandomTable(base, np.random.default_rng(0), widths=3, whole=True)
+    table._blocks[1, 0, 0, False] = (np.array(widths, dtype=np.int64), np.array(times_us))
+    with pytest.raises(ProfileMismatch, match="branch 1 stage 1 block 1"):
+        WidthSolver(base, table, 100.0).solve("na")
+
+
+def test_a_branched_model_is_no_base() -> None:
+    base = toy_base((1, 1))
+    table = RandomTable(base, np.random.default_rng(0), widths=3, whole=True)
+    two = dataclasses.replace(branched(base, "aa"), name="two")
+    with pytest.raises(ValueError, match="two branches already"):
+        WidthSolver(two, table, 100.0)
+
+
+def test_convolution_is_the_best_sum() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        n = int(rng.integers(2, 120))
+        f, g = (np.sort(np.where(rng.random(n) < 0.2, -np.inf, np.round(rng.normal(size=n), 1))) for _ in "fg")
+        best = [max(f[i] + g[t - i] for i in range(t + 1)) for t in range(n)]
+        np.testing.assert_array_equal(convolve(f, g), best)
+        t = int(rng.integers(n))
+        at = split(f, g, t)
+        assert (at is None) == (best[t] == -np.inf)
+        assert at is None or f[at] + g[t - at] == best[t]
+
+
+def test_delay_beyond_the_end_leaves_nothing() -> None:
+    f = np.array([1.0, 2.0, 3.0])
+    assert delay(f, 0).tolist() == [1.0, 2.0, 3.0]
+    assert delay(f, 2).tolist() == [-np.inf, -np.inf, 1.0]
+    assert delay(f, 4).tolist() == [-np.inf] * 3

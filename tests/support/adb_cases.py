@@ -1,0 +1,108 @@
+"""Ways to the tests' device that the tests of ADB share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncnas_bench.adb.device import AdbDevice
+from syncnas_bench.adb.discovery import connector
+from syncnas_bench.adb.run import Patience
+from syncnas_bench.adb.server import server_devices, server_version
+from tests.support.adb_daemon import AdbDaemon
+
+QUICK = Patience(reconnect_s=15, cool_s=0.15, poll_s=0.05)
+
+
+def find_adb() -> Path | None:
+    """An adb program: in PATH, or in the adbutils package."""
+    found = shutil.which("adb")
+    if found:
+        return Path(found)
+    try:
+        import adbutils
+    except ImportError:
+        return None
+    path = Path(adbutils.__file__).parent / "binaries" / "adb"
+    return path if path.is_file() else None
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class AdbServer:
+    """A private adb server of the real adb, with an environment that leads to it."""
+
+    def __init__(self, adb: Path, home: Path) -> None:
+        self.adb, self.port = adb, free_port()
+        self.address = ("127.0.0.1", self.port)
+        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(self.port)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._process = subprocess.Popen(
+            [self.adb, "-P", str(self.port), "nodaemon", "server"],
+            env=self.env | {"ADB_MDNS_AUTO_CONNECT": "0", "ADB_MDNS": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: server_version(self.address) is not None)
+
+    def stop(self) -> None:
+        """End it, and what a client may have started in its place meanwhile."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        if server_version(self.address) is not None:
+            self.run("kill-server")
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run the adb client on it."""
+        command = [self.adb, "-P", str(self.port), *words]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+
+    def connect(self, daemon: AdbDaemon) -> str:
+        """Have it connect to a daemon; returns the serial."""
+        serial = f"127.0.0.1:{daemon.port}"
+        self.run("connect", serial)
+        wait_for(lambda: any(e.serial == serial and e.state != "offline" for e in server_devices(self.address)))
+        return serial
+
+
+def wait_for(condition: object, timeout_s: float = 15.0) -> None:
+    """Wait until a function returns something true."""
+    end = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def no_server_env(home: Path) -> dict[str, str]:
+    """An environment with a home of its own and a port where no adb server listens."""
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(free_port())}
+
+
+def device_of(serial: str, env: dict[str, str], patience: Patience = QUICK, **more: object) -> AdbDevice:
+    """The device, with little patience."""
+    return AdbDevice(serial, connector(serial, env), env=env, patience=patience, **more)  # type: ignore[arg-type]
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path, as the device's folder stands in each of its commands."""
+    with tempfile.TemporaryDirectory(prefix="adb-") as folder:
+        yield Path(folder).resolve()

@@ -1,0 +1,36 @@
+"""LiteRT libraries that tell a lie: a GPU that falls back, crashes or hangs, and outputs that are wrong."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from syncnas_bench.local.host import find_litert
+
+LIES = ("HONEST", "FALLBACK", "CRASH", "HANG", "NANS", "ZEROS", "ONE_WRONG")
+"""HONEST is a GPU that works. All of them compute on the CPU; CRASH and HANG do so while a GPU model is set up."""
+
+SOURCE = Path(__file__).with_name("litert_stub.c")
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="litert-stub-")
+
+
+@functools.cache
+def lying_litert(lie: str) -> Path:
+    """A libLiteRt.so, in a folder of its own, that lies in one way and leans on this host's library."""
+    assert lie in LIES, lie
+    litert = find_litert()
+    library = Path(_folder().name) / lie / "libLiteRt.so"
+    library.parent.mkdir()
+    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-O1", f"-DLIE={lie}", f'-DREAL="{litert}"']
+    command += [str(SOURCE), "-Wl,--no-as-needed", str(litert), f"-Wl,-rpath,{litert.parent}", "-o", str(library)]
+    cache = {"ZIG_LOCAL_CACHE_DIR": str(library.parent / "cache")}
+    subprocess.run(command, check=True, capture_output=True, timeout=240, env=os.environ | cache)
+    return library
