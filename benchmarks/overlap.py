@@ -37,7 +37,7 @@ def main() -> None:
     names = ("makespan us", "A/A", "overlap", "ceiling", "two-branch", "ceiling")
     print(f"{'launch':>7}" + "".join(f"{name:>13}" for name in names))
     rows = [
-        (r.makespan.us, r.aa_ratio, r.overlap, r.overlap_ceiling, r.branch_overlap, r.branch_overlap_ceiling)
+        (r.makespan.median_us, r.aa_ratio, r.overlap, r.overlap_ceiling, r.branch_overlap, r.branch_overlap_ceiling)
         for r in results
     ]
     for number, row in enumerate(rows, start=1):

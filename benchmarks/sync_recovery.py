@@ -17,7 +17,7 @@ from pathlib import Path
 from syncnas_bench import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 
 
 def laws_with(overhead_us: float) -> tuple[SimUnit, SimUnit]:
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--launches", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=8)
     args = parser.parse_args()
-    settings = Settings(launches=args.launches, rounds=args.rounds, discard=1, repeats=1, networks=1)
+    settings = ProfileSettings(launches=args.launches, rounds=args.rounds, discard=1, repeats=1, networks=1)
     print(f"{'true us':>8} {'median us':>10} {'worst us':>9} {'syncs':>6}  within the larger of 5 % and 5 us")
     for overhead_us in args.overheads:
         with tempfile.TemporaryDirectory() as folder:

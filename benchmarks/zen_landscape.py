@@ -22,10 +22,10 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.files.documents import write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.strategy import all_strategies
-from syncnas_deploy.prediction.predict import ProfileCosts, place_ends
+from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.profile_files import load_profile
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.candidates import Space
+from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Zen
 
 COLUMNS = ("reward", "second")
@@ -36,9 +36,9 @@ Row = dict[str, str]
 def networks(profile_name: str, base_name: str, budget: str) -> dict[str, ModelConfig | None]:
     """Every strategy with its network within the budget; None where there is none."""
     profile, base = load_profile(profile_name), pipeline.base_model(base_name)
-    trunk, twin_stem = place_ends(profile, base)
+    trunk, twin_stem = fastest_placement(profile, base)
     costs = ProfileCosts(profile, base, twin_stem=twin_stem)
-    space = Space(base, costs, [pipeline.budget_us(budget, profile)], trunk=trunk, twin_stem=twin_stem)
+    space = CandidateSpace(base, costs, [pipeline.budget_us(budget, profile)], trunk=trunk, twin_stem=twin_stem)
     candidates = map(Candidate, all_strategies(len(base.stages)))
     return {c.strategy: None if c in space.infeasible else space.config(c) for c in candidates}
 

@@ -11,10 +11,7 @@ import sys
 import click
 
 import syncnas_deploy
-from syncnas_deploy.cli import networks, runtimes
-from syncnas_deploy.cli import profiles as measuring
-from syncnas_deploy.cli import searches as searching
-from syncnas_deploy.cli import training as learning
+from syncnas_deploy.cli import bundles, devices, networks, profiles, reports, runtimes, searches, training
 from syncnas_deploy.cli.options import emit, epilog, json_option
 
 EXIT_CODES = (
@@ -120,20 +117,20 @@ def cli() -> None:
 
 
 COMMANDS = (
-    measuring.devices,
-    measuring.doctor,
+    devices.devices,
+    devices.doctor,
     runtimes.runtime,
-    measuring.profile,
-    measuring.predict,
-    measuring.bench,
-    searching.search,
-    searching.report,
+    profiles.profile,
+    profiles.predict,
+    bundles.bench,
+    searches.search,
+    reports.report,
     networks.models,
-    networks.export,
+    bundles.export,
     networks.weights,
     networks.draw,
-    learning.evaluate,
-    learning.train,
+    training.evaluate,
+    training.train,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""Commands on networks: models, export, weights, draw."""
+"""Commands on networks: models, weights, draw."""
 
 from __future__ import annotations
 
@@ -52,58 +52,6 @@ def models(name: str | None, as_json: bool) -> None:
         click.echo(tables.models_table(configs))
 
 
-@click.command(
-    epilog=epilog(
-        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights syncnas_mobilenet_v2_100.pth --out bundle",
-        "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
-    )
-)
-@click.argument("config")
-@click.option("--weights", metavar="FILE|timm:NAME", help="A .pth, .pt (tensors only), .safetensors or .npz.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
-@click.option(
-    "--format",
-    "formats",
-    type=click.Choice(["tflite", "onnx"]),
-    multiple=True,
-    default=("tflite",),
-    show_default=True,
-)
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
-@force_option
-@json_option
-def export(
-    config: str,
-    weights: str | None,
-    seed: int | None,
-    formats: tuple[str, ...],
-    out: Path,
-    force: bool,
-    as_json: bool,
-) -> None:
-    """Export CONFIG (a file or a shipped name) as a bundle of segments."""
-    from syncnas_deploy import pipeline
-
-    if weights is not None and seed is not None:
-        raise click.UsageError("--weights and --seed exclude each other; give one of them.")
-    bundle = pipeline.export(config, out, weights=weights, seed=seed or 0, formats=formats, force=force)
-    if as_json:
-        emit(
-            {
-                "bundle": str(bundle.folder),
-                "name": bundle.config.name,
-                "weights": bundle.weights,
-                "segments": [segment.name for segment in bundle.segments],
-                "files": dict(bundle.files),
-            }
-        )
-    else:
-        click.echo(
-            f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
-            f"{len(bundle.files)} files in {bundle.folder}"
-        )
-
-
 @click.group(epilog=epilog("syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors"))
 def weights() -> None:
     """Convert weights, or make a branched model's initial weights from its base's."""
@@ -136,15 +84,16 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
 )
 @click.argument("source")
 @click.option("--config", required=True, help="The branched network: a shipped name or a config file.")
+@click.option("--base", help="The network that SOURCE is of. Default: the shipped one that the config names.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For what is new.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
 @force_option
 @json_option
-def inherit(source: str, config: str, seed: int, out: Path, force: bool, as_json: bool) -> None:
+def inherit(source: str, config: str, base: str | None, seed: int, out: Path, force: bool, as_json: bool) -> None:
     """Make initial weights of a branched network from SOURCE, weights of its base model."""
     from syncnas_deploy import pipeline
 
-    count = pipeline.inherit_weights(source, config, out, seed=seed, force=force)
+    count = pipeline.inherit_weights(source, config, out, base=base, seed=seed, force=force)
     if as_json:
         emit({"out": str(out), "tensors": count})
     else:
@@ -167,7 +116,7 @@ def inherit(source: str, config: str, seed: int, out: Path, force: bool, as_json
     "units",
     multiple=True,
     metavar="UNIT",
-    help="What each branch runs on, once a branch. Default: the profile's units (a base model: the faster one).",
+    help="What each branch runs on, once per branch. Default: the profile's units (a base model: the faster one).",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg or FILE.png.")
 @force_option

@@ -1,4 +1,4 @@
-"""Commands around a search: search, report."""
+"""The command search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from syncnas_deploy.pipeline import Found
-    from syncnas_deploy.search.loop import Progress
+    from syncnas_deploy.search.loop import SearchProgress
 
 
 @click.command(
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
 )
 @profile_option
-@click.option("--base", required=True, help="The base model of the profile.")
+@click.option("--base", help="Checked against the profile's base model, which is searched.")
 @click.option(
     "--budget",
     "budgets",
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     "max_energy_mj",
     type=click.FloatRange(0, min_open=True),
     metavar="MJ",
-    help="Leave out what takes more millijoules an inference besides the idle device, by the profile's power.",
+    help="Leave out what takes more millijoules per inference besides the idle device, by the profile's power.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
 @json_option
 def search(
     profile_path: Path,
-    base: str,
+    base: str | None,
     budgets: tuple[str, ...],
     evaluator: str,
     algorithm: str,
@@ -103,6 +103,7 @@ def search(
     """Search where to synchronize and how wide to be, within a latency budget."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
+    from syncnas_deploy.search.loop import SearchSettings
 
     measured = read_profile(profile_path)
     found = pipeline.search(
@@ -110,12 +111,9 @@ def search(
         base,
         budget=budgets,
         evaluator=evaluator,
-        algorithm=algorithm,
-        trials=trials,
-        seed=seed,
+        settings=SearchSettings(trials, algorithm, seed, max_energy_mj),
         workers=workers,
         worker_resources=dict(_resource(text) for text in resources),
-        max_energy_mj=max_energy_mj,
         out=out,
         resume=resume,
         force=force,
@@ -132,7 +130,7 @@ def search(
     click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
 
 
-def _note_progress(p: Progress) -> None:
+def _note_progress(p: SearchProgress) -> None:
     best = ", ".join(f"{b.strategy} {b.reward:.4f}" for b in p.front if b)
     note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
 
@@ -148,7 +146,7 @@ def _resource(text: str) -> tuple[str, float]:
 def _to_json(found: Found, out: Path) -> dict[str, object]:
     from syncnas_deploy.report.prediction_json import prediction_to_json
 
-    best = found.first.best
+    best = found.main.best
     return {
         "strategy": best.strategy,
         "reward": best.reward,
@@ -173,37 +171,3 @@ def _to_json(found: Found, out: Path) -> dict[str, object]:
             for network in found.front
         ],
     }
-
-
-@click.command(
-    epilog=epilog(
-        "syncnas-deploy report host.json found bundle bench.json",
-        "syncnas-deploy report host.json --learning learning.svg",
-    )
-)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--learning",
-    "plot_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE.svg",
-    help="Also draw the learning curve of the one profile among PATHS.",
-)
-@force_option
-@json_option
-def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
-    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
-    from syncnas_deploy.files.documents import check_output, write_text
-    from syncnas_deploy.report.comparison import read_all
-    from syncnas_deploy.report.drawing.learning_curve import learning_plot
-
-    page = read_all(paths)
-    if plot_path is not None:
-        if len(page.profiles) != 1:
-            raise click.UsageError(f"--learning draws one profile, PATHS have {len(page.profiles)}.")
-        check_output(plot_path, force=force)
-        write_text(plot_path, learning_plot(page.profiles[0]), force=force)
-    if as_json:
-        emit(page.to_json())
-    else:
-        click.echo(page.to_text())

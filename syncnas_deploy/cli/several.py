@@ -14,12 +14,12 @@ from syncnas_deploy.cli.options import emit, note
 
 if TYPE_CHECKING:
     from syncnas_deploy.networks.config import ModelConfig
-    from syncnas_deploy.pipeline import Outcome
-    from syncnas_deploy.profiling.experiment import Settings
-    from syncnas_deploy.profiling.measure import Progress
+    from syncnas_deploy.pipeline import DeviceOutcome
+    from syncnas_deploy.profiling.experiment import ProfileSettings
+    from syncnas_deploy.profiling.measure import ProfileProgress
 
 
-def progress_text(progress: Progress) -> str:
+def progress_text(progress: ProfileProgress) -> str:
     """One line of progress."""
     return (
         f"[{progress.done}/{progress.total}] {progress.step}: {progress.elapsed_s:.0f} s, "
@@ -40,7 +40,7 @@ def profile_several(
     *,
     out: Path | None,
     units: Sequence[str],
-    settings: Settings,
+    settings: ProfileSettings,
     resume: bool,
     force: bool,
     as_json: bool,
@@ -75,7 +75,7 @@ def profile_several(
     _leave_if_any_failed(outcomes)
 
 
-def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+def _outcome_json(outcome: DeviceOutcome) -> dict[str, Any]:
     from syncnas_deploy.prediction.profile_files import profile_to_json
 
     if outcome.profile is None:
@@ -83,7 +83,7 @@ def _outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {"device": outcome.device, "path": str(outcome.path), "profile": profile_to_json(outcome.profile)}
 
 
-def _leave_if_any_failed(outcomes: Sequence[Outcome]) -> None:
+def _leave_if_any_failed(outcomes: Sequence[DeviceOutcome]) -> None:
     from syncnas_deploy.cli import exit_code
 
     failed = [(outcome, outcome.error) for outcome in outcomes if outcome.error is not None]

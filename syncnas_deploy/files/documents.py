@@ -147,6 +147,11 @@ class Fields:
             self.fail("schema", f"is version {version}, this program reads up to {newest}; upgrade syncnas-deploy")
         return int(version)
 
+    def rest(self, *read: str) -> dict[str, Any]:
+        """All fields but those named, as they are; they count as read."""
+        self._seen |= set(self._value)
+        return {key: value for key, value in self._value.items() if key not in read}
+
     def done(self) -> None:
         """Refuse keys that nothing asked for: a typing error must not be silently ignored."""
         extra = sorted(set(self._value) - self._seen)
@@ -268,3 +273,26 @@ def write_text(path: Path, text: str, *, force: bool = True) -> None:
 def write_json(path: Path, value: Mapping[str, Any], *, force: bool = True) -> None:
     """Write a whole JSON document or nothing."""
     write_text(path, dump_json(value), force=force)
+
+
+def decode_document(value: object, kind: type[T], where: str, error: type[DocumentError]) -> T:
+    """A parsed JSON value as a `msgspec.Struct`, checked field by field.
+
+    Args:
+        value: what `read_json` gave.
+        kind: the Struct.
+        where: how messages name this place.
+        error: the `DocumentError` subclass that is raised.
+
+    Raises:
+        DocumentError: (as the given subclass) naming file, field, what is wrong and the remedy.
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as e:
+        problem, _, place = str(e).partition(" - at `$")
+        field = place.rstrip("`").lstrip(".")
+        at = f" at {field!r}" if field else ""
+        raise error(f"{where}:{at} {problem[:1].lower()}{problem[1:]}; correct the file or make it anew.") from None

@@ -8,12 +8,14 @@ Tensor shapes here are spatial size (input_size, pixels, square) and channels.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
 from syncnas_deploy.errors import ConfigError, StrategyError
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import Widths
 
 MAX_CHANNELS = 16_384
 MAX_SIZE = 4_096
@@ -151,9 +153,7 @@ class HeadSpec:
 class ModelConfig:
     """A whole network; see the module's text. Frozen, checked on construction.
 
-    `trunk` is the branch that runs stem and head (always 0 in a base model). With `twin_stem` both branches compute
-    the stem, each for itself: more work, and its output needs not cross.
-    `base` names the base model that a branched model came from.
+    `placement` says where stem and head run. `base` names the base model that a branched model came from.
 
     Raises:
         ConfigError: channels, sizes or strategy do not fit each other.
@@ -165,8 +165,7 @@ class ModelConfig:
     head: HeadSpec
     strategy: str | None = None
     base: str | None = None
-    trunk: int = 0
-    twin_stem: bool = False
+    placement: Placement = Placement()
     input_size: int = 224
     classes: int = 1000
     bn_momentum: float = 0.1
@@ -182,6 +181,26 @@ class ModelConfig:
     def branch_count(self) -> int:
         """1 for a base model, 2 for a branched one."""
         return len(self.stages[0].branches)
+
+    @property
+    def trunk(self) -> int:
+        """The branch that runs stem and head."""
+        return self.placement.trunk
+
+    @property
+    def twin_stem(self) -> bool:
+        """Whether both branches compute the stem."""
+        return self.placement.twin_stem
+
+    @property
+    def widths(self) -> Widths:
+        """Expanded channels of every block."""
+        return Widths(
+            tuple(
+                tuple(tuple(block.expanded_channels for block in stage.branches[branch]) for stage in self.stages)
+                for branch in range(self.branch_count)
+            )
+        )
 
     @property
     def stem_size(self) -> int:
@@ -310,21 +329,19 @@ def stage_outputs(out_channels: int, op: SyncOp) -> tuple[int, int]:
 def branched(
     base: ModelConfig,
     strategy: str,
-    expanded: Sequence[Sequence[Sequence[int]]] | None = None,
+    widths: Widths | None = None,
     *,
     name: str | None = None,
-    trunk: int = 0,
-    twin_stem: bool = False,
+    placement: Placement = Placement(),
 ) -> ModelConfig:
     """Two branches of a base model that synchronize by `strategy`.
 
     Args:
         base: a model of one branch.
         strategy: one letter a stage.
-        expanded: expanded channels by [branch][stage][block]; the base's own where None.
+        widths: of both branches; the base's own where None.
         name: of the new model; base and strategy where None.
-        trunk: the branch that runs stem and head.
-        twin_stem: whether both run the stem.
+        placement: where stem and head run.
 
     Raises:
         StrategyError: not a strategy for this base.
@@ -342,7 +359,7 @@ def branched(
             width, blocks = feed, []
             for i, block in enumerate(stage.branches[0]):
                 out = stage_outputs(block.out_channels, op)[b]
-                wide = block.expanded_channels if expanded is None else int(expanded[b][s][i])
+                wide = block.expanded_channels if widths is None else widths[b, s, i]
                 blocks.append(block.resized(expanded=wide, in_channels=width, out_channels=out))
                 width = out
             branches.append(tuple(blocks))
@@ -354,7 +371,6 @@ def branched(
         stages=tuple(stages),
         strategy=strategy,
         base=base.name,
-        trunk=trunk,
-        twin_stem=twin_stem,
+        placement=placement,
         source="",
     )

@@ -22,6 +22,7 @@ from syncnas_deploy.networks.config import (
     StageSpec,
     StemSpec,
 )
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.resources import shipped
 
 SCHEMA = "syncnas-deploy/model-config"
@@ -114,8 +115,10 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
         "name": top.text("name", max_length=128),
         "strategy": top.text("strategy", max_length=MAX_STAGES) if top.has("strategy") else None,
         "base": top.text("base", max_length=128) if top.has("base") else None,
-        "trunk": top.integer("trunk", 0, 1) if top.has("trunk") else 0,
-        "twin_stem": top.flag("twin_stem") if top.has("twin_stem") else False,
+        "placement": Placement(
+            top.integer("trunk", 0, 1) if top.has("trunk") else 0,
+            top.flag("twin_stem") if top.has("twin_stem") else False,
+        ),
         "classes": top.integer("classes", 1, 1_000_000) if top.has("classes") else 1000,
         "bn_momentum": top.number("bn_momentum", 0.0, 1.0) if top.has("bn_momentum") else 0.1,
         "bn_epsilon": top.number("bn_epsilon", 1e-9, 1.0) if top.has("bn_epsilon") else 1e-5,

@@ -1,57 +1,87 @@
-"""Expanded widths of a base model's blocks: which there are, and the base at others."""
+"""Widths as data: the expanded channels of every block, in one form from config to report."""
 
 from __future__ import annotations
 
-import dataclasses
-
-from syncnas_deploy.networks.config import BlockSpec, ModelConfig, StageSpec, SyncOp, stage_outputs
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 WIDTH_STEP = 4
 """SyncNAS widths are multiples of 4."""
 
-ChainWidths = tuple[tuple[int, ...], ...]
-"""Expanded channels by [stage][block]."""
+
+@dataclass(frozen=True, order=True)
+class BlockKey:
+    """A block of a base model, and whether its stage gives half of its output channels (CONCAT)."""
+
+    stage: int
+    block: int
+    halved: bool = False
+
+    def __str__(self) -> str:
+        """As people count: from 1."""
+        return f"stage {self.stage + 1} block {self.block + 1}{' (halved)' if self.halved else ''}"
 
 
-def width_at(block: BlockSpec, ratio: float) -> int:
-    """The multiple of 4 nearest to `ratio` times the base's expanded width.
+@dataclass(frozen=True)
+class Widths:
+    """Expanded channels of every block of one or two branches: `widths[branch, stage, block]`.
 
-    At ratio 1 it is the base's own width, whatever that is. Elsewhere a width that equals the block's input is
-    moved by one step, since there the block would lose its expansion.
+    Attributes:
+        nested: the same by [branch][stage][block].
     """
-    if ratio == 1.0:
-        return block.expanded_channels
-    width = max(WIDTH_STEP, WIDTH_STEP * round(ratio * block.expanded_channels / WIDTH_STEP))
-    while width == block.in_channels or width < len(block.kernels):
-        width += WIDTH_STEP
-    return width
 
+    nested: tuple[tuple[tuple[int, ...], ...], ...]
 
-def base_widths(base: ModelConfig) -> ChainWidths:
-    """The base's own widths."""
-    return tuple(tuple(block.expanded_channels for block in stage.branches[0]) for stage in base.stages)
+    @classmethod
+    def of(cls, nested: Iterable[Iterable[Iterable[int]]]) -> Widths:
+        """From sequences by [branch][stage][block]."""
+        return cls(tuple(tuple(tuple(int(width) for width in stage) for stage in branch) for branch in nested))
 
+    @classmethod
+    def from_flat(cls, flat: Sequence[Sequence[int]], depths: Sequence[int]) -> Widths:
+        """From each branch's blocks in running order; see `flat`.
 
-def ratio_widths(base: ModelConfig, ratio: float) -> ChainWidths:
-    """Every width at a ratio to the base's; see `width_at`."""
-    return tuple(tuple(width_at(block, ratio) for block in stage.branches[0]) for stage in base.stages)
+        Args:
+            flat: by [branch][block of the network].
+            depths: how many blocks each stage has.
 
+        Raises:
+            ValueError: another number of blocks.
+        """
+        if any(len(row) != sum(depths) for row in flat):
+            raise ValueError(f"expected {sum(depths)} widths per branch, found {[len(row) for row in flat]}")
+        starts = [0, *itertools.accumulate(depths)]
+        return cls.of([row[i:j] for i, j in itertools.pairwise(starts)] for row in flat)
 
-def at_widths(base: ModelConfig, widths: ChainWidths) -> ModelConfig:
-    """The base with other expanded widths; still one branch."""
-    stages = []
-    for stage, row in zip(base.stages, widths, strict=True):
-        blocks = [
-            b.resized(expanded=width, in_channels=b.in_channels, out_channels=b.out_channels)
-            for b, width in zip(stage.branches[0], row, strict=True)
-        ]
-        stages.append(StageSpec((tuple(blocks),)))
-    return dataclasses.replace(base, name=f"{base.name}_other", stages=tuple(stages))
+    @classmethod
+    def both(cls, widths: Widths) -> Widths:
+        """Two branches, each with the widths of the only branch of `widths`."""
+        (branch,) = widths.nested
+        return cls((branch, branch))
 
+    def __getitem__(self, place: tuple[int, int, int]) -> int:
+        """The width at (branch, stage, block)."""
+        branch, stage, block = place
+        return self.nested[branch][stage][block]
 
-def input_width(base: ModelConfig, stage: int, block: int, halved: bool, branch: int = 0) -> int:
-    """Channels that enter a block whose stage gives all, or half, of its outputs."""
-    blocks = base.stages[stage].branches[0]
-    if block == 0 or not halved:
-        return blocks[block].in_channels
-    return stage_outputs(blocks[block - 1].out_channels, SyncOp.CONCAT)[branch]
+    @property
+    def branch_count(self) -> int:
+        """1 or 2."""
+        return len(self.nested)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """How many blocks each stage has."""
+        return tuple(len(stage) for stage in self.nested[0])
+
+    def flat(self) -> tuple[tuple[int, ...], ...]:
+        """Each branch's widths in running order: by [branch][block of the network]."""
+        return tuple(tuple(itertools.chain.from_iterable(branch)) for branch in self.nested)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Every place as (branch, stage, block)."""
+        for branch, stages in enumerate(self.nested):
+            for stage, blocks in enumerate(stages):
+                for block in range(len(blocks)):
+                    yield branch, stage, block

@@ -9,19 +9,19 @@ bundle = pipeline.export(found.config, Path("bundle"), seed=0)
 result = pipeline.bench(bundle, host)
 """
 
-from syncnas_deploy.pipeline.bundles import bench, draw, export
+from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench
 from syncnas_deploy.pipeline.devices import ALL_DEVICES, device, device_names, devices, units_of, waiting_devices
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, base_model, budget_us, models
-from syncnas_deploy.pipeline.profiles import Outcome, check_profile, profile, profile_many, profile_path
+from syncnas_deploy.pipeline.profiles import DeviceOutcome, check_profile, profile, profile_many, profile_path
 from syncnas_deploy.pipeline.searches import Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
 
 __all__ = [
     "ALL_DEVICES",
     "ConfigLike",
+    "DeviceOutcome",
     "Found",
     "FoundNetwork",
-    "Outcome",
     "ProfileLike",
     "base_model",
     "bench",
@@ -37,6 +37,7 @@ __all__ = [
     "inherit_weights",
     "models",
     "predict",
+    "predict_bench",
     "profile",
     "profile_many",
     "profile_path",

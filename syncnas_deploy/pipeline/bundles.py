@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from syncnas_bench import Device, Unit
-from syncnas_deploy.benchmarking.run import BenchResult, result_to_json, run_bench
+from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.benchmarking.result_files import result_to_json
+from syncnas_deploy.benchmarking.run import run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
-from syncnas_deploy.errors import OutputError
+from syncnas_deploy.errors import OutputError, ProfileMismatch
 from syncnas_deploy.files.documents import check_output, write_json, write_text
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import units_of
-from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_of
+from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile
+from syncnas_deploy.prediction.predict import Prediction, predict
+from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
 from syncnas_deploy.training.checkpoints import load_weights
@@ -36,11 +40,11 @@ def export(
     found = as_config(config)
     check_bundle_output(out, force=force)
     if weights is not None:
-        values: Mapping[str, object] = load_weights(weights, found)
+        values: Weights = load_weights(weights, found)
         source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
     else:
         values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
-    return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)  # type: ignore[arg-type]
+    return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
@@ -48,6 +52,27 @@ def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
     cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
     first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
     return list(dict.fromkeys([*first, *chosen, *cpus]))
+
+
+def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[Unit]:
+    if bundle.config.branch_count == 1 and len(units) == 1:
+        return (Unit.parse(units[0]),)
+    return units_of(on, units)
+
+
+def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
+    """What `bench` of the same arguments will measure, by a profile of the same device and units.
+
+    Raises:
+        ProfileMismatch: the profile is of another device, other units or another base.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    measured = as_profile(profile)
+    texts = [str(unit) for unit in _chosen_units(opened, on, units)]
+    other = measured.other_device(flat_text(on.facts().to_dict()), texts)
+    if other:
+        raise ProfileMismatch(f"The profile says nothing of this measurement: {other}; measure a profile there.")
+    return predict(opened.config, measured)
 
 
 def bench(
@@ -74,11 +99,7 @@ def bench(
     opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     if out is not None:
         check_output(out, force=force)
-    chosen: Sequence[Unit]
-    if opened.config.branch_count == 1 and len(units) == 1:
-        chosen = (Unit.parse(units[0]),)
-    else:
-        chosen = units_of(on, units)
+    chosen = _chosen_units(opened, on, units)
     others = [
         (b if isinstance(b, Bundle) else read_bundle(b), unit)
         for b, text in baselines
@@ -114,9 +135,8 @@ def draw(
     check_output(out, force=force)
     found = as_config(config)
     measured = None if profile is None else as_profile(profile)
-    base = None if measured is None or found.branch_count == 1 else base_of(found, measured)
     named = tuple(str(Unit.parse(text)) for text in units) or None
-    svg = architecture.draw(found, units=named, profile=measured, base=base)
+    svg = architecture.draw(found, units=named, profile=measured)
     if out.suffix == ".png":
         render_png(svg, out, force=force)
     else:

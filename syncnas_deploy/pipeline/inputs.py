@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from syncnas_deploy.errors import ConfigError, InfeasibleBudget, ProfileMismatch
+from syncnas_deploy.errors import ConfigError, InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config, read_config
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -44,13 +44,6 @@ def base_model(config: ConfigLike) -> ModelConfig:
     if found.base is None or found.base not in shipped("model_configs"):
         raise ConfigError(f"{found.name}: has two branches and names no shipped base model; give a base model.")
     return load_config(found.base)
-
-
-def base_of(config: ModelConfig, profile: DeviceProfile) -> ModelConfig:
-    if config.branch_count == 1:
-        raise ProfileMismatch(f"{config.name} has one branch; a profile's own base is in it, other models need bench.")
-    name = config.base or profile.base
-    return base_model(name if name in shipped("model_configs") else profile.base)
 
 
 def budget_us(text: str, profile: DeviceProfile) -> float:

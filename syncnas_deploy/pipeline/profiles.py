@@ -16,9 +16,9 @@ from syncnas_deploy.pipeline.devices import device, device_names, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
-from syncnas_deploy.profiling import experiment, measure
-from syncnas_deploy.profiling import recheck as check
-from syncnas_deploy.profiling.recheck import Check
+from syncnas_deploy.profiling import measure, recheck
+from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.profiling.recheck import ProfileCheck
 
 
 def profile(
@@ -27,10 +27,10 @@ def profile(
     *,
     out: Path,
     units: Sequence[str] = (),
-    settings: experiment.Settings | None = None,
+    settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
-    on_progress: Callable[[measure.Progress], None] = lambda _: None,
+    on_progress: Callable[[measure.ProfileProgress], None] = lambda _: None,
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
 
@@ -44,7 +44,7 @@ def profile(
     """
     model = base_model(base)
     chosen = units_of(on, units)
-    wanted = settings or experiment.Settings()
+    wanted = settings or ProfileSettings()
     journal = out.with_name(out.name + ".journal")
     if resume and out.exists():
         complete = load_profile(out)
@@ -68,15 +68,14 @@ def profile(
 
 def check_profile(
     profile: ProfileLike, on: Device, *, on_launch: Callable[[int, int], None] = lambda _done, _total: None
-) -> Check:
+) -> ProfileCheck:
     """Measure a sample of a profile again, to see whether it still holds.
 
     Raises:
         ProfileMismatch: it is of another device.
         BenchError: the device could not measure.
     """
-    measured = as_profile(profile)
-    return check.check_profile(measured, base_model(measured.base), on, on_launch=on_launch)
+    return recheck.check_profile(as_profile(profile), on, on_launch=on_launch)
 
 
 def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
@@ -86,7 +85,7 @@ def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeviceOutcome:
     """How measuring one of several devices ended: with a profile, or with an error.
 
     Attributes:
@@ -105,12 +104,12 @@ def profile_many(
     *,
     folder: Path = Path(),
     units: Sequence[str] = (),
-    settings: experiment.Settings | None = None,
+    settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
     environment: Mapping[str, str] = os.environ,
-    on_progress: Callable[[str, measure.Progress], None] = lambda _device, _: None,
-) -> tuple[Outcome, ...]:
+    on_progress: Callable[[str, measure.ProfileProgress], None] = lambda _device, _: None,
+) -> tuple[DeviceOutcome, ...]:
     """Measure several devices for a base model at once, each in a thread and into a file of its own.
 
     One device's failure does not stop the others. An interruption ends each after the step that it is in.
@@ -122,10 +121,10 @@ def profile_many(
         on_progress: called with the device's name, from its thread.
     """
     model, interrupted = base_model(base), threading.Event()
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, DeviceOutcome] = {}
 
     def one(name: str, path: Path) -> None:
-        def progress(done: measure.Progress) -> None:
+        def progress(done: measure.ProfileProgress) -> None:
             on_progress(name, done)
             if interrupted.is_set():
                 raise KeyboardInterrupt
@@ -138,7 +137,7 @@ def profile_many(
             )
         except BaseException as error:
             failure = error
-        outcomes[name] = Outcome(name, path, found, failure)
+        outcomes[name] = DeviceOutcome(name, path, found, failure)
 
     names = device_names(devices, environment)
     threads = [

@@ -11,23 +11,13 @@ from syncnas_deploy.errors import InfeasibleBudget, OutputExists, ProfileMismatc
 from syncnas_deploy.files.journal import dropped_if_empty
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
-from syncnas_deploy.pipeline.inputs import (
-    ConfigLike,
-    ProfileLike,
-    as_config,
-    as_profile,
-    base_model,
-    base_of,
-    budget_us,
-)
-from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, place_ends
+from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_model, budget_us
+from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.search import evaluators
-from syncnas_deploy.search import loop as run
-from syncnas_deploy.search import results as trials_
-from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM
+from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
+from syncnas_deploy.search.loop import SearchProgress, SearchSettings
 from syncnas_deploy.search.workers import make_workers
 
 
@@ -37,8 +27,7 @@ def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
     Raises:
         ProfileMismatch: another base, or a missing entry.
     """
-    found, measured = as_config(config), as_profile(profile)
-    return predict_network(found, base_of(found, measured), measured)
+    return predict_network(as_config(config), as_profile(profile))
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class FoundNetwork:
     """
 
     budget: str
-    best: trials_.Best
+    best: results.Best
     config: ModelConfig
     prediction: Prediction
 
@@ -64,53 +53,50 @@ class Found:
 
     Attributes:
         front: the best by budget, in ascending order of budgets.
-        first: the one of the budget that was named first.
+        main: the one of the budget that was named before the others.
         result: all trials.
     """
 
     front: tuple[FoundNetwork, ...]
-    first: FoundNetwork
-    result: trials_.SearchResult
+    main: FoundNetwork
+    result: results.SearchResult
 
     @property
     def config(self) -> ModelConfig:
         """The best network within the budget that was named first."""
-        return self.first.config
+        return self.main.config
 
     @property
     def prediction(self) -> Prediction:
         """Its latency on the profiled device."""
-        return self.first.prediction
+        return self.main.prediction
 
     @property
     def budget_us(self) -> float:
         """That budget."""
-        return self.first.best.budget_us
+        return self.main.best.budget_us
 
 
 def search(
     profile: ProfileLike,
-    base: ConfigLike,
+    base: ConfigLike | None = None,
     *,
     budget: str | Sequence[str] = "1.0x",
     evaluator: str | evaluators.Evaluator = "zen",
-    trials: int = 100,
-    algorithm: str = DEFAULT_ALGORITHM,
-    seed: int = 0,
+    settings: SearchSettings = SearchSettings(),
     workers: int | str = 1,
     worker_resources: Mapping[str, float] | None = None,
-    max_energy_mj: float | None = None,
     out: Path | None = None,
     resume: bool = False,
     force: bool = False,
-    on_progress: Callable[[run.Progress], None] = lambda _: None,
+    on_progress: Callable[[SearchProgress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Found:
     """Search sync strategies and widths for one or several latency budgets; writes what it found into `out`.
 
-    Where stem and head run, and whether both units compute the stem, is what the table says is fastest. `workers` are
-    1 (this process), a number of processes, or the address of a dask scheduler, whose workers need `worker_resources`.
-    What takes more than `max_energy_mj` millijoules an inference, by the profile's power, is infeasible.
+    The base is the profile's own; one that is given must be the same. Stem and head run where the table says that it
+    is fastest. `workers` are 1 (this process), a number of processes, or the address of a dask scheduler, whose workers
+    need `worker_resources`. With `settings.max_energy_mj`, what takes more by the profile's power is infeasible.
 
     Raises:
         ProfileMismatch: the profile is of another base, or energy is limited and it tells no power.
@@ -119,14 +105,15 @@ def search(
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
         EvaluationError: an evaluation failed; what was finished is in the journal.
     """
-    measured, model = as_profile(profile), base_model(base)
-    if max_energy_mj is not None and measured.power_model is None:
+    measured = as_profile(profile)
+    if base is not None:
+        measured.check_base(base_model(base))
+    if settings.max_energy_mj is not None and measured.power_model is None:
         raise ProfileMismatch(
             "The profile tells no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
-    trunk, twin_stem = place_ends(measured, model)
-    costs = ProfileCosts(measured, model, twin_stem=twin_stem)
+    costs = ProfileCosts(measured, fastest_placement(measured))
     texts = [budget] if isinstance(budget, str) else list(budget)
     limits = _ascending(texts, measured)
     judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
@@ -138,27 +125,19 @@ def search(
                 raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
             journal.unlink()
     with dropped_if_empty(journal):
-        result = run.search(
-            model,
+        result = loop.search(
+            measured.base,
             costs,
             [us for us, _ in limits],
             judge,
-            trials=trials,
-            algorithm=algorithm,
-            seed=seed,
-            trunk=trunk,
-            twin_stem=twin_stem,
-            energy_of=_energy_of(model, measured),
-            max_energy_mj=max_energy_mj,
+            settings,
+            energy_of=_energy_of(measured),
             workers=make_workers(workers, worker_resources),
             journal_path=journal,
             on_progress=on_progress,
             on_notice=on_notice,
         )
-    front = tuple(
-        _found(model, measured, text, best, trunk, twin_stem)
-        for (_, text), best in zip(limits, result.front, strict=True)
-    )
+    front = tuple(_found(measured, text, best) for (_, text), best in zip(limits, result.front, strict=True))
     found = Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
     if out is not None:
         _write_found(out, found)
@@ -172,39 +151,37 @@ def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float
         InfeasibleBudget: not such texts, or two of one latency.
     """
     limits = sorted((budget_us(text, profile), text) for text in texts)
-    for (low, first), (high, second) in itertools.pairwise(limits):
+    for (low, text), (high, other) in itertools.pairwise(limits):
         if low == high:
-            raise InfeasibleBudget(f"Budgets {first} and {second} are the same latency; give it once.")
+            raise InfeasibleBudget(f"Budgets {text} and {other} are the same latency; give it once.")
     return limits
 
 
-def _energy_of(model: ModelConfig, measured: DeviceProfile) -> EnergyOf | None:
+def _energy_of(measured: DeviceProfile) -> EnergyOf | None:
     if measured.power_model is None:
         return None
 
     def energy_of(config: ModelConfig) -> float:
-        energy_mj = predict_network(config, model, measured).energy_mj
+        energy_mj = predict_network(config, measured).energy_mj
         assert energy_mj is not None
         return energy_mj
 
     return energy_of
 
 
-def _found(
-    model: ModelConfig, measured: DeviceProfile, text: str, best: trials_.Best, trunk: int, twin_stem: bool
-) -> FoundNetwork:
-    config = best.config(model, trunk=trunk, twin_stem=twin_stem, name=f"{model.name}_{best.strategy}")
-    return FoundNetwork(text.strip(), best, config, predict_network(config, model, measured))
+def _found(measured: DeviceProfile, text: str, best: results.Best) -> FoundNetwork:
+    config = best.config(measured.base)
+    return FoundNetwork(text.strip(), best, config, predict_network(config, measured))
 
 
 def _write_found(out: Path, found: Found) -> None:
     """best.json, history.csv and front.csv; with several budgets best-BUDGET.json for each, too."""
     write_config(out / "best.json", found.config)
-    trials_.write_history(out / "history.csv", found.result)
+    results.write_history(out / "history.csv", found.result)
     rows = []
     for network in found.front:
         name = f"best-{network.budget}.json" if len(found.front) > 1 else "best.json"
         if name != "best.json":
             write_config(out / name, network.config)
         rows.append((network.budget, network.best, name))
-    trials_.write_front(out / "front.csv", rows)
+    results.write_front(out / "front.csv", rows)

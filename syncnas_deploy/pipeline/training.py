@@ -37,8 +37,19 @@ def convert_weights(source: str | Path, config: ConfigLike, out: Path, *, force:
     return len(weights)
 
 
-def inherit_weights(source: str | Path, config: ConfigLike, out: Path, *, seed: int = 0, force: bool = False) -> int:
+def inherit_weights(
+    source: str | Path,
+    config: ConfigLike,
+    out: Path,
+    *,
+    base: ConfigLike | None = None,
+    seed: int = 0,
+    force: bool = False,
+) -> int:
     """Write initial weights of a branched model, made from its base's; returns the number of tensors.
+
+    Args:
+        base: the model that `source` is of; the shipped one that the config names where None.
 
     Raises:
         WeightsError: the weights are not the base's.
@@ -46,8 +57,8 @@ def inherit_weights(source: str | Path, config: ConfigLike, out: Path, *, seed: 
     """
     check_output(out, force=force)
     found = as_config(config)
-    base = base_model(found)
-    weights = inherit(found, base, load_weights(source, base), seed)
+    model = base_model(found if base is None else base)
+    weights = inherit(found, model, load_weights(source, model), seed)
     write_safetensors(out, weights, force=force)
     return len(weights)
 

@@ -24,14 +24,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from syncnas_deploy.blas import one_thread
+from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES
+from syncnas_deploy.networks.widths import BlockKey
 
-Floats = NDArray[np.float64]
-Widths = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 STEP_PERIODS = (8, 16, 32, 64, 128)
 """Channels in a tile of a kernel."""
@@ -43,8 +47,14 @@ _KIN_BLOCK, _KIN_OWN = 0.4, 0.3
 _TINY = 1e-9
 
 
-@dataclass(frozen=True)
-class Curve:
+_Amplitude = Annotated[float, Meta(ge=0, le=100)]
+_Steps = Annotated[tuple[_Amplitude, ...], Meta(min_length=len(STEP_PERIODS), max_length=len(STEP_PERIODS))]
+_Alignment = Annotated[
+    tuple[_Amplitude, ...], Meta(min_length=len(ALIGNMENT_PERIODS), max_length=len(ALIGNMENT_PERIODS))
+]
+
+
+class Curve(Struct, frozen=True, forbid_unknown_fields=True):
     """A block of the base whose width varies.
 
     Attributes:
@@ -53,15 +63,19 @@ class Curve:
         output_size: of its features, pixels.
     """
 
-    stage: int
-    block: int
+    stage: Annotated[int, Meta(ge=0, le=MAX_STAGES)]
+    block: Annotated[int, Meta(ge=0, le=MAX_BLOCKS)]
     halved: bool
-    base_width: int
-    output_size: int
+    base_width: Annotated[int, Meta(ge=1, le=MAX_CHANNELS)]
+    output_size: Annotated[int, Meta(ge=1, le=MAX_SIZE)]
+
+    @property
+    def key(self) -> BlockKey:
+        """Of the block."""
+        return BlockKey(self.stage, self.block, self.halved)
 
 
-@dataclass(frozen=True)
-class CurveShape:
+class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
     """What a unit's curves have in common: amplitudes relative to a block's time at the base width.
 
     Attributes:
@@ -72,14 +86,14 @@ class CurveShape:
         noise: standard deviation of a measured time, relative to it.
     """
 
-    smooth: float = 0.06
-    length: float = 0.4
-    steps: tuple[float, ...] = (0.1, 0.25, 0.25, 0.05, 0.05)
-    alignment: tuple[float, ...] = (0.02, 0.03)
-    kinship: float = 4.0
-    noise: float = 0.01
+    smooth: _Amplitude = 0.06
+    length: Annotated[float, Meta(ge=1e-3, le=100)] = 0.4
+    steps: _Steps = (0.1, 0.25, 0.25, 0.05, 0.05)
+    alignment: _Alignment = (0.02, 0.03)
+    kinship: Annotated[float, Meta(ge=1e-3, le=1000)] = 4.0
+    noise: Annotated[float, Meta(ge=1e-6, le=1)] = 0.01
 
-    def numbers(self) -> Floats:
+    def numbers(self) -> Float64Array:
         """All of them, in the order of the fields."""
         return np.array([self.smooth, self.length, *self.steps, *self.alignment, self.kinship, self.noise])
 
@@ -99,30 +113,31 @@ class CurveShape:
 
 
 @dataclass(frozen=True)
-class Places:
+class WidthPlaces:
     """Widths on curves, as arrays of one length: where something was, or shall be, measured."""
 
-    curve: Widths
-    width: Widths
-    base_width: Floats
-    log_size: Floats
-    block: Widths
+    curve: IntArray
+    width: IntArray
+    base_width: Float64Array
+    log_size: Float64Array
+    block: IntArray
 
     @classmethod
-    def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> Places:
+    def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> WidthPlaces:
         """From (index of a curve, width) pairs."""
         index = np.array([curve for curve, _ in pairs], dtype=np.int64)
         chosen = [curves[i] for i in index]
+        blocks = {place: i for i, place in enumerate(dict.fromkeys((curve.stage, curve.block) for curve in curves))}
         return cls(
             curve=index,
             width=np.array([width for _, width in pairs], dtype=np.int64),
             base_width=np.array([curve.base_width for curve in chosen], dtype=np.float64),
             log_size=np.log2([curve.output_size for curve in chosen]),
-            block=np.array([1000 * curve.stage + curve.block for curve in chosen], dtype=np.int64),
+            block=np.array([blocks[curve.stage, curve.block] for curve in chosen], dtype=np.int64),
         )
 
     @property
-    def x(self) -> Floats:
+    def x(self) -> Float64Array:
         """Width relative to the base's."""
         return np.asarray(self.width / self.base_width)
 
@@ -130,7 +145,7 @@ class Places:
 class _Grams:
     """The parts of the covariance of two sets of places that do not depend on amplitudes, each [n, m]."""
 
-    def __init__(self, a: Places, b: Places) -> None:
+    def __init__(self, a: WidthPlaces, b: WidthPlaces) -> None:
         self.same = a.curve[:, None] == b.curve[None]
         self.block = a.block[:, None] == b.block[None]
         self.size_distance = np.abs(a.log_size[:, None] - b.log_size[None])
@@ -141,7 +156,7 @@ class _Grams:
         ]
         self.aligned = [self.xx * ((a.width % p)[:, None] == (b.width % p)[None]) for p in ALIGNMENT_PERIODS]
 
-    def covariance(self, shape: CurveShape) -> Floats:
+    def covariance(self, shape: CurveShape) -> Float64Array:
         """k of the module's text."""
         kin = np.exp(-self.size_distance / shape.kinship) + _KIN_BLOCK**2 * self.block + _KIN_OWN**2 * self.same
         varied = shape.smooth**2 * self.xx * np.exp(-self.bend / (2 * shape.length**2))
@@ -152,7 +167,7 @@ class _Grams:
         return np.asarray(self.same * (_LEVEL**2 + _SLOPE**2 * self.xx) + varied * kin)
 
 
-def _variance(places: Places, shape: CurveShape) -> Floats:
+def _variance(places: WidthPlaces, shape: CurveShape) -> Float64Array:
     """The diagonal of the covariance of places with themselves, [n]."""
     varied = (shape.smooth**2 + sum(amplitude**2 for amplitude in shape.alignment)) * places.x**2
     for amplitude, p in zip(shape.steps, STEP_PERIODS, strict=True):
@@ -174,7 +189,7 @@ class CurveModel:
         self, curves: Sequence[Curve], measured: Mapping[tuple[int, int], float], shape: CurveShape | None = None
     ) -> None:
         self.curves, self.shape = tuple(curves), shape or CurveShape()
-        self._places = Places.of(curves, list(measured))
+        self._places = WidthPlaces.of(curves, list(measured))
         self._us = np.array(list(measured.values()), dtype=np.float64)
         self._scale_us = _scales(len(curves), self._places, self._us)
 
@@ -183,21 +198,21 @@ class CurveModel:
         return _Grams(self._places, self._places)
 
     @cached_property
-    def _fit(self) -> tuple[Floats, Floats]:
+    def _fit(self) -> tuple[Float64Array, Float64Array]:
         """Cholesky factor of the covariance, and its inverse times the residuals."""
         return _solve(self._grams, self._y, self._residuals, self.shape)
 
     @property
-    def _y(self) -> Floats:
+    def _y(self) -> Float64Array:
         return np.asarray(self._us / self._scale_us[self._places.curve])
 
     @property
-    def _residuals(self) -> Floats:
+    def _residuals(self) -> Float64Array:
         return np.asarray(self._y - self._places.x)
 
-    def predict(self, curve: int, widths: Widths) -> tuple[Floats, Floats]:
+    def predict(self, curve: int, widths: IntArray) -> tuple[Float64Array, Float64Array]:
         """Latency at widths of a curve, microseconds, and its standard deviation relative to it."""
-        there = Places.of(self.curves, [(curve, int(width)) for width in widths])
+        there = WidthPlaces.of(self.curves, [(curve, int(width)) for width in widths])
         cross = _Grams(there, self._places).covariance(self.shape)
         with one_thread():
             factor, weights = self._fit
@@ -207,21 +222,12 @@ class CurveModel:
         mean = np.maximum(mean, 0.02)
         return np.asarray(mean * self._scale_us[curve]), np.asarray(deviation / mean)
 
-    def leave_one_out(self) -> Floats:
-        """Relative error of each measured time as predicted from all the others.
-
-        Source: Rasmussen & Williams, equation 5.12.
-        """
-        factor, weights = self._fit
-        inverse = np.linalg.inv(factor)
-        return np.asarray(-weights / np.sum(inverse**2, axis=0) / self._y)
-
     def tuned(self) -> CurveShape:
         """The shape under which what was measured is likeliest, by coordinate ascent on a multiplicative grid."""
         prior = CurveShape().numbers()
         grams, y, residuals = self._grams, self._y, self._residuals
 
-        def score(numbers: Floats) -> float:
+        def score(numbers: Float64Array) -> float:
             return _evidence(grams, y, residuals, CurveShape.of(list(numbers))) - _doubt(numbers, prior)
 
         with one_thread():
@@ -244,7 +250,7 @@ class CurveModel:
         return copy
 
 
-def _scales(count: int, places: Places, us: Floats) -> Floats:
+def _scales(count: int, places: WidthPlaces, us: Float64Array) -> Float64Array:
     """Each curve's time at the base width, microseconds, from the measured widths around it."""
     scales = np.ones(count)
     for curve in range(count):
@@ -256,20 +262,22 @@ def _scales(count: int, places: Places, us: Floats) -> Floats:
     return scales
 
 
-def _solve(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> tuple[Floats, Floats]:
+def _solve(
+    grams: _Grams, y: Float64Array, residuals: Float64Array, shape: CurveShape
+) -> tuple[Float64Array, Float64Array]:
     factor = np.linalg.cholesky(_noisy(grams, y, shape))
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, residuals))
     return np.asarray(factor, dtype=np.float64), np.asarray(weights, dtype=np.float64)
 
 
-def _noisy(grams: _Grams, y: Floats, shape: CurveShape) -> Floats:
+def _noisy(grams: _Grams, y: Float64Array, shape: CurveShape) -> Float64Array:
     """The covariance of what was measured."""
     covariance = grams.covariance(shape)
     covariance[np.diag_indices_from(covariance)] += shape.noise**2 * y**2 + _TINY
     return covariance
 
 
-def _evidence(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) -> float:
+def _evidence(grams: _Grams, y: Float64Array, residuals: Float64Array, shape: CurveShape) -> float:
     """Log marginal likelihood, up to a constant; -inf where the covariance is not positive definite."""
     try:
         factor = np.linalg.cholesky(_noisy(grams, y, shape))
@@ -279,7 +287,7 @@ def _evidence(grams: _Grams, y: Floats, residuals: Floats, shape: CurveShape) ->
     return float(-0.5 * whitened @ whitened - np.log(np.diag(factor)).sum())
 
 
-def _doubt(numbers: Floats, prior: Floats) -> float:
+def _doubt(numbers: Float64Array, prior: Float64Array) -> float:
     """How implausible a shape is: log-normal around the prior, narrow for the noise."""
     spread = np.full(len(prior), 1.5)
     spread[-1] = 0.7
@@ -300,11 +308,13 @@ class Certainty:
         self._precision = np.zeros((0, 0))
         if places:
             with one_thread():
-                self._precision = np.asarray(np.linalg.inv(self._gram(Places.of(curves, places))), dtype=np.float64)
+                self._precision = np.asarray(
+                    np.linalg.inv(self._gram(WidthPlaces.of(curves, places))), dtype=np.float64
+                )
 
-    def gains(self, curve: int, widths: Widths, weights: Floats) -> Floats:
+    def gains(self, curve: int, widths: IntArray, weights: Float64Array) -> Float64Array:
         """By width: the variance that measuring there would remove, a weighted sum over `widths` of the curve. [n]"""
-        there = Places.of(self._curves, [(curve, int(width)) for width in widths])
+        there = WidthPlaces.of(self._curves, [(curve, int(width)) for width in widths])
         posterior = _Grams(there, there).covariance(self._shape)
         if self._pairs:
             cross = self._cross(there)
@@ -316,7 +326,7 @@ class Certainty:
 
     def add(self, curve: int, width: int) -> None:
         """Count a width as measured: another row of the precision, by the inverse of a bordered matrix."""
-        there = Places.of(self._curves, [(curve, width)])
+        there = WidthPlaces.of(self._curves, [(curve, width)])
         if self._pairs:
             with one_thread():
                 cross = self._cross(there)[0]
@@ -331,11 +341,11 @@ class Certainty:
             self._precision = 1 / self._gram(there)
         self._pairs.append((curve, width))
 
-    def _gram(self, places: Places) -> Floats:
+    def _gram(self, places: WidthPlaces) -> Float64Array:
         """Covariance of measurements."""
         gram = _Grams(places, places).covariance(self._shape)
         gram[np.diag_indices_from(gram)] += self._shape.noise**2 * places.x**2 + _TINY
         return gram
 
-    def _cross(self, there: Places) -> Floats:
-        return _Grams(there, Places.of(self._curves, self._pairs)).covariance(self._shape)
+    def _cross(self, there: WidthPlaces) -> Float64Array:
+        return _Grams(there, WidthPlaces.of(self._curves, self._pairs)).covariance(self._shape)

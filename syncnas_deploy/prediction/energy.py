@@ -9,42 +9,14 @@ What the features' crossing draws is not told apart.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Job, PowerMeter, Run, Step
 from syncnas_deploy.errors import MeasurementError
-
-PowerState = Literal["idle", "first", "second", "both"]
-
-SETTLE_S = 2.0
-"""Gauges tell a mean of the last second or so; readings count from here on."""
-MEASURED_S = 6.0
-_IDLE_GAP_US = 400_000
-_LONGEST_GAP_US = 10_000_000
-_IDLE_DUTY = 0.05
-"""A nearly idle device works for less than this share of the time."""
-_LEAST_READINGS = 5
-
-
-@dataclass(frozen=True)
-class PowerRow:
-    """What the device drew in one state.
-
-    Attributes:
-        state: which of its two units were at work.
-        watts: of the whole device, mean.
-        busy: by unit, the share of the time that it was in a call.
-    """
-
-    state: PowerState
-    watts: float
-    busy: tuple[float, float]
+from syncnas_deploy.prediction.rows import PowerRow, PowerState
 
 
 @dataclass(frozen=True)
@@ -69,10 +41,10 @@ class PowerModel:
             MeasurementError: a state is missing, or they do not tell the units apart.
         """
         by_state = {row.state: row for row in rows}
-        missing = [state for state in ("idle", "first", "second", "both") if state not in by_state]
+        missing = [state for state in get_args(PowerState) if state not in by_state]
         if missing:
             raise MeasurementError(f"The power was not measured in state {missing[0]!r}; measure the device again.")
-        known = [by_state[state] for state in ("idle", "first", "second")]
+        known = [by_state[state] for state in ("idle", "unit_0", "unit_1")]
         shares = np.array([[1.0, *row.busy] for row in known])
         if abs(np.linalg.det(shares)) < 0.01:
             raise MeasurementError("The states in which the power was measured are too much alike; measure again.")
@@ -95,94 +67,3 @@ class PowerModel:
         together_us = min(busy_us)
         counted_us = [us + (self.together - 1) * together_us for us in busy_us]
         return sum(watts * us for watts, us in zip(self.unit_w, counted_us, strict=True)) / 1e3
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A job that is run for some seconds while the power is read.
-
-    Attributes:
-        name: of its step.
-        us: what a run takes, microseconds.
-        resting: it is run now and then, so that the device is nearly idle.
-    """
-
-    name: str
-    job: Job
-    us: float
-    resting: bool = False
-
-    def step(self) -> Step:
-        """Recorded throughout; it writes no output."""
-        gap_us = min(_LONGEST_GAP_US, max(_IDLE_GAP_US, math.ceil(self.us / _IDLE_DUTY))) if self.resting else 0
-        rounds = math.ceil((SETTLE_S + MEASURED_S) * 1e6 / (self.us + gap_us))
-        return Step(self.name, (dataclasses.replace(self.job, output=None),), rounds=max(3, rounds), gap_us=gap_us)
-
-
-def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[Loop]) -> BenchPlan:
-    """A launch with a plan's units and files that reads the power in one loop after another."""
-    return dataclasses.replace(plan, steps=tuple(loop.step() for loop in loops), power=meter)
-
-
-def power_row(state: PowerState, run: Run) -> PowerRow:
-    """Mean power of a loop on the plan's first two units.
-
-    Raises:
-        MeasurementError: the meter told too little.
-    """
-    (job,) = run.jobs
-    begin_ns, end_ns = _span(run)
-    busy_us = {lane.unit_index: float(job.busy_us(number).sum()) for number, lane in enumerate(job.lanes)}
-    first, second = (round(1e3 * busy_us.get(unit, 0.0) / (end_ns - begin_ns), 6) for unit in (0, 1))
-    return PowerRow(state, round(_mean_w(run), 6), (first, second))
-
-
-def idle_w(rest: Run, loop: Run) -> float:
-    """What the device draws at rest, in watts.
-
-    Args:
-        rest: a step that is nearly idle.
-        loop: the same job all the time.
-
-    Raises:
-        MeasurementError: the meter told too little.
-    """
-    watts, shares = [], []
-    for run in (rest, loop):
-        (job,) = run.jobs
-        begin_ns, end_ns = _span(run)
-        watts.append(_mean_w(run))
-        shares.append(float(job.makespan_ns.sum()) / (end_ns - begin_ns))
-    return round((watts[0] * shares[1] - watts[1] * shares[0]) / (shares[1] - shares[0]), 6)
-
-
-def inference_mj(run: Run, at_rest_w: float) -> float:
-    """Energy of one run of a step of one job, besides the idle device's, in millijoules.
-
-    Raises:
-        MeasurementError: the meter told too little.
-    """
-    begin_ns, end_ns = _span(run)
-    return round((_mean_w(run) - at_rest_w) * (end_ns - begin_ns) / len(run.jobs[0].t0_ns) / 1e6, 6)
-
-
-def _span(run: Run) -> tuple[int, int]:
-    """From the first begin of a step's one job to its last end."""
-    (job,) = run.jobs
-    return int(job.t0_ns[0]), int(job.t0_ns[-1] + job.makespan_ns[-1])
-
-
-def _mean_w(run: Run) -> float:
-    begin_ns, end_ns = _span(run)
-    reason = run.metadata.get("invalid")
-    if reason:
-        raise MeasurementError(f"The device was not fit to have its power read ({reason}); measure it again.")
-    begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
-    assert run.power is not None
-    told = int(((run.power.time_ns >= begin_ns) & (run.power.time_ns <= end_ns)).sum())
-    mean_w = run.power.mean_w(begin_ns, end_ns)
-    if mean_w is None or told < _LEAST_READINGS:
-        raise MeasurementError(
-            f"The power meter told {told} values during {run.step}, too few to go by; check that its files can be read."
-        )
-    return mean_w

@@ -24,9 +24,13 @@ from numpy.typing import NDArray
 
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.resizing import keeps_expansion
 from syncnas_deploy.networks.segments import Segment, cut
-from syncnas_deploy.networks.widths import input_width
-from syncnas_deploy.prediction.profile import DeviceProfile, LatencyTable, SyncPlace, SyncRow
+from syncnas_deploy.networks.widths import BlockKey
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
+from syncnas_deploy.prediction.table import LatencyTable
 
 SHORTEST_US = 0.01
 
@@ -74,14 +78,13 @@ class Prediction:
         return sum(phase.sync_us for phase in self.phases)
 
 
-def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> Prediction:
-    """The latency of a branched model, branch 0 on the profile's first unit and branch 1 on its second.
+def predict(config: ModelConfig, profile: DeviceProfile) -> Prediction:
+    """The latency of a branched model, branch b on the profile's unit b.
 
     Raises:
-        ProfileMismatch: another base, a structure that is not the base's, or a missing entry.
+        ProfileMismatch: a structure that is not that of the profile's base, or a missing entry.
     """
-    profile.check_base(base)
-    check_structure(config, base)
+    check_structure(config, profile.base)
     table, segments = profile.table, cut(config)
     phases: list[PhasePrediction] = []
     begins = {0: 0.0, 1: 0.0}
@@ -94,7 +97,8 @@ def predict(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> P
         ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
         wait_us = 0.0
         if len(members) == 2:
-            wait_us = later_wait_us(*ends.values(), *(us * j for us, j in zip(times, table.jitter, strict=True)))
+            deviation_us = [us * relative for us, relative in zip(times, table.jitter, strict=True)]
+            wait_us = later_wait_us(list(ends.values()), deviation_us)
         end, sync_us = max(ends.values()) + wait_us, 0.0
         if number < segments[-1].phase:
             begins = _crossed(_crossing(config, segments, number, table), ends, wait_us)
@@ -115,12 +119,16 @@ def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> flo
     return total_mj
 
 
-def later_wait_us(first: float, second: float, first_deviation: float, second_deviation: float) -> float:
-    """Expected value of the larger of two normal times less the larger of their means, all in microseconds."""
-    spread = math.hypot(first_deviation, second_deviation)
+def later_wait_us(mean_us: Sequence[float], deviation_us: Sequence[float]) -> float:
+    """Expected value of the larger of two normal times less the larger of their means.
+
+    Args:
+        mean_us, deviation_us: of the two.
+    """
+    spread = math.hypot(*deviation_us)
     if spread <= 0:
         return 0.0
-    apart = abs(first - second) / spread
+    apart = abs(mean_us[0] - mean_us[1]) / spread
     density = math.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
     return spread * (density - apart * (1 - 0.5 * (1 + math.erf(apart / math.sqrt(2)))))
 
@@ -141,11 +149,15 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
         raise ProfileMismatch(f"{config.name} has one branch; predict a branched model, or bench the base itself.")
     same = False
     if len(config.stages) == len(base.stages):
-        widths = [[[b.expanded_channels for b in st.branches[i]] for st in config.stages] for i in (0, 1)]
-        counts = [[len(stage.branches[0]) for stage in model.stages] for model in (config, base)]
-        if counts[0] == counts[1] and config.stem == base.stem and config.head == base.head:
-            twin = branched(base, config.strategy, widths, trunk=config.trunk, twin_stem=config.twin_stem)
+        alike = config.stem == base.stem and config.head == base.head and config.classes == base.classes
+        if alike and config.widths.depths == base.widths.depths:
+            twin = branched(base, config.strategy, config.widths, placement=config.placement)
             same = twin.stages == config.stages and twin.input_size == config.input_size
+    if not same and config.classes != base.classes:
+        raise ProfileMismatch(
+            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile says "
+            f"nothing of its head; measure a base with {config.classes} classes."
+        )
     if not same:
         raise ProfileMismatch(
             f"{config.name} differs from base {base.name} in more than its widths, so the profile says nothing of it."
@@ -170,8 +182,8 @@ def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[f
         parts.append((sync_us, table.contention(unit, segment.sync_stage)))
     for placed in segment.blocks:
         block, stage = placed.block, placed.stage
-        width, halved = block.expanded_channels, _halved(segment, stage)
-        us = table.block_us(unit, stage, placed.index, halved, width, block.expands)
+        key = BlockKey(stage, placed.index, _halved(segment, stage))
+        us = table.block_us(unit, key, block.expanded_channels, expands=block.expands)
         parts.append((us, table.contention(unit, stage)))
     if segment.head:
         parts.append((table.fixed_us(unit, "head"), 1.0))
@@ -196,12 +208,12 @@ def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]
     """
     if len(solo) == 1:
         return list(solo)
-    first = int(loaded[1] < loaded[0])
-    other = 1 - first
+    shorter = int(loaded[1] < loaded[0])
+    longer = 1 - shorter
     times = [0.0, 0.0]
-    times[first] = loaded[first]
-    left = 1.0 - loaded[first] / loaded[other]
-    times[other] = loaded[first] + left * solo[other]
+    times[shorter] = loaded[shorter]
+    left = 1.0 - loaded[shorter] / loaded[longer]
+    times[longer] = loaded[shorter] + left * solo[longer]
     return times
 
 
@@ -223,26 +235,21 @@ class ProfileCosts:
     Satisfies `search.widths.CostTable`; branch b runs on unit b.
 
     Args:
-        profile: of `base`.
-        base: a base model.
-        twin_stem: whether both branches compute the stem.
+        profile: of a base model.
+        placement: where stem and head run.
     """
 
-    def __init__(self, profile: DeviceProfile, base: ModelConfig, *, twin_stem: bool = False) -> None:
-        profile.check_base(base)
-        self._table, self._base, self.twin_stem = profile.table, base, twin_stem
+    def __init__(self, profile: DeviceProfile, placement: Placement) -> None:
+        self._table, self._base, self.placement = profile.table, profile.base, placement
         # Solved widths balance the branches of a segment; the later one then ends later by this (see `later_wait_us`).
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
-    def block_us(
-        self, branch: int, stage: int, block: int, halved: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Candidate widths, multiples of 4 ascending, and what each adds to a segment."""
-        widths, us = self._table.curve(branch, stage, block, halved)
-        kernels = self._base.stages[stage].branches[0][block].kernels
-        kept = (widths != input_width(self._base, stage, block, halved, branch)) & (widths >= len(kernels))
-        added = np.maximum(us[kept] - self._table.invocation_us(branch), SHORTEST_US)
-        return widths[kept], added * self._table.contention(branch, stage) * self._balance
+    def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Candidate widths, multiples of 4 ascending, and what each adds to a segment, microseconds. [n], [n]"""
+        widths, latencies_us = self._table.curve(branch, key)
+        kept = keeps_expansion(self._base, key, widths, branch)
+        added_us = np.maximum(latencies_us[kept] - self._table.invocation_us(branch), SHORTEST_US)
+        return widths[kept], added_us * self._table.contention(branch, key.stage) * self._balance
 
     def invocation_us(self, branch: int) -> float:
         """Once a segment."""
@@ -262,45 +269,42 @@ class ProfileCosts:
     def _sync(self, trunk: int, stage: int, op: str) -> SyncRow:
         return self._table.crossing(trunk, "sync", stage, SyncOp(op))
 
-    def fork_us(self, trunk: int) -> float:
+    def fork_us(self) -> float:
         """The stem's output crosses to the other branch; where both have one, they meet."""
-        if self.twin_stem:
-            return self._table.crossing(trunk, "fork", -1, SyncOp.NONE).barrier_us
-        return _total_us(self._table.crossing(trunk, "fork", -1, SyncOp.NONE))
+        fork = self._table.crossing(self.placement.trunk, "fork", -1, SyncOp.NONE)
+        return fork.barrier_us if self.placement.twin_stem else _total_us(fork)
 
-    def stem_us(self, trunk: int) -> float:
+    def stem_us(self) -> float:
         """Stem alone on the trunk's unit, or on both units at once."""
-        if self.twin_stem:
-            both = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
-            return max(both) * self._balance
-        return self._table.fixed_us(trunk, "stem")
+        if self.placement.twin_stem:
+            both_us = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
+            return max(both_us) * self._balance
+        return self._table.fixed_us(self.placement.trunk, "stem")
 
-    def head_us(self, trunk: int, op: str) -> float:
+    def head_us(self, op: str) -> float:
         """Last sync's operation and head, as one segment on the trunk's unit."""
-        last = len(self._base.stages) - 1
+        last, trunk = len(self._base.stages) - 1, self.placement.trunk
         once_us = self._table.invocation_us(trunk)
         parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
         return once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)
 
-    def join_us(self, trunk: int, op: str) -> float:
+    def join_us(self, op: str) -> float:
         """The other branch's last features cross to the trunk."""
-        return _total_us(self._table.crossing(trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
+        return _total_us(self._table.crossing(self.placement.trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
 
 
-def place_ends(profile: DeviceProfile, base: ModelConfig) -> tuple[int, bool]:
-    """Which branch is the trunk, and whether both compute the stem: what the table says is fastest.
+def fastest_placement(profile: DeviceProfile) -> Placement:
+    """Where stem and head run fastest, by the table.
 
     Raises:
-        ProfileMismatch: another base, or a missing entry.
+        ProfileMismatch: a missing entry.
     """
 
-    def ends_us(choice: tuple[int, bool]) -> float:
-        trunk, twin_stem = choice
-        costs = ProfileCosts(profile, base, twin_stem=twin_stem)
-        start_us = costs.stem_us(trunk) + costs.fork_us(trunk)
-        return start_us + costs.head_us(trunk, "a") + costs.join_us(trunk, "a")
+    def ends_us(placement: Placement) -> float:
+        costs = ProfileCosts(profile, placement)
+        return costs.stem_us() + costs.fork_us() + costs.head_us("a") + costs.join_us("a")
 
-    return min(((trunk, twin) for twin in (False, True) for trunk in (0, 1)), key=ends_us)
+    return min((Placement(trunk, twin) for twin in (False, True) for trunk in (0, 1)), key=ends_us)
 
 
 def _total_us(row: SyncRow) -> float:

@@ -1,6 +1,6 @@
 """What is measured in one launch of the runner: the files and steps of an experiment on two units.
 
-pair_N     both chains (see `points`) of chain pair N, and the whole network of its full widths as one graph,
+pair_N     both chains (see `parts`) of width pair N, and the whole network of its full widths as one graph,
            on unit 0 and on unit 1 in turns: solo latency. And the add chain on both units in step, the same part
            on both at the same time: contention
 networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
@@ -23,34 +23,38 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.measuring.power import Loop, power_plan
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.lowering import network_graph
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.resizing import at_widths, ratio_widths
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from syncnas_deploy.networks.widths import at_widths, ratio_widths
-from syncnas_deploy.prediction.energy import Loop, PowerState, power_plan
+from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.prediction.rows import PowerState
 from syncnas_deploy.profiling.parts import PointGraph, chain
 from syncnas_deploy.profiling.random_networks import NetworkFiles, random_networks, write_network, write_to
-from syncnas_deploy.profiling.width_design import ChainPair
+from syncnas_deploy.profiling.width_design import WidthPair
 from syncnas_exporters import write_tflite
 
 CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
 NETWORKS, HELD_OUT = "networks", "held_out"
-BASE = ("whole_0", "whole_1")
-"""The jobs of a pair's step that run its whole network; of the first pair it is the base."""
 TOGETHER = "together"
 """The job of a pair's step in which both units work."""
 
 _NARROW = 0.4
-"""Of the networks that measure syncs: width relative to the base's. Narrow ones are quick, features are as wide."""
+"""Width ratio of the networks that measure syncs.
+
+Narrow blocks run fast, and the features that cross keep their full size.
+"""
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProfileSettings:
     """How much is measured.
 
     Attributes:
         points: on each unit, at most.
-        error: chain pairs are added until one is predicted, before it is used, within this.
+        error: width pairs are added until one is predicted, before it is used, within this.
         launches: processes that measure each point.
         rounds: of a launch; each measures every point in a turn.
         discard: unrecorded runs at the start of a turn.
@@ -71,9 +75,19 @@ class Settings:
     deadline_s: float = 1800.0
 
 
-def pair_name(pair: int) -> str:
-    """The step of a chain pair."""
+def pair_step(pair: int) -> str:
+    """Name of the step that measures a width pair."""
     return f"pair_{pair}"
+
+
+def chain_job(op: SyncOp, unit: int) -> str:
+    """Name of the job, in a pair's step, that runs the chain of an op on a unit."""
+    return f"{op.name.lower()}_{unit}"
+
+
+def whole_job(unit: int) -> str:
+    """Name of the job that runs a pair's whole network on a unit; of pair 0 that is the base."""
+    return f"whole_{unit}"
 
 
 class Experiment:
@@ -86,12 +100,12 @@ class Experiment:
         folder: where the model files go.
     """
 
-    def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: Settings, folder: Path) -> None:
-        self._base, self._units, self._settings = base, tuple(units), settings
+    def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: ProfileSettings, folder: Path) -> None:
+        self.base, self.units, self.settings = base, tuple(units), settings
         self._files: list[Path] = []
         self._add_file = write_to(folder, self._files)
         self.chains: dict[tuple[int, SyncOp], tuple[PointGraph, ...]] = {}
-        self.pairs: list[ChainPair] = []
+        self.pairs: list[WidthPair] = []
         self._solo: list[Step] = []
         widths = ratio_widths(base, _NARROW)
         self.narrow: dict[str, ModelConfig] = {}
@@ -100,7 +114,8 @@ class Experiment:
             for trunk in (0, 1):
                 name = f"{op.name.lower()}_trunk{trunk}"
                 strategy = op.value * len(base.stages)
-                self.narrow[name] = branched(base, strategy, [widths, widths], name=name, trunk=trunk)
+                placement = Placement(trunk)
+                self.narrow[name] = branched(base, strategy, Widths.both(widths), name=name, placement=placement)
                 jobs.append(self._write(self.narrow[name]).job(name))
         self._networks = self._step(NETWORKS, jobs)
         self.held_out = random_networks(base, settings.networks, settings.seed)
@@ -108,51 +123,57 @@ class Experiment:
         self._held_out = (self._step(HELD_OUT, jobs),) if jobs else ()
 
     def _write(self, config: ModelConfig) -> NetworkFiles:
-        return write_network(config, self._settings.seed, self._add_file)
+        return write_network(config, self.settings.seed, self._add_file)
 
-    def add_pair(self, pair: ChainPair) -> None:
-        """Have one more chain pair measured."""
+    def add_pair(self, pair: WidthPair) -> None:
+        """Have one more width pair measured."""
         number = len(self.pairs)
         self.pairs.append(pair)
         graphs = []
         for op in CHAIN_OPS:
-            parts = chain(self._base, pair.of(op), op, self._settings.seed, f"{op.value}_")
+            parts = chain(self.base, pair.of(op), op, self.settings.seed, f"{op.value}_")
             self.chains[number, op] = parts
             graphs += [part.graph for part in parts]
-        sized = at_widths(self._base, pair.add)
-        whole = network_graph(sized, random_weights(parameter_shapes(sized), self._settings.seed), "whole")
+        sized = at_widths(self.base, pair.full)
+        whole = network_graph(sized, random_weights(parameter_shapes(sized), self.settings.seed), "whole")
         file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
         jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
-        for unit, name in enumerate(BASE):
-            call = Call(0, file, "whole", work=graph_work(whole), output_bytes=4 * self._base.classes)
-            jobs.append(Job.solo(name, unit, call))
+        for unit in (0, 1):
+            call = Call(0, file, "whole", work=graph_work(whole), output_bytes=4 * self.base.classes)
+            jobs.append(Job.solo(whole_job(unit), unit, call))
         # In the same rounds as the chains alone: a machine that is warm from other work reads otherwise.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
-        self._solo.append(self._step(pair_name(number), jobs))
+        self._solo.append(self._step(pair_step(number), jobs))
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """Everything that one launch measures now."""
-        again = tuple(job for job in self._solo[0].jobs if job.name in BASE) if self._solo else ()
+        base = {whole_job(0), whole_job(1)}
+        again = tuple(job for job in self._solo[0].jobs if job.name in base) if self._solo else ()
         networks = dataclasses.replace(self._networks, jobs=(*self._networks.jobs, *again))
         return (*self._solo, networks, *self._held_out)
 
     def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
         """One launch of the named steps."""
         wanted = tuple(step for step in self.steps if step.name in set(steps))
-        return BenchPlan(self._units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
+        return BenchPlan(self.units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
 
-    def power_plan(self, meter: PowerMeter, us: Mapping[str, float]) -> BenchPlan:
+    def power_plan(self, meter: PowerMeter, latency_us: Mapping[str, float]) -> BenchPlan:
         """One launch that reads the power in each `PowerState`, with the base's widths.
 
         Args:
             meter: the device's.
-            us: what a run takes, by job of the first pair, microseconds.
+            latency_us: what a run takes, by job of pair 0, microseconds.
         """
         jobs = {job.name: job for job in self._solo[0].jobs}
-        states: dict[PowerState, str] = {"idle": BASE[0], "first": BASE[0], "second": BASE[1], "both": TOGETHER}
-        loops = [Loop(state, jobs[name], us[name], resting=state == "idle") for state, name in states.items()]
-        return power_plan(self.plan([pair_name(0)], self._settings.seed), meter, loops)
+        states: dict[PowerState, str] = {
+            "idle": whole_job(0),
+            "unit_0": whole_job(0),
+            "unit_1": whole_job(1),
+            "both": TOGETHER,
+        }
+        loops = [Loop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()]
+        return power_plan(self.plan([pair_step(0)], self.settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
         calls = []
@@ -165,8 +186,8 @@ class Experiment:
             output = part.graph.tensors[part.graph.outputs[0]].shape
             work = graph_work(part.graph)
             calls.append(Call(phase, file, part.graph.name, sources, work=work, output_bytes=4 * int(np.prod(output))))
-        return Job(f"{op.name.lower()}_{unit}", (Lane(unit, tuple(calls)),))
+        return Job(chain_job(op, unit), (Lane(unit, tuple(calls)),))
 
     def _step(self, name: str, jobs: Sequence[Job]) -> Step:
-        own = self._settings
+        own = self.settings
         return Step(name, tuple(jobs), rounds=own.rounds, discard=own.discard, repeats=own.repeats)

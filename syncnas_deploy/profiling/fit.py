@@ -5,60 +5,62 @@ from __future__ import annotations
 import datetime
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 import syncnas_deploy
-from syncnas_bench import Device, JobRun, Run, Unit
+from syncnas_bench import Device, JobRun
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.measuring.jobs import CHANGE
+from syncnas_deploy.measuring.usable import Runs, launches_of
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.segments import cut
 from syncnas_deploy.prediction.curves import CurveModel
-from syncnas_deploy.prediction.energy import PowerRow
 from syncnas_deploy.prediction.predict import predict
-from syncnas_deploy.prediction.profile import (
+from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
+from syncnas_deploy.prediction.rows import (
     ContentionRow,
-    DeviceProfile,
     HeldOutRow,
+    LaunchSample,
     LearningRow,
     NetworkRow,
     Point,
     PointRow,
-    Sample,
+    PowerRow,
     SyncPlace,
     SyncRow,
-    base_digest,
-    curve_model,
-    flat_text,
 )
+from syncnas_deploy.prediction.table import curve_model
 from syncnas_deploy.profiling.experiment import (
-    BASE,
     CHAIN_OPS,
     HELD_OUT,
     NETWORKS,
     TOGETHER,
     Experiment,
-    Settings,
-    pair_name,
+    ProfileSettings,
+    chain_job,
+    pair_step,
+    whole_job,
 )
 from syncnas_deploy.profiling.width_design import curves_of
 
-Floats = NDArray[np.float64]
-Runs = Mapping[tuple[int, str], Run]
-"""Valid runs by (launch, step)."""
+Float64Array = NDArray[np.float64]
 
 LAUNCH_DISAGREEMENT = 0.25
 """Points whose launches' medians differ by more than this make a profile carry a warning."""
 MOST_SLOWED = 10.0
 """The largest factor of contention: a unit that does a tenth of its work while the other one works."""
-DOUBT = 0.03
-"""Error of a measured time, relative, against which the time that two units shared is weighed."""
+SHORT_OVERLAP = 0.03
+"""Relative measurement error.
+
+If two units overlapped for less than this share of the time, the contention factor is pulled towards 1.
+"""
 
 
-def settings_text(settings: Settings) -> dict[str, str]:
+def settings_text(settings: ProfileSettings) -> dict[str, str]:
     """Settings as text, for journal and profile."""
     return {
         "points": str(settings.points),
@@ -78,20 +80,20 @@ def point_rows(experiment: Experiment, runs: Runs) -> tuple[PointRow, ...]:
     Raises:
         MeasurementError: a latency is not above 0.
     """
-    points: dict[tuple[int, Point], dict[int, list[Floats]]] = defaultdict(lambda: defaultdict(list))
+    points: dict[tuple[int, Point], dict[int, list[Float64Array]]] = defaultdict(lambda: defaultdict(list))
     for (launch, step), run in runs.items():
         for number in range(len(experiment.pairs)):
-            if step == pair_name(number):
+            if step == pair_step(number):
                 for op in CHAIN_OPS:
                     for unit in (0, 1):
-                        times = _calls_us(run.job(f"{op.name.lower()}_{unit}"))
+                        times = _calls_us(run.job(chain_job(op, unit)))
                         for part, us in zip(experiment.chains[number, op], times, strict=True):
                             points[unit, part.point][launch].append(us)
     rows = tuple(
-        PointRow(unit, point, Sample.of(np.concatenate(by_launch[launch]) for launch in sorted(by_launch)))
+        PointRow(unit, point, LaunchSample.of(np.concatenate(by_launch[launch]) for launch in sorted(by_launch)))
         for (unit, point), by_launch in points.items()
     )
-    if any(row.sample.us <= 0 for row in rows):
+    if any(row.sample.median_us <= 0 for row in rows):
         raise MeasurementError("A measured latency is not above 0 us; the device's clock cannot be trusted.")
     return rows
 
@@ -100,67 +102,61 @@ def fitted(base: ModelConfig, rows: Iterable[PointRow]) -> tuple[CurveModel, Cur
     """The curves of both units, each with the shape that is likeliest for it."""
     kept = tuple(rows)
     models = [curve_model(curves_of(base), kept, unit) for unit in (0, 1)]
-    first, second = (model.with_shape(model.tuned()) for model in models)
-    return first, second
+    tuned = [model.with_shape(model.tuned()) for model in models]
+    return tuned[0], tuned[1]
 
 
 def assemble(
-    base: ModelConfig,
-    device: Device,
-    units: Sequence[Unit],
-    settings: Settings,
     experiment: Experiment,
+    device: Device,
     runs: Runs,
+    *,
     learning: Sequence[LearningRow],
-    doubts: Sequence[str],
+    warnings: Sequence[str],
     power: Sequence[PowerRow] = (),
 ) -> DeviceProfile:
-    """The profile of valid runs.
+    """The profile of usable runs.
 
     Args:
+        experiment: what was measured.
+        device: on which.
+        runs: of usable launches.
         learning: how the error went down.
-        doubts: what a reader should know about how it was measured.
+        warnings: what a reader should know about how it was measured.
         power: what the device drew, where a meter told.
 
     Raises:
         MeasurementError: what was measured cannot be right.
     """
-    facts = device.facts()
+    base, facts = experiment.base, device.facts()
     rows = point_rows(experiment, runs)
+    shapes = [model.shape for model in fitted(base, rows)]
     networks, contention = _networks(experiment, runs), _contention(base, experiment, runs)
     profile = DeviceProfile(
         kind="simulated" if facts.simulated else "measured",
-        base=base.name,
-        base_sha256=base_digest(base),
-        stages=len(base.stages),
-        units=(str(units[0]), str(units[1])),
+        base=base,
+        units=(str(experiment.units[0]), str(experiment.units[1])),
         device=flat_text(facts.to_dict()),
         versions={"syncnas-deploy": syncnas_deploy.__version__, "runtime": facts.runtime},
         condition=flat_text(device.condition().to_dict()),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        settings=settings_text(settings),
-        warnings=(*doubts, *_warnings(rows, networks, contention), *_changes(runs)),
+        settings=settings_text(experiment.settings),
+        warnings=(*warnings, *_warnings(rows, networks, contention), *_changes(runs)),
         curves=curves_of(base),
-        shapes=tuple(model.shape for model in fitted(base, rows)),
+        shapes=(shapes[0], shapes[1]),
         points=rows,
         networks=networks,
         contention=contention,
         syncs=_syncs(base, experiment, runs),
         jitter=_jitter(experiment, runs),
         learning=tuple(learning),
-        held_out=(),
         power=tuple(power),
     )
-    return profile.with_held_out(_held_out(base, experiment, runs, profile))
+    return msgspec.structs.replace(profile, held_out=_held_out(experiment, runs, profile))
 
 
-def _calls_us(job: JobRun, lane: int = 0) -> list[Floats]:
+def _calls_us(job: JobRun, lane: int = 0) -> list[Float64Array]:
     return [phase.busy_us for phase in job.lanes[lane].phases]
-
-
-def launches_of(runs: Runs, step: str) -> list[int]:
-    """Launches in which a step was measured."""
-    return sorted(launch for launch, name in runs if name == step)
 
 
 def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
@@ -168,9 +164,9 @@ def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
         NetworkRow(
             unit,
             number,
-            Sample.of(
-                runs[launch, pair_name(number)].job(BASE[unit]).makespan_us
-                for launch in launches_of(runs, pair_name(number))
+            LaunchSample.of(
+                runs[launch, pair_step(number)].job(whole_job(unit)).makespan_us
+                for launch in launches_of(runs, pair_step(number))
             ),
         )
         for number in range(len(experiment.pairs))
@@ -188,12 +184,12 @@ def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[
     factors: dict[tuple[int, int], list[float]] = defaultdict(list)
     for number in range(len(experiment.pairs)):
         points = [part.point for part in experiment.chains[number, SyncOp.ADD]]
-        for launch in launches_of(runs, pair_name(number)):
-            run = runs[launch, pair_name(number)]
+        for launch in launches_of(runs, pair_step(number)):
+            run = runs[launch, pair_step(number)]
             both = [_medians(run.job(TOGETHER), unit) for unit in (0, 1)]
             shared = np.minimum(*both)
             for unit in (0, 1):
-                alone = _medians(run.job(f"add_{unit}"), 0)
+                alone = _medians(run.job(chain_job(SyncOp.ADD, unit)), 0)
                 for stage in range(len(base.stages)):
                     at = np.array([point.part == "block" and point.stage == stage for point in points])
                     factors[unit, stage].append(slowed(alone[at].sum(), both[unit][at].sum(), shared[at].sum()))
@@ -204,7 +200,7 @@ def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[
     )
 
 
-def _medians(job: JobRun, lane: int) -> Floats:
+def _medians(job: JobRun, lane: int) -> Float64Array:
     return np.asarray(np.median(np.stack(_calls_us(job, lane)), axis=1))
 
 
@@ -217,9 +213,9 @@ def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
         shared_us: how long of that the partner worked, too. Where this is little the factor is uncertain and is
             drawn towards 1.
     """
-    doubt_us = DOUBT * loaded_us
+    slack_us = SHORT_OVERLAP * loaded_us
     progress_us = alone_us - (loaded_us - shared_us)
-    return float((shared_us + doubt_us) / max(progress_us + doubt_us, (shared_us + doubt_us) / MOST_SLOWED))
+    return float((shared_us + slack_us) / max(progress_us + slack_us, (shared_us + slack_us) / MOST_SLOWED))
 
 
 def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:
@@ -234,8 +230,8 @@ def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:
                 for us in (phase.busy_us for phase in lane.phases):
                     low, middle, high = np.percentile(us, [25, 50, 75])
                     spreads[lane.unit_index].append(float((high - low) / 1.349 / middle))
-    first, second = (round(statistics.median(spreads[unit]), 4) for unit in (0, 1))
-    return first, second
+    medians = [round(statistics.median(spreads[unit]), 4) for unit in (0, 1)]
+    return medians[0], medians[1]
 
 
 def _syncs(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[SyncRow, ...]:
@@ -259,7 +255,7 @@ def _syncs(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[SyncR
                     downloads_us=downloads,
                     barrier_us=barrier,
                     uploads_us=uploads,
-                    sample=Sample.of(job.sync_overhead_us(phase) for job in jobs),
+                    sample=LaunchSample.of(job.sync_overhead_us(phase) for job in jobs),
                 )
             )
     return tuple(rows)
@@ -286,27 +282,22 @@ def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float]
     return (us["down0"], us["down1"]), us["barrier"], (us["up0"], us["up1"])
 
 
-def _held_out(base: ModelConfig, experiment: Experiment, runs: Runs, profile: DeviceProfile) -> tuple[HeldOutRow, ...]:
+def _held_out(experiment: Experiment, runs: Runs, profile: DeviceProfile) -> tuple[HeldOutRow, ...]:
     rows = []
     for config in experiment.held_out:
         jobs = [runs[launch, HELD_OUT].job(config.name) for launch in launches_of(runs, HELD_OUT)]
         assert config.strategy is not None
+        flat = config.widths.flat()
         rows.append(
             HeldOutRow(
                 strategy=config.strategy,
-                trunk=config.trunk,
-                twin_stem=config.twin_stem,
-                first_widths=_widths_of(config, 0),
-                second_widths=_widths_of(config, 1),
-                predicted_us=round(predict(config, base, profile).makespan_us, 3),
-                sample=Sample.of(job.makespan_us for job in jobs),
+                placement=config.placement,
+                widths=(flat[0], flat[1]),
+                predicted_us=round(predict(config, profile).makespan_us, 3),
+                sample=LaunchSample.of(job.makespan_us for job in jobs),
             )
         )
     return tuple(rows)
-
-
-def _widths_of(config: ModelConfig, branch: int) -> tuple[int, ...]:
-    return tuple(block.expanded_channels for stage in config.stages for block in stage.branches[branch])
 
 
 def _warnings(
@@ -314,7 +305,7 @@ def _warnings(
 ) -> tuple[str, ...]:
     """What a reader of the numbers should know."""
     texts = [
-        f"unit {row.unit}: the network of chain {row.chain} differed by {row.sample.disagreement:.0%} between launches"
+        f"unit {row.unit}: the network of pair {row.pair} differed by {row.sample.disagreement:.0%} between launches"
         for row in networks
         if row.sample.disagreement > LAUNCH_DISAGREEMENT
     ]
@@ -333,12 +324,13 @@ def _warnings(
 def _changes(runs: Runs) -> tuple[str, ...]:
     """Units that changed within launches, as those do that heat up: all launches then agree, and all are mixtures."""
     texts = []
-    for unit, name in enumerate(BASE):
+    for unit in (0, 1):
+        name = whole_job(unit)
         ratios = [
             float(np.median(runs[launch, NETWORKS].job(name).makespan_us))
-            / float(np.median(runs[launch, pair_name(0)].job(name).makespan_us))
+            / float(np.median(runs[launch, pair_step(0)].job(name).makespan_us))
             for launch in launches_of(runs, NETWORKS)
-            if (launch, pair_name(0)) in runs
+            if (launch, pair_step(0)) in runs
         ]
         change = statistics.median(ratios) - 1 if ratios else 0.0
         if abs(change) > CHANGE:

@@ -1,7 +1,7 @@
 """Measuring a device for a base model, launch by launch, until the table is certain enough.
 
 The first launch measures the base's widths, both ends of the range and widths in between. Each later one first looks at
-what has been measured, and adds a chain pair where the curves are least certain, until a pair was predicted well
+what has been measured, and adds a width pair where the curves are least certain, until a pair was predicted well
 enough before it was used, or the points are spent (see `design`). Several launches are made of everything, since a
 process now and then reads wrong as a whole; such a launch is repeated. Every finished step is journalled before the
 next is started, and what is measured depends on nothing but the journal: an interrupted run goes on as it would have.
@@ -25,26 +25,36 @@ import syncnas_deploy
 from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
 from syncnas_deploy.errors import MeasurementError, WrongOutput
 from syncnas_deploy.files.journal import Journal
+from syncnas_deploy.measuring.power import power_row
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
+from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.curves import CurveModel
-from syncnas_deploy.prediction.energy import PowerModel, PowerRow, PowerState, power_row
-from syncnas_deploy.prediction.profile import INVOCATION_OPS, DeviceProfile, LearningRow, base_digest
-from syncnas_deploy.profiling.experiment import BASE, CHAIN_OPS, Experiment, Settings, pair_name
-from syncnas_deploy.profiling.fit import Runs, assemble, fitted, launches_of, point_rows, settings_text
+from syncnas_deploy.prediction.energy import PowerModel
+from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState
+from syncnas_deploy.profiling.experiment import (
+    CHAIN_OPS,
+    Experiment,
+    ProfileSettings,
+    pair_step,
+    whole_job,
+)
+from syncnas_deploy.profiling.fit import assemble, fitted, point_rows, settings_text
 from syncnas_deploy.profiling.width_design import curves_of, first_pairs, next_pair
 
 POWER_LAUNCH = -1
 """In the journal, the launch that reads the power, after all others."""
 LAUNCHES_OF_A_PAIR = 3
 """A pair is added early enough to be measured in so many launches."""
-WRONG_LAUNCH = 0.10
-"""A launch in which the base network differs by more than this from its median over launches is measured again."""
 REPEATED_LAUNCHES = 2
+"""So many launches that cannot be used are measured again."""
+ANCHORS = tuple(Anchor(pair_step(0), whole_job(unit)) for unit in (0, 1))
+"""The base on either unit."""
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProfileProgress:
     """A step is done: steps done, steps in all (as far as is known), seconds gone and still to go."""
 
     done: int
@@ -54,14 +64,14 @@ class Progress:
     eta_s: float
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[ProfileProgress], None]
 
 
 def measure(
     base: ModelConfig,
     device: Device,
     units: Sequence[Unit],
-    settings: Settings,
+    settings: ProfileSettings,
     journal_path: Path,
     *,
     on_progress: OnProgress = lambda _: None,
@@ -94,32 +104,29 @@ def measure(
         tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
     ):
         experiment = Experiment(base, units, settings, Path(folder))
-        return _Measuring(base, device, units, settings, experiment, journal, Path(folder), on_progress).run()
+        return _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
 
 
-class _Measuring:
+class _Measurement:
     """One profile in the making."""
 
     def __init__(
         self,
-        base: ModelConfig,
-        device: Device,
-        units: Sequence[Unit],
-        settings: Settings,
         experiment: Experiment,
+        device: Device,
         journal: Journal,
-        folder: Path,
+        outputs: OutputCheck,
         on_progress: OnProgress,
     ) -> None:
-        self._base, self._device, self._units, self._settings = base, device, units, settings
-        self._experiment, self._journal, self._on_progress = experiment, journal, on_progress
-        self._outputs = OutputCheck(folder)
+        self._experiment, self._device, self._journal = experiment, device, journal
+        self._outputs, self._on_progress = outputs, on_progress
+        self._base, self._settings = experiment.base, experiment.settings
         self._meter, _ = device.power_meter()
         found = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
         self._runs = {key: run for key, run in found.items() if key[0] != POWER_LAUNCH}
         self._loops = {step: run for (launch, step), run in found.items() if launch == POWER_LAUNCH}
         self._learning: list[LearningRow] = []
-        self._known: Known | None = None
+        self._known: EarlierCurves | None = None
         self._judged = -1
         self._at_start, self._started = len(found), time.monotonic()
 
@@ -137,23 +144,32 @@ class _Measuring:
             repeated = total - self._settings.launches
             # A launch that cannot be used is repeated at the end.
             if launch == total and repeated < REPEATED_LAUNCHES:
-                total += len(unusable_launches(self._runs)) > repeated
-        runs = self._valid(range(total))
-        wrong = wrong_launches(runs)
-        kept = {key: run for key, run in runs.items() if key[0] not in wrong}
-        power, doubts = self._power(kept)
-        doubts = (*self._doubts(wrong), *doubts)
+                total += len(self._left_out(self._runs)) > repeated
+        counted = usable({key: run for key, run in self._runs.items() if key[0] < total}, ANCHORS)
+        power, no_power = self._power(counted.runs)
         return assemble(
-            self._base, self._device, self._units, self._settings, self._experiment, kept, self._learning, doubts, power
+            self._experiment,
+            self._device,
+            counted.runs,
+            learning=self._learning,
+            warnings=(*counted.warnings, *no_power),
+            power=power,
         )
+
+    def _left_out(self, runs: Runs) -> frozenset[int]:
+        """Launches that do not count; all of them where none does."""
+        try:
+            return usable(runs, ANCHORS).left_out
+        except MeasurementError:
+            return frozenset(launch for launch, _ in runs)
 
     def _power(self, runs: Runs) -> tuple[tuple[PowerRow, ...], tuple[str, ...]]:
         """What the device drew, and what a reader should know about that; nothing where no meter tells."""
         if self._meter is None:
             return (), ()
         times: dict[str, list[float]] = defaultdict(list)
-        for launch in launches_of(runs, pair_name(0)):
-            for job in runs[launch, pair_name(0)].jobs:
+        for launch in launches_of(runs, pair_step(0)):
+            for job in runs[launch, pair_step(0)].jobs:
                 times[job.name].append(float(np.median(job.makespan_us)))
         plan = self._experiment.power_plan(self._meter, {name: statistics.median(us) for name, us in times.items()})
         missing = tuple(step for step in plan.steps if step.name not in self._loops)
@@ -173,28 +189,6 @@ class _Measuring:
             # The table is measured: it is not lost for it.
             return (), (f"no energy: {error}",)
         return rows, ()
-
-    def _doubts(self, wrong: set[int]) -> tuple[str, ...]:
-        """What a reader should know about how it was measured."""
-        marked = unusable_launches(self._runs) - wrong
-        texts = []
-        if marked:
-            texts.append(
-                f"{len(marked)} launches were left out: the device was hot, low on battery, or changed meanwhile"
-            )
-        if wrong:
-            texts.append(
-                f"{len(wrong)} launches were left out: the base network was off by more than {WRONG_LAUNCH:.0%} there"
-            )
-        again = sum(bool(run.metadata.get("failures")) for run in self._runs.values())
-        if again:
-            texts.append(
-                f"{again} steps were measured again, since the runner had died or the outputs were wrong the first time"
-            )
-        boots = {str(run.metadata["device"]["boot_id"]) for run in self._runs.values() if "device" in run.metadata}
-        if len(boots) > 1:
-            texts.append(f"the device was restarted while it was measured: {len(boots)} boots in one profile")
-        return tuple(texts)
 
     def _measure(self, launch: int, total: int) -> None:
         names = [step.name for step in self._experiment.steps]
@@ -216,27 +210,24 @@ class _Measuring:
         """A step is done, so many are left as far as is known."""
         done, elapsed_s = len(self._runs) + len(self._loops), time.monotonic() - self._started
         eta_s = elapsed_s / (done - self._at_start) * left
-        self._on_progress(Progress(done, done + left, step, elapsed_s, eta_s))
+        self._on_progress(ProfileProgress(done, done + left, step, elapsed_s, eta_s))
 
     def _count(self, launch: int) -> int:
         return sum(at == launch for at, _ in self._runs)
-
-    def _valid(self, launches: range) -> Runs:
-        return valid_runs({key: run for key, run in self._runs.items() if key[0] in launches})
 
     def _look(self, launch: int) -> None:
         """Before a launch: how well was the last pair predicted, and is another one wanted?"""
         last = len(self._experiment.pairs) - 1
         # Nothing of later launches, which a resumed run has already: it must decide as it did then.
         runs = {key: run for key, run in self._runs.items() if key[0] < launch}
-        unusable = unusable_launches(runs)
+        unusable = self._left_out(runs)
         runs = {key: run for key, run in runs.items() if key[0] not in unusable}
-        if self._judged == last or not launches_of(runs, pair_name(last)):
+        if self._judged == last or not launches_of(runs, pair_step(last)):
             return
         self._judged = last
         if self._known is None:
-            self._known = Known.of(self._base, self._experiment, runs, pairs=last)
-        rows = learning_rows(self._base, self._experiment, runs, last, self._known)
+            self._known = EarlierCurves.of(self._experiment, runs, pairs=last)
+        rows = learning_rows(self._experiment, runs, last, self._known)
         self._learning += rows
         curves, fixed = len(curves_of(self._base)), 2 + len(INVOCATION_OPS) + 2 * len(self._base.stages)
         if (
@@ -244,46 +235,41 @@ class _Measuring:
             and any(row.network_error > self._settings.error for row in rows)
             and fixed + curves * (last + 2) <= self._settings.points
         ):
-            self._known = Known.of(self._base, self._experiment, runs, pairs=last + 1)
+            self._known = EarlierCurves.of(self._experiment, runs, pairs=last + 1)
             self._experiment.add_pair(next_pair(self._base, self._experiment.pairs, self._known.models))
 
 
 @dataclass(frozen=True)
-class Known:
+class EarlierCurves:
     """What was known before a pair was measured: the curves of both units, and from how many points each."""
 
     models: tuple[CurveModel, CurveModel]
     points: tuple[int, int]
 
     @classmethod
-    def of(cls, base: ModelConfig, experiment: Experiment, runs: Runs, *, pairs: int) -> Known:
-        """From the runs of the first pairs."""
-        names = {pair_name(number) for number in range(pairs)}
+    def of(cls, experiment: Experiment, runs: Runs, *, pairs: int) -> EarlierCurves:
+        """From the runs of the pairs before pair number `pairs`."""
+        names = {pair_step(number) for number in range(pairs)}
         rows = point_rows(experiment, {key: run for key, run in runs.items() if key[1] in names})
-        first, second = (sum(row.unit == unit for row in rows) for unit in (0, 1))
-        return cls(fitted(base, rows), (first, second))
+        counts = [sum(row.unit == unit for row in rows) for unit in (0, 1)]
+        return cls(fitted(experiment.base, rows), (counts[0], counts[1]))
 
 
-def learning_rows(
-    base: ModelConfig, experiment: Experiment, runs: Runs, number: int, known: Known
-) -> tuple[LearningRow, ...]:
+def learning_rows(experiment: Experiment, runs: Runs, number: int, known: EarlierCurves) -> tuple[LearningRow, ...]:
     """How well pair `number` was predicted by what was known before it, by unit."""
     measured = {
-        (row.unit, row.point): row.sample.us
-        for row in point_rows(experiment, {key: run for key, run in runs.items() if key[1] == pair_name(number)})
+        (row.unit, row.point): row.sample.median_us
+        for row in point_rows(experiment, {key: run for key, run in runs.items() if key[1] == pair_step(number)})
     }
-    index = {(curve.stage, curve.block, curve.halved): i for i, curve in enumerate(curves_of(base))}
+    index = {curve.key: i for i, curve in enumerate(curves_of(experiment.base))}
     rows = []
     for unit, (model, count) in enumerate(zip(known.models, known.points, strict=True)):
         networks, points = [], []
         for op in CHAIN_OPS:
             blocks = [part.point for part in experiment.chains[number, op] if part.point.expands]
-            pairs = [
-                (_at(model, index[point.stage, point.block, point.halved], point.width), measured[unit, point])
-                for point in blocks
-            ]
-            networks.append(abs(sum(us for us, _ in pairs) / sum(us for _, us in pairs) - 1))
-            points += [abs(us / found - 1) for us, found in pairs]
+            predicted = [(_at(model, index[point.key], point.width), measured[unit, point]) for point in blocks]
+            networks.append(abs(sum(us for us, _ in predicted) / sum(us for _, us in predicted) - 1))
+            points += [abs(us / found - 1) for us, found in predicted]
         rows.append(LearningRow(unit, count, round(max(networks), 4), round(statistics.median(points), 4)))
     return tuple(rows)
 
@@ -293,51 +279,12 @@ def _at(model: CurveModel, curve: int, width: int) -> float:
     return float(us[0])
 
 
-def valid_runs(runs: Runs) -> Runs:
-    """Runs without the launches in which a step is marked invalid (heat, battery, a changed clock).
-
-    A launch counts as a whole: what its steps are compared with was measured in the same launch.
-
-    Raises:
-        MeasurementError: no launch is left.
-    """
-    spoiled = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
-    kept = {key: run for key, run in runs.items() if key[0] not in spoiled}
-    if spoiled and not kept:
-        reasons = ", ".join(sorted(set(spoiled.values())))
-        raise MeasurementError(
-            f"The device was never fit to be measured ({reasons}); let it cool, charge it, keep the screen as it is, "
-            "and measure again."
-        )
-    return kept
-
-
-def unusable_launches(runs: Runs) -> set[int]:
-    """Launches that are marked invalid or read wrong as a whole."""
-    marked = {launch for (launch, _), run in runs.items() if run.metadata.get("invalid")}
-    usable = {key: run for key, run in runs.items() if key[0] not in marked}
-    return marked | (wrong_launches(usable) if usable else set())
-
-
-def wrong_launches(runs: Runs) -> set[int]:
-    """Launches in which the base network's time on a unit is far from its median over launches."""
-    wrong: set[int] = set()
-    base = pair_name(0)
-    for unit in (0, 1):
-        times = {
-            launch: float(np.median(runs[launch, base].job(BASE[unit]).makespan_us))
-            for launch in launches_of(runs, base)
-        }
-        middle = statistics.median(times.values())
-        wrong |= {launch for launch, us in times.items() if abs(us / middle - 1) > WRONG_LAUNCH}
-    # Where most launches disagree none of them is wrong: the device is like that, and the profile says so.
-    return wrong if 2 * len(wrong) < len(launches_of(runs, base)) else set()
-
-
-def is_of(profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: Settings) -> bool:
+def is_of(
+    profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: ProfileSettings
+) -> bool:
     """Whether a profile is what `measure` would have made of these arguments."""
     return (
-        profile.base_sha256 == base_digest(base)
+        base_digest(profile.base) == base_digest(base)
         and profile.device.get("name") == device.name
         and profile.units == tuple(str(unit) for unit in units)
         and profile.settings == settings_text(settings)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp, stage_outputs
 from syncnas_deploy.networks.lowering import Lowering
 from syncnas_deploy.networks.weights import block_shapes, parameter_shapes, random_weights
-from syncnas_deploy.networks.widths import ChainWidths
-from syncnas_deploy.prediction.profile import INVOCATION_OPS, Point
+from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, Point
 from syncnas_exporters.graph import Graph
 
 
@@ -27,18 +27,13 @@ class PointGraph:
     graph: Graph
     joins: bool = False
 
-    @property
-    def of_network(self) -> bool:
-        """Whether a network of one branch has such a part."""
-        return self.point.part in ("stem", "block", "head")
 
-
-def chain(base: ModelConfig, widths: ChainWidths, op: SyncOp, seed: int, prefix: str) -> tuple[PointGraph, ...]:
+def chain(base: ModelConfig, widths: Widths, op: SyncOp, seed: int, prefix: str) -> tuple[PointGraph, ...]:
     """All parts of one chain, in running order; graph names begin with `prefix`.
 
     Args:
         base: a base model.
-        widths: of its blocks.
+        widths: of its one branch.
         op: ADD or CONCAT; see the module's text.
         seed: of the weights.
     """
@@ -49,7 +44,7 @@ def chain(base: ModelConfig, widths: ChainWidths, op: SyncOp, seed: int, prefix:
     for s, stage in enumerate(base.stages):
         for i, block in enumerate(stage.branches[0]):
             out = stage_outputs(block.out_channels, op)[0]
-            sized = block.resized(expanded=widths[s][i], in_channels=width, out_channels=out)
+            sized = block.resized(expanded=widths[0, s, i], in_channels=width, out_channels=out)
             parts.append(_block(base, s, i, sized, halved, seed, f"{prefix}s{s}b{i}"))
             width = out
         full = stage.branches[0][-1].out_channels

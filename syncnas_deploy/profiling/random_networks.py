@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_bench import Job
-from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.measuring.jobs import network_job, solo_job, works
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import lower
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.resizing import allowed_widths, width_at
 from syncnas_deploy.networks.segments import Segment, cut
+from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from syncnas_deploy.networks.widths import width_at
-from syncnas_deploy.profiling.width_design import RANGE, allowed_widths, curves_of
+from syncnas_deploy.networks.widths import BlockKey, Widths
+from syncnas_deploy.profiling.width_design import RANGE, curves_of
 from syncnas_exporters import write_tflite
 from syncnas_exporters.graph import Graph
 
@@ -27,52 +29,31 @@ def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConf
     Trunks take turns, and of every four networks the last two compute the stem on both branches.
     """
     rng = np.random.default_rng([seed, count])
-    found: dict[str, ModelConfig] = {}
-    while len(found) < min(count, 2 * 3 ** (len(base.stages) - 1)):
-        letters = [*rng.integers(3, size=len(base.stages) - 1), rng.integers(2)]
-        strategy = "".join("acn"[i] for i in letters)
-        if strategy not in found:
-            expanded = random_widths(base, strategy, rng)
-            number = len(found)
-            trunk, twin_stem = number % 2, number % 4 >= 2
-            name = f"random{number}"
-            found[strategy] = branched(base, strategy, expanded, name=name, trunk=trunk, twin_stem=twin_stem)
-    return tuple(found.values())
+    networks: dict[str, ModelConfig] = {}
+    while len(networks) < min(count, 2 * 3 ** (len(base.stages) - 1)):
+        strategy = random_strategy(rng, len(base.stages))
+        if strategy not in networks:
+            widths, number = random_widths(base, strategy, rng), len(networks)
+            placement = Placement(number % 2, number % 4 >= 2)
+            networks[strategy] = branched(base, strategy, widths, name=f"random{number}", placement=placement)
+    return tuple(networks.values())
 
 
-def random_widths(
-    base: ModelConfig, strategy: str, rng: np.random.Generator
-) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """A width for every block, by [branch][stage][block], each within what a profile covers."""
+def random_widths(base: ModelConfig, strategy: str, rng: np.random.Generator) -> Widths:
+    """A width for every block of both branches, each within what a profile covers."""
     choices = {}
     for curve in curves_of(base):
         block = base.stages[curve.stage].branches[0][curve.block]
         low, high = (width_at(block, ratio) for ratio in RANGE)
         for branch in (0, 1):
-            choices[branch, curve.stage, curve.block, curve.halved] = allowed_widths(base, curve, low, high, branch)
-    return tuple(
-        tuple(
-            tuple(int(rng.choice(choices[branch, s, i, letter == "c"])) for i in range(len(stage.branches[0])))
-            for s, (stage, letter) in enumerate(zip(base.stages, strategy, strict=True))
-        )
+            choices[branch, curve.key] = allowed_widths(base, curve.key, low, high, branch)
+    return Widths.of(
+        [
+            [rng.choice(choices[branch, BlockKey(s, i, letter == "c")]) for i in range(depth)]
+            for s, (depth, letter) in enumerate(zip(base.widths.depths, strategy, strict=True))
+        ]
         for branch in (0, 1)
     )
-
-
-def nested_widths(base: ModelConfig, flat: Sequence[int]) -> tuple[tuple[int, ...], ...]:
-    """A branch's widths by [stage][block] from those of its blocks in order.
-
-    Raises:
-        ProfileMismatch: not as many as the base has blocks.
-    """
-    rows, at = [], 0
-    for stage in base.stages:
-        depth = len(stage.branches[0])
-        rows.append(tuple(flat[at : at + depth]))
-        at += depth
-    if at != len(flat):
-        raise ProfileMismatch(f"{len(flat)} widths are given, {base.name} has {at} blocks; measure the device again.")
-    return tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -105,11 +86,11 @@ def write_network(config: ModelConfig, seed: int, add_file: Callable[[str, bytes
     weights = random_weights(parameter_shapes(config), seed)
     segments = cut(config)
     graphs = {segment.name: lower(segment, config, weights) for segment in segments}
-    first, second = (
+    files = [
         add_file(f"{config.name}_branch{branch}.tflite", write_tflite(_of_branch(graphs, segments, branch)))
         for branch in (0, 1)
-    )
-    return NetworkFiles(config, segments, graphs, (first, second))
+    ]
+    return NetworkFiles(config, segments, graphs, (files[0], files[1]))
 
 
 def _of_branch(graphs: dict[str, Graph], segments: Sequence[Segment], branch: int) -> list[Graph]:

@@ -15,16 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
+from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit, run_with_retries
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
-from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.measuring.usable import Anchor, Runs, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
-from syncnas_deploy.profiling.random_networks import nested_widths, write_network, write_to
+from syncnas_deploy.profiling.random_networks import write_network, write_to
 from syncnas_exporters import write_tflite
 
+STEP = "check"
 ROUNDS = 3
 LAUNCHES = 3
 TOLERANCE = 0.05
@@ -53,15 +54,17 @@ class CheckRow:
 
 
 @dataclass(frozen=True)
-class Check:
+class ProfileCheck:
     """What a sample says of a profile.
 
     Attributes:
         differences: facts of the device that are not what they were, in words.
+        warnings: what was left out of the measurement and why, a sentence each.
     """
 
     rows: tuple[CheckRow, ...]
     differences: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @property
     def change(self) -> float:
@@ -76,73 +79,75 @@ class Check:
 
 def check_profile(
     profile: DeviceProfile,
-    base: ModelConfig,
     device: Device,
     *,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Check:
+) -> ProfileCheck:
     """Measure a sample of a profile again, on its units.
 
     Args:
-        profile: of `base`.
-        base: a base model.
+        profile: whose networks are measured again.
         device: to measure on.
         on_launch: called with launches done and in all.
 
     Raises:
-        ProfileMismatch: the profile is of another base, or of another device.
+        ProfileMismatch: the profile is of another device.
         BenchError: the device could not measure.
+        MeasurementError: it was never fit to be measured.
     """
-    profile.check_base(base)
     facts = flat_text(device.facts().to_dict())
     if profile.device.get("name") != facts["name"]:
         raise ProfileMismatch(
             f"The profile is of device {profile.device.get('name')!r}, not of {facts['name']!r}; give --device."
         )
     units = tuple(_unit_of(device, text) for text in profile.units)
-    found: dict[str, list[float]] = {}
-
-    def keep(run: Run) -> None:
-        for job in run.jobs:
-            found.setdefault(job.name, []).append(float(np.median(job.makespan_us)))
-
+    runs: dict[tuple[int, str], Run] = {}
     with tempfile.TemporaryDirectory(prefix="syncnas-check-") as folder:
         files: list[Path] = []
-        step = _step(profile, base, write_to(Path(folder), files))
+        step = _step(profile, write_to(Path(folder), files))
         for launch in range(LAUNCHES):
-            device.run(BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US), on_run=keep)
+            plan = BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US)
+            run_with_retries(device, plan, on_run=lambda run, n=launch: runs.update({(n, run.step): run}))  # type: ignore[misc]
             on_launch(launch + 1, LAUNCHES)
-    return Check(_rows(profile, found), _differences(profile.device, facts))
+    counted = usable(runs, [Anchor(STEP, _base_job(unit)) for unit in (0, 1)])
+    return ProfileCheck(_rows(profile, counted.runs), _differences(profile.device, facts), counted.warnings)
 
 
 def _unit_of(device: Device, text: str) -> Unit:
     return next((info.unit for info in device.units() if str(info.unit) == text), None) or Unit.parse(text)
 
 
-def _step(profile: DeviceProfile, base: ModelConfig, add_file: Callable[[str, bytes], int]) -> Step:
+def _step(profile: DeviceProfile, add_file: Callable[[str, bytes], int]) -> Step:
+    base = profile.base
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
     call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
-    jobs = [Job.solo(f"base{unit}", unit, call) for unit in (0, 1)]
+    jobs = [Job.solo(_base_job(unit), unit, call) for unit in (0, 1)]
     for number, row in enumerate(profile.held_out):
-        widths = [nested_widths(base, flat) for flat in (row.first_widths, row.second_widths)]
-        name = f"random{number}"
-        config = branched(base, row.strategy, widths, name=name, trunk=row.trunk, twin_stem=row.twin_stem)
+        config = row.config(base, _held_out_job(number))
         jobs.append(write_network(config, 0, add_file).job(config.name))
-    return Step("check", tuple(jobs), rounds=ROUNDS, discard=DISCARD, repeats=REPEATS)
+    return Step(STEP, tuple(jobs), rounds=ROUNDS, discard=DISCARD, repeats=REPEATS)
 
 
-def _rows(profile: DeviceProfile, found: Mapping[str, list[float]]) -> tuple[CheckRow, ...]:
+def _base_job(unit: int) -> str:
+    return f"base{unit}"
+
+
+def _held_out_job(number: int) -> str:
+    return f"random{number}"
+
+
+def _rows(profile: DeviceProfile, runs: Runs) -> tuple[CheckRow, ...]:
+    def now_us(job: str) -> float:
+        return statistics.median(float(np.median(run.job(job).makespan_us)) for run in runs.values())
+
     rows = [
-        CheckRow(profile.base, profile.units[unit], profile.table.network_us(unit), _median(found, f"base{unit}"))
+        CheckRow(profile.base.name, profile.units[unit], profile.table.network_us(unit), now_us(_base_job(unit)))
         for unit in (0, 1)
     ]
     for number, row in enumerate(profile.held_out):
-        rows.append(CheckRow(row.strategy, " + ".join(profile.units), row.sample.us, _median(found, f"random{number}")))
+        units = " + ".join(profile.units)
+        rows.append(CheckRow(row.strategy, units, row.sample.median_us, now_us(_held_out_job(number))))
     return tuple(rows)
-
-
-def _median(found: Mapping[str, list[float]], name: str) -> float:
-    return statistics.median(found[name])
 
 
 def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, ...]:

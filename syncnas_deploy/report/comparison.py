@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from syncnas_deploy.benchmarking import run as benchmark
-from syncnas_deploy.benchmarking.run import BenchResult, read_result, result_to_json
+from syncnas_deploy.benchmarking import result_files
+from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, ProfileMismatch
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.networks import formats
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_to_json, load_config, read_config
+from syncnas_deploy.networks.formats import config_to_json, read_config
 from syncnas_deploy.prediction import profile_files
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -28,7 +29,7 @@ MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchFolder:
     """A search's folder: the best network, the rows of its history, and the best by budget."""
 
     folder: Path
@@ -38,23 +39,33 @@ class Search:
 
 
 @dataclass
-class Page:
+class Comparison:
     """Everything that was read, in the order it was named."""
 
     profiles: list[DeviceProfile] = field(default_factory=list)
-    searches: list[Search] = field(default_factory=list)
+    searches: list[SearchFolder] = field(default_factory=list)
     bundles: list[Bundle] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     results: list[BenchResult] = field(default_factory=list)
 
-    def prediction(self, config: ModelConfig) -> Prediction | None:
-        """From the first profile that fits the config; None where there is none."""
+    def prediction(self, result: BenchResult) -> Prediction | None:
+        """From a profile of the same device, units and base; None where there is none."""
         for measured in self.profiles:
+            if measured.other_device(result.facts, result.units):
+                continue
             try:
-                return predict(config, load_config(measured.base), measured)
+                return predict(result.config, measured)
             except ProfileMismatch:
                 continue
         return None
+
+    def unmatched(self, result: BenchResult) -> str:
+        """Why no profile's prediction stands beside a result; "" where one does, or where there is no profile."""
+        if not self.profiles or self.prediction(result) is not None:
+            return ""
+        reasons = [measured.other_device(result.facts, result.units) for measured in self.profiles]
+        told = next((reason for reason in reasons if reason), "none of them is of its base model")
+        return f"no prediction beside {result.config.name}: no profile fits it ({told})"
 
     def to_text(self) -> str:
         """The whole page for a terminal."""
@@ -62,7 +73,9 @@ class Page:
         parts += [_search_text(item) for item in self.searches]
         parts += [_bundle_text(item) for item in self.bundles]
         parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
-        parts += [bench_text(item, self.prediction(item.config)) for item in self.results]
+        for item in self.results:
+            parts.append(bench_text(item, self.prediction(item)))
+            parts += [self.unmatched(item)] if self.unmatched(item) else []
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -83,18 +96,18 @@ class Page:
             "results": [
                 {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
                 for r in self.results
-                for p in [self.prediction(r.config)]
+                for p in [self.prediction(r)]
             ],
         }
 
 
-def read_all(paths: Sequence[Path]) -> Page:
+def read_all(paths: Sequence[Path]) -> Comparison:
     """Read every path as what it is.
 
     Raises:
         DocumentError: a path is nothing that a report can show.
     """
-    page = Page()
+    page = Comparison()
     for path in paths:
         if path.is_dir():
             _read_folder(path, page)
@@ -104,7 +117,7 @@ def read_all(paths: Sequence[Path]) -> Page:
         kind = schema.rpartition("/")[0]
         if kind == profile_files.SCHEMA:
             page.profiles.append(read_profile(path))
-        elif kind == benchmark.SCHEMA:
+        elif kind == result_files.SCHEMA:
             page.results.append(read_result(path))
         elif kind == formats.SCHEMA or (isinstance(value, dict) and "0" in value):
             page.configs.append(read_config(path))
@@ -115,12 +128,12 @@ def read_all(paths: Sequence[Path]) -> Page:
     return page
 
 
-def _read_folder(path: Path, page: Page) -> None:
+def _read_folder(path: Path, page: Comparison) -> None:
     if is_bundle(path):
         page.bundles.append(read_bundle(path))
     elif (path / BEST).is_file():
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
-        page.searches.append(Search(path, read_config(path / BEST), history, front))
+        page.searches.append(SearchFolder(path, read_config(path / BEST), history, front))
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
@@ -139,7 +152,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
         raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
 
 
-def _search_text(search: Search) -> str:
+def _search_text(search: SearchFolder) -> str:
     # Estimates of what was given up early are none of the best.
     found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
     found.sort(key=lambda row: -float(row["reward"]))

@@ -6,13 +6,13 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from syncnas_deploy.benchmarking.run import BenchResult, Timing
+from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.profiling.recheck import Check
+from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.search.results import SearchResult
 
 Cell = str | float | int | None
@@ -39,7 +39,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) 
 
 
 def models_table(configs: Sequence[ModelConfig]) -> str:
-    """One line a model."""
+    """One line per model."""
     rows: list[list[Cell]] = [
         [
             c.name,
@@ -56,7 +56,7 @@ def models_table(configs: Sequence[ModelConfig]) -> str:
 
 
 def blocks_table(config: ModelConfig) -> str:
-    """One line a block."""
+    """One line per block."""
     rows: list[list[Cell]] = []
     for branch, stage, index, block in config.blocks():
         se = block.squeeze_excite
@@ -90,7 +90,7 @@ def _runs_text(settings: Mapping[str, str]) -> str:
 def profile_text(profile: DeviceProfile) -> str:
     """A profile in brief."""
     lines = [
-        f"{profile.kind} profile of {profile.base} on {profile.device.get('name', 'a device')}, {profile.created}",
+        f"{profile.kind} profile of {profile.base.name} on {profile.device.get('name', 'a device')}, {profile.created}",
         f"{len(profile.points)} points, {len(profile.syncs)} syncs; "
         f"{profile.settings.get('launches', '?')} launches of {_runs_text(profile.settings)}",
     ]
@@ -106,7 +106,7 @@ def profile_text(profile: DeviceProfile) -> str:
             ]
         )
     lines.append(table(["unit", "base (ms)", "contention", "invocation (us)"], rows))
-    syncs = [row.sample.us for row in profile.syncs if row.place == "sync"]
+    syncs = [row.sample.median_us for row in profile.syncs if row.place == "sync"]
     if syncs:
         lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
     model = profile.power_model
@@ -142,11 +142,12 @@ def expected_error_text(profile: DeviceProfile) -> str:
     )
 
 
-def check_text(check: Check) -> str:
+def check_text(check: ProfileCheck) -> str:
     """What a sample measured again says of a profile."""
     rows: list[list[Cell]] = [[r.name, r.units, r.then_us, r.now_us, 100 * r.change] for r in check.rows]
     lines = [table(["network", "units", "then (us)", "now (us)", "change (%)"], rows)]
     lines += [f"different: {text}" for text in check.differences]
+    lines += [f"warning: {text}" for text in check.warnings]
     verdict = "holds" if check.holds else "does not hold: measure the device again, in the condition it will be used in"
     lines.append(f"{check.change:+.1%} in the median: the profile {verdict}")
     return "\n".join(lines)
@@ -211,6 +212,7 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
             f"warning: within a launch the network's time changed by {result.change:+.0%}: a unit heats up or its "
             "clock changes, and these medians mix two states"
         )
+    lines += [f"warning: {text}" for text in result.warnings]
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:
@@ -256,17 +258,17 @@ def _segments(result: BenchResult, prediction: Prediction | None) -> str:
                     s.name,
                     result.units[s.branch],
                     said.solo_us if said else None,
-                    s.solo.us,
+                    s.solo.median_us,
                     beside,
-                    s.concurrent.us,
-                    _error(beside, s.concurrent.us),
+                    s.concurrent.median_us,
+                    _error(beside, s.concurrent.median_us),
                 ]
             )
         if phase < last:
             sync = None if prediction is None else prediction.phases[phase].sync_us
-            rows.append(["  crossing", "", None, None, sync, result.syncs[phase].us, None])
+            rows.append(["  crossing", "", None, None, sync, result.syncs[phase].median_us, None])
     total = None if prediction is None else prediction.makespan_us
-    measured = result.makespan.us
+    measured = result.makespan.median_us
     rows.append(["total", "", None, None, total, measured, _error(total, measured)])
     columns = ["solo: predicted (us)", "measured", "concurrent: predicted", "measured", "error (%)"]
     return table(["segment", "unit", *columns], rows)
@@ -278,10 +280,10 @@ def _error(predicted: float | None, measured: float) -> float | None:
 
 def _comparison(result: BenchResult) -> str:
     """The network beside its baselines, all measured in the same rounds."""
-    fastest = min(b.makespan.us for b in result.baselines)
+    fastest = min(b.makespan.median_us for b in result.baselines)
     rows: list[list[Cell]] = []
     for b in result.baselines:
-        rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.us / fastest:.2f}x"])
+        rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.median_us / fastest:.2f}x"])
     units = " + ".join(result.units)
     rows.append(
         [
@@ -289,11 +291,11 @@ def _comparison(result: BenchResult) -> str:
             units,
             result.config.macs() / 1e6,
             *_ms(result.makespan),
-            f"{result.makespan.us / fastest:.2f}x",
+            f"{result.makespan.median_us / fastest:.2f}x",
         ]
     )
     return "\n" + table(["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"], rows)
 
 
-def _ms(timing: Timing) -> tuple[str, str]:
-    return f"{timing.us / 1e3:.3f}", f"{timing.p10_us / 1e3:.3f}-{timing.p90_us / 1e3:.3f}"
+def _ms(samples: RunSamples) -> tuple[str, str]:
+    return f"{samples.median_us / 1e3:.3f}", f"{samples.p10_us / 1e3:.3f}-{samples.p90_us / 1e3:.3f}"

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.widths.solver import CostTable, Widths, WidthSolver
+from syncnas_deploy.search.widths.solver import CostTable, SolvedWidths, WidthSolver
 
 EnergyOf = Callable[[ModelConfig], float]
 """What an inference of a network takes, in millijoules."""
@@ -32,15 +34,13 @@ class Misfit:
     energy_mj: float | None = None
 
 
-class Space:
+class CandidateSpace:
     """The candidates of one base model and table.
 
     Args:
         base: a model of one branch.
         table: latencies of its parts.
         budgets_us: latency budgets, ascending.
-        trunk: the branch that runs stem and head.
-        twin_stem: whether both run the stem.
         energy_of: what networks take; None where it is not known.
         max_energy_mj: candidates that take more are infeasible.
 
@@ -59,8 +59,6 @@ class Space:
         table: CostTable,
         budgets_us: Sequence[float],
         *,
-        trunk: int = 0,
-        twin_stem: bool = False,
         energy_of: EnergyOf | None = None,
         max_energy_mj: float | None = None,
     ) -> None:
@@ -68,12 +66,10 @@ class Space:
             raise ValueError(f"a search needs latency budgets in ascending order, found {list(budgets_us)}")
         self.base = base
         self.budgets_us = tuple(budgets_us)
-        self.trunk = trunk
-        self.twin_stem = twin_stem
         self._table = table
         self._energy_of = energy_of
-        self._solvers = [WidthSolver(base, table, budget_us, trunk=trunk) for budget_us in budgets_us]
-        self._widths: dict[Candidate, Widths] = {}
+        self._solvers = [WidthSolver(base, table, budget_us) for budget_us in budgets_us]
+        self._widths: dict[Candidate, SolvedWidths] = {}
         self._energies: dict[Candidate, float] = {}
         smallest_us = {s: self._solvers[0].minimum_us(s) for s in all_strategies(len(base.stages))}
         self.infeasible: dict[Candidate, Misfit] = {
@@ -108,11 +104,16 @@ class Space:
             )
 
     @property
+    def placement(self) -> Placement:
+        """Where stem and head of every candidate run."""
+        return self._table.placement
+
+    @property
     def stages(self) -> int:
         """Letters of a strategy."""
         return len(self.base.stages)
 
-    def widths(self, candidate: Candidate) -> Widths:
+    def widths(self, candidate: Candidate) -> SolvedWidths:
         """The widths of a feasible candidate."""
         if candidate not in self._widths:
             self._widths[candidate] = self._solvers[candidate.budget].solve(candidate.strategy)
@@ -120,8 +121,7 @@ class Space:
 
     def config(self, candidate: Candidate) -> ModelConfig:
         """A feasible candidate's network."""
-        widths = self.widths(candidate)
-        return branched(self.base, widths.strategy, widths.expanded, trunk=self.trunk, twin_stem=self.twin_stem)
+        return branched(self.base, candidate.strategy, self.widths(candidate).widths, placement=self._table.placement)
 
     def energy_mj(self, candidate: Candidate) -> float | None:
         """What an inference of a feasible candidate takes, millijoules; None where that is not known."""
@@ -137,21 +137,21 @@ class Space:
         A budget may allow no wider network than a smaller one does; such a network is evaluated once.
         """
         others = (Candidate(candidate.strategy, b) for b in range(len(self.budgets_us)))
-        mine = self.widths(candidate).expanded
-        return tuple(c for c in others if c not in self.infeasible and self.widths(c).expanded == mine)
+        mine = self.widths(candidate).widths
+        return tuple(c for c in others if c not in self.infeasible and self.widths(c).widths == mine)
 
     def table_digest(self) -> str:
         """Of every latency that the search may read."""
-        table, trunk = self._table, self.trunk
-        values: list[object] = [table.stem_us(trunk), table.fork_us(trunk)]
+        table = self._table
+        values: list[object] = [table.stem_us(), table.fork_us()]
         for branch in (0, 1):
             values.append(table.invocation_us(branch))
             for _, s, i, _ in self.base.blocks():
                 for halved in (False, True):
-                    widths, time_us = table.block_us(branch, s, i, halved)
+                    widths, time_us = table.block_us(branch, BlockKey(s, i, halved))
                     values.append([widths.tolist(), time_us.tolist()])
         for op in ("a", "c"):
-            values += [table.head_us(trunk, op), table.join_us(trunk, op)]
+            values += [table.head_us(op), table.join_us(op)]
             for s in range(self.stages - 1):
                 values += [table.sync_us(s, op), table.sync_op_us(0, s, op), table.sync_op_us(1, s, op)]
         return digest(values)

@@ -46,7 +46,7 @@ class Standing:
         return math.fsum(self.rewards) / len(self.rewards)
 
 
-class Standings:
+class Leaders:
     """All networks with a reward.
 
     Args:

@@ -2,13 +2,12 @@
 
 Strategies that no widths bring within a budget are known from the solver: they are never proposed and cost no
 evaluation. Where rewards depend on a seed, the last fifth of the trials is for the leaders: they are evaluated again
-until it is sure which is the best, see `standings`.
+until it is sure which is the best, see `leaders`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
 import itertools
 import math
@@ -18,14 +17,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError
+from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError, StrategyError
 from syncnas_deploy.files.journal import Journal
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig, check_strategy
+from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
-from syncnas_deploy.search.candidates import EnergyOf, Space, digest
+from syncnas_deploy.search.candidates import CandidateSpace, EnergyOf, digest
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
-from syncnas_deploy.search.leaders import Standings
+from syncnas_deploy.search.leaders import Leaders
 from syncnas_deploy.search.results import Best, Row, SearchResult, Trial, parse_row, row_of
 from syncnas_deploy.search.widths.solver import CostTable
 from syncnas_deploy.search.workers.base import Done, Failed, InProcess, Lost, Outcome, Task, Workers
@@ -38,7 +38,33 @@ LOOK_S = 2.0
 
 
 @dataclass(frozen=True)
-class Progress:
+class SearchSettings:
+    """How a search goes.
+
+    Attributes:
+        trials: evaluations wanted, repeated ones included; fewer when there are no more candidates.
+        algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
+        seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
+        max_energy_mj: what an inference may take, millijoules; None for no limit.
+
+    Raises:
+        ValueError: trials or seed are not positive (seed may be 0).
+    """
+
+    trials: int = 100
+    algorithm: str = DEFAULT_ALGORITHM
+    seed: int = 0
+    max_energy_mj: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials < 1 or self.seed < 0:
+            raise ValueError(
+                f"a search needs at least one trial and a seed of 0 or more, found {self.trials} and {self.seed}"
+            )
+
+
+@dataclass(frozen=True)
+class SearchProgress:
     """How far a search is, after an evaluation.
 
     Attributes:
@@ -66,39 +92,29 @@ class Progress:
 def search(
     base: ModelConfig,
     table: CostTable,
-    budgets_us: float | Sequence[float],
+    budgets_us: Sequence[float],
     evaluator: Evaluator,
+    settings: SearchSettings,
     *,
-    trials: int,
-    algorithm: str = DEFAULT_ALGORITHM,
-    seed: int = 0,
-    trunk: int = 0,
-    twin_stem: bool = False,
     energy_of: EnergyOf | None = None,
-    max_energy_mj: float | None = None,
     workers: Workers | None = None,
     journal_path: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[SearchProgress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> SearchResult:
     """Search the strategies of a base model for the largest reward within one or several latency budgets.
 
     A journal that is there already is gone on with: its evaluations are told to the searcher again, in their order.
     With one worker that ends as a run that was never interrupted does; with several, nothing finished is lost.
-    More `trials` than before extend the run.
+    More trials than before extend the run.
 
     Args:
         base: a model of one branch.
         table: latencies of its parts.
         budgets_us: the latencies that a network may take, ascending.
         evaluator: what a network is worth.
-        trials: evaluations wanted, repeated ones included; fewer when there are no more candidates.
-        algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
-        seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
-        trunk: the branch that runs stem and head.
-        twin_stem: whether both run the stem.
-        energy_of: what networks take; None where it is not known.
-        max_energy_mj: what an inference may take; then `energy_of` is needed.
+        settings: how the search goes.
+        energy_of: what networks take; None where it is not known. A limit on energy needs it.
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: where finished evaluations are kept; nowhere where None.
         on_progress: called after each evaluation.
@@ -110,34 +126,27 @@ def search(
         JournalMismatch: the journal is of another run.
         MeasurementError: the evaluator gave a reward that is not finite.
         WorkersUnavailable: no workers are left.
-        ValueError: trials or seed are not positive (seed may be 0), or no such algorithm.
+        ValueError: no such algorithm.
     """
-    with contextlib.closing(workers or InProcess()) as crew:
-        if trials < 1 or seed < 0:
-            raise ValueError(f"a search needs at least one trial and a seed of 0 or more, found {trials} and {seed}")
-        budgets = (budgets_us,) if isinstance(budgets_us, (int, float)) else tuple(budgets_us)
-        space = Space(
-            base,
-            table,
-            budgets,
-            trunk=trunk,
-            twin_stem=twin_stem,
-            energy_of=energy_of,
-            max_energy_mj=max_energy_mj,
-        )
+    with contextlib.closing(workers or InProcess()) as pool:
+        candidates = CandidateSpace(base, table, budgets_us, energy_of=energy_of, max_energy_mj=settings.max_energy_mj)
         searcher = make_searcher(
-            algorithm, space.stages, seed=seed, infeasible=tuple(space.infeasible), budgets=len(budgets)
+            settings.algorithm,
+            candidates.stages,
+            seed=settings.seed,
+            infeasible=tuple(candidates.infeasible),
+            budgets=len(budgets_us),
         )
-        loop = _Loop(space, searcher, evaluator, seed, trials, on_notice)
+        loop = _Loop(candidates, searcher, evaluator, settings, on_notice)
         on_notice(described(evaluator))
         if journal_path is None:
-            loop.run(crew, None, on_progress)
+            loop.run(pool, None, on_progress)
         else:
             with Journal(
-                journal_path, kind=JOURNAL_KIND, key=_key(space, searcher, evaluator, seed, max_energy_mj)
+                journal_path, kind=JOURNAL_KIND, key=_key(candidates, searcher, evaluator, settings)
             ) as journal:
                 loop.replay(journal)
-                loop.run(crew, journal, on_progress)
+                loop.run(pool, journal, on_progress)
     return loop.result()
 
 
@@ -146,23 +155,22 @@ class _Loop:
 
     def __init__(
         self,
-        space: Space,
+        candidates: CandidateSpace,
         searcher: Searcher,
         evaluator: Evaluator,
-        seed: int,
-        trials: int,
+        settings: SearchSettings,
         on_notice: Callable[[str], None],
     ) -> None:
-        self._space = space
+        self._candidates = candidates
         self._searcher = searcher
         self._evaluator = evaluator
-        self._seed = seed
+        self._seed = settings.seed
         self._notice = on_notice
         noisy = evaluator.spread != 0.0
-        reserve = trials // REPEAT_SHARE if noisy else 0
-        self._explore = min(trials - reserve, space.count)
+        reserve = settings.trials // REPEAT_SHARE if noisy else 0
+        self._explore = min(settings.trials - reserve, candidates.count)
         self._total = self._explore + min(reserve, self._explore // (REPEAT_SHARE - 1))
-        self._standings = Standings(evaluator.spread)
+        self._leaders = Leaders(evaluator.spread)
         self._first: list[Evaluation] = []
         self._trials: dict[tuple[Candidate, int], Trial] = {}
         self._flying: dict[tuple[Candidate, int], Task] = {}
@@ -186,23 +194,28 @@ class _Loop:
 
     def _is_candidate(self, row: Row) -> bool:
         """Whether a row is of a candidate that can be evaluated, and a repetition of one that was."""
-        candidate, stages = row.candidate, self._space.stages
-        letters = len(candidate.strategy) == stages and set(candidate.strategy) <= set("acn")
-        feasible = candidate not in self._space.infeasible and 0 <= candidate.budget < len(self._space.budgets_us)
+        candidate, stages = row.candidate, self._candidates.stages
+        try:
+            check_strategy(candidate.strategy, stages)
+        except StrategyError:
+            return False
+        feasible = candidate not in self._candidates.infeasible and 0 <= candidate.budget < len(
+            self._candidates.budgets_us
+        )
         known = row.repeat == 0 or (row.repeat > 0 and (candidate, 0) in self._trials)
-        return letters and candidate.strategy[-1] != "n" and feasible and known
+        return feasible and known
 
     def _learn(self, row: Row) -> Trial:
         """Note an evaluation and tell the searcher, for every budget within which its network is a candidate."""
         candidate, evaluation = row.candidate, row.evaluation
-        widths = self._space.widths(candidate)
+        solved = self._candidates.widths(candidate)
         trial = Trial(
             len(self._trials) + 1,
             candidate,
             row.repeat,
-            widths.latency_us,
-            self._space.energy_mj(candidate),
-            widths.expanded,
+            solved.latency_us,
+            self._candidates.energy_mj(candidate),
+            solved.widths,
             evaluation,
             row.failed,
         )
@@ -210,16 +223,16 @@ class _Loop:
         if not row.repeat and not row.failed:
             self._first.append(evaluation)
         if evaluation.reward is not None:
-            standing = self._standings.add(candidate, trial.number, evaluation)
-            error = self._standings.error(standing)
+            standing = self._leaders.add(candidate, trial.number, evaluation)
+            error = self._leaders.error(standing)
             variance = None if error is None else error**2
-            for twin in self._space.twins(candidate):
+            for twin in self._candidates.twins(candidate):
                 self._searcher.tell(twin, standing.mean, noise_variance=variance)
         elif row.failed and row.repeat:
-            self._standings.close(candidate)
+            self._leaders.close(candidate)
         else:
-            self._standings.remove(candidate)
-            for twin in self._space.twins(candidate):
+            self._leaders.remove(candidate)
+            for twin in self._candidates.twins(candidate):
                 self._searcher.tell_infeasible(twin)
         return trial
 
@@ -230,14 +243,14 @@ class _Loop:
             InfeasibleBudget: nothing that could be the best.
         """
         trials, front = tuple(self._trials.values()), self._front()
-        for best, budget_us in zip(front, self._space.budgets_us, strict=True):
+        for best, budget_us in zip(front, self._candidates.budgets_us, strict=True):
             if best is None:
                 raise self._nothing_found(trials, budget_us)
         found = tuple(best for best in front if best is not None)
-        return SearchResult(found, trials, self._space.infeasible, self._space.budgets_us)
+        return SearchResult(found, trials, self._candidates.infeasible, self._candidates.budgets_us)
 
     def _nothing_found(self, trials: tuple[Trial, ...], budget_us: float) -> InfeasibleBudget:
-        counts = Counter(t.outcome for t in trials if self._space.budgets_us[t.candidate.budget] <= budget_us)
+        counts = Counter(t.outcome for t in trials if self._candidates.budgets_us[t.candidate.budget] <= budget_us)
         failed = f", and {counts['failed']} failed" if counts["failed"] else ""
         return InfeasibleBudget(
             f"The evaluator {self._evaluator.name} found all {counts['infeasible']} strategies it was given within "
@@ -247,30 +260,31 @@ class _Loop:
     def _front(self) -> tuple[Best | None, ...]:
         """The best so far by budget."""
         found: list[Best | None] = []
-        for b, budget_us in enumerate(self._space.budgets_us):
-            row = self._standings.best(b)
+        for b, budget_us in enumerate(self._candidates.budgets_us):
+            row = self._leaders.best(b)
             if row is None:
                 found.append(None)
                 continue
-            widths = self._space.widths(row.candidate)
+            solved = self._candidates.widths(row.candidate)
             found.append(
                 Best(
                     budget_us,
-                    widths.strategy,
-                    widths.latency_us,
-                    self._space.energy_mj(row.candidate),
-                    widths.expanded,
+                    solved.strategy,
+                    self._candidates.placement,
+                    solved.latency_us,
+                    self._candidates.energy_mj(row.candidate),
+                    solved.widths,
                     row.mean,
                     len(row.rewards),
-                    self._standings.error(row),
-                    self._standings.is_sure(b),
+                    self._leaders.error(row),
+                    self._leaders.is_sure(b),
                 )
             )
         return tuple(found)
 
     # --- what is next ---
 
-    def run(self, workers: Workers, journal: Journal | None, on_progress: Callable[[Progress], None]) -> None:
+    def run(self, workers: Workers, journal: Journal | None, on_progress: Callable[[SearchProgress], None]) -> None:
         """Evaluate until there are enough trials, or the best is sure, or nothing is left."""
         started, before = time.monotonic(), len(self._trials)
         while True:
@@ -288,7 +302,7 @@ class _Loop:
             if trial is not None:
                 done, elapsed_s = len(self._trials), time.monotonic() - started
                 eta_s = elapsed_s / (done - before) * max(self._total - done, 0)
-                on_progress(Progress(done, self._total, self._front(), trial, elapsed_s, eta_s))
+                on_progress(SearchProgress(done, self._total, self._front(), trial, elapsed_s, eta_s))
 
     def _hand_out(self, workers: Workers) -> None:
         """Give every free worker a task, as long as there are any."""
@@ -312,8 +326,8 @@ class _Loop:
                     evaluator = evaluator.informed(self._first)
                 return self._task(candidate, 0, evaluator)
         flying = Counter(candidate for candidate, _ in self._flying)
-        for budget in range(len(self._space.budgets_us)):
-            leader = self._standings.to_repeat(budget, flying)
+        for budget in range(len(self._candidates.budgets_us)):
+            leader = self._leaders.to_repeat(budget, flying)
             if leader is not None:
                 taken = self._trials.keys() | self._flying.keys()
                 repeat = next(r for r in itertools.count(1) if (leader, r) not in taken)
@@ -323,14 +337,14 @@ class _Loop:
     def _ask(self) -> Candidate | None:
         """The searcher's next network that is not on its way within another budget."""
         while (asked := self._searcher.ask()) is not None:
-            candidate = self._space.twins(asked)[0]
+            candidate = self._candidates.twins(asked)[0]
             if (candidate, 0) not in self._flying:
                 return candidate
         return None
 
     def _task(self, candidate: Candidate, repeat: int, evaluator: Evaluator) -> Task:
         seed = evaluation_seed(self._seed, candidate.strategy, repeat)
-        return Task(candidate, repeat, self._space.config(candidate), evaluator, seed)
+        return Task(candidate, repeat, self._candidates.config(candidate), evaluator, seed)
 
     # --- what came back ---
 
@@ -382,19 +396,21 @@ def evaluation_seed(seed: int, strategy: str, repeat: int = 0) -> int:
 
 
 def _key(
-    space: Space, searcher: Searcher, evaluator: Evaluator, seed: int, max_energy_mj: float | None
+    candidates: CandidateSpace, searcher: Searcher, evaluator: Evaluator, settings: SearchSettings
 ) -> dict[str, object]:
     """What decides the course of a search, as plain JSON; the number of trials and of workers does not."""
-    left_out = {} if max_energy_mj is None else {"infeasible_sha256": digest(sorted(map(str, space.infeasible)))}
+    left_out: dict[str, object] = {}
+    if settings.max_energy_mj is not None:
+        left_out["infeasible_sha256"] = digest(sorted(map(str, candidates.infeasible)))
     return {
         **left_out,
-        "base": space.base.name,
-        "base_sha256": digest(dataclasses.asdict(space.base)),
-        "table_sha256": space.table_digest(),
-        "budgets_us": list(space.budgets_us),
+        "base": candidates.base.name,
+        "base_sha256": digest(config_to_json(candidates.base)),
+        "table_sha256": candidates.table_digest(),
+        "budgets_us": list(candidates.budgets_us),
         "evaluator": evaluator.key,
-        "seed": seed,
-        "trunk": space.trunk,
-        "twin_stem": space.twin_stem,
+        "seed": settings.seed,
+        "trunk": candidates.placement.trunk,
+        "twin_stem": candidates.placement.twin_stem,
         "searcher": searcher.key,
     }

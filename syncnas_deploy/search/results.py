@@ -12,12 +12,11 @@ from typing import Any
 from syncnas_deploy.errors import JournalError
 from syncnas_deploy.files.documents import write_text
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import Misfit
 from syncnas_deploy.search.evaluators import Evaluation
-
-Expanded = tuple[tuple[tuple[int, ...], ...], ...]
-"""Widths by [branch][stage][block]."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Trial:
         repeat: how often it was evaluated before, with other seeds.
         predicted_us: latency of the network.
         energy_mj: what an inference takes, millijoules; None where that is not known.
-        expanded: its widths.
+        widths: expanded channels.
         evaluation: what it gave.
         failed: there is no evaluation, since its worker was lost twice; the note in it says how.
     """
@@ -40,7 +39,7 @@ class Trial:
     repeat: int
     predicted_us: float
     energy_mj: float | None
-    expanded: Expanded
+    widths: Widths
     evaluation: Evaluation
     failed: bool = False
 
@@ -70,10 +69,11 @@ class Best:
 
     Attributes:
         budget_us: what it stays within; it may have been found within a smaller one.
-        strategy: one letter a stage.
+        strategy: one letter per stage.
+        placement: where stem and head run.
         predicted_us: its latency.
         energy_mj: what an inference takes, millijoules; None where that is not known.
-        expanded: its widths.
+        widths: expanded channels.
         reward: mean of its evaluations.
         evaluations: how many.
         standard_error: of the mean; 0 where the seed does not matter, None where nothing tells it.
@@ -82,19 +82,18 @@ class Best:
 
     budget_us: float
     strategy: str
+    placement: Placement
     predicted_us: float
     energy_mj: float | None
-    expanded: Expanded
+    widths: Widths
     reward: float
     evaluations: int
     standard_error: float | None
     sure: bool
 
-    def config(
-        self, base: ModelConfig, *, trunk: int = 0, twin_stem: bool = False, name: str | None = None
-    ) -> ModelConfig:
-        """It as a network."""
-        return branched(base, self.strategy, self.expanded, name=name, trunk=trunk, twin_stem=twin_stem)
+    def config(self, base: ModelConfig) -> ModelConfig:
+        """The network."""
+        return branched(base, self.strategy, self.widths, placement=self.placement)
 
 
 @dataclass(frozen=True)
@@ -119,11 +118,11 @@ class SearchResult:
         return self.front[-1]
 
 
-def row_of(task: Candidate, repeat: int, evaluation: Evaluation, *, failed: bool) -> dict[str, Any]:
+def row_of(candidate: Candidate, repeat: int, evaluation: Evaluation, *, failed: bool) -> dict[str, Any]:
     """An evaluation as a row of the journal."""
     return {
-        "strategy": task.strategy,
-        "budget": task.budget,
+        "strategy": candidate.strategy,
+        "budget": candidate.budget,
         "repeat": repeat,
         "reward": evaluation.reward,
         "seconds": evaluation.seconds,

@@ -17,11 +17,11 @@ from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE, OutputCheck
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text, parse_config
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import measure
 from tests.support.litert_stub import lying_litert
 
-QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
+QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
 UNITS = (Unit.parse("cpu:1"), Unit.parse("cpu:2"))
 
 

@@ -17,7 +17,7 @@ from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text, parse_config
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from syncnas_deploy.prediction.predict import ProfileCosts, place_ends, predict
+from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement, predict
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_deploy.training.checkpoints import write_safetensors
@@ -74,12 +74,12 @@ def test_it_computes_what_the_network_computes(mobilenet: ModelConfig, tmp_path:
 def test_the_table_decides(mobilenet: ModelConfig) -> None:
     profile = law_profile(mobilenet)
     # By this law a fork takes 3 us and unit 1's stem 101 us, slowed by contention: the stem is better on one unit.
-    assert place_ends(profile, mobilenet) == (0, False)
+    assert fastest_placement(profile, mobilenet) == (0, False)
     dear = tuple(
         dataclasses.replace(row, uploads_us=(900.0, 900.0)) if row.place == "fork" else row for row in profile.syncs
     )
     slow = dataclasses.replace(profile, syncs=dear)
-    assert place_ends(slow, mobilenet) == (0, True)
+    assert fastest_placement(slow, mobilenet) == (0, True)
     limit = pipeline.budget_us("1.0x", slow)
     costs = ProfileCosts(slow, mobilenet, twin_stem=True)
     solved = WidthSolver(mobilenet, costs, limit).solve("nnannna")

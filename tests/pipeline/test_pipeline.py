@@ -13,16 +13,16 @@ from syncnas_bench import SIM_DEVICES, HostDevice, SimDevice, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking import run as benchmark
-from syncnas_deploy.benchmarking.run import read_result, result_to_json
+from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import BundleError, MeasurementError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text, parse_config
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text
 
-QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1)
+QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1)
 GPU = pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",
@@ -69,10 +69,10 @@ def test_measured_times_hang_together(road: Path) -> None:
     assert not result.simulated and not result.software_gpu
     assert result.difference is not None and result.difference <= 1e-3
     assert len(result.makespan.samples_us) == 18
-    parts = sum(sync.us for sync in result.syncs)
+    parts = sum(sync.median_us for sync in result.syncs)
     for phase in range(result.segments[-1].phase + 1):
-        parts += max(s.concurrent.us for s in result.segments if s.phase == phase)
-    assert parts == pytest.approx(result.makespan.us, rel=0.25)
+        parts += max(s.concurrent.median_us for s in result.segments if s.phase == phase)
+    assert parts == pytest.approx(result.makespan.median_us, rel=0.25)
     assert 1.0 <= result.overlap_ceiling <= 2.0
     units = [baseline.unit for baseline in result.baselines]
     assert len(units) == len(set(units)) >= 2
@@ -112,7 +112,7 @@ def test_a_network_that_slows_down_within_a_launch_is_told(road: Path, tmp_path:
     cool = pipeline.bench(road / "winner", SimDevice("steps"), samples=120, launches=1)
     assert abs(cool.change) < 0.05 and "changed by" not in bench_text(cool)
     # Each of 120 samples goes with a discarded run, and each unit rests in one job of four: hot about half way.
-    heat_s = max(0.01, 240 * cool.makespan.us / 1e6)
+    heat_s = max(0.01, 240 * cool.makespan.median_us / 1e6)
     first, second = (dataclasses.replace(law, throttle=1.5, heat_s=heat_s) for law in SIM_DEVICES["steps"])
     out = tmp_path / "hot.json"
     hot = pipeline.bench(road / "winner", SimDevice("hot", (first, second)), samples=120, launches=1, out=out)
@@ -136,7 +136,7 @@ def test_cpu_and_software_gpu_together_equal_the_reference(
     result = pipeline.bench(bundle, HostDevice(), units=("cpu:1", "gpu:software"), samples=5, launches=1)
     assert result.software_gpu and result.difference is not None and result.difference < 1e-3
     assert "SOFTWARE GPU" in bench_text(result)
-    assert all(sync.us > 0 for sync in result.syncs[1:])
+    assert all(sync.median_us > 0 for sync in result.syncs[1:])
 
 
 @GPU

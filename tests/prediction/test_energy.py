@@ -11,15 +11,15 @@ import pytest
 from syncnas_bench import PowerMeter, RunnerHung, SimDevice
 from syncnas_bench.simulated.device import IDLE_W
 from syncnas_deploy import pipeline
-from syncnas_deploy.benchmarking.run import read_result, result_to_json
+from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.prediction import energy
 from syncnas_deploy.prediction.energy import PowerModel, PowerRow
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
-from syncnas_deploy.profiling.experiment import Settings
-from syncnas_deploy.profiling.measure import Progress
+from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.profiling.measure import ProfileProgress
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text, prediction_text, profile_text
 from tests.support.latency_cases import law_profile, quick
@@ -31,7 +31,7 @@ ROWS = (
     PowerRow("second", 3.4, (0.0, 0.8)),
     PowerRow("both", 5.29, (0.9, 0.7)),
 )
-FAST = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
+FAST = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
 WATTS = {law.name: law.watts for law in quick("battery")}
 
 
@@ -109,7 +109,7 @@ def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig
     assert prediction.energy_mj == pytest.approx(measured.network_mj, rel=0.15)
     for baseline, mj in zip(result.baselines, measured.baselines_mj, strict=True):
         watts = WATTS[baseline.unit.removeprefix("sim:")]
-        assert mj == pytest.approx(watts * baseline.makespan.us / 1e3, rel=0.15)
+        assert mj == pytest.approx(watts * baseline.makespan.median_us / 1e3, rel=0.15)
     assert read_result(tmp_path / "b.json") == result
     assert result_to_json(result)["energy"]["network_mj"] == measured.network_mj
     text = bench_text(result, prediction)
@@ -163,7 +163,7 @@ def test_latencies_are_not_lost_with_the_power(mobilenet: ModelConfig, tmp_path:
     assert profile.power == () and any("no energy: the runner missed" in text for text in profile.warnings)
     base = pipeline.export(mobilenet, tmp_path / "base", seed=0)
     result = pipeline.bench(base, device, samples=12, launches=1)
-    assert result.makespan.us > 0 and "missed its deadline" in result.no_energy
+    assert result.makespan.median_us > 0 and "missed its deadline" in result.no_energy
 
 
 class Feverish(SimDevice):

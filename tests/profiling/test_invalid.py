@@ -11,12 +11,12 @@ import pytest
 from syncnas_bench import BenchPlan, Launch, Run, SimDevice
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.fit import settings_text
 from syncnas_deploy.profiling.measure import REPEATED_LAUNCHES, measure
 from tests.support.latency_cases import quick
 
-FAST = Settings(launches=2, rounds=3, discard=1, repeats=1, networks=2)
+FAST = ProfileSettings(launches=2, rounds=3, discard=1, repeats=1, networks=2)
 
 
 class Hot(SimDevice):
@@ -52,4 +52,4 @@ def test_a_device_that_is_never_fit_is_one_sentence(mobilenet: ModelConfig, tmp_
 
 def test_settings_name_every_field() -> None:
     told = set(settings_text(FAST))
-    assert told == {field.name for field in dataclasses.fields(Settings)} - {"deadline_s"}
+    assert told == {field.name for field in dataclasses.fields(ProfileSettings)} - {"deadline_s"}

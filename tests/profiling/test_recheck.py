@@ -16,12 +16,12 @@ from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import write_profile
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.random_networks import nested_widths
 from syncnas_deploy.profiling.recheck import TOLERANCE, Check, CheckRow
 from tests.support.latency_cases import quick
 
-SETTINGS = Settings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
+SETTINGS = ProfileSettings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_same_networks_are_measured_again(measured: DeviceProfile) -> None:
     found = pipeline.check_profile(measured, SimDevice("duo", (first, second)))
     assert [row.name for row in found.rows][:2] == ["mobilenet_v2"] * 2
     assert [row.name for row in found.rows][2:] == [row.strategy for row in measured.held_out]
-    assert [row.then_us for row in found.rows][2:] == [row.sample.us for row in measured.held_out]
+    assert [row.then_us for row in found.rows][2:] == [row.sample.median_us for row in measured.held_out]
     assert not found.holds and found.change > 0.5
 
 
@@ -58,7 +58,7 @@ def test_a_few_percent_hold() -> None:
 def test_the_command_exits_with_7_where_it_does_not_hold(measured: DeviceProfile, tmp_path: Path) -> None:
     # As if the device had been five times as fast then.
     rows = tuple(
-        dataclasses.replace(row, sample=dataclasses.replace(row.sample, launches_us=(row.sample.us / 5,)))
+        dataclasses.replace(row, sample=dataclasses.replace(row.sample, launches_us=(row.sample.median_us / 5,)))
         for row in measured.held_out
     )
     write_profile(tmp_path / "p.json", measured.with_held_out(rows))

@@ -16,7 +16,7 @@ from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.candidates import Space
+from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.loop import search
 from syncnas_deploy.search.results import SearchResult
@@ -59,7 +59,7 @@ def test_the_best_within_each_budget_is_found_and_no_network_evaluated_twice(alg
     evaluator = Macs()
     result = run(evaluator, algorithm=algorithm)
     assert len(set(evaluator.calls)) == len(evaluator.calls) == len(result.trials)
-    space = Space(BASE, TABLE, BUDGETS_US)
+    space = CandidateSpace(BASE, TABLE, BUDGETS_US)
     feasible = [Candidate(s, b) for b in range(4) for s in all_strategies(3) if Candidate(s, b) not in space.infeasible]
     assert len(result.trials) == len({(*space.widths(c).expanded, c.strategy) for c in feasible})
     for b, best in enumerate(result.front):
@@ -72,7 +72,7 @@ def test_the_best_within_each_budget_is_found_and_no_network_evaluated_twice(alg
 
 
 def test_what_is_best_within_a_smaller_budget_is_so_within_larger_ones() -> None:
-    space = Space(BASE, TABLE, BUDGETS_US)
+    space = CandidateSpace(BASE, TABLE, BUDGETS_US)
     favourite = next(s for s in all_strategies(3) if Candidate(s) not in space.infeasible)
     result = run(Macs(favourite))
     assert {best.strategy for best in result.front} == {favourite}

@@ -18,7 +18,7 @@ from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import search_text
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.candidates import Space
+from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.loop import search
 from syncnas_deploy.search.results import SearchResult, write_history
@@ -65,7 +65,7 @@ def run(max_energy_mj: float | None, path: Path | None = None) -> SearchResult:
 
 
 def test_what_takes_too_much_is_left_out_before_it_is_evaluated(tmp_path: Path) -> None:
-    space = Space(BASE, TABLE, [AMPLE_US], energy_of=millijoules)
+    space = CandidateSpace(BASE, TABLE, [AMPLE_US], energy_of=millijoules)
     energies = sorted(millijoules(space.config(c)) for c in map(Candidate, all_strategies(3)))
     limit_mj = energies[len(energies) // 2]
     free, limited = run(None), run(limit_mj)

@@ -9,20 +9,20 @@ import pytest
 
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.leaders import CONTENDERS, Standings
+from syncnas_deploy.search.leaders import CONTENDERS, Leaders
 
 A, B, C, D, E = (Candidate(f"{letter}a") for letter in "abcde")
 
 
-def standings(rewards: dict[Candidate, list[float]], spread: float | None = None) -> Standings:
-    found = Standings(spread)
+def standings(rewards: dict[Candidate, list[float]], spread: float | None = None) -> Leaders:
+    found = Leaders(spread)
     for number, (candidate, values) in enumerate(rewards.items(), start=1):
         for value in values:
             found.add(candidate, number, Evaluation(value, 1.0))
     return found
 
 
-def leader(of: Standings, budget: int = 0) -> Candidate:
+def leader(of: Leaders, budget: int = 0) -> Candidate:
     best = of.best(budget)
     assert best is not None
     return best.candidate
@@ -32,7 +32,7 @@ def test_means_decide_and_the_earlier_of_equals_leads() -> None:
     found = standings({A: [0.5], B: [0.9, 0.2], C: [0.6], D: [0.6]})
     best = found.best(0)
     assert best is not None and (best.candidate, best.mean, best.number) == (C, 0.6, 3)
-    assert Standings(0.0).best(0) is None
+    assert Leaders(0.0).best(0) is None
 
 
 def test_where_the_seed_does_not_matter_nothing_is_repeated() -> None:
@@ -58,7 +58,7 @@ def test_close_leaders_are_repeated_the_least_evaluated_first_until_their_order_
 
 
 def test_scatter_comes_from_the_evaluations_or_from_repeated_ones() -> None:
-    spoken = Standings(None)
+    spoken = Leaders(None)
     row = spoken.add(A, 1, Evaluation(0.5, 1.0, spread=0.03))
     spoken.add(A, 1, Evaluation(0.5, 1.0, spread=0.04))
     assert spoken.error(row) == pytest.approx(0.05 / 2)

@@ -27,13 +27,13 @@ from syncnas_bench.device import OnRun
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import read_profile
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import is_running
 
-SETTINGS = Settings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
+SETTINGS = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
 LEEWAY = 1.1
 """Kills fall between 0 and this times what a whole profile takes, which is tried first."""
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators import Capacity, Evaluation
-from syncnas_deploy.search.loop import Progress, search
+from syncnas_deploy.search.loop import SearchProgress, search
 from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.workers.base import InProcess
 from syncnas_deploy.search.workers.local import LocalWorkers
@@ -86,7 +86,7 @@ def run_search(journal_path: Path | None, trials: int, *, workers: int = 1, anno
     base = toy_base(DEPTHS)
     crew = InProcess() if workers == 1 else LocalWorkers(workers)
 
-    def say(progress: Progress) -> None:
+    def say(progress: SearchProgress) -> None:
         pids = crew.pids if isinstance(crew, LocalWorkers) else ()
         print(progress.trial.strategy, *pids, flush=True)
 

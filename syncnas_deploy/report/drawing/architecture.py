@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from syncnas_bench import UnitError
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
-from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.segments import Feed, Segment, cut
 from syncnas_deploy.networks.weights import parameter_count
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -59,21 +58,18 @@ def draw(
     *,
     units: tuple[str, ...] | None = None,
     profile: DeviceProfile | None = None,
-    base: ModelConfig | None = None,
 ) -> str:
     """An architecture as a standalone SVG, for light and dark viewers.
 
     Args:
         config: of one or two branches.
-        units: one text a branch; the profile's where None.
+        units: one text per branch; the profile's where None.
         profile: of the config's base, for predicted times; a base model itself is shown on `units`, or on the faster
             unit where None.
-        base: the model that was profiled; the shipped one of the profile's name where None.
 
     Raises:
-        UnitError: not one unit a branch.
+        UnitError: not one unit per branch.
         ProfileMismatch: the profile is of another base, other units or lacks an entry.
-        UnknownModel: the profile's base is no shipped model and was not given.
     """
     named = units or ()
     if named and len(named) != config.branch_count:
@@ -83,9 +79,7 @@ def draw(
         )
     times = None
     if profile is not None:
-        if base is None:
-            base = config if config.branch_count == 1 else load_config(profile.base)
-        times = shares(config, base, profile, unit_of(profile, named, config.branch_count))
+        times = shares(config, profile, unit_of(profile, named, config.branch_count))
         named = times.unit_texts
     return _Drawing(config, named, times).svg()
 

@@ -1,6 +1,6 @@
 """Where a network's time goes by a profile: what each part adds on its unit, alone.
 
-A part's time is that of one invocation of it less the invocation, as in `latency.predict`. A share is that time over
+A part's time is that of one invocation of it less the invocation, as in `prediction.predict`. A share is that time over
 all of its branch's, so the shares of a branch and what its invocations and syncs take make a whole.
 """
 
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.segments import Segment, cut
+from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.predict import SHORTEST_US, SegmentPrediction, predict
-from syncnas_deploy.prediction.profile import DeviceProfile, LatencyTable
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.table import LatencyTable
 
 STEM, HEAD = (-1, 0), (-2, 0)
 """Places of stem and head beside the blocks' (stage, index)."""
@@ -46,13 +48,12 @@ class Shares:
     simulated: bool
 
 
-def shares(config: ModelConfig, base: ModelConfig, profile: DeviceProfile, unit: int | None = None) -> Shares:
+def shares(config: ModelConfig, profile: DeviceProfile, unit: int | None = None) -> Shares:
     """Share out a network's time.
 
     Args:
-        config: `base` itself, or two branches of it.
-        base: the base that was profiled.
-        profile: of two units; branch 0 runs on the first.
+        config: the profile's base itself, or two branches of it.
+        profile: of two units; branch b runs on unit b.
         unit: for a base, which of the profile's units it runs on; None for the faster one.
 
     Raises:
@@ -70,7 +71,7 @@ def shares(config: ModelConfig, base: ModelConfig, profile: DeviceProfile, unit:
         found = {(0, place): us / times_us for place, us in parts.items()}
         texts = (profile.units[chosen],)
         return Shares(texts, (chosen,), found, {row.name: row}, (), total_us, True, simulated)
-    prediction = predict(config, base, profile)
+    prediction = predict(config, profile)
     rows = {row.name: row for phase in prediction.phases for row in phase.segments}
     branch_us = [sum(row.solo_us for row in rows.values() if row.branch == branch) for branch in (0, 1)]
     found = {
@@ -96,7 +97,8 @@ def part_times_us(segment: Segment, table: LatencyTable, unit: int) -> dict[Plac
     for placed in segment.blocks:
         block, stage = placed.block, placed.stage
         halved = segment.closing is SyncOp.CONCAT and stage == segment.blocks[-1].stage
-        us = table.block_us(unit, stage, placed.index, halved, block.expanded_channels, block.expands)
+        key = BlockKey(stage, placed.index, halved)
+        us = table.block_us(unit, key, block.expanded_channels, expands=block.expands)
         times[stage, placed.index] = us - once_us
     if segment.head:
         times[HEAD] = table.fixed_us(unit, "head") - once_us

@@ -1,4 +1,4 @@
-"""Picks: one width for every block of a strategy, with exact times, and what is left of the budget spent."""
+"""One width for every block of a strategy, with exact times; what is left of the budget is spent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Choices:
+class WidthChoices:
     """A block's widths worth choosing: each slower one is of more utility. Arrays of one length."""
 
     widths: NDArray[np.int64]
@@ -18,7 +18,7 @@ class Choices:
     bins: NDArray[np.int64]
 
 
-class Picks:
+class Selection:
     """One choice for every block of a strategy, with exact times: a group is one branch of one segment.
 
     Args:
@@ -27,7 +27,7 @@ class Picks:
         fixed_us: what the network takes besides its segments.
     """
 
-    def __init__(self, choices: list[list[list[Choices]]], start_us: list[list[float]], fixed_us: float) -> None:
+    def __init__(self, choices: list[list[list[WidthChoices]]], start_us: list[list[float]], fixed_us: float) -> None:
         groups = [group for segment in choices for group in segment]
         self._blocks = [block for group in groups for block in group]
         self._group = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
@@ -52,7 +52,7 @@ class Picks:
         self._level[:] = [level for segment in levels for group in segment for level in group]
 
     def widths(self, branch: int) -> list[int]:
-        """The picked widths of one branch, first block first."""
+        """The selected widths of one branch, in running order."""
         return [
             int(block.widths[level])
             for block, level, group in zip(self._blocks, self._level, self._group, strict=True)
@@ -60,7 +60,7 @@ class Picks:
         ]
 
     def utility(self) -> float:
-        """The sum of the picked utilities."""
+        """The sum of the selected utilities."""
         return float(self._utility[self._rows, self._level].sum())
 
     def latency_us(self) -> float:

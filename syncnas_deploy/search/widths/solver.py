@@ -35,7 +35,9 @@ from numpy.typing import NDArray
 
 from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
-from syncnas_deploy.search.widths.choices import Choices, Picks
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import BlockKey, Widths
+from syncnas_deploy.search.widths.choices import Selection, WidthChoices
 from syncnas_deploy.search.widths.maxplus import Bins, convolve, delay, split
 
 BRANCHES = (0, 1)
@@ -44,16 +46,16 @@ BRANCHES = (0, 1)
 class CostTable(Protocol):
     """Latencies of the parts of a two-branch model, microseconds, contention between the units included.
 
-    `stage` counts from 0; `op` is 'a' or 'c'; `trunk` is the branch that runs stem and head.
+    `stage` counts from 0; `op` is 'a' or 'c'.
     """
 
-    def block_us(
-        self, branch: int, stage: int, block: int, halved: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Expanded widths that a block may take (ascending), and its latency at each.
+    @property
+    def placement(self) -> Placement:
+        """Where stem and head run."""
+        ...
 
-        `halved` says that the stage ends in a CONCAT: its blocks give half of the base's output channels.
-        """
+    def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Expanded widths that a block may take (ascending), and its latency at each. [n], [n]"""
         ...
 
     def invocation_us(self, branch: int) -> float:
@@ -68,36 +70,36 @@ class CostTable(Protocol):
         """The sync after an inner stage: barrier, features crossing both ways."""
         ...
 
-    def fork_us(self, trunk: int) -> float:
+    def fork_us(self) -> float:
         """The stem's output crossing to the other branch."""
         ...
 
-    def stem_us(self, trunk: int) -> float:
+    def stem_us(self) -> float:
         """The stem."""
         ...
 
-    def head_us(self, trunk: int, op: str) -> float:
+    def head_us(self, op: str) -> float:
         """The last stage's sync op and the head."""
         ...
 
-    def join_us(self, trunk: int, op: str) -> float:
+    def join_us(self, op: str) -> float:
         """The sync after the last stage: features crossing to the trunk only."""
         ...
 
 
 @dataclass(frozen=True)
-class Widths:
-    """Expanded widths of a strategy.
+class SolvedWidths:
+    """The widths of a strategy.
 
     Attributes:
-        strategy: one letter a stage.
-        expanded: channels, by [branch][stage][block].
+        strategy: one letter per stage.
+        widths: expanded channels.
         latency_us: predicted latency of the whole network.
         utility: see the module's text; 0 is both branches at the base's widths.
     """
 
     strategy: str
-    expanded: tuple[tuple[tuple[int, ...], ...], ...]
+    widths: Widths
     latency_us: float
     utility: float
 
@@ -119,7 +121,6 @@ class WidthSolver:
         base: a model of one branch.
         table: latencies of its parts.
         budget_us: the latency that a network may take.
-        trunk: the branch that runs stem and head.
         bins: time bins that the budget is cut into; more are more exact and slower (quadratically).
 
     Raises:
@@ -127,9 +128,7 @@ class WidthSolver:
         ProfileMismatch: the table's widths or latencies are not such.
     """
 
-    def __init__(
-        self, base: ModelConfig, table: CostTable, budget_us: float, *, trunk: int = 0, bins: int = 2000
-    ) -> None:
+    def __init__(self, base: ModelConfig, table: CostTable, budget_us: float, *, bins: int = 2000) -> None:
         if not (math.isfinite(budget_us) and budget_us > 0):
             raise InfeasibleBudget(f"A latency budget must be a positive time, found {budget_us} us.")
         if base.branch_count != 1:
@@ -137,14 +136,13 @@ class WidthSolver:
         self.base = base
         self.table = table
         self.budget_us = budget_us
-        self.trunk = trunk
         self.bins = bins
         self._bin_us = budget_us / bins
         self._depths = tuple(len(stage.branches[0]) for stage in base.stages)
         total = sum(block.macs() for *_, block in base.blocks())
         self._share = {(s, i): block.macs() / total for _, s, i, block in base.blocks()}
         self._base_width = {(s, i): block.expanded_channels for _, s, i, block in base.blocks()}
-        self._choices: dict[tuple[int, int, int, bool], Choices] = {}
+        self._choices: dict[tuple[int, BlockKey], WidthChoices] = {}
         self._stages: dict[tuple[int, int, bool], list[Bins]] = {}
         self._runs: dict[tuple[int, int, int, bool], list[Bins]] = {}
         self._segments: dict[_Segment, Bins] = {}
@@ -156,9 +154,9 @@ class WidthSolver:
         Raises:
             StrategyError: not a strategy of the base.
         """
-        return self._picks(strategy, self._cut(strategy)).latency_us()
+        return self._fastest(strategy, self._cut(strategy)).latency_us()
 
-    def solve(self, strategy: str) -> Widths:
+    def solve(self, strategy: str) -> SolvedWidths:
         """The widths of the largest utility within the budget.
 
         Raises:
@@ -166,37 +164,37 @@ class WidthSolver:
             InfeasibleBudget: even the fastest widths take longer than the budget.
         """
         segments = self._cut(strategy)
-        picks = self._picks(strategy, segments)
-        smallest_us = picks.latency_us()
+        selection = self._fastest(strategy, segments)
+        smallest_us = selection.latency_us()
         if smallest_us > self.budget_us:
             raise InfeasibleBudget(
                 f"Strategy {strategy} takes at least {smallest_us:.0f} us, the budget is "
                 f"{self.budget_us:.0f} us; raise the budget or choose another strategy."
             )
-        self._search_bins(strategy, segments, picks)
-        picks.widen(self.budget_us)
-        return Widths(strategy, self._nested(segments, picks), picks.latency_us(), picks.utility())
+        self._search_bins(strategy, segments, selection)
+        selection.widen(self.budget_us)
+        return SolvedWidths(strategy, self._solved(selection), selection.latency_us(), selection.utility())
 
-    def _picks(self, strategy: str, segments: list[_Segment]) -> Picks:
+    def _fastest(self, strategy: str, segments: list[_Segment]) -> Selection:
         """Every block at its fastest width."""
-        return Picks(
+        return Selection(
             [[self._blocks(b, seg) for b in BRANCHES] for seg in segments],
             [[self._start_us(b, seg) for b in BRANCHES] for seg in segments],
             self._fixed_us(strategy),
         )
 
-    def _search_bins(self, strategy: str, segments: list[_Segment], picks: Picks) -> None:
-        """Set the picks to the best within time bins; to the fastest where rounding up leaves none."""
+    def _search_bins(self, strategy: str, segments: list[_Segment], selection: Selection) -> None:
+        """Set the selection to the best within time bins; to the fastest where rounding up leaves none."""
         available = math.floor((self.budget_us - self._fixed_us(strategy)) / self._bin_us)
         # A sum of floating-point times may come out a few ulp above the sum of their bins: then one bin less.
         for t in (available, available - 1):
             choice = self._trace(segments, t)
             if choice is None:
                 continue
-            picks.set(choice)
-            if picks.latency_us() <= self.budget_us:
+            selection.set(choice)
+            if selection.latency_us() <= self.budget_us:
                 return
-        picks.reset()
+        selection.reset()
 
     # --- utilities within time bins, from blocks up to beginnings of strategies ---
 
@@ -206,7 +204,7 @@ class WidthSolver:
         if key not in self._stages:
             self._stages[key] = list(
                 itertools.accumulate(
-                    (self._spread(self._block(branch, stage, i, halved)) for i in range(self._depths[stage])),
+                    (self._spread(self._block(branch, BlockKey(stage, i, halved))) for i in range(self._depths[stage])),
                     convolve,
                 )
             )
@@ -283,7 +281,7 @@ class WidthSolver:
         parts = self._stage(branch, stage, halved)
         found: list[int] = []
         for i in range(len(parts) - 1, -1, -1):
-            choices = self._block(branch, stage, i, halved)
+            choices = self._block(branch, BlockKey(stage, i, halved))
             fits = int(np.searchsorted(choices.bins, t, side="right"))
             if i == 0:
                 found.append(fits - 1)
@@ -296,27 +294,25 @@ class WidthSolver:
 
     # --- what the table says ---
 
-    def _block(self, branch: int, stage: int, block: int, halved: bool) -> Choices:
-        key = branch, stage, block, halved
-        if key not in self._choices:
-            where = f"branch {branch} stage {stage + 1} block {block + 1}"
-            widths, time_us = _checked(*self.table.block_us(branch, stage, block, halved), where)
-            utility = self._share[stage, block] * np.log(widths / self._base_width[stage, block])
+    def _block(self, branch: int, key: BlockKey) -> WidthChoices:
+        if (branch, key) not in self._choices:
+            widths, time_us = _checked(*self.table.block_us(branch, key), f"branch {branch} {key}")
+            utility = self._share[key.stage, key.block] * np.log(widths / self._base_width[key.stage, key.block])
             # From the widest down, a width is worth choosing when it is faster than every wider one.
             wider_us = np.minimum.accumulate(np.append(time_us[1:], np.inf)[::-1])[::-1]
             keep = time_us < wider_us
             bins = np.minimum(np.ceil(time_us[keep] / self._bin_us), self.bins + 1).astype(np.int64)
-            self._choices[key] = Choices(widths[keep], time_us[keep], utility[keep], bins)
-        return self._choices[key]
+            self._choices[branch, key] = WidthChoices(widths[keep], time_us[keep], utility[keep], bins)
+        return self._choices[branch, key]
 
-    def _blocks(self, branch: int, seg: _Segment) -> list[Choices]:
+    def _blocks(self, branch: int, seg: _Segment) -> list[WidthChoices]:
         return [
-            self._block(branch, s, i, s == seg.last and seg.op == "c")
+            self._block(branch, BlockKey(s, i, s == seg.last and seg.op == "c"))
             for s in range(seg.first, seg.last + 1)
             for i in range(self._depths[s])
         ]
 
-    def _spread(self, choices: Choices) -> Bins:
+    def _spread(self, choices: WidthChoices) -> Bins:
         """A block's choices as utilities within time bins."""
         utilities = np.full(self.bins + 2, -np.inf)
         np.maximum.at(utilities, choices.bins, choices.utility)
@@ -332,10 +328,10 @@ class WidthSolver:
 
     def _fixed_us(self, strategy: str) -> float:
         """What a strategy takes whatever its widths: stem, fork, syncs, join, head."""
-        table, trunk = self.table, self.trunk
+        table = self.table
         syncs_us = sum(table.sync_us(s, op) for s, op in enumerate(strategy[:-1]) if op != "n")
-        ends_us = table.stem_us(trunk) + table.fork_us(trunk)
-        ends_us += table.join_us(trunk, strategy[-1]) + table.head_us(trunk, strategy[-1])
+        ends_us = table.stem_us() + table.fork_us()
+        ends_us += table.join_us(strategy[-1]) + table.head_us(strategy[-1])
         return _time(syncs_us + ends_us, "stem, head and syncs")
 
     def _cut(self, strategy: str) -> list[_Segment]:
@@ -343,11 +339,8 @@ class WidthSolver:
         ends = [s + 1 for s, op in enumerate(strategy) if op != "n"]
         return [_last_segment(strategy[:end]) for end in ends]
 
-    def _nested(self, segments: list[_Segment], picks: Picks) -> tuple[tuple[tuple[int, ...], ...], ...]:
-        """The picked widths by [branch][stage][block]."""
-        flat = [picks.widths(b) for b in BRANCHES]
-        starts = [0, *itertools.accumulate(self._depths)]
-        return tuple(tuple(tuple(row[i:j]) for i, j in itertools.pairwise(starts)) for row in flat)
+    def _solved(self, selection: Selection) -> Widths:
+        return Widths.from_flat([selection.widths(b) for b in BRANCHES], self._depths)
 
 
 def _last_segment(letters: str) -> _Segment:

@@ -20,7 +20,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text, parse_config
-from syncnas_deploy.profiling.experiment import Settings
+from syncnas_deploy.profiling.experiment import ProfileSettings
 from tests.support.adb_cases import QUICK, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
@@ -99,7 +99,7 @@ def test_wrong_outputs_of_a_phone_give_no_profile(
     phone: AdbDaemon, mobilenet: ModelConfig, tmp_path: Path, lie: str, says: str
 ) -> None:
     base = parse_config(json.dumps(json.loads(config_text(mobilenet)) | {"input_size": 32}), "tiny")
-    settings = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
+    settings = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
     before = len(phone.counts.services)
     with pytest.raises(WrongOutput, match=says):
         pipeline.profile(base, device_of(phone, tmp_path, lie), out=tmp_path / "p.json", settings=settings)

@@ -15,14 +15,14 @@ from syncnas_deploy.cli import main
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text, parse_config
 from syncnas_deploy.prediction.profile_files import read_profile
-from syncnas_deploy.profiling.experiment import Settings
-from syncnas_deploy.profiling.measure import Progress
+from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.profiling.measure import ProfileProgress
 from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 
 UNITS = ("sim:left", "sim:right")
-QUICK = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
+QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_both_are_measured_at_the_same_time(tiny: ModelConfig, names: list[str],
     meeting = threading.Barrier(2, timeout=60)
     seen: list[tuple[str, str]] = []
 
-    def on_progress(name: str, progress: Progress) -> None:
+    def on_progress(name: str, progress: ProfileProgress) -> None:
         seen.append((name, progress.step))
         if progress.done == 1:
             meeting.wait()  # broken, and the test fails, unless the other one is under way too
@@ -94,7 +94,7 @@ def test_an_interruption_keeps_every_devices_finished_steps(
     raised = threading.Event()
     join = threading.Thread.join
 
-    def on_progress(name: str, _: Progress) -> None:
+    def on_progress(name: str, _: ProfileProgress) -> None:
         """A device goes on after its first row when both have one and the interruption is there."""
         begun[name].set()
         raised.wait(60)

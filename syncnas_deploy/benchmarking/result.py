@@ -1,0 +1,147 @@
+"""BenchResult: what a bundle did on a device, with every sample; it is its own schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from syncnas_deploy.networks.config import ModelConfig
+
+_Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
+_Millijoules = Annotated[float, Meta(ge=-1e12, le=1e12)]
+_Text = Annotated[str, Meta(max_length=256)]
+_Sentence = Annotated[str, Meta(max_length=2000)]
+
+
+class RunSamples(Struct, frozen=True, forbid_unknown_fields=True):
+    """Samples of one quantity, microseconds, all launches together, in order."""
+
+    samples_us: Annotated[tuple[_Microseconds, ...], Meta(min_length=1)]
+
+    @property
+    def median_us(self) -> float:
+        """Median."""
+        return float(np.median(self.samples_us))
+
+    @property
+    def p10_us(self) -> float:
+        """10th percentile."""
+        return float(np.percentile(self.samples_us, 10))
+
+    @property
+    def p90_us(self) -> float:
+        """90th percentile."""
+        return float(np.percentile(self.samples_us, 90))
+
+
+class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
+    """One segment alone, the other unit idle, and beside its partner."""
+
+    name: _Text
+    branch: Annotated[int, Meta(ge=0, le=1)]
+    phase: Annotated[int, Meta(ge=0, le=64)]
+    solo: RunSamples
+    concurrent: RunSamples
+
+
+class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
+    """A base model on one unit, measured in the same rounds."""
+
+    name: _Text
+    unit: _Text
+    macs: Annotated[int, Meta(ge=0)]
+    makespan: RunSamples
+
+
+class Energy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an inference takes besides the idle device, in a loop.
+
+    Attributes:
+        source: the meter.
+        idle_w: what the whole device draws at rest, in watts.
+        network_mj: of the network, in millijoules.
+        baselines_mj: of each baseline.
+    """
+
+    source: _Text
+    idle_w: float
+    network_mj: _Millijoules
+    baselines_mj: tuple[_Millijoules, ...]
+
+
+class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a bundle did on a device.
+
+    Attributes:
+        config: the network.
+        device: name; `simulated` and `software_gpu` label what is no real unit.
+        facts: of the device, as text.
+        units: of branch 0 and of branch 1.
+        makespan, again: the same network twice in each round (A/A).
+        syncs: overhead after each phase but the last.
+        change: of the network's time from the first to the last third of a launch, relative; what heats up, slows down.
+        difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
+        warnings: what was left out and why, and what else a reader should know, a sentence each.
+        energy: None where it was not measured; `no_energy` says why.
+    """
+
+    config: ModelConfig
+    device: _Text
+    simulated: bool
+    software_gpu: bool
+    units: Annotated[tuple[_Text, ...], Meta(min_length=1, max_length=2)]
+    facts: Mapping[str, str]
+    condition: Mapping[str, str]
+    makespan: RunSamples
+    again: RunSamples
+    segments: tuple[SegmentSamples, ...]
+    syncs: tuple[RunSamples, ...]
+    baselines: Annotated[tuple[Baseline, ...], Meta(max_length=64)]
+    change: float
+    difference: float | None
+    warnings: tuple[_Sentence, ...] = ()
+    energy: Energy | None = None
+    no_energy: _Sentence = ""
+
+    @property
+    def aa_ratio(self) -> float:
+        """Median makespan over the median of the same network measured again."""
+        return self.makespan.median_us / self.again.median_us
+
+    @property
+    def overlap(self) -> float:
+        """Sum of all segments' solo times over the makespan: 1 is no gain from the second unit, 2 the most."""
+        return sum(segment.solo.median_us for segment in self.segments) / self.makespan.median_us
+
+    @property
+    def overlap_ceiling(self) -> float:
+        """What the overlap would be without contention and sync: stem, head and unequal branches keep it below 2."""
+        return _ceiling(self.segments)
+
+    @property
+    def branch_overlap(self) -> float:
+        """Sum of solo times over the time until the later branch's end, in the phases in which both work."""
+        both = self._both()
+        ends: dict[int, float] = {}
+        for segment in both:
+            ends[segment.phase] = max(ends.get(segment.phase, 0.0), segment.concurrent.median_us)
+        return sum(segment.solo.median_us for segment in both) / sum(ends.values()) if both else 1.0
+
+    @property
+    def branch_overlap_ceiling(self) -> float:
+        """What `branch_overlap` would be without contention."""
+        return _ceiling(self._both())
+
+    def _both(self) -> list[SegmentSamples]:
+        phases = [segment.phase for segment in self.segments]
+        return [segment for segment in self.segments if phases.count(segment.phase) == 2]
+
+
+def _ceiling(segments: Sequence[SegmentSamples]) -> float:
+    longest: dict[int, float] = {}
+    for segment in segments:
+        longest[segment.phase] = max(longest.get(segment.phase, 0.0), segment.solo.median_us)
+    return sum(segment.solo.median_us for segment in segments) / sum(longest.values()) if segments else 1.0

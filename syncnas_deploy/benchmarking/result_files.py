@@ -1,0 +1,92 @@
+"""BenchResult as a file: a summary for people and scripts, and all that was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.errors import DocumentError
+from syncnas_deploy.files.documents import Fields, decode_document, read_json
+from syncnas_deploy.networks.formats import config_from_fields, config_to_json
+from syncnas_deploy.networks.segments import cut
+
+SCHEMA = "syncnas-deploy/bench-result"
+VERSION = 2
+
+
+def result_to_json(result: BenchResult) -> dict[str, Any]:
+    """The result as a JSON value: medians and percentiles, and every sample under ``measured``."""
+    measured = msgspec.to_builtins(result)
+    del measured["config"]
+    return {
+        "schema": f"{SCHEMA}/{VERSION}",
+        **_summary(result),
+        "measured": measured,
+        "config": config_to_json(result.config),
+    }
+
+
+def _summary(result: BenchResult) -> dict[str, Any]:
+    """What people and scripts look for first; reading a result ignores it."""
+    return {
+        "name": result.config.name,
+        "strategy": result.config.strategy,
+        "macs": result.config.macs(),
+        "device": result.device,
+        "simulated": result.simulated,
+        "software_gpu": result.software_gpu,
+        "units": list(result.units),
+        "makespan_us": round(result.makespan.median_us, 3),
+        "makespan_p10_us": round(result.makespan.p10_us, 3),
+        "makespan_p90_us": round(result.makespan.p90_us, 3),
+        "aa_ratio": round(result.aa_ratio, 4),
+        "overlap": round(result.overlap, 4),
+        "overlap_ceiling": round(result.overlap_ceiling, 4),
+        "branch_overlap": round(result.branch_overlap, 4),
+        "branch_overlap_ceiling": round(result.branch_overlap_ceiling, 4),
+        "change": round(result.change, 4),
+        "output_difference": result.difference,
+        "warnings": list(result.warnings),
+        "energy": msgspec.to_builtins(result.energy),
+        "no_energy": result.no_energy or None,
+        "segments": [
+            {
+                "name": s.name,
+                "branch": s.branch,
+                "phase": s.phase,
+                "solo_us": round(s.solo.median_us, 3),
+                "concurrent_us": round(s.concurrent.median_us, 3),
+            }
+            for s in result.segments
+        ],
+        "syncs": [{"after_phase": i, "overhead_us": round(s.median_us, 3)} for i, s in enumerate(result.syncs)],
+        "baselines": [
+            {"name": b.name, "unit": b.unit, "macs": b.macs, "makespan_us": round(b.makespan.median_us, 3)}
+            for b in result.baselines
+        ],
+    }
+
+
+def read_result(path: Path) -> BenchResult:
+    """Read what ``bench --out`` wrote.
+
+    Raises:
+        DocumentError: naming file, field and remedy.
+        ConfigError: its network is none.
+    """
+    top = Fields(read_json(path, DocumentError), str(path), DocumentError)
+    if top.schema(SCHEMA, VERSION) < VERSION:
+        top.fail("schema", "is of an earlier version; run `bench` again")
+    config = config_from_fields(top.fields("config"), f"{path}: config")
+    measured = top.fields("measured")
+    value = {**measured.rest(), "config": config}
+    result = decode_document(value, BenchResult, f"{path}: measured", DocumentError)
+    segments = cut(config)
+    if [s.name for s in segments] != [s.name for s in result.segments] or len(result.syncs) != segments[-1].phase:
+        measured.fail("segments", "are not those of the network; run `bench` again")
+    if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):
+        measured.fail("energy", "must have a value for each baseline")
+    return result

@@ -1,0 +1,147 @@
+"""Commands on bundles: export, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncnas_deploy.cli.options import (
+    device_option,
+    emit,
+    epilog,
+    force_option,
+    json_option,
+    note,
+    open_device,
+    read_profile,
+    unit_option,
+)
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights syncnas_mobilenet_v2_100.pth --out bundle",
+        "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
+    )
+)
+@click.argument("config")
+@click.option("--weights", metavar="FILE|timm:NAME", help="A .pth, .pt (tensors only), .safetensors or .npz.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["tflite", "onnx"]),
+    multiple=True,
+    default=("tflite",),
+    show_default=True,
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@force_option
+@json_option
+def export(
+    config: str,
+    weights: str | None,
+    seed: int | None,
+    formats: tuple[str, ...],
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Export CONFIG (a file or a shipped name) as a bundle of segments."""
+    from syncnas_deploy import pipeline
+
+    if weights is not None and seed is not None:
+        raise click.UsageError("--weights and --seed exclude each other; give one of them.")
+    bundle = pipeline.export(config, out, weights=weights, seed=seed or 0, formats=formats, force=force)
+    if as_json:
+        emit(
+            {
+                "bundle": str(bundle.folder),
+                "name": bundle.config.name,
+                "weights": bundle.weights,
+                "segments": [segment.name for segment in bundle.segments],
+                "files": dict(bundle.files),
+            }
+        )
+    else:
+        click.echo(
+            f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
+            f"{len(bundle.files)} files in {bundle.folder}"
+        )
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy bench bundle --device host",
+        "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
+        "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
+    )
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@device_option
+@unit_option
+@click.option(
+    "--samples",
+    type=click.IntRange(5, 1_000_000),
+    default=100,
+    show_default=True,
+    help="Recorded runs, at least; each 6 follow 6 unrecorded ones.",
+)
+@click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes.")
+@click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    metavar="BUNDLE[@UNIT]",
+    help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
+)
+@click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
+@force_option
+@json_option
+def bench(
+    bundle: Path,
+    device_name: str | None,
+    units: tuple[str, ...],
+    samples: int,
+    launches: int,
+    baselines: tuple[str, ...],
+    profile_path: Path | None,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Run BUNDLE on a device, both branches at once, and print what was measured."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.benchmarking.result_files import result_to_json
+    from syncnas_deploy.report.prediction_json import prediction_to_json
+    from syncnas_deploy.report.tables import bench_text
+
+    pairs = []
+    for text in baselines:
+        path, _, unit = text.partition("@")
+        if not path:
+            raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
+        pairs.append((Path(path), unit or None))
+    measured = read_profile(profile_path) if profile_path else None
+    device = open_device(device_name)
+    chosen = units or (measured.units if measured else ())
+    # Before minutes are spent on measuring: a profile that does not fit is refused now.
+    prediction = pipeline.predict_bench(bundle, device, measured, units=chosen) if measured else None
+    result = pipeline.bench(
+        bundle,
+        device,
+        units=chosen,
+        samples=samples,
+        launches=launches,
+        baselines=pairs,
+        out=out,
+        force=force,
+        on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
+    )
+    if as_json:
+        value = result_to_json(result)
+        emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
+    else:
+        click.echo(bench_text(result, prediction))

@@ -1,0 +1,74 @@
+"""Commands on devices: devices, doctor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from syncnas_deploy.cli.options import device_option, emit, epilog, json_option, open_device
+
+if TYPE_CHECKING:
+    from syncnas_bench import Device
+
+
+@click.command(epilog=epilog("syncnas-deploy devices", "syncnas-deploy devices --json"))
+@json_option
+def devices(as_json: bool) -> None:
+    """List devices and their units."""
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import table
+
+    found, waiting = pipeline.devices(), pipeline.waiting_devices()
+    if as_json:
+        emit([_device_json(device) for device in found] + [dict(entry) for entry in waiting])
+        return
+    rows = []
+    for device in found:
+        defaults = [str(unit) for unit in device.default_units()]
+        for info in device.units():
+            mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
+            state = "ok" if info.available else f"no: {info.reason}"
+            about = f"{info.description} ({info.note})" if info.note else info.description
+            rows.append([device.name, str(info.unit), state, mark, about])
+    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
+    click.echo(table(["device", "unit", "available", "default for", "what it is"], rows))
+
+
+def _device_json(device: Device) -> dict[str, Any]:
+    return {
+        **device.facts().to_dict(),
+        "default_units": [str(unit) for unit in device.default_units()],
+        "units": [
+            {
+                "unit": str(info.unit),
+                "available": info.available,
+                "reason": info.reason,
+                "description": info.description,
+                "note": info.note,
+            }
+            for info in device.units()
+        ],
+    }
+
+
+@click.command(epilog=epilog("syncnas-deploy doctor", "syncnas-deploy doctor --device R58M123 --json"))
+@device_option
+@json_option
+def doctor(device_name: str | None, as_json: bool) -> None:
+    """Look at a device from all sides: what it has, what it does now, and what that does to numbers.
+
+    Exits with 5 where something must be mended before anything can be measured.
+    """
+    from syncnas_bench.doctor import examine, worst
+    from syncnas_deploy.report.tables import table
+
+    device = open_device(device_name)
+    checks = examine(device)
+    if as_json:
+        emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
+    else:
+        rows = [[check.name, check.status, check.value, check.advice] for check in checks]
+        click.echo(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+    if worst(checks) == "failure":
+        raise click.exceptions.Exit(5)

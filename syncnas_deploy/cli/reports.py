@@ -1,0 +1,43 @@
+"""The command report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncnas_deploy.cli.options import emit, epilog, force_option, json_option
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy report host.json found bundle bench.json",
+        "syncnas-deploy report host.json --learning learning.svg",
+    )
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--learning",
+    "plot_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the learning curve of the one profile among PATHS.",
+)
+@force_option
+@json_option
+def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
+    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
+    from syncnas_deploy.files.documents import check_output, write_text
+    from syncnas_deploy.report.comparison import read_all
+    from syncnas_deploy.report.drawing.learning_curve import learning_plot
+
+    comparison = read_all(paths)
+    if plot_path is not None:
+        if len(comparison.profiles) != 1:
+            raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")
+        check_output(plot_path, force=force)
+        write_text(plot_path, learning_plot(comparison.profiles[0]), force=force)
+    if as_json:
+        emit(comparison.to_json())
+    else:
+        click.echo(comparison.to_text())

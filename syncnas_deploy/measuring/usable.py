@@ -1,0 +1,106 @@
+"""One rule for what counts of a measurement; `profile`, `profile --check` and `bench` all ask it.
+
+A launch counts as a whole, since what its steps are compared with was measured in the same launch. It is left out
+where the device was hot, low on battery or changed meanwhile (the row says so itself), and where it read wrong: a
+network that every launch measures was off by more than `WRONG_LAUNCH` there.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from syncnas_bench import Run
+from syncnas_deploy.errors import MeasurementError
+
+Runs = Mapping[tuple[int, str], Run]
+"""By (launch, step)."""
+
+WRONG_LAUNCH = 0.10
+"""A launch reads wrong where an anchor's time differs by more than this from its median over launches, relative."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A job that every launch measures; its time tells whether a launch read wrong."""
+
+    step: str
+    job: str
+
+
+@dataclass(frozen=True)
+class UsableRuns:
+    """What counts.
+
+    Attributes:
+        runs: by (launch, step).
+        left_out: launches that do not count.
+        warnings: what was left out and why, and what else a reader should know, a sentence each.
+    """
+
+    runs: Runs
+    left_out: frozenset[int]
+    warnings: tuple[str, ...]
+
+
+def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
+    """The launches that count.
+
+    Raises:
+        MeasurementError: the device was never fit to be measured.
+    """
+    marked = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
+    fit = {key: run for key, run in runs.items() if key[0] not in marked}
+    reasons = ", ".join(sorted(set(marked.values())))
+    if marked and not fit:
+        raise MeasurementError(
+            f"The device was never fit to be measured ({reasons}); let it cool, charge it, keep the screen as it is, "
+            "and measure again."
+        )
+    wrong = _wrong_launches(fit, anchors)
+    kept = {key: run for key, run in fit.items() if key[0] not in wrong}
+    launches = len({launch for launch, _ in runs})
+    warnings = []
+    if marked:
+        warnings.append(f"{len(marked)} of {launches} launches were left out: the device was not fit ({reasons})")
+    if wrong:
+        warnings.append(
+            f"{len(wrong)} of {launches} launches were left out: a network that each of them measures was off by more "
+            f"than {WRONG_LAUNCH:.0%} there"
+        )
+    return UsableRuns(kept, frozenset(marked) | wrong, (*warnings, *_remarks(runs)))
+
+
+def launches_of(runs: Runs, step: str) -> list[int]:
+    """Launches in which a step was measured."""
+    return sorted(launch for launch, name in runs if name == step)
+
+
+def _wrong_launches(runs: Runs, anchors: Sequence[Anchor]) -> frozenset[int]:
+    wrong: set[int] = set()
+    launches: set[int] = set()
+    for anchor in anchors:
+        times_us = {
+            launch: float(np.median(runs[launch, anchor.step].job(anchor.job).makespan_us))
+            for launch in launches_of(runs, anchor.step)
+        }
+        launches |= times_us.keys()
+        if times_us:
+            middle_us = statistics.median(times_us.values())
+            wrong |= {launch for launch, us in times_us.items() if abs(us / middle_us - 1) > WRONG_LAUNCH}
+    # Where most launches disagree none of them is wrong: the device is like that, and the profile says so.
+    return frozenset(wrong) if 2 * len(wrong) < len(launches) else frozenset()
+
+
+def _remarks(runs: Runs) -> list[str]:
+    texts = []
+    again = sum(bool(run.metadata.get("failures")) for run in runs.values())
+    if again:
+        texts.append(f"{again} steps were measured again, since the runner had died or the outputs were wrong at first")
+    boots = {str(run.metadata["device"]["boot_id"]) for run in runs.values() if "device" in run.metadata}
+    if len(boots) > 1:
+        texts.append(f"the device was restarted while it was measured: {len(boots)} boots in one measurement")
+    return texts

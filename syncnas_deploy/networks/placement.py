@@ -1,0 +1,18 @@
+"""Placement: where stem and head run."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the parts run that both branches share.
+
+    Attributes:
+        trunk: the branch that runs stem and head, 0 or 1; always 0 in a base model.
+        twin_stem: whether both branches compute the stem, each for itself. That is more work, and the stem's output
+            needs not cross.
+    """
+
+    trunk: int = 0
+    twin_stem: bool = False

@@ -1,0 +1,211 @@
+"""Rows of a device profile: each is what was measured of one thing, and its own schema.
+
+All latencies are microseconds of one inference of batch 1. Units are 0 and 1, as in `DeviceProfile.units`.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, ModelConfig, SyncOp, branched
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import BlockKey, Widths
+
+Part = Literal["stem", "block", "sync", "head", "invocation"]
+SyncPlace = Literal["fork", "sync", "join"]
+PowerState = Literal["idle", "unit_0", "unit_1", "both"]
+
+INVOCATION_OPS = (1, 9)
+"""Operations on next to nothing, in one graph: with one of them and with several, what is left is the invocation."""
+
+MAX_US = 1e9
+MAX_ROWS = 100_000
+
+UnitIndex = Annotated[int, Meta(ge=0, le=1)]
+StageIndex = Annotated[int, Meta(ge=-1, le=MAX_STAGES)]
+BlockIndex = Annotated[int, Meta(ge=-1, le=MAX_BLOCKS)]
+Width = Annotated[int, Meta(ge=0, le=MAX_CHANNELS)]
+Microseconds = Annotated[float, Meta(ge=0, le=MAX_US)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+FlatWidths = Annotated[
+    tuple[Annotated[int, Meta(ge=1, le=MAX_CHANNELS)], ...], Meta(min_length=1, max_length=MAX_STAGES * MAX_BLOCKS)
+]
+SignedMicroseconds = Annotated[float, Meta(ge=-MAX_US, le=MAX_US)]
+
+
+class LaunchSample(Struct, frozen=True, forbid_unknown_fields=True):
+    """One quantity over several launches: each launch's median and, pooled, its spread.
+
+    Attributes:
+        launches_us: median of each launch.
+        p10_us, p90_us: percentiles over all samples of all launches.
+        count: samples in all.
+    """
+
+    launches_us: Annotated[tuple[SignedMicroseconds, ...], Meta(min_length=1, max_length=1000)]
+    p10_us: SignedMicroseconds
+    p90_us: SignedMicroseconds
+    count: Annotated[int, Meta(ge=1, le=10**9)]
+
+    @property
+    def median_us(self) -> float:
+        """Median of the launches' medians: one launch that reads wrong does not move it."""
+        return statistics.median(self.launches_us)
+
+    @property
+    def disagreement(self) -> float:
+        """Range of the launches' medians relative to their median."""
+        return (max(self.launches_us) - min(self.launches_us)) / max(abs(self.median_us), 1e-9)
+
+    @classmethod
+    def of(cls, launches: Iterable[NDArray[np.float64]]) -> LaunchSample:
+        """From the raw samples of each launch, microseconds."""
+        arrays = [np.asarray(a, dtype=np.float64) for a in launches]
+        pooled = np.concatenate(arrays)
+        low, high = np.percentile(pooled, [10, 90])
+        medians = tuple(round(float(np.median(a)), 3) for a in arrays)
+        return cls(medians, round(float(low), 3), round(float(high), 3), int(pooled.size))
+
+
+class Point(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the base whose latency is measured.
+
+    Attributes:
+        part: stem, block, sync (the ADD or CONCAT itself), head (without a sync) or invocation (of trivial operations).
+        stage, block: place in the base model; -1 where the part has none.
+        op: of a sync.
+        halved: whether the stage's outputs are shared by the branches (CONCAT).
+        width: expanded channels of a block, operations of an invocation; 0 otherwise.
+        expands: whether the block has a pointwise expansion.
+    """
+
+    part: Part
+    stage: StageIndex = -1
+    block: BlockIndex = -1
+    op: SyncOp = SyncOp.NONE
+    halved: bool = False
+    width: Width = 0
+    expands: bool = False
+
+    @property
+    def key(self) -> BlockKey:
+        """Of a block."""
+        return BlockKey(self.stage, self.block, self.halved)
+
+
+class PointRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Solo latency of one point on one unit."""
+
+    unit: UnitIndex
+    point: Point
+    sample: LaunchSample
+
+
+class NetworkRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Solo latency of a whole network of one branch as one graph.
+
+    Attributes:
+        pair: the width pair whose full widths it has; pair 0 has the base's.
+    """
+
+    unit: UnitIndex
+    pair: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
+    sample: LaunchSample
+
+
+class ContentionRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Concurrent latency over solo latency on one unit in one stage."""
+
+    unit: UnitIndex
+    stage: StageIndex
+    factor: Annotated[float, Meta(ge=0.1, le=1000)]
+
+
+class SyncRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """Crossing between the units at one place.
+
+    Attributes:
+        trunk: the branch that runs stem and head; only fork and join differ by it.
+        place: fork (stem to the other branch), sync (both ways after `stage`) or join (to the head).
+        bytes: what each crossing feature map holds.
+        downloads_us: by unit, from the end of its work until its features can be read by the other.
+        barrier_us: from the later unit's arrival until both go on.
+        uploads_us: by unit, from going on until the other's features are visible on it.
+        sample: the overhead as measured there, later end to later begin; it is less than the sum of the parts
+            where one unit's download falls into the other's work.
+    """
+
+    trunk: UnitIndex
+    place: SyncPlace
+    stage: StageIndex
+    op: SyncOp
+    bytes: Annotated[int, Meta(ge=0, le=2**40)]
+    downloads_us: tuple[Microseconds, Microseconds]
+    barrier_us: Microseconds
+    uploads_us: tuple[Microseconds, Microseconds]
+    sample: LaunchSample
+
+
+class LearningRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """How well the points so far predicted the next ones, before these were used.
+
+    Attributes:
+        points: of the unit, so far.
+        network_error: of a chain's blocks in sum, relative; the larger of both chains.
+        point_error: of a block, relative, in the median.
+    """
+
+    unit: UnitIndex
+    points: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
+    network_error: Annotated[float, Meta(ge=0)]
+    point_error: Annotated[float, Meta(ge=0)]
+
+
+class HeldOutRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """A random network, both branches at once, that the table was not made from.
+
+    Attributes:
+        widths: expanded channels by [branch][block of the network], see `Widths.flat`.
+        predicted_us: makespan, by the profile's own table when it was made.
+        sample: makespan as measured.
+    """
+
+    strategy: Annotated[str, Meta(min_length=1, max_length=MAX_STAGES)]
+    placement: Placement
+    widths: tuple[FlatWidths, FlatWidths]
+    predicted_us: Microseconds
+    sample: LaunchSample
+
+    @property
+    def error(self) -> float:
+        """Predicted over measured, less 1."""
+        return self.predicted_us / self.sample.median_us - 1
+
+    def config(self, base: ModelConfig, name: str) -> ModelConfig:
+        """The network itself.
+
+        Raises:
+            StrategyError, ConfigError, ValueError: it is none of `base`.
+        """
+        widths = Widths.from_flat(self.widths, base.widths.depths)
+        return branched(base, self.strategy, widths, name=name, placement=self.placement)
+
+
+class PowerRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """What the device drew in one state.
+
+    Attributes:
+        state: which of its two units were at work.
+        watts: of the whole device, mean.
+        busy: by unit, the share of the time that it was in a call.
+    """
+
+    state: PowerState
+    watts: Annotated[float, Meta(ge=0, le=1e6)]
+    busy: tuple[Share, Share]

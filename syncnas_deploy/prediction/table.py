@@ -1,0 +1,171 @@
+"""The latency table: look-ups on a profile's rows. A missing entry raises; nothing guesses."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from syncnas_deploy.errors import ProfileMismatch
+from syncnas_deploy.networks.config import SyncOp
+from syncnas_deploy.networks.resizing import step_multiples
+from syncnas_deploy.networks.widths import BlockKey
+from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape, Float64Array, IntArray
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, Part, PointRow, SyncPlace, SyncRow
+
+if TYPE_CHECKING:
+    from syncnas_deploy.prediction.profile import DeviceProfile
+
+
+def curve_model(
+    curves: Sequence[Curve], points: Iterable[PointRow], unit: int, shape: CurveShape | None = None
+) -> CurveModel:
+    """The curves of one unit from its measured points."""
+    index = {curve.key: i for i, curve in enumerate(curves)}
+    measured = {
+        (index[row.point.key], row.point.width): row.sample.median_us
+        for row in points
+        if row.unit == unit and row.point.part == "block" and row.point.expands
+    }
+    return CurveModel(curves, measured, shape)
+
+
+class LatencyTable:
+    """Look-ups on a profile. A missing entry raises; nothing guesses."""
+
+    def __init__(self, profile: DeviceProfile) -> None:
+        self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
+        self._narrow: dict[tuple[int, BlockKey], float] = {}
+        self._index = {curve.key: i for i, curve in enumerate(profile.curves)}
+        self._widths: dict[tuple[int, BlockKey], list[int]] = defaultdict(list)
+        for row in profile.points:
+            point, latency_us = row.point, row.sample.median_us
+            key = (row.unit, point.key)
+            if point.part == "invocation":
+                continue
+            if point.part != "block":
+                self._fixed[row.unit, point.part, point.stage, point.op] = latency_us
+            elif point.expands:
+                self._widths[key].append(point.width)
+            else:
+                self._narrow[key] = latency_us
+        self._models = tuple(
+            curve_model(profile.curves, profile.points, unit, shape) for unit, shape in enumerate(profile.shapes)
+        )
+        self._curves: dict[tuple[int, BlockKey], tuple[IntArray, Float64Array]] = {}
+        self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
+        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
+        self._networks = {(row.unit, row.pair): row.sample.median_us for row in profile.networks}
+        trivial = {(r.unit, r.point.width): r.sample.median_us for r in profile.points if r.point.part == "invocation"}
+        self._invocation = {unit: _invocation_us(trivial, unit) for unit, ops in trivial if ops == INVOCATION_OPS[0]}
+        self.jitter = profile.jitter
+
+    def _missing(self, what: str) -> ProfileMismatch:
+        return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
+
+    def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
+        """Stem, head or a sync's own operation, as one invocation.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._fixed[unit, part, stage, op]
+        except KeyError:
+            raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
+
+    def block_us(self, unit: int, key: BlockKey, width: int, *, expands: bool = True) -> float:
+        """One block as one invocation, by the curve of its unit over expanded width.
+
+        Raises:
+            ProfileMismatch: not measured, or the width is outside the measured range.
+        """
+        if not expands:
+            if (unit, key) not in self._narrow:
+                raise self._missing(f"{key} on unit {unit} without an expansion (width {width} equals its input)")
+            return self._narrow[unit, key]
+        widths, latencies_us = self.curve(unit, key)
+        at = int(np.searchsorted(widths, width))
+        if at < len(widths) and widths[at] == width:
+            return float(latencies_us[at])
+        if not widths[0] <= width <= widths[-1]:
+            raise self._missing(f"{key} on unit {unit} at width {width} (measured: {widths[0]} to {widths[-1]})")
+        return float(self._models[unit].predict(self._index[key], np.array([width]))[0][0])
+
+    def curve(self, unit: int, key: BlockKey) -> tuple[IntArray, Float64Array]:
+        """Widths of a block, multiples of 4 within the measured range, and its latencies there, microseconds. [n], [n]
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        if (unit, key) not in self._curves:
+            if (unit, key) not in self._widths:
+                raise self._missing(f"{key} on unit {unit}")
+            measured = self._widths[unit, key]
+            widths = step_multiples(min(measured), max(measured))
+            self._curves[unit, key] = widths, self._models[unit].predict(self._index[key], widths)[0]
+        return self._curves[unit, key]
+
+    def contention(self, unit: int, stage: int) -> float:
+        """Concurrent over solo latency in a stage, both units at work.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._contention[unit, stage]
+        except KeyError:
+            raise self._missing(f"contention of stage {stage + 1} on unit {unit}") from None
+
+    def worst_contention(self, unit: int) -> float:
+        """The largest contention of any stage, at least 1.
+
+        Raises:
+            ProfileMismatch: none was measured.
+        """
+        factors = [factor for (u, _), factor in self._contention.items() if u == unit]
+        if not factors:
+            raise self._missing(f"contention on unit {unit}")
+        return max(1.0, *factors)
+
+    def crossing(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
+        """A crossing's parts.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._syncs[trunk, place, stage, op]
+        except KeyError:
+            raise self._missing(f"the {place} after stage {stage + 1} ({op.value})") from None
+
+    def network_us(self, unit: int) -> float:
+        """The whole base network on one unit.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._networks[unit, 0]
+        except KeyError:
+            raise self._missing(f"the base network on unit {unit}") from None
+
+    def invocation_us(self, unit: int) -> float:
+        """What calling a graph takes, whatever is in it: each part was measured with it, a segment has it once.
+
+        Raises:
+            ProfileMismatch: not measured.
+        """
+        try:
+            return self._invocation[unit]
+        except KeyError:
+            raise self._missing(f"the invocation overhead of unit {unit}") from None
+
+
+def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
+    """Time of graphs of few and of many trivial operations, extrapolated to none."""
+    few, many = INVOCATION_OPS
+    per_op_us = (trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
+    return max(0.0, trivial[unit, few] - few * max(0.0, per_op_us))
