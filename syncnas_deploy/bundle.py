@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 import syncnas_deploy
 from syncnas_deploy.errors import BundleError, OutputError, OutputExists
-from syncnas_deploy.files.documents import Fields, dump_json, read_json
+from syncnas_deploy.files.documents import Fields, read_json
+from syncnas_deploy.files.output import dump_json
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower

@@ -83,7 +83,7 @@ def read_result(path: Path) -> BenchResult:
     config = config_from_fields(top.fields("config"), f"{path}: config")
     measured = top.fields("measured")
     value = {**measured.rest(), "config": config}
-    result = decode_document(value, BenchResult, f"{path}: measured", DocumentError)
+    result = decode_document(BenchResult, value, f"{path}: measured", DocumentError)
     segments = cut(config)
     if [s.name for s in segments] != [s.name for s in result.segments] or len(result.syncs) != segments[-1].phase:
         measured.fail("segments", "are not those of the network; run `bench` again")

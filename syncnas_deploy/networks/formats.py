@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from syncnas_deploy.errors import ConfigError, UnknownModel
-from syncnas_deploy.files.documents import Fields, parse_json, read_json, write_text
+from syncnas_deploy.files.documents import Fields, parse_json, read_json
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import (
     ACTIVATIONS,
     GATES,

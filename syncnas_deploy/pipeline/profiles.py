@@ -10,8 +10,8 @@ from pathlib import Path
 
 from syncnas_bench import Device
 from syncnas_deploy.errors import OutputExists
-from syncnas_deploy.files.documents import check_output
 from syncnas_deploy.files.journal import dropped_if_empty
+from syncnas_deploy.files.output import check_output
 from syncnas_deploy.pipeline.devices import device, device_names, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile

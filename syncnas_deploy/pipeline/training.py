@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import MissingDependency, WeightsError
-from syncnas_deploy.files.documents import check_output
+from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model
 from syncnas_deploy.training.checkpoints import TIMM, load_weights, read_arrays, write_safetensors

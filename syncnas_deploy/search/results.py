@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from syncnas_deploy.errors import JournalError
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import Widths

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from syncnas_deploy.errors import MissingDependency, WeightsError
-from syncnas_deploy.files.documents import atomic_output
+from syncnas_deploy.files.output import atomic_output
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
 from syncnas_deploy.networks.weights import Array, block_prefix, check_weights, parameter_shapes
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from syncnas_deploy.errors import ConfigError, DeviceUnavailable
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import MAX_SIZE, ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights
 from syncnas_deploy.training.batches import (

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
-from syncnas_deploy.files.documents import atomic_output, read_json, write_json, write_text
+from syncnas_deploy.files.documents import read_json
+from syncnas_deploy.files.output import atomic_output, write_json, write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 

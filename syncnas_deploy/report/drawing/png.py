@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from syncnas_deploy.errors import MissingDependency, OutputError
-from syncnas_deploy.files.documents import atomic_output
+from syncnas_deploy.files.output import atomic_output
 
 SCALE, LARGEST_PIXELS = 2.0, 30_000
 """Pixels per user unit, and the longest side that converters can paint."""
