@@ -15,6 +15,7 @@ from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.measuring.jobs import network_job
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import all_strategies, random_strategy
 from syncnas_deploy.networks.weights import parameter_count, parameter_shapes
 from syncnas_deploy.prediction.predict import ProfileCosts, predict
@@ -132,15 +133,15 @@ def test_twenty_strategies_of_each_base_at_its_latency(name: str) -> None:
     base = load_config(name)
     profile = law_profile(base)
     limit = pipeline.budget_us("1.0x", profile)
-    solver = WidthSolver(base, ProfileCosts(profile, base), limit)
+    solver = WidthSolver(base, ProfileCosts(profile, Placement()), limit)
     rng = np.random.default_rng(20)
     drawn: dict[str, ModelConfig] = {}
     while len(drawn) < 20:
         strategy = random_strategy(rng, len(base.stages))
         if strategy in drawn or solver.minimum_us(strategy) > limit:
             continue
-        config = branched(base, strategy, solver.solve(strategy).expanded)
-        assert predict(config, base, profile).makespan_us <= limit + 1e-6
+        config = branched(base, strategy, solver.solve(strategy).widths)
+        assert predict(config, profile).makespan_us <= limit + 1e-6
         drawn[strategy] = config
     for number, config in enumerate(drawn.values()):
         # Reduced resolution makes twenty networks of eleven bases affordable; two are checked as they are.

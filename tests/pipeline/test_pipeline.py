@@ -12,8 +12,8 @@ import pytest
 from syncnas_bench import SIM_DEVICES, HostDevice, SimDevice, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
-from syncnas_deploy.benchmarking import run as benchmark
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
+from syncnas_deploy.benchmarking.run import run_bench
 from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import BundleError, MeasurementError
 from syncnas_deploy.networks.config import ModelConfig, branched
@@ -21,6 +21,7 @@ from syncnas_deploy.networks.formats import config_text, parse_config
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text
+from syncnas_deploy.search.loop import SearchSettings
 
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1)
 GPU = pytest.mark.skipif(
@@ -35,9 +36,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("road")
     host = HostDevice()
     profile = pipeline.profile("mobilenet_v2", host, out=folder / "host.json", settings=QUICK)
-    found = pipeline.search(
-        profile, "mobilenet_v2", budget="1.0x", evaluator="capacity", trials=8, out=folder / "found"
-    )
+    found = pipeline.search(profile, evaluator="capacity", settings=SearchSettings(trials=8), out=folder / "found")
     bundle = pipeline.export(found.config, folder / "winner")
     pipeline.export("mobilenet_v2", folder / "base")
     pipeline.bench(
@@ -98,7 +97,7 @@ def test_a_baseline_has_one_branch(road: Path) -> None:
 
 def test_both_at_once_give_the_logits_of_one_after_the_other(road: Path) -> None:
     bundle = read_bundle(road / "winner")
-    plain = benchmark.run_bench(bundle, HostDevice(), HostDevice().default_units(), samples=5, launches=1)
+    plain = run_bench(bundle, HostDevice(), HostDevice().default_units(), samples=5, launches=1)
     assert plain.difference is not None and plain.difference < 1e-5
 
 

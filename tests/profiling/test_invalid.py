@@ -41,7 +41,7 @@ def test_a_spoiled_launch_is_left_out_and_said(mobilenet: ModelConfig, tmp_path:
     # One launch is left, and one that was made in the spoiled one's stead.
     assert all(len(row.sample.launches_us) == 2 for row in profile.points)
     assert all(len(row.sample.launches_us) == 2 for row in profile.networks)
-    assert any("1 launches were left out" in text for text in profile.warnings)
+    assert any("1 of 3 launches were left out: the device was not fit" in text for text in profile.warnings)
 
 
 def test_a_device_that_is_never_fit_is_one_sentence(mobilenet: ModelConfig, tmp_path: Path) -> None:

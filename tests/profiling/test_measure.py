@@ -13,10 +13,11 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
 from syncnas_deploy.measuring.jobs import graph_work
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
-from syncnas_deploy.networks.widths import at_widths, base_widths, ratio_widths, width_at
-from syncnas_deploy.prediction.profile import ContentionRow, Point, SyncRow
+from syncnas_deploy.networks.resizing import at_widths, ratio_widths, width_at
+from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.prediction.profile_files import read_profile
-from syncnas_deploy.profiling.experiment import BASE, CHAIN_OPS, NETWORKS, Settings, pair_step
+from syncnas_deploy.prediction.rows import ContentionRow, Point, SyncRow
+from syncnas_deploy.profiling.experiment import CHAIN_OPS, NETWORKS, ProfileSettings, pair_step, whole_job
 from syncnas_deploy.profiling.fit import MOST_SLOWED, _changes, _warnings, slowed
 from syncnas_deploy.profiling.measure import ProfileProgress
 from syncnas_deploy.profiling.parts import chain
@@ -24,7 +25,7 @@ from syncnas_deploy.profiling.width_design import RANGE, first_pairs, next_pair
 from tests.support.killed_profiles import kill_and_compare
 from tests.support.latency_cases import quick
 
-FAST = Settings(launches=1, rounds=3, discard=1, repeats=1, networks=2)
+FAST = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=2)
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -45,11 +46,11 @@ def test_widths_are_multiples_of_four_off_the_input(mobilenet: ModelConfig) -> N
             width = width_at(block, ratio)
             assert width % 4 == 0 and width != block.in_channels
         assert width_at(block, 1.0) == block.expanded_channels
-    assert at_widths(mobilenet, base_widths(mobilenet)).stages == mobilenet.stages
+    assert at_widths(mobilenet, mobilenet.widths).stages == mobilenet.stages
 
 
 def test_work_counts_what_the_config_counts(mobilenet: ModelConfig) -> None:
-    parts = chain(mobilenet, base_widths(mobilenet), SyncOp.ADD, 0, "")
+    parts = chain(mobilenet, mobilenet.widths, SyncOp.ADD, 0, "")
     works = [graph_work(part.graph) for part in parts]
     assert sum(work.macs for work in works) == mobilenet.macs()
     assert all(work.macs == sum(macs for macs, _ in work.kernels) for work in works)
@@ -61,7 +62,8 @@ def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig)
         pairs.append(next_pair(mobilenet, pairs))
     for s, i, block in ((s, i, b) for _, s, i, b in mobilenet.blocks()):
         low, high = (width_at(block, ratio) for ratio in RANGE)
-        for widths in ([pair.add[s][i] for pair in pairs], [pair.concat[s][i] for pair in pairs]):
+        for halved in (False, True):
+            widths = [pair.width(BlockKey(s, i, halved)) for pair in pairs]
             assert len(set(widths)) == len(widths)
             assert all(low <= width <= high and width % 4 == 0 for width in widths)
             # Tiles of kernels: a design at multiples of one number would not see them.
@@ -70,7 +72,7 @@ def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig)
 
 def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None:
     laws = quick("phone")
-    settings = Settings(launches=2, rounds=5, discard=1, repeats=1, networks=2)
+    settings = ProfileSettings(launches=2, rounds=5, discard=1, repeats=1, networks=2)
     profile = pipeline.profile(mobilenet, SimDevice("phone", laws), out=tmp_path / "p.json", settings=settings)
     assert profile.kind == "simulated"
     errors = []
@@ -93,7 +95,7 @@ def test_a_unit_that_changes_within_each_launch_is_told() -> None:
         steps = []
         for name, us in ((pair_step(0), 2000.0), (NETWORKS, later_us)):
             calls = (Call(0, 0, "c", run_us=us), Call(0, 0, "c", run_us=2000.0))
-            jobs = tuple(Job.solo(job, unit, call) for unit, (job, call) in enumerate(zip(BASE, calls, strict=True)))
+            jobs = tuple(Job.solo(whole_job(unit), unit, call) for unit, call in enumerate(calls))
             steps.append(Step(name, jobs, rounds=20))
         device, runs = SimDevice("duo"), []
         device.run(BenchPlan(device.default_units(), (), tuple(steps)), on_run=runs.append)
@@ -115,11 +117,10 @@ def test_a_profile_without_held_out_networks_claims_no_error(mobilenet: ModelCon
 def work_of(base: ModelConfig, point: Point) -> Work:
     """What a point computes; every block at the point's width, which is right for the one that it is."""
     op = SyncOp.CONCAT if point.halved else SyncOp.ADD
-    widths = base_widths(base)
+    nested = [[list(stage) for stage in branch] for branch in base.widths.nested]
     if point.part == "block":
-        row = list(widths[point.stage])
-        row[point.block] = point.width
-        widths = (*widths[: point.stage], tuple(row), *widths[point.stage + 1 :])
+        nested[0][point.stage][point.block] = point.width
+    widths = Widths.of(nested)
     return next(graph_work(part.graph) for part in chain(base, widths, op, 0, "") if part.point == point)
 
 

@@ -20,7 +20,7 @@ from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.candidates import Misfit
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.loop import SearchProgress, search
+from syncnas_deploy.search.loop import search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.widths.solver import WidthSolver
 from tests.support.killed_searches import kill_and_compare
