@@ -19,7 +19,7 @@ VERSION = 2
 
 def result_to_json(result: BenchResult) -> dict[str, Any]:
     """The result as a JSON value: medians and percentiles, and every sample under ``measured``."""
-    measured = msgspec.to_builtins(result)
+    measured = msgspec.json.decode(msgspec.json.encode(result))
     del measured["config"]
     return {
         "schema": f"{SCHEMA}/{VERSION}",

@@ -23,7 +23,7 @@ ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learni
 
 def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
     """The profile as a JSON value; its base is written as a config file is."""
-    value = msgspec.to_builtins(profile)
+    value = msgspec.json.decode(msgspec.json.encode(profile))
     return {"schema": f"{SCHEMA}/{VERSION}", **value, "base": config_to_json(profile.base)}
 
 
