@@ -17,7 +17,7 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
 from syncnas_deploy.errors import ProfileMismatch
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
@@ -121,7 +121,7 @@ def _unit_of(device: Device, text: str) -> Unit:
 
 def _step(profile: DeviceProfile, base: ModelConfig, add_file: Callable[[str, bytes], int]) -> Step:
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
+    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
     jobs = [Job.solo(f"base{unit}", unit, call) for unit in (0, 1)]
     for number, row in enumerate(profile.held_out):
         widths = [nested_widths(base, flat) for flat in (row.first_widths, row.second_widths)]

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from syncnas_bench import BenchError, Job, Run, Step, default_device, find_device
+from syncnas_bench import BenchError, Job, Run, Spend, Step, default_device, find_device
 from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.discovery import list_adb_devices
 from syncnas_bench.adb.lease import take_lease
@@ -125,7 +125,7 @@ def names_of_devices(box: Sandbox, rng: random.Random) -> None:
 def names_in_plans(box: Sandbox, rng: random.Random) -> None:
     """Steps, jobs and signatures become parts of file names and of lines."""
     name, at = rng.choice(NAMES), rng.randrange(3)
-    call = Call(0, 0, name if at == 0 else "call", run_us=1.0)
+    call = Call(0, 0, name if at == 0 else "call", spend=Spend(1.0))
     Step(name if at == 1 else "step", (Job.solo(name if at == 2 else "job", 0, call),))
 
 
