@@ -105,13 +105,16 @@ class Device(Protocol):
         ...
 
 
-def runner_program() -> Path:
-    """The native runner for this machine.
+def runner_program(target: str = "") -> Path:
+    """The native runner of the package.
+
+    Args:
+        target: "aarch64-android", "aarch64-linux" or "x86_64-linux"; by default what this machine is.
 
     Raises:
-        RuntimeMissing: none is built for this kind of machine; the message says how to get one.
+        RuntimeMissing: none is built for this target; the message says how to get one.
     """
-    folder = f"{platform.machine()}-{sys.platform}"
+    folder = target or f"{platform.machine()}-{sys.platform}"
     program = Path(__file__).parent / "_native" / folder / _PROGRAM
     if not program.is_file():
         raise RuntimeMissing(

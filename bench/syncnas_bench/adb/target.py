@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import platform
-import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.adb.probe import Probe
-from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing
+from syncnas_bench.device import runner_program
+from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing, RuntimeRejected
+from syncnas_bench.litert.abis import RUNTIME_LIBRARY
+from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.store import RuntimeStore, default_store
 from syncnas_bench.local.host import find_litert, litert_version
 
 RUNTIME_VARIABLE = "SYNCNAS_DEVICE_LITERT"
 ANDROID_ABI = "arm64-v8a"
-LIBRARY = "libLiteRt.so"
-_PROGRAM = "syncnas-runner"
-_MACHINES = {"x86_64": 62, "aarch64": 183}  # ELF's e_machine
 _BUILT_FOR = ("x86_64-linux", "aarch64-linux")
 
 
@@ -64,11 +62,7 @@ def runner_for(probe: Probe) -> Path:
         RuntimeMismatch: there is none for such a device.
         RuntimeMissing: it was not built.
     """
-    target = target_of(probe)
-    program = Path(__file__).parents[1] / "_native" / target / _PROGRAM
-    if not program.is_file():
-        raise RuntimeMissing(f"the runner for {target} was not built; reinstall the package.")
-    return program
+    return runner_program(target_of(probe))
 
 
 def runtime_in(folder: Path, version: str) -> DeviceRuntime:
@@ -77,9 +71,11 @@ def runtime_in(folder: Path, version: str) -> DeviceRuntime:
     Raises:
         RuntimeMissing: there is no libLiteRt.so in it.
     """
-    library = folder / LIBRARY
+    library = folder / RUNTIME_LIBRARY
     if not library.is_file():
-        raise RuntimeMissing(f"there is no {LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries.")
+        raise RuntimeMissing(
+            f"there is no {RUNTIME_LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries."
+        )
     return DeviceRuntime(library, tuple(sorted(folder.glob("libLiteRt*Accelerator.so"))), version)
 
 
@@ -109,18 +105,17 @@ def check_fits(probe: Probe, file: Path) -> None:
     Raises:
         RuntimeMismatch: it cannot.
     """
-    content = file.read_bytes()
-    if content[:4] != b"\x7fELF" or len(content) < 20:
-        raise RuntimeMismatch(f"{file.name} is no ELF file; replace it.")
+    try:
+        facts = read_elf(file)
+    except RuntimeRejected as error:
+        raise RuntimeMismatch(str(error)) from error
     arch = "aarch64" if probe.bionic else probe.arch
-    (machine,) = struct.unpack_from("<H", content, 18)
-    if _MACHINES.get(arch) != machine:
+    if facts.machine != arch:
         raise RuntimeMismatch(f"{file.name} is for another processor than the device's {arch}; get the right one.")
-    asked = [(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_([0-9]+)\.([0-9]+)", content)]
-    if not asked:
+    if facts.glibc is None:
         return
     if probe.bionic:
         raise RuntimeMismatch(f"{file.name} is for Linux with glibc, and the device runs Android; get Android's.")
-    if probe.glibc is not None and max(asked) > probe.glibc:
-        need, has = (".".join(map(str, version)) for version in (max(asked), probe.glibc))
+    if probe.glibc is not None and facts.glibc > probe.glibc:
+        need, has = (".".join(map(str, version)) for version in (facts.glibc, probe.glibc))
         raise RuntimeMismatch(f"{file.name} needs glibc {need} and the device has {has}; update the device's system.")

@@ -19,18 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected
-from syncnas_bench.litert.abis import ABIS, Abi, parse_abi
-from syncnas_bench.litert.downloads import NotThere, download, sha256_of
+from syncnas_bench.files import sha256_of
+from syncnas_bench.litert.abis import ABIS, LIBRARY, RUNTIME_LIBRARY, Abi, parse_abi
+from syncnas_bench.litert.downloads import NotThere, download
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.lock import VERSION, Library, LockFile, Runtime
-from syncnas_bench.litert.sources import (
-    LIBRARY,
-    MAX_LIBRARY_BYTES,
-    RUNTIME_LIBRARY,
-    FoundLibrary,
-    collect,
-    version_in_name,
-)
+from syncnas_bench.litert.sources import MAX_LIBRARY_BYTES, FoundLibrary, collect, version_in_name
 
 STORE_VARIABLE = "SYNCNAS_RUNTIMES"
 LOCK_FILE = "runtimes.lock.json"

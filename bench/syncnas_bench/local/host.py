@@ -14,6 +14,7 @@ from pathlib import Path
 from syncnas_bench.conditions import Condition, allowed_cores, read_text
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
+from syncnas_bench.litert.abis import RUNTIME_LIBRARY
 from syncnas_bench.local import vulkan
 from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan
@@ -22,7 +23,6 @@ from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
 LITERT_VARIABLE = "SYNCNAS_LITERT"
-_LITERT_LIBRARY = "libLiteRt.so"
 _LITERT_DISTRIBUTION = "ai-edge-litert"
 
 _SOFTWARE_NOTE = "software GPU: it proves the GPU code path; its times say nothing about a GPU"
@@ -46,8 +46,8 @@ def find_litert(env: Mapping[str, str] | None = None) -> Path:
     # Looked up without importing it: the import alone would load the library into this process.
     spec = importlib.util.find_spec("ai_edge_litert")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        if (Path(folder) / _LITERT_LIBRARY).is_file():
-            return Path(folder) / _LITERT_LIBRARY
+        if (Path(folder) / RUNTIME_LIBRARY).is_file():
+            return Path(folder) / RUNTIME_LIBRARY
     raise RuntimeMissing(
         f"the LiteRT library is missing; run `pip install {_LITERT_DISTRIBUTION}` or set {LITERT_VARIABLE}."
     )

@@ -250,7 +250,7 @@ def test_a_library_for_another_device(tmp_path: Path) -> None:
         )
     text = tmp_path / "libLiteRt.so"
     text.write_text("hello")
-    with pytest.raises(RuntimeMismatch, match="no ELF file"):
+    with pytest.raises(RuntimeMismatch, match="does not begin like an ELF file"):
         check_fits(board, text)
     runner = runner_program().parent.parent / "aarch64-linux" / "syncnas-runner"
     check_fits(board, runner)

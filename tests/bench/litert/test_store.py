@@ -291,12 +291,30 @@ def test_flipped_bytes_of_an_archive_never_end_in_a_traceback(store: RuntimeStor
         '{"schema": 1, "runtimes": [{"version": "2.3.0", "abi": "../..", "origin": "", "libraries": []}]}',
         '{"schema": 1, "runtimes": [{"version": "2.3.0", "abi": "aarch64-android", "origin": "", "libraries": '
         '[{"name": "../../etc/passwd", "sha256": "", "bytes": 1, "needed": []}]}]}',
+        '{"schema": true, "runtimes": []}',
+        '{"schema": 1, "schema": 1, "runtimes": []}',
+        '{"schema": 1, "runtimes": [NaN]}',
+        "[" * 100_000,
     ],
 )
 def test_lock_file_that_cannot_be_used_is_named(store: RuntimeStore, text: str) -> None:
     store.path.mkdir()
     (store.path / "runtimes.lock.json").write_text(text)
     with pytest.raises(RuntimeRejected, match=r"runtimes\.lock\.json cannot be read .*; remove it"):
+        store.entries()
+
+
+def test_the_field_of_a_lock_file_that_is_wrong_is_named_with_its_value(store: RuntimeStore, folder: Path) -> None:
+    store.add(folder, version="2.3.0")
+    path = store.path / "runtimes.lock.json"
+    text = path.read_text()
+    path.write_text(text.replace('"bytes": ', '"bytes": -'))
+    with pytest.raises(
+        RuntimeRejected, match=r"`\$\.runtimes\[0\]\.libraries\[0\]\.bytes`: Expected .* >= 0, found -[0-9]+\)"
+    ):
+        store.entries()
+    path.write_text(text.replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(RuntimeRejected, match=r"`\$\.schema`: is 2, and this version reads up to 1"):
         store.entries()
 
 
