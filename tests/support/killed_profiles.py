@@ -22,13 +22,13 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Device, Launch, Run, SimDevice
 from syncnas_bench.adb.device import AdbDevice
-from syncnas_bench.adb.discovery import connector
+from syncnas_bench.adb.run import Patience
 from syncnas_bench.device import OnRun
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import Settings
-from tests.support.adb_cases import no_server_env, short_folder
+from tests.support.adb_cases import device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import is_running
@@ -78,7 +78,7 @@ def profile(out: Path, serial: str | None) -> None:
     """The profile that is killed."""
     device: Device = SimDevice("duo")
     if serial is not None:
-        device = TimedPhone(serial, connector(serial, os.environ))
+        device = device_of(serial, os.environ, Patience(), TimedPhone)
     units = ("sim:left", "sim:right")
     pipeline.profile("mobilenet_v2", device, out=out, units=units, settings=SETTINGS, resume=True)
 

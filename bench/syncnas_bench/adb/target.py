@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.adb.probe import Probe
 from syncnas_bench.device import runner_program
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing, RuntimeRejected
 from syncnas_bench.litert.abis import RUNTIME_LIBRARY
 from syncnas_bench.litert.elf import read_elf
-from syncnas_bench.litert.store import RuntimeStore, default_store
+from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.local.host import find_litert, litert_version
 
-RUNTIME_VARIABLE = "SYNCNAS_DEVICE_LITERT"
 ANDROID_ABI = "arm64-v8a"
 _BUILT_FOR = ("x86_64-linux", "aarch64-linux")
 
@@ -79,7 +78,7 @@ def runtime_in(folder: Path, version: str) -> DeviceRuntime:
     return DeviceRuntime(library, tuple(sorted(folder.glob("libLiteRt*Accelerator.so"))), version)
 
 
-def find_runtime(probe: Probe, env: Mapping[str, str]) -> DeviceRuntime:
+def find_runtime(probe: Probe, environment: Environment) -> DeviceRuntime:
     """The runtime for a device: SYNCNAS_DEVICE_LITERT, this machine's own if the device is alike, or the store's.
 
     The store's is checked against its lock file.
@@ -88,13 +87,13 @@ def find_runtime(probe: Probe, env: Mapping[str, str]) -> DeviceRuntime:
         RuntimeMissing: there is none; the message says how to get it.
         RuntimeRejected: the store's libraries are no longer what they were.
     """
-    named = env.get(RUNTIME_VARIABLE)
-    if named:
-        return runtime_in(Path(named), f"LiteRT from {named}")
+    named = environment.device_litert
+    if named is not None:
+        return runtime_in(named, f"LiteRT from {named}")
     if not probe.bionic and probe.arch == platform.machine():
-        library = find_litert(env)
+        library = find_litert(environment.litert)
         return runtime_in(library.parent, litert_version(library))
-    store = RuntimeStore(default_store(env))
+    store = RuntimeStore(environment.store)
     entry = store.choose(target_of(probe))
     return runtime_in(store.path / entry.folder, f"LiteRT {entry.version}")
 

@@ -11,6 +11,7 @@ import platform
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import DeviceNotFound, PlanError, UnitUnavailable
@@ -117,6 +118,15 @@ class SimDevice:
         self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
         self._name = f"sim:{name}"
 
+    def __enter__(self) -> SimDevice:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
     @property
     def name(self) -> str:
         """ "sim:NAME"."""
@@ -156,6 +166,10 @@ class SimDevice:
         if any(law.watts for law in self._units.values()):
             return PowerMeter("simulated gauge", (), 1.0), ""
         return None, f"{self.name} has no gauge"
+
+    def examine(self) -> tuple[doctor.Check, ...]:
+        """Its facts. See `Device.examine`."""
+        return (doctor.Check("connection", "ok", "this machine"), *doctor.facts_checks(self))
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan with times by the law. See `Device.run`.

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import BenchError, RuntimeMismatch, RuntimeMissing, RuntimeRejected
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.sources import version_in_name
-from syncnas_bench.litert.store import RuntimeStore, default_store
+from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.local.host import find_litert
 from tests.support.runtime_cases import (
     ARM,
@@ -335,9 +336,9 @@ def test_many_processes_lose_nothing(store: RuntimeStore, folder: Path) -> None:
 
 
 def test_where_the_store_is(tmp_path: Path) -> None:
-    assert default_store({"SYNCNAS_RUNTIMES": str(tmp_path)}) == tmp_path
-    assert default_store({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "syncnas-deploy" / "runtimes"
-    assert default_store({}).parts[-3:] == (".cache", "syncnas-deploy", "runtimes")
+    assert Environment({"SYNCNAS_RUNTIMES": str(tmp_path)}).store == tmp_path
+    assert Environment({"XDG_CACHE_HOME": str(tmp_path)}).store == tmp_path / "syncnas-deploy" / "runtimes"
+    assert Environment({}).store.parts[-3:] == (".cache", "syncnas-deploy", "runtimes")
 
 
 def test_nothing_to_take_is_named(store: RuntimeStore, tmp_path: Path) -> None:
