@@ -23,7 +23,7 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
 from syncnas_deploy import pipeline
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.strategy import random_strategy
@@ -61,7 +61,7 @@ def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> li
 def base_jobs(base: ModelConfig, batch: int, add_file: Callable[[str, bytes], int]) -> list[Job]:
     """The base network as one graph, on each unit, in the rounds of a batch."""
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
+    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
     return [Job.solo(f"base{unit}_{batch}", unit, call) for unit in (0, 1)]
 
 

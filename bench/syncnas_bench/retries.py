@@ -8,8 +8,7 @@ from syncnas_bench.device import Device, OnRun
 from syncnas_bench.errors import RunnerCrashed
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-
-MAX_TRIES = 3
+from syncnas_bench.session import MAX_TRIES
 
 
 def run_with_retries(

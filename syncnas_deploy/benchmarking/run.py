@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,15 +17,13 @@ from numpy.typing import NDArray
 
 from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
-from syncnas_deploy.bundle import Bundle, graphs
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job, works
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
 from syncnas_deploy.measuring.power import Loop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE
 from syncnas_deploy.measuring.usable import Anchor, UsableRuns, usable
-from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.segments import Feed, cut
-from syncnas_deploy.networks.weights import parameter_shapes
 from syncnas_deploy.prediction.profile import flat_text
 
 Float64Array = NDArray[np.float64]
@@ -136,14 +133,13 @@ class _BundleJobs:
     def _network_jobs(self) -> list[Job]:
         files = self._add_files(self._bundle)
         image = self._folder / "image.f32"
-        segments, work = self._bundle.segments, _works(self._bundle.config)
+        segments = self._bundle.segments
         pictures = sum(feed is Feed.IMAGE for segment in segments for feed in segment.feeds)
         np.concatenate([self._image.astype("<f4").ravel()] * pictures).tofile(image)
         jobs = [
             network_job(
                 name,
                 segments,
-                work,
                 files=files,
                 units=range(self._branches),
                 image=None if self._simulated else image,
@@ -152,7 +148,7 @@ class _BundleJobs:
             for name in (NETWORK, AGAIN)
         ]
         for branch in range(self._branches):
-            jobs.append(solo_job(solo_name(branch), segments, work, branch, file=files[branch], unit=branch))
+            jobs.append(solo_job(solo_name(branch), segments, branch, file=files[branch], unit=branch))
         return jobs
 
     def _baseline_job(self, index: int, base: Bundle, unit: Unit) -> Job:
@@ -162,7 +158,7 @@ class _BundleJobs:
             self._units.append(unit)
         at = self._units.index(unit)
         files = self._add_files(base)
-        return network_job(baseline_name(index), base.segments, _works(base.config), files=files, units=[at])
+        return network_job(baseline_name(index), base.segments, files=files, units=[at])
 
     def plan(self, rounds: int, seed: int) -> BenchPlan:
         """One launch."""
@@ -233,14 +229,6 @@ class _BundleJobs:
                 )
             worst = max(worst, difference)
         return worst
-
-
-def _works(config: ModelConfig) -> Mapping[str, Any]:
-    zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
-    for name, value in zeros.items():
-        if name.endswith("running_var"):
-            value += 1.0
-    return works(graphs(config, zeros))
 
 
 def _busy(lane: int, phase: int) -> Callable[[JobRun], Float64Array]:

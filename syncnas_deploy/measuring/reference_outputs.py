@@ -130,10 +130,10 @@ def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> 
             call = lane.call_at(phase)
             if call is None:
                 continue
-            if call.file not in models:
-                models[call.file] = TfliteRunner(plan.files[call.file])
-            inputs = _inputs(plan, job, index, call, models[call.file], done)
-            (output,) = models[call.file].run(call.signature, inputs).values()
+            if call.file_index not in models:
+                models[call.file_index] = TfliteRunner(plan.files[call.file_index])
+            inputs = _inputs(plan, job, index, call, models[call.file_index], done)
+            (output,) = models[call.file_index].run(call.signature, inputs).values()
             done[index, phase] = output
     last = job.phases - 1
     return tuple(done[index, last].ravel() for index in range(len(job.lanes)) if (index, last) in done)
@@ -147,7 +147,7 @@ def _inputs(
     shapes = model.signatures[call.signature].inputs
     for i, ((name, shape), source) in enumerate(zip(shapes.items(), call.inputs, strict=True)):
         if source == "external":
-            values[name] = seeded_input(plan.seed, call.file, call.signature, i, shape)
+            values[name] = seeded_input(plan.seed, call.file_index, call.signature, i, shape)
         else:
             lane = index if source == "own" else 1 - index
             values[name] = done[lane, _phase_before(job.lanes[lane], call.phase)].reshape(shape)

@@ -17,7 +17,7 @@ import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit, run_with_retries
 from syncnas_deploy.errors import ProfileMismatch
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.usable import Anchor, Runs, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
@@ -120,7 +120,7 @@ def _unit_of(device: Device, text: str) -> Unit:
 def _step(profile: DeviceProfile, add_file: Callable[[str, bytes], int]) -> Step:
     base = profile.base
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
+    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
     jobs = [Job.solo(_base_job(unit), unit, call) for unit in (0, 1)]
     for number, row in enumerate(profile.held_out):
         config = row.config(base, _held_out_job(number))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import BenchPlan, HostDevice, Run, Step, Unit, Work
+from syncnas_bench import BenchPlan, HostDevice, Run, Step, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle
@@ -78,11 +78,9 @@ def run_once(bundle: Bundle, units: tuple[Unit, ...], folder: Path) -> np.ndarra
     image.tofile(folder / "image.f32")
     branches = range(bundle.config.branch_count)
     files = tuple(bundle.tflite(branch) for branch in branches)
-    work = {segment.name: Work(0, 0, 0) for segment in bundle.segments}
     job = network_job(
         "once",
         bundle.segments,
-        work,
         files=list(branches),
         units=list(branches),
         image=folder / "image.f32",

@@ -112,9 +112,12 @@ def test_a_network_that_slows_down_within_a_launch_is_told(road: Path, tmp_path:
     assert abs(cool.change) < 0.05 and "changed by" not in bench_text(cool)
     # Each of 120 samples goes with a discarded run, and each unit rests in one job of four: hot about half way.
     heat_s = max(0.01, 240 * cool.makespan.median_us / 1e6)
-    first, second = (dataclasses.replace(law, throttle=1.5, heat_s=heat_s) for law in SIM_DEVICES["steps"])
+    laws = [
+        dataclasses.replace(law, vices=dataclasses.replace(law.vices, throttle=1.5, heat_s=heat_s))
+        for law in SIM_DEVICES["steps"]
+    ]
     out = tmp_path / "hot.json"
-    hot = pipeline.bench(road / "winner", SimDevice("hot", (first, second)), samples=120, launches=1, out=out)
+    hot = pipeline.bench(road / "winner", SimDevice("hot", (laws[0], laws[1])), samples=120, launches=1, out=out)
     assert 0.2 < hot.change < 0.7
     assert "changed by +" in read_all([out]).to_text()
 

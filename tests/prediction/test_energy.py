@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from syncnas_bench import PowerMeter, RunnerHung, SimDevice
-from syncnas_bench.simulated.device import IDLE_W
+from syncnas_bench.simulated.power import IDLE_W
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.errors import MeasurementError

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import BenchPlan, Call, Job, Run, SimDevice, Step, Work
+from syncnas_bench import BenchPlan, Call, Job, Run, SimDevice, Spend, Step
+from syncnas_bench.simulated.work import Work, read_works
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
-from syncnas_deploy.measuring.jobs import graph_work
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import at_widths, ratio_widths, width_at
 from syncnas_deploy.networks.widths import BlockKey, Widths
@@ -22,6 +22,7 @@ from syncnas_deploy.profiling.fit import MOST_SLOWED, _changes, _warnings, slowe
 from syncnas_deploy.profiling.measure import ProfileProgress
 from syncnas_deploy.profiling.parts import chain
 from syncnas_deploy.profiling.width_design import RANGE, first_pairs, next_pair
+from syncnas_exporters.tflite import write_tflite
 from tests.support.killed_profiles import kill_and_compare
 from tests.support.latency_cases import quick
 
@@ -51,7 +52,7 @@ def test_widths_are_multiples_of_four_off_the_input(mobilenet: ModelConfig) -> N
 
 def test_work_counts_what_the_config_counts(mobilenet: ModelConfig) -> None:
     parts = chain(mobilenet, mobilenet.widths, SyncOp.ADD, 0, "")
-    works = [graph_work(part.graph) for part in parts]
+    works = read_works(write_tflite([part.graph for part in parts])).values()
     assert sum(work.macs for work in works) == mobilenet.macs()
     assert all(work.macs == sum(macs for macs, _ in work.kernels) for work in works)
 
@@ -83,7 +84,7 @@ def test_the_table_finds_the_law(mobilenet: ModelConfig, tmp_path: Path) -> None
     assert sorted(errors)[len(errors) // 2] < 0.05
     for unit in (0, 1):
         factors = [row.factor for row in profile.contention if row.unit == unit]
-        assert sorted(factors)[len(factors) // 2] == pytest.approx(laws[unit].slowdown, abs=0.06)
+        assert sorted(factors)[len(factors) // 2] == pytest.approx(laws[unit].vices.slowdown, abs=0.06)
     # Only the GPU-like unit moves features: its own down, its partner's up. What a busy machine disturbs is few.
     right = [crossing_is_right(row, laws[1].move_us(row.bytes)) for row in profile.syncs]
     assert sum(right) >= 0.7 * len(right), [row for row, ok in zip(profile.syncs, right, strict=True) if not ok]
@@ -94,7 +95,7 @@ def test_a_unit_that_changes_within_each_launch_is_told() -> None:
     def launch(later_us: float) -> dict[str, Run]:
         steps = []
         for name, us in ((pair_step(0), 2000.0), (NETWORKS, later_us)):
-            calls = (Call(0, 0, "c", run_us=us), Call(0, 0, "c", run_us=2000.0))
+            calls = (Call(0, 0, "c", spend=Spend(us)), Call(0, 0, "c", spend=Spend(2000.0)))
             jobs = tuple(Job.solo(whole_job(unit), unit, call) for unit, call in enumerate(calls))
             steps.append(Step(name, jobs, rounds=20))
         device, runs = SimDevice("duo"), []
@@ -121,7 +122,8 @@ def work_of(base: ModelConfig, point: Point) -> Work:
     if point.part == "block":
         nested[0][point.stage][point.block] = point.width
     widths = Widths.of(nested)
-    return next(graph_work(part.graph) for part in chain(base, widths, op, 0, "") if part.point == point)
+    graph = next(part.graph for part in chain(base, widths, op, 0, "") if part.point == point)
+    return read_works(write_tflite([graph]))[graph.name]
 
 
 def crossing_is_right(row: SyncRow, move_us: float) -> bool:

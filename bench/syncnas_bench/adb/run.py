@@ -23,9 +23,7 @@ from syncnas_bench.adb.workspace import Workspace, pull_output, stage
 from syncnas_bench.device import DeviceFacts, OnRun
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-from syncnas_bench.session import Launch, read_session
-
-MAX_TRIES = 3
+from syncnas_bench.session import MAX_TRIES, Launch, read_session
 
 
 @dataclass(frozen=True)

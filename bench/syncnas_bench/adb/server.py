@@ -9,13 +9,12 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from syncnas_bench.adb.channel import ExactReader, left_s, stalled
+from syncnas_bench.environment import Address
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, ServiceRefused
 
-DEFAULT_PORT = 5037
 CALL_S = 5.0
 MAX_SERVICE_BYTES = 4000
 _READ_BYTES = 256 * 1024
@@ -55,28 +54,10 @@ class ServerEntry:
     model: str
 
 
-def server_address(env: Mapping[str, str]) -> tuple[str, int]:
-    """Host and port of the adb server: ADB_SERVER_SOCKET (tcp:HOST:PORT), ANDROID_ADB_SERVER_PORT, else 5037.
-
-    Raises:
-        DeviceUnavailable: a variable is set to something else.
-    """
-    spec = env.get("ADB_SERVER_SOCKET", "")
-    if spec:
-        match = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", spec)
-        if match is None:
-            raise DeviceUnavailable(f"ADB_SERVER_SOCKET is {spec!r}; write it as tcp:HOST:PORT or unset it.", "server")
-        return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
-    port = env.get("ANDROID_ADB_SERVER_PORT", str(DEFAULT_PORT))
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise DeviceUnavailable(f"ANDROID_ADB_SERVER_PORT is {port!r}; set it to a port or unset it.", "server")
-    return env.get("ANDROID_ADB_SERVER_ADDRESS", "127.0.0.1"), int(port)
-
-
 class SocketChannel:
     """A channel that is a socket of its own."""
 
-    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+    def __init__(self, address: Address, deadline_at: float) -> None:
         try:
             self._socket = socket.create_connection(address, timeout=left_s(deadline_at))
         except TimeoutError:
@@ -126,7 +107,7 @@ class SocketChannel:
 class _Request:
     """A connection to the server on which requests are made."""
 
-    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+    def __init__(self, address: Address, deadline_at: float) -> None:
         self.channel = SocketChannel(address, deadline_at)
         self._reader = ExactReader(self.channel)
         self._deadline_at = deadline_at
@@ -150,7 +131,7 @@ class _Request:
         return self._reader.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
 
 
-def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[str, str]:
+def _query(address: Address, request: str, deadline_s: float) -> tuple[str, str]:
     """Refusal ("" for none) and answer."""
     asked = _Request(address, time.monotonic() + deadline_s)
     try:
@@ -160,7 +141,7 @@ def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[s
         asked.channel.close()
 
 
-def server_version(address: tuple[str, int], deadline_s: float = CALL_S) -> int | None:
+def server_version(address: Address, deadline_s: float = CALL_S) -> int | None:
     """The protocol version of the adb server, or None if none answers there."""
     try:
         refused, answer = _query(address, "host:version", deadline_s)
@@ -169,7 +150,7 @@ def server_version(address: tuple[str, int], deadline_s: float = CALL_S) -> int 
         return None
 
 
-def server_devices(address: tuple[str, int], deadline_s: float = CALL_S) -> tuple[ServerEntry, ...]:
+def server_devices(address: Address, deadline_s: float = CALL_S) -> tuple[ServerEntry, ...]:
     """The devices an adb server knows, whatever their state.
 
     Raises:
@@ -195,7 +176,7 @@ class ServerTransport:
 
     max_service_bytes = MAX_SERVICE_BYTES
 
-    def __init__(self, address: tuple[str, int], serial: str, deadline_s: float = CALL_S) -> None:
+    def __init__(self, address: Address, serial: str, deadline_s: float = CALL_S) -> None:
         self._address, self._serial = address, serial
         self._channels: list[SocketChannel] = []
         state = next((entry.state for entry in server_devices(address, deadline_s) if entry.serial == serial), None)
