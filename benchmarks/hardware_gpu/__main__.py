@@ -6,12 +6,13 @@
 
 The steps come in order of worth: what is there; the base on the GPU beside the CPU; CPU alone, GPU alone and both at
 once; where a GPU call's time goes; crossings by bytes and direction; a profile; networks that it has not seen,
-predicted and measured; overlap; the same and a profile in fp16. A step has several sizes and takes the largest that fits
-in its share of the minutes; a step that does not fit is skipped, and said to be. Each row is on disk before the next is
-measured: what cuts the run short loses one row. --table prints the table of what is there.
+predicted and measured; overlap; the same and a profile in fp16. A step has several sizes and takes the largest that
+fits in its share of the minutes; a step that does not fit is skipped, and said to be. Each row is on disk before the
+next is measured: what cuts the run short loses one row. --table prints the table of what is there.
 
 A software GPU is refused unless --software is given; then every row and the table say so, and where it is slow,
-networks are measured for small images. --pack gathers all that the run needs into a folder, for a machine without a network.
+networks are measured for small images. --pack gathers all that the run needs into a folder, for a machine without a
+network.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.hardware_gpu.call_times import PARTS
 from benchmarks.hardware_gpu.crossings import SIZES_BYTES
@@ -20,6 +21,7 @@ from syncnas_bench.errors import RowMalformed
 
 Lines = list[str]
 Cells = Sequence[str]
+Quantity = Callable[[JobRun], NDArray[np.float64]]
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -101,9 +103,8 @@ def _right(rows: Sequence[Row]) -> Lines:
     return lines
 
 
-def _median_us(run: Run, job: str, value: Callable[[JobRun], object] | None = None) -> float:
-    found = run.job(job)
-    return float(np.median(found.makespan_us if value is None else value(found)))  # type: ignore[arg-type]
+def _median_us(run: Run, job: str, value: Quantity = lambda job: job.makespan_us) -> float:
+    return float(np.median(value(run.job(job))))
 
 
 def _speed(rows: Sequence[Row]) -> Lines:
@@ -121,8 +122,7 @@ def _speed(rows: Sequence[Row]) -> Lines:
         cells.append((name, units[name], f"{middle[name]:,.1f}", spread, ratio))
     lines = _grid(("job", "units", "median us", "spread of launches (%)", "A/A"), cells)
     beside = [
-        statistics.median(_median_us(run, "base_both", lambda job, lane=lane: job.busy_us(lane)) for run in runs)
-        for lane in (0, 1)
+        statistics.median(float(np.median(run.job("base_both").busy_us(lane))) for run in runs) for lane in (0, 1)
     ]
     alone = [middle["base_cpu"], middle["base_gpu"]]
     slower = [f"{b / a:.3f}" for a, b in zip(alone, beside, strict=True)]
@@ -168,7 +168,7 @@ def _crossings(rows: Sequence[Row]) -> Lines:
     return lines
 
 
-def _us(runs: Sequence[Run], job: str, value: Callable[[JobRun], object]) -> str:
+def _us(runs: Sequence[Run], job: str, value: Quantity) -> str:
     return f"{statistics.median(_median_us(run, job, value) for run in runs):,.1f}"
 
 
