@@ -19,11 +19,11 @@ from benchmarks.hardware_gpu.budget import Size, Speed, choose
 from benchmarks.hardware_gpu.crossings import SIZES_BYTES, doubling
 from benchmarks.hardware_gpu.networks import speed_sizes
 from benchmarks.hardware_gpu.pack import PackError, pack
-from benchmarks.hardware_gpu.place import NoGpu, check_gpu
+from benchmarks.hardware_gpu.place import check_adapter, check_gpu
 from benchmarks.hardware_gpu.plan import STEPS
 from benchmarks.hardware_gpu.profiles import overlap_sizes, prediction_sizes, profile_sizes
 from benchmarks.hardware_gpu.rows import FILE, Rows, RowsError, read_rows
-from benchmarks.hardware_gpu.session import Session, Step, at_pixels, perform
+from benchmarks.hardware_gpu.session import NoGpu, Session, Step, at_pixels, perform
 from benchmarks.hardware_gpu.table import table
 from syncnas_bench import HostDevice, RunnerCrashed, Unit
 from syncnas_bench.vulkan import Adapter
@@ -72,6 +72,24 @@ def test_a_software_gpu_is_refused_unless_asked_for() -> None:
         check_gpu(software=True, adapters=lambda: (CARD,), icd=lambda: None)
     check_gpu(software=True, adapters=lambda: (), icd=lambda: driver)
     check_gpu(software=False, adapters=lambda: (LAVAPIPE, CARD), icd=lambda: driver)
+
+
+def test_a_software_gpu_that_litert_takes_all_the_same_is_refused(tmp_path: Path, mobilenet: ModelConfig) -> None:
+    soft = "SwiftShader Device (Subzero), backend=Vulkan, adapterType=CPU / Software"
+    with pytest.raises(NoGpu, match="LiteRT takes a software one"):
+        check_adapter(soft, software=False)
+    check_adapter(soft, software=True)
+    check_adapter("Card 7, backend=Vulkan, adapterType=discrete GPU", software=False)
+    check_adapter("", software=False)
+
+    def refuse(*_: object) -> None:
+        check_adapter(soft, software=False)
+
+    session = session_of(tmp_path, mobilenet)
+    with pytest.raises(NoGpu):
+        perform(Step("place", "place", 0.5, lambda _: [Size(1.0)], refuse), session, lambda _: None)
+    session.rows.close()
+    assert [row["kind"] for row in read_rows(tmp_path)] == ["begin", "error"]
 
 
 def test_the_command_says_it_in_one_sentence(

@@ -24,10 +24,10 @@ import time
 from pathlib import Path
 
 from benchmarks.hardware_gpu.pack import PackError, pack
-from benchmarks.hardware_gpu.place import NoGpu, check_gpu, cpu_unit
+from benchmarks.hardware_gpu.place import check_gpu, cpu_unit
 from benchmarks.hardware_gpu.plan import STEPS
 from benchmarks.hardware_gpu.rows import Rows, RowsError, read_rows
-from benchmarks.hardware_gpu.session import BASE, CONFIG, LABEL, Session, perform
+from benchmarks.hardware_gpu.session import BASE, CONFIG, LABEL, NoGpu, Session, perform
 from benchmarks.hardware_gpu.table import table
 from syncnas_bench import BenchError
 from syncnas_deploy import pipeline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,16 @@ def measure(session: Session, step: str, size: Size, folder: Path) -> None:
         _child(session, step, precision, [str(size.count / 1e3), *files])
 
 
-def _child(session: Session, step: str, precision: str, arguments: list[str]) -> None:
+def selected_adapter(session: Session, step: str, folder: Path) -> str:
+    """The GPU that LiteRT takes, in its own words; nothing where it does not tell."""
+    path = folder / "probe.tflite"
+    path.write_bytes(write_tflite([doubling(SIZES_BYTES[0])]))
+    found = re.search(r"Selected adapter: (.+)", _child(session, step, "fp32", ["0", str(path)]))
+    return found[1].strip() if found else ""
+
+
+def _child(session: Session, step: str, precision: str, arguments: list[str]) -> str:
+    """Have a child time calls; returns what LiteRT logged."""
     command = [sys.executable, "-m", f"{__package__}.call_times", precision, *arguments]
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
@@ -60,6 +70,7 @@ def _child(session: Session, step: str, precision: str, arguments: list[str]) ->
         error = RunFailed(f"timing GPU calls in {precision} ended with code {child.returncode}: {last[0]}")
         error.log = text[-2000:]
         raise error
+    return text
 
 
 def _keep(session: Session, step: str, precision: str, lines: bytes) -> None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.hardware_gpu.budget import Size
-from benchmarks.hardware_gpu.session import Session
+from benchmarks.hardware_gpu.calls import selected_adapter
+from benchmarks.hardware_gpu.session import NoGpu, Session
 from syncnas_bench import Device, Unit, vulkan
 
 _QUERY = "name,driver_version,clocks.gr,clocks.max.gr,clocks.mem,temperature.gpu,power.draw,pcie.link.gen.current"
-
-
-class NoGpu(Exception):
-    """There is no GPU that may be measured."""
 
 
 def check_gpu(
@@ -63,11 +61,15 @@ def cpu_unit(device: Device, text: str | None) -> Unit:
 
 def sizes(_: object) -> list[Size]:
     """It takes a moment."""
-    return [Size(5.0)]
+    return [Size(1.0)]
 
 
 def look(session: Session, step: str, size: Size, folder: Path) -> None:
-    """Write down what is there."""
+    """Write down what is there, and which of the GPUs LiteRT takes.
+
+    Raises:
+        NoGpu: it takes a software one, and that was not asked for.
+    """
     facts = session.device.facts()
     session.rows.add(
         step,
@@ -83,6 +85,22 @@ def look(session: Session, step: str, size: Size, folder: Path) -> None:
         load=list(os.getloadavg()),
         nvidia=_nvidia(),
     )
+    adapter = selected_adapter(session, step, folder)
+    session.rows.add(step, "adapter", adapter=adapter)
+    check_adapter(adapter, software=session.software)
+
+
+def check_adapter(adapter: str, *, software: bool) -> None:
+    """What LiteRT says of the GPU that it took.
+
+    Raises:
+        NoGpu: it computes on the CPU, and that was not asked for.
+    """
+    if not software and re.search(r"adapterType=CPU\b", adapter):
+        raise NoGpu(
+            f"There is a hardware GPU, but LiteRT takes a software one ({adapter[:80]}); "
+            "name the hardware GPU's icd json in VK_DRIVER_FILES."
+        )
 
 
 def _nvidia() -> dict[str, str]:

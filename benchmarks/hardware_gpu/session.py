@@ -25,6 +25,10 @@ BASE = "mobilenet_v2"
 LABEL = "SOFTWARE GPU"
 
 
+class NoGpu(Exception):
+    """There is no GPU that may be measured; nothing more is run."""
+
+
 class OutOfTime(Exception):
     """A step takes much longer than it was expected to."""
 
@@ -134,10 +138,12 @@ def perform(step: Step, session: Session, tell: Callable[[str], None]) -> None:
             step.run(session, step.name, size, Path(folder))
     except Exception as error:
         # Whatever a driver makes go wrong: the minutes belong to the other steps, too.
-        known = isinstance(error, (BenchError, SyncNasError, ExportError, OutOfTime))
+        known = isinstance(error, (BenchError, SyncNasError, ExportError, NoGpu, OutOfTime))
         text = str(error) if known else f"{type(error).__name__}: {error}"
         log = getattr(error, "log", "")
         session.rows.add(step.name, "error", error=text, log=str(log)[-2000:])
+        if isinstance(error, NoGpu):
+            raise
         tell(f"{step.title}: failed: {text.splitlines()[0] if text else type(error).__name__}")
     else:
         session.rows.add(step.name, "end", seconds=round(session.rows.elapsed_s - began, 3))

@@ -90,6 +90,7 @@ def _place(rows: Sequence[Row]) -> Lines:
             f"{device['runtime']}, Python {row['python']}, {row['libc']}, {device['os']}, kernel {device['kernel']}",
         ]
         lines += [f"{key}: {value}" for key, value in row["nvidia"].items()]
+    lines += [f"LiteRT takes: {row['adapter'] or 'it does not tell'}" for row in _of(rows, "adapter")]
     return lines
 
 
