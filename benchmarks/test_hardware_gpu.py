@@ -245,6 +245,11 @@ def fake_wheels(folder: Path, python: str) -> None:
         wheel.writestr("thing.py", "")
 
 
+@pytest.fixture(scope="module")
+def mobilenet() -> ModelConfig:
+    return load_config("mobilenet_v2")
+
+
 @pytest.fixture
 def packable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A loader; and skips where nothing can be packed."""
