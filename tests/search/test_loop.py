@@ -16,11 +16,12 @@ import pytest
 from syncnas_deploy.errors import InfeasibleBudget, JournalError, JournalMismatch, MeasurementError, OutputExists
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.candidates import Misfit
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.loop import SearchProgress, search
+from syncnas_deploy.search.loop import SearchProgress, SearchSettings, search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.widths.solver import WidthSolver
 from tests.support.killed_searches import kill_and_compare
@@ -69,12 +70,10 @@ def run(
     return search(
         BASE,
         TABLE,
-        budget_us,
+        [budget_us],
         evaluator or Hashed(),
-        trials=trials,
-        seed=seed,
+        SearchSettings(trials=trials, algorithm=algorithm, seed=seed),
         journal_path=journal_path,
-        algorithm=algorithm,
     )
 
 
@@ -83,12 +82,20 @@ def test_result_is_the_best_trial_and_meets_the_budget() -> None:
     assert len(result.trials) == 20
     first = max(result.trials, key=lambda t: t.reward or 0)
     best = result.best
-    assert (best.strategy, best.reward, best.expanded) == (first.strategy, first.reward, first.expanded)
+    assert (best.strategy, best.reward, best.widths) == (first.strategy, first.reward, first.widths)
     assert (best.evaluations, best.standard_error, best.sure) == (1, 0.0, True)
     assert [t.number for t in result.trials] == list(range(1, 21))
     assert len({t.strategy for t in result.trials}) == 20
     assert all(t.predicted_us <= TIGHT_US for t in result.trials)
-    assert best.config(BASE, trunk=1).strategy == best.strategy
+    assert best.config(BASE).strategy == best.strategy
+
+
+def test_the_best_is_placed_as_the_table_says() -> None:
+    placement = Placement(trunk=1, twin_stem=True)
+    table = SyntheticTable(BASE, 1, placement=placement)
+    best = search(BASE, table, [AMPLE_US], Hashed(), SearchSettings(trials=5)).best
+    assert best.placement == placement
+    assert best.config(BASE).placement == placement
 
 
 def test_infeasible_strategies_cost_no_evaluation() -> None:
@@ -246,11 +253,9 @@ def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
         search(
             BASE,
             SyntheticTable(BASE, 2),
-            TIGHT_US,
+            [TIGHT_US],
             Hashed(),
-            trials=3,
-            seed=3,
-            algorithm="uct",
+            SearchSettings(trials=3, algorithm="uct", seed=3),
             journal_path=tmp_path / "j",
         )
 
@@ -301,9 +306,14 @@ def test_rows_that_stand_twice_count_once_and_do_not_hold_up_the_search(tmp_path
 
 
 def test_progress_counts_and_knows_the_best() -> None:
-    seen: list[Progress] = []
+    seen: list[SearchProgress] = []
     result = search(
-        BASE, TABLE, TIGHT_US, Hashed(), trials=12, seed=3, on_progress=lambda progress: seen.append(progress)
+        BASE,
+        TABLE,
+        [TIGHT_US],
+        Hashed(),
+        SearchSettings(trials=12, seed=3),
+        on_progress=lambda progress: seen.append(progress),
     )
     assert [p.done for p in seen] == list(range(1, 13))
     assert {p.total for p in seen} == {12}

@@ -23,7 +23,7 @@ import numpy as np
 
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators import Capacity, Evaluation
-from syncnas_deploy.search.loop import SearchProgress, search
+from syncnas_deploy.search.loop import SearchProgress, SearchSettings, search
 from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.workers.base import InProcess
 from syncnas_deploy.search.workers.local import LocalWorkers
@@ -93,11 +93,9 @@ def run_search(journal_path: Path | None, trials: int, *, workers: int = 1, anno
     return search(
         base,
         SyntheticTable(base, 1),
-        BUDGET_US,
+        [BUDGET_US],
         SlowCapacity(),
-        trials=trials,
-        algorithm="uct",
-        seed=4,
+        SearchSettings(trials=trials, algorithm="uct", seed=4),
         workers=crew,
         journal_path=journal_path,
         on_progress=say if announce else lambda _: None,

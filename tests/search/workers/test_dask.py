@@ -18,7 +18,7 @@ import pytest
 
 from syncnas_deploy.errors import EvaluationError, MissingDependency, WorkersUnavailable
 from syncnas_deploy.networks.strategy import all_strategies
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.workers import dask as dask_workers
 from syncnas_deploy.search.workers import make_workers
@@ -79,7 +79,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run(cluster: Cluster, evaluator: Slow, notices: list[str] | None = None, **resources: float) -> SearchResult:
     return search(
-        BASE, TABLE, 1e6, evaluator, trials=18, algorithm="random",
+        BASE, TABLE, [1e6], evaluator, SearchSettings(trials=18, algorithm="random"),
         workers=make_workers(cluster.address, resources), on_notice=(notices if notices is not None else []).append,
     )  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_a_scheduler_that_dies_ends_the_search_and_keeps_what_is_finished(
 
     with pytest.raises(WorkersUnavailable, match="scheduler is gone; what was finished is kept"):
         search(
-            BASE, TABLE, 1e6, Slow(folder, seconds=0.05), trials=18, algorithm="random", journal_path=journal,
-            workers=make_workers(cluster.address), on_progress=at_third,
+            BASE, TABLE, [1e6], Slow(folder, seconds=0.05), SearchSettings(trials=18, algorithm="random"),
+            journal_path=journal, workers=make_workers(cluster.address), on_progress=at_third,
         )  # fmt: skip
     assert len(journal.read_bytes().splitlines()) >= 4

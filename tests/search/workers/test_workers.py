@@ -20,7 +20,7 @@ from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.evaluators import Command, Evaluator
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.workers import make_workers
 from syncnas_deploy.search.workers.base import Done, InProcess, Task, Workers, code_version
@@ -52,10 +52,9 @@ def run(
     return search(
         BASE,
         TABLE,
-        AMPLE_US,
+        [AMPLE_US],
         evaluator,
-        trials=trials,
-        algorithm="random",
+        SearchSettings(trials=trials, algorithm="random"),
         workers=workers,
         journal_path=journal_path,
         on_notice=(notices if notices is not None else []).append,
@@ -179,11 +178,11 @@ from pathlib import Path
 from tests.support.worker_cases import Slow
 from tests.support.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.search.workers.local import LocalWorkers
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 
 if __name__ == "__main__":
-    base, crew = toy_base((1, 1, 1)), LocalWorkers(2)
-    search(base, SyntheticTable(base, 1), 1e6, Slow(Path(sys.argv[1]), seconds=30.0), trials=4, workers=crew)
+    base, slow = toy_base((1, 1, 1)), Slow(Path(sys.argv[1]), seconds=30.0)
+    search(base, SyntheticTable(base, 1), [1e6], slow, SearchSettings(trials=4), workers=LocalWorkers(2))
 """
 
 
