@@ -71,14 +71,14 @@ def test_what_takes_too_much_is_left_out_before_it_is_evaluated(tmp_path: Path) 
     assert free.infeasible == {}
     assert free.best.energy_mj == energies[-1]
     assert limited.best.energy_mj == max(mj for mj in energies if mj <= limit_mj)
-    assert {misfit.energy_mj for misfit in limited.infeasible.values()} == {mj for mj in energies if mj > limit_mj}
-    assert all(misfit.predicted_us <= AMPLE_US for misfit in limited.infeasible.values())
+    assert {reason.energy_mj for reason in limited.infeasible.values()} == {mj for mj in energies if mj > limit_mj}
+    assert all(reason.predicted_us <= AMPLE_US for reason in limited.infeasible.values())
     assert len(limited.trials) + len(limited.infeasible) == len(free.trials) == 18
     write_history(tmp_path / "h.csv", limited)
     with (tmp_path / "h.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    told = [float(row["energy_mj"]) for row in rows]
-    assert sorted(told) == pytest.approx(energies, abs=1e-4)
+    history_mj = [float(row["energy_mj"]) for row in rows]
+    assert sorted(history_mj) == pytest.approx(energies, abs=1e-4)
     assert {row["note"] for row in rows if float(row["energy_mj"]) > limit_mj + 1e-3} == {"takes too much energy"}
     assert f"{limited.best.energy_mj:.3f}" in search_text(limited, ["1.0x"])
     with pytest.raises(InfeasibleBudget, match=rf"the least is {energies[0]:.3f} mJ, so raise --max-energy"):

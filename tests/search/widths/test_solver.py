@@ -185,6 +185,33 @@ def test_mobilenet_v2_is_within_a_percent_of_an_upper_bound(seed: int) -> None:
         assert all(block.expanded_channels % 4 == 0 for *_, block in config.blocks())
 
 
+@pytest.mark.parametrize("case", range(20))
+def test_what_rounding_to_bins_leaves_over_is_spent(case: int) -> None:
+    """With a single bin nothing fits but the fastest widths; a block per branch then gets the widest that fits."""
+    rng = np.random.default_rng(2000 + case)
+    base = toy_base((1,))
+    table = RandomTable(base, rng, widths=7, whole=False)
+    strategy = "ac"[case % 2]
+    _, fastest_us = by_brute_force(base, table, strategy, math.inf)
+    budget_us = fastest_us + float(rng.uniform(0, 25))
+    best, _ = by_brute_force(base, table, strategy, budget_us)
+    assert WidthSolver(base, table, budget_us, bins=1).solve(strategy).utility == pytest.approx(best, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_budget_too_tight_for_bins_is_used_all_the_same(seed: int) -> None:
+    """A few bins above the smallest latency, rounding 34 blocks up leaves nothing that fits."""
+    base, strategy = load_config("mobilenet_v2"), "ncacnaa"
+    table = SyntheticTable(base, seed)
+    smallest_us = WidthSolver(base, table, 1e6).minimum_us(strategy)
+    budget_us = 1.002 * smallest_us
+    solved = WidthSolver(base, table, budget_us).solve(strategy)
+    assert smallest_us < solved.latency_us <= budget_us
+    # See `test_mobilenet_v2_is_within_a_percent_of_an_upper_bound`. The fastest widths are 34 to 90 % below it.
+    bound = WidthSolver(base, table, budget_us * (1 + 25 / 16_000), bins=16_025).solve(strategy)
+    assert 1 - 1e-9 <= math.exp((bound.utility - solved.utility) / 2) < 1.06
+
+
 def test_answers_do_not_depend_on_what_was_solved_before() -> None:
     base = load_config("mobilenet_v2")
     table = SyntheticTable(base, 1)
