@@ -27,6 +27,7 @@ import numpy as np
 from syncnas_deploy.networks.config import BlockSpec, HeadSpec, ModelConfig, StageSpec, StemSpec, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.networks.strategy import random_strategy
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.training.recipe import Recipe
 from syncnas_deploy.training.run import train
@@ -52,7 +53,7 @@ def base_model(width: int = 8) -> ModelConfig:
 def candidates(base: ModelConfig, count: int) -> list[ModelConfig]:
     """Random strategies, each branch and block from a sixth to one and a half of the base's width."""
     rng = np.random.default_rng(5)
-    found = []
+    networks = []
     for _ in range(count):
         scale = rng.uniform(0.17, 1.5)
         widths = [
@@ -62,8 +63,8 @@ def candidates(base: ModelConfig, count: int) -> list[ModelConfig]:
             ]
             for _ in (0, 1)
         ]
-        found.append(branched(base, random_strategy(rng, len(base.stages)), widths))
-    return found
+        networks.append(branched(base, random_strategy(rng, len(base.stages)), Widths.of(widths)))
+    return networks
 
 
 def evaluators(folder: Path, base: ModelConfig) -> dict[str, Evaluator]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.search_runs import INDEX
 from syncnas_deploy.search.algorithms import make_searcher
-from syncnas_deploy.search.algorithms.ledger import PerBudget
+from syncnas_deploy.search.algorithms.per_budget import PerBudget
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.algorithms.surrogate import SurrogateSearcher
 from tests.support.search_spaces import STAGES, STRATEGIES, Array, budget_spaces

@@ -169,10 +169,6 @@ class OptunaTpe:
         """See `Searcher`."""
         self._note(candidate, None)
 
-    def forget(self, candidate: Candidate) -> None:
-        """See `Searcher`."""
-        self._note(candidate, None)
-
     def _note(self, candidate: Candidate, reward: float | None) -> None:
         self._rewards[candidate] = reward
         trial = self._trials.pop(candidate)

@@ -5,7 +5,7 @@
 Beside the solver runs a plain greedy baseline: from the fastest widths, always the step with most utility for
 its network latency; it is run on every 27th strategy only. Quality is by how much the (geometric) mean width
 is below an upper bound, on these strategies: the solver on finer bins, with the budget enlarged by what
-rounding can cost at most. The solver is timed twice (A/A). Latencies are made up (benchmarks/synthetic.py);
+rounding can cost at most. The solver is timed twice (A/A). Latencies are made up (tests/support/synthetic.py);
 it needs no device. Run it from the top of the checkout, alone on the machine.
 """
 
@@ -21,7 +21,7 @@ from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.strategy import all_strategies
-from syncnas_deploy.search.widths.solver import Widths, WidthSolver
+from syncnas_deploy.search.widths.solver import SolvedWidths, WidthSolver
 from tests.support.synthetic import SyntheticTable, single_branch_us
 
 FINE_BINS = 8000
@@ -36,12 +36,12 @@ class Greedy:
         # Without bins the solver is its own last pass alone.
         self._solver = WidthSolver(base, table, budget_us, bins=1)
 
-    def solve(self, strategy: str) -> Widths:
+    def solve(self, strategy: str) -> SolvedWidths:
         """Widths of one strategy."""
         return self._solver.solve(strategy)
 
 
-def timed(solve: Callable[[str], Widths], strategies: tuple[str, ...]) -> tuple[float, dict[str, float]]:
+def timed(solve: Callable[[str], SolvedWidths], strategies: tuple[str, ...]) -> tuple[float, dict[str, float]]:
     """Seconds for the strategies, and the utilities of the feasible ones."""
     utilities = {}
     started = time.perf_counter()
@@ -68,7 +68,7 @@ def main() -> None:
         budget_us = options.budget * single_branch_us(base, table)
         enlarged_us = budget_us * (1 + ROUNDINGS / FINE_BINS)
         bound = WidthSolver(base, table, enlarged_us, bins=FINE_BINS + ROUNDINGS)
-        contenders: list[tuple[str, Callable[[str], Widths], tuple[str, ...]]] = [
+        contenders: list[tuple[str, Callable[[str], SolvedWidths], tuple[str, ...]]] = [
             ("solver", WidthSolver(base, table, budget_us).solve, everything),
             ("again", WidthSolver(base, table, budget_us).solve, everything),
             ("greedy", Greedy(base, table, budget_us).solve, sample),

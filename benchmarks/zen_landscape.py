@@ -1,6 +1,6 @@
 """Measure a landscape: the zen score of every strategy, with widths solved for a latency budget.
 
-    python -m benchmarks.zen_landscape [--out benchmarks/data/zen_mobilenet_v2.csv] [--minutes 60]
+    python -m benchmarks.zen_landscape [--out tests/support/data/zen_mobilenet_v2.csv] [--minutes 60]
 
 Columns: strategy, reward (empty where no widths meet the budget) and second (the score again with other weights
 and images: the difference is zen's own noise). It goes on from the rows that are there, first with the column
@@ -33,13 +33,12 @@ CANDIDATES_A_WRITE = 25
 Row = dict[str, str]
 
 
-def networks(profile_name: str, base_name: str, budget: str) -> dict[str, ModelConfig | None]:
+def networks(profile_name: str, budget: str) -> dict[str, ModelConfig | None]:
     """Every strategy with its network within the budget; None where there is none."""
-    profile, base = load_profile(profile_name), pipeline.base_model(base_name)
-    trunk, twin_stem = fastest_placement(profile, base)
-    costs = ProfileCosts(profile, base, twin_stem=twin_stem)
-    space = CandidateSpace(base, costs, [pipeline.budget_us(budget, profile)], trunk=trunk, twin_stem=twin_stem)
-    candidates = map(Candidate, all_strategies(len(base.stages)))
+    profile = load_profile(profile_name)
+    costs = ProfileCosts(profile, fastest_placement(profile))
+    space = CandidateSpace(profile.base, costs, [pipeline.budget_us(budget, profile)])
+    candidates = map(Candidate, all_strategies(len(profile.base.stages)))
     return {c.strategy: None if c in space.infeasible else space.config(c) for c in candidates}
 
 
@@ -68,9 +67,8 @@ def write(path: Path, rows: dict[str, Row]) -> None:
 def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/data/zen_mobilenet_v2.csv"))
+    parser.add_argument("--out", type=Path, default=Path("tests/support/data/zen_mobilenet_v2.csv"))
     parser.add_argument("--profile", default="mobilenet_v2-sim-phone")
-    parser.add_argument("--base", default="mobilenet_v2")
     parser.add_argument("--budget", default="1.0x")
     parser.add_argument("--minutes", type=float, default=60.0)
     options = parser.parse_args()
@@ -79,7 +77,7 @@ def main() -> int:
     if options.out.exists():
         with options.out.open(encoding="utf-8", newline="") as file:
             rows = {row["strategy"]: row for row in csv.DictReader(file)}
-    candidates = networks(options.profile, options.base, options.budget)
+    candidates = networks(options.profile, options.budget)
     for done, _ in enumerate(measure(candidates, rows), start=1):
         if done % CANDIDATES_A_WRITE == 0:
             write(options.out, rows)

@@ -1,7 +1,7 @@
-"""The space of synchronization strategies, and the tree over it that the search descends.
+"""Synchronization strategies, and the tree over them that the search descends.
 
-A strategy is one letter a stage, n (none), a (add) or c (concat), the last never n; there are
-2 * 3^(stages - 1) of them.
+A strategy is one letter per stage, n (none), a (add) or c (concat), the last never n. There are 2 * 3^(stages - 1) of
+them: 1,458 for seven stages.
 `syncnas_deploy.networks.config.check_strategy` says what is wrong with one that is typed in.
 """
 
@@ -19,9 +19,8 @@ OPS = ("a", "c")
 class StrategyState:
     """A strategy decided in part: a node of the tree.
 
-    Decided are first the number of syncs, then the stages they follow, in order (the last stage always is
-    one), then their types, in order: one decision a level, so that what is learnt about an early one is
-    shared by all that follow.
+    First the number of syncs is decided, then the stages that they follow, in order (the last stage always is one),
+    then their types, in order. That is one decision per level, so all strategies below share what is learnt about it.
     Source: SyncNAS (LCTES 2023), Algorithm 2: sync count, positions, types.
     """
 
@@ -36,7 +35,7 @@ class StrategyState:
 
     @property
     def strategy(self) -> str | None:
-        """One letter a stage once everything is decided."""
+        """One letter per stage; None while something is not decided."""
         if len(self.ops) != self.syncs:
             return None
         letters = ["n"] * self.stages
@@ -59,7 +58,7 @@ def children(state: StrategyState) -> tuple[StrategyState, ...]:
         return ()
     if len(positions) < syncs:
         first = positions[-1] + 1 if positions else 0
-        # The syncs that come after this one need a stage each.
+        # Each of the syncs after this one needs a stage.
         end = n - (syncs - len(positions) - 1)
         return tuple(_placed(n, syncs, (*positions, p)) for p in range(first, end))
     return tuple(StrategyState(n, syncs, positions, state.ops + op) for op in OPS)
@@ -86,11 +85,6 @@ def route(strategy: str) -> tuple[StrategyState, ...]:
             and ops.startswith(child.ops)
         ]
     return tuple(states)
-
-
-def count_strategies(stages: int) -> int:
-    """How many strategies a base of that many stages has: 1,458 for seven."""
-    return 2 * int(3 ** (stages - 1))
 
 
 def all_strategies(stages: int) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The candidates of a search as networks: every strategy within each of several latency budgets."""
+"""The candidates of a search, as networks: every strategy within each of several latency budgets."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.widths.solver import CostTable, SolvedWidths, WidthSolver
 
 EnergyOf = Callable[[ModelConfig], float]
-"""What an inference of a network takes, in millijoules."""
+"""Energy of one inference of a network, millijoules."""
 
 
 @dataclass(frozen=True)
-class Misfit:
+class Infeasibility:
     """Why a candidate is left out.
 
     Attributes:
@@ -72,11 +72,11 @@ class CandidateSpace:
         self._widths: dict[Candidate, SolvedWidths] = {}
         self._energies: dict[Candidate, float] = {}
         smallest_us = {s: self._solvers[0].minimum_us(s) for s in all_strategies(len(base.stages))}
-        self.infeasible: dict[Candidate, Misfit] = {
-            Candidate(s, b): Misfit(us)
+        self.infeasible: dict[Candidate, Infeasibility] = {
+            Candidate(s, b): Infeasibility(latency_us)
             for b, budget_us in enumerate(budgets_us)
-            for s, us in smallest_us.items()
-            if us > budget_us
+            for s, latency_us in smallest_us.items()
+            if latency_us > budget_us
         }
         if min(smallest_us.values()) > budgets_us[0]:
             raise _impossible(base.name, budgets_us[0], smallest_us)
@@ -95,7 +95,7 @@ class CandidateSpace:
             assert energy_mj is not None
             least[candidate.budget] = min(energy_mj, least.get(candidate.budget, math.inf))
             if energy_mj > max_energy_mj:
-                self.infeasible[candidate] = Misfit(self.widths(candidate).latency_us, energy_mj)
+                self.infeasible[candidate] = Infeasibility(self.widths(candidate).latency_us, energy_mj)
         if least[0] > max_energy_mj:
             raise InfeasibleBudget(
                 f"No strategy of {self.base.name} takes {max_energy_mj:g} mJ or less within "
@@ -137,8 +137,8 @@ class CandidateSpace:
         A budget may allow no wider network than a smaller one does; such a network is evaluated once.
         """
         others = (Candidate(candidate.strategy, b) for b in range(len(self.budgets_us)))
-        mine = self.widths(candidate).widths
-        return tuple(c for c in others if c not in self.infeasible and self.widths(c).widths == mine)
+        widths = self.widths(candidate).widths
+        return tuple(c for c in others if c not in self.infeasible and self.widths(c).widths == widths)
 
     def table_digest(self) -> str:
         """Of every latency that the search may read."""

@@ -1,4 +1,4 @@
-"""Who leads, and whether the noise of the evaluations would hide that another should.
+"""The leaders of a search, and whether the noise of the evaluations could hide that another should lead.
 
 A reward is one draw where it depends on a seed. The leader is the candidate of the largest mean; it is sure of its
 place when its distance to each of the next ones is larger than the standard error of the difference of both means.
@@ -16,19 +16,19 @@ from syncnas_deploy.search.evaluators import Evaluation
 
 CONTENDERS = 4
 """The leader and the next ones, which may be evaluated again."""
-ENOUGH = 3
-"""Repeated evaluations that say how much rewards scatter; fewer may be alike by chance."""
+LEAST_FREEDOM = 3
+"""Degrees of freedom from which the scatter of rewards is known; fewer may be alike by chance."""
 
 
 @dataclass
-class Standing:
-    """What is known of one network.
+class ScoredCandidate:
+    """A candidate and its rewards.
 
     Attributes:
-        candidate: of the smallest budget that allows it.
+        candidate: of the smallest budget that allows its network.
         number: of the trial in which it was first evaluated.
         rewards: of its evaluations.
-        spreads: of each evaluation, where it said so.
+        spreads: standard deviations between seeds, from the evaluations that know it.
         partial: it was given up early; it can teach and not win.
         closed: it is not evaluated again, since that failed.
     """
@@ -47,7 +47,7 @@ class Standing:
 
 
 class Leaders:
-    """All networks with a reward.
+    """All candidates with a reward.
 
     Args:
         spread: standard deviation of a reward between seeds, as the evaluator declares it; 0 where the seed does
@@ -56,81 +56,82 @@ class Leaders:
 
     def __init__(self, spread: float | None) -> None:
         self._declared = spread
-        self._rows: dict[Candidate, Standing] = {}
+        self._candidates: dict[Candidate, ScoredCandidate] = {}
 
-    def add(self, candidate: Candidate, number: int, evaluation: Evaluation) -> Standing:
+    def add(self, candidate: Candidate, number: int, evaluation: Evaluation) -> ScoredCandidate:
         """Note an evaluation with a reward."""
-        assert evaluation.reward is not None, "infeasible candidates have no standing"
-        row = self._rows.setdefault(candidate, Standing(candidate, number))
-        row.rewards.append(evaluation.reward)
-        row.partial = row.partial or evaluation.partial
+        assert evaluation.reward is not None, "an infeasible candidate has no reward"
+        scored = self._candidates.setdefault(candidate, ScoredCandidate(candidate, number))
+        scored.rewards.append(evaluation.reward)
+        scored.partial = scored.partial or evaluation.partial
         if evaluation.spread is not None:
-            row.spreads.append(evaluation.spread)
-        return row
+            scored.spreads.append(evaluation.spread)
+        return scored
 
     def close(self, candidate: Candidate) -> None:
         """No further evaluation of it can be had; what it has counts."""
-        if candidate in self._rows:
-            self._rows[candidate].closed = True
+        if candidate in self._candidates:
+            self._candidates[candidate].closed = True
 
     def remove(self, candidate: Candidate) -> None:
         """It turned out to be infeasible with another seed: it is none to choose."""
-        self._rows.pop(candidate, None)
+        self._candidates.pop(candidate, None)
 
-    def error(self, row: Standing) -> float | None:
-        """The standard error of its mean; None where nothing says how much rewards scatter."""
-        count = len(row.rewards)
+    def standard_error(self, scored: ScoredCandidate) -> float | None:
+        """Of its mean reward; None where nothing says how much rewards scatter."""
+        count = len(scored.rewards)
         if self._declared is not None:
             return self._declared / math.sqrt(count)
-        if len(row.spreads) == count:
-            return math.sqrt(math.fsum(s * s for s in row.spreads)) / count
+        if len(scored.spreads) == count:
+            return math.sqrt(math.fsum(s * s for s in scored.spreads)) / count
         pooled = self._pooled()
         return None if pooled is None else pooled / math.sqrt(count)
 
-    def best(self, budget: int) -> Standing | None:
-        """The leader among those within a budget; what a smaller one allows, a larger one does too."""
+    def best(self, budget: int) -> ScoredCandidate | None:
+        """The leader within a budget; a network of a smaller budget is within a larger one too."""
         return next(iter(self._ranked(budget)), None)
 
     def to_repeat(self, budget: int, in_flight: Mapping[Candidate, int]) -> Candidate | None:
-        """Whom to evaluate again, so that the leader within a budget becomes sure; None when it is.
+        """Which candidate to evaluate again, so that the leader within a budget becomes sure; None when it is.
 
         Args:
             budget: index of the budget.
             in_flight: how many evaluations of a candidate are on their way.
         """
-        close = [row for row in self._close_ones(budget) if not row.closed]
-        counts = [len(row.rewards) + in_flight.get(row.candidate, 0) for row in close]
+        close = [scored for scored in self._close_ones(budget) if not scored.closed]
+        counts = [len(scored.rewards) + in_flight.get(scored.candidate, 0) for scored in close]
         return close[counts.index(min(counts))].candidate if close else None
 
     def is_sure(self, budget: int) -> bool:
         """Whether noise cannot have put the leader within a budget first."""
         return not self._close_ones(budget)
 
-    def _close_ones(self, budget: int) -> list[Standing]:
+    def _close_ones(self, budget: int) -> list[ScoredCandidate]:
         """The leader and the next ones that it is not sure of; none when it is sure of all."""
         ranked = self._ranked(budget)[:CONTENDERS]
-        rivals = [row for row in ranked[1:] if self._is_close(ranked[0], row)]
+        rivals = [scored for scored in ranked[1:] if self._is_close(ranked[0], scored)]
         return [ranked[0], *rivals] if rivals else []
 
-    def _is_close(self, leader: Standing, other: Standing) -> bool:
+    def _is_close(self, leader: ScoredCandidate, other: ScoredCandidate) -> bool:
         """Whether the noise could have put them in this order."""
         if self._declared == 0.0:
             return False
-        mine, theirs = self.error(leader), self.error(other)
-        if mine is None or theirs is None:
+        leader_error, other_error = self.standard_error(leader), self.standard_error(other)
+        if leader_error is None or other_error is None:
             return True
-        scatter = math.hypot(mine, theirs)
+        scatter = math.hypot(leader_error, other_error)
         return scatter > 0 and leader.mean - other.mean <= scatter
 
-    def _ranked(self, budget: int) -> list[Standing]:
-        rows = [row for row in self._rows.values() if row.candidate.budget <= budget and not row.partial]
-        return sorted(rows, key=lambda row: (-row.mean, row.number))
+    def _ranked(self, budget: int) -> list[ScoredCandidate]:
+        """Those within a budget that were not given up early, the largest mean first, the earlier of equals."""
+        within = [s for s in self._candidates.values() if s.candidate.budget <= budget and not s.partial]
+        return sorted(within, key=lambda scored: (-scored.mean, scored.number))
 
     def _pooled(self) -> float | None:
         """Standard deviation between seeds, from all that were evaluated more than once."""
-        several = [row for row in self._rows.values() if len(row.rewards) > 1]
-        freedom = sum(len(row.rewards) - 1 for row in several)
-        if freedom < ENOUGH:
+        several = [scored for scored in self._candidates.values() if len(scored.rewards) > 1]
+        freedom = sum(len(scored.rewards) - 1 for scored in several)
+        if freedom < LEAST_FREEDOM:
             return None
-        squares = math.fsum((reward - row.mean) ** 2 for row in several for reward in row.rewards)
+        squares = math.fsum((reward - scored.mean) ** 2 for scored in several for reward in scored.rewards)
         return math.sqrt(squares / freedom)

@@ -1,4 +1,4 @@
-"""The search: ask what is next, evaluate it wherever a worker is free, write down, tell.
+"""The search loop: ask what is next, evaluate it wherever a worker is free, write it down, tell the searcher.
 
 Strategies that no widths bring within a budget are known from the solver: they are never proposed and cost no
 evaluation. Where rewards depend on a seed, the last fifth of the trials is for the leaders: they are evaluated again
@@ -26,15 +26,16 @@ from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.candidates import CandidateSpace, EnergyOf, digest
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
 from syncnas_deploy.search.leaders import Leaders
-from syncnas_deploy.search.results import Best, Row, SearchResult, Trial, parse_row, row_of
+from syncnas_deploy.search.results import Best, SearchResult, Trial
+from syncnas_deploy.search.rows import SearchRow
 from syncnas_deploy.search.widths.solver import CostTable
-from syncnas_deploy.search.workers.base import Done, Failed, InProcess, Lost, Outcome, Task, Workers
+from syncnas_deploy.search.workers.base import Done, Failed, InProcess, Lost, Task, TaskOutcome, Workers
 
 JOURNAL_KIND = "search"
 REPEAT_SHARE = 5
-"""One in so many trials is kept for evaluating the leaders again, where rewards depend on a seed."""
-LOOK_S = 2.0
-"""How often it is looked whether new workers came, while all that were there are busy."""
+"""One in so many trials is reserved for evaluating the leaders again, where rewards depend on a seed."""
+NEW_WORKERS_S = 2.0
+"""While all workers are busy: how often the loop looks whether new ones came."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class SearchSettings:
     """How a search goes.
 
     Attributes:
-        trials: evaluations wanted, repeated ones included; fewer when there are no more candidates.
+        trials: evaluations, repeated ones included; fewer when there are no more candidates.
         algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
         seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
-        max_energy_mj: what an inference may take, millijoules; None for no limit.
+        max_energy_mj: most energy of one inference, millijoules; None for no limit.
 
     Raises:
         ValueError: trials or seed are not positive (seed may be 0).
@@ -69,9 +70,9 @@ class SearchProgress:
 
     Attributes:
         done: evaluations finished, those of earlier runs included.
-        total: evaluations wanted; a search whose leader is sure ends before.
+        total: evaluations in all; a search whose leader is sure ends before.
         front: the best so far by budget; None while every one was infeasible.
-        trial: what just ended.
+        trial: the one that just ended.
         elapsed_s: since this run began.
         eta_s: until the end, at the pace of the evaluations so far.
     """
@@ -104,22 +105,22 @@ def search(
 ) -> SearchResult:
     """Search the strategies of a base model for the largest reward within one or several latency budgets.
 
-    A journal that is there already is gone on with: its evaluations are told to the searcher again, in their order.
-    With one worker that ends as a run that was never interrupted does; with several, nothing finished is lost.
+    A journal that is there already is continued: its evaluations are told to the searcher again, in their order.
+    With one worker the end is that of a run that was never interrupted. With several workers nothing finished is lost.
     More trials than before extend the run.
 
     Args:
         base: a model of one branch.
         table: latencies of its parts.
         budgets_us: the latencies that a network may take, ascending.
-        evaluator: what a network is worth.
+        evaluator: gives a network its reward.
         settings: how the search goes.
-        energy_of: what networks take; None where it is not known. A limit on energy needs it.
+        energy_of: energy of one inference of a network; None where it is not known. A limit on energy needs it.
         workers: who evaluates; this process where None. They are closed in the end.
-        journal_path: where finished evaluations are kept; nowhere where None.
+        journal_path: the file of finished evaluations; None for no file.
         on_progress: called after each evaluation.
-        on_notice: told, in a sentence each, what the evaluator costs, of workers that were lost and of candidates that
-            were set aside.
+        on_notice: called with a sentence about the evaluator's cost, and about each worker that was lost and each
+            candidate that is set aside.
 
     Raises:
         InfeasibleBudget: no strategy meets the smallest budget, or no evaluation gave a reward.
@@ -151,7 +152,7 @@ def search(
 
 
 class _Loop:
-    """The state of one search."""
+    """The state of one search: `run` is the loop, `_learn` is where every evaluation ends up."""
 
     def __init__(
         self,
@@ -168,22 +169,25 @@ class _Loop:
         self._notice = on_notice
         noisy = evaluator.spread != 0.0
         reserve = settings.trials // REPEAT_SHARE if noisy else 0
-        self._explore = min(settings.trials - reserve, candidates.count)
-        self._total = self._explore + min(reserve, self._explore // (REPEAT_SHARE - 1))
+        self._explorations = min(settings.trials - reserve, candidates.count)
+        self._total = self._explorations + min(reserve, self._explorations // (REPEAT_SHARE - 1))
         self._leaders = Leaders(evaluator.spread)
-        self._first: list[Evaluation] = []
+        # What is finished and what is on its way, by candidate and repetition.
         self._trials: dict[tuple[Candidate, int], Trial] = {}
-        self._flying: dict[tuple[Candidate, int], Task] = {}
-        self._again: list[Task] = []
-        self._handed_out_again: set[tuple[Candidate, int]] = set()
+        self._in_flight: dict[tuple[Candidate, int], Task] = {}
+        # First evaluations in their order, for evaluators that learn.
+        self._first_evaluations: list[Evaluation] = []
+        # Tasks whose worker was lost: those to be handed out again, and all that ever were.
+        self._lost_tasks: list[Task] = []
+        self._lost_once: set[tuple[Candidate, int]] = set()
 
     # --- what is known ---
 
     def replay(self, journal: Journal) -> None:
-        """Tell the searcher what earlier runs found; a row that stands there twice counts once."""
+        """Tell the searcher what earlier runs evaluated; a row that is there twice counts once."""
         for number, value in enumerate(journal.rows, start=2):
             where = f"{journal.path}: line {number}"
-            row = parse_row(value, where)
+            row = SearchRow.parse(value, where)
             if not self._is_candidate(row):
                 raise JournalMismatch(
                     f"{where} has strategy {row.candidate.strategy[:40]!r}, which this search could not have tried; "
@@ -192,7 +196,7 @@ class _Loop:
             if (row.candidate, row.repeat) not in self._trials:
                 self._learn(row)
 
-    def _is_candidate(self, row: Row) -> bool:
+    def _is_candidate(self, row: SearchRow) -> bool:
         """Whether a row is of a candidate that can be evaluated, and a repetition of one that was."""
         candidate, stages = row.candidate, self._candidates.stages
         try:
@@ -205,7 +209,7 @@ class _Loop:
         known = row.repeat == 0 or (row.repeat > 0 and (candidate, 0) in self._trials)
         return feasible and known
 
-    def _learn(self, row: Row) -> Trial:
+    def _learn(self, row: SearchRow) -> Trial:
         """Note an evaluation and tell the searcher, for every budget within which its network is a candidate."""
         candidate, evaluation = row.candidate, row.evaluation
         solved = self._candidates.widths(candidate)
@@ -221,13 +225,13 @@ class _Loop:
         )
         self._trials[candidate, row.repeat] = trial
         if not row.repeat and not row.failed:
-            self._first.append(evaluation)
+            self._first_evaluations.append(evaluation)
         if evaluation.reward is not None:
-            standing = self._leaders.add(candidate, trial.number, evaluation)
-            error = self._leaders.error(standing)
+            scored = self._leaders.add(candidate, trial.number, evaluation)
+            error = self._leaders.standard_error(scored)
             variance = None if error is None else error**2
             for twin in self._candidates.twins(candidate):
-                self._searcher.tell(twin, standing.mean, noise_variance=variance)
+                self._searcher.tell(twin, scored.mean, noise_variance=variance)
         elif row.failed and row.repeat:
             self._leaders.close(candidate)
         else:
@@ -237,19 +241,19 @@ class _Loop:
         return trial
 
     def result(self) -> SearchResult:
-        """What was found.
+        """All trials, and the best by budget.
 
         Raises:
             InfeasibleBudget: nothing that could be the best.
         """
-        trials, front = tuple(self._trials.values()), self._front()
-        for best, budget_us in zip(front, self._candidates.budgets_us, strict=True):
+        trials, front = tuple(self._trials.values()), []
+        for best, budget_us in zip(self._front(), self._candidates.budgets_us, strict=True):
             if best is None:
-                raise self._nothing_found(trials, budget_us)
-        found = tuple(best for best in front if best is not None)
-        return SearchResult(found, trials, self._candidates.infeasible, self._candidates.budgets_us)
+                raise self._all_infeasible(trials, budget_us)
+            front.append(best)
+        return SearchResult(tuple(front), trials, self._candidates.infeasible, self._candidates.budgets_us)
 
-    def _nothing_found(self, trials: tuple[Trial, ...], budget_us: float) -> InfeasibleBudget:
+    def _all_infeasible(self, trials: tuple[Trial, ...], budget_us: float) -> InfeasibleBudget:
         counts = Counter(t.outcome for t in trials if self._candidates.budgets_us[t.candidate.budget] <= budget_us)
         failed = f", and {counts['failed']} failed" if counts["failed"] else ""
         return InfeasibleBudget(
@@ -259,28 +263,25 @@ class _Loop:
 
     def _front(self) -> tuple[Best | None, ...]:
         """The best so far by budget."""
-        found: list[Best | None] = []
-        for b, budget_us in enumerate(self._candidates.budgets_us):
-            row = self._leaders.best(b)
-            if row is None:
-                found.append(None)
-                continue
-            solved = self._candidates.widths(row.candidate)
-            found.append(
-                Best(
-                    budget_us,
-                    solved.strategy,
-                    self._candidates.placement,
-                    solved.latency_us,
-                    self._candidates.energy_mj(row.candidate),
-                    solved.widths,
-                    row.mean,
-                    len(row.rewards),
-                    self._leaders.error(row),
-                    self._leaders.is_sure(b),
-                )
-            )
-        return tuple(found)
+        return tuple(self._best(budget) for budget in range(len(self._candidates.budgets_us)))
+
+    def _best(self, budget: int) -> Best | None:
+        leader = self._leaders.best(budget)
+        if leader is None:
+            return None
+        solved = self._candidates.widths(leader.candidate)
+        return Best(
+            self._candidates.budgets_us[budget],
+            solved.strategy,
+            self._candidates.placement,
+            solved.latency_us,
+            self._candidates.energy_mj(leader.candidate),
+            solved.widths,
+            leader.mean,
+            len(leader.rewards),
+            self._leaders.standard_error(leader),
+            self._leaders.is_sure(budget),
+        )
 
     # --- what is next ---
 
@@ -289,12 +290,11 @@ class _Loop:
         started, before = time.monotonic(), len(self._trials)
         while True:
             self._hand_out(workers)
-            if not self._flying:
+            if not self._in_flight:
                 return
-            found = workers.next_finished(LOOK_S)
-            if found is None:
+            outcome = self._next_finished(workers, NEW_WORKERS_S)
+            if outcome is None:
                 continue
-            outcome = self._checked(found)
             if isinstance(outcome, Failed):
                 self._keep_finished(workers, journal)
                 raise outcome.error
@@ -306,31 +306,31 @@ class _Loop:
 
     def _hand_out(self, workers: Workers) -> None:
         """Give every free worker a task, as long as there are any."""
-        while self._again or len(self._trials) + len(self._flying) < self._total:
+        while self._lost_tasks or len(self._trials) + len(self._in_flight) < self._total:
             if not workers.free():
                 return
-            task = self._again.pop() if self._again else self._next_task()
+            task = self._lost_tasks.pop() if self._lost_tasks else self._next_task()
             if task is None:
                 return
-            self._flying[task.candidate, task.repeat] = task
+            self._in_flight[task.candidate, task.repeat] = task
             workers.submit(task)
 
     def _next_task(self) -> Task | None:
-        """A new candidate, or one of the leaders again; None when neither is wanted now."""
-        explored = sum(not repeat for _, repeat in (*self._trials, *self._flying))
-        if explored < self._explore:
+        """A new candidate, or one of the leaders again; None where neither helps now."""
+        explored = sum(not repeat for _, repeat in (*self._trials, *self._in_flight))
+        if explored < self._explorations:
             candidate = self._ask()
             if candidate is not None:
                 evaluator = self._evaluator
                 if isinstance(evaluator, LearningEvaluator):
-                    evaluator = evaluator.informed(self._first)
+                    evaluator = evaluator.informed(self._first_evaluations)
                 return self._task(candidate, 0, evaluator)
-        flying = Counter(candidate for candidate, _ in self._flying)
+        in_flight = Counter(candidate for candidate, _ in self._in_flight)
         for budget in range(len(self._candidates.budgets_us)):
-            leader = self._leaders.to_repeat(budget, flying)
+            leader = self._leaders.to_repeat(budget, in_flight)
             if leader is not None:
-                taken = self._trials.keys() | self._flying.keys()
-                repeat = next(r for r in itertools.count(1) if (leader, r) not in taken)
+                begun = self._trials.keys() | self._in_flight.keys()
+                repeat = next(r for r in itertools.count(1) if (leader, r) not in begun)
                 return self._task(leader, repeat, self._evaluator)
         return None
 
@@ -338,7 +338,7 @@ class _Loop:
         """The searcher's next network that is not on its way within another budget."""
         while (asked := self._searcher.ask()) is not None:
             candidate = self._candidates.twins(asked)[0]
-            if (candidate, 0) not in self._flying:
+            if (candidate, 0) not in self._in_flight:
                 return candidate
         return None
 
@@ -351,30 +351,31 @@ class _Loop:
     def _end(self, outcome: Done | Lost, journal: Journal | None) -> Trial | None:
         """Write down and learn what a worker did; None where the task is handed out again."""
         task = outcome.task
-        del self._flying[task.candidate, task.repeat]
+        del self._in_flight[task.candidate, task.repeat]
         if isinstance(outcome, Done):
             evaluation, failed = outcome.evaluation, False
-        elif (task.candidate, task.repeat) not in self._handed_out_again:
-            self._handed_out_again.add((task.candidate, task.repeat))
-            self._again.append(task)
+        elif (task.candidate, task.repeat) not in self._lost_once:
+            self._lost_once.add((task.candidate, task.repeat))
+            self._lost_tasks.append(task)
             self._notice(f"{task.config.name}: {outcome.how}; its evaluation is handed out again.")
             return None
         else:
             evaluation, failed = Evaluation(None, 0.0, note=f"its worker was lost twice: {outcome.how}"), True
             self._notice(f"{task.config.name}: {outcome.how}, for the second time; it is set aside as failed.")
+        row = SearchRow.of(task.candidate, task.repeat, evaluation, failed=failed)
         if journal is not None:
-            journal.append(row_of(task.candidate, task.repeat, evaluation, failed=failed))
-        return self._learn(Row(task.candidate, task.repeat, evaluation, failed))
+            journal.append(row.to_json())
+        return self._learn(row)
 
     def _keep_finished(self, workers: Workers, journal: Journal | None) -> None:
         """Before an error ends the search, write down what others have finished by now."""
-        while self._flying and (outcome := workers.next_finished(0.0)) is not None:
-            checked = self._checked(outcome)
-            if isinstance(checked, Done):
-                self._end(checked, journal)
+        while self._in_flight and (outcome := self._next_finished(workers, 0.0)) is not None:
+            if isinstance(outcome, Done):
+                self._end(outcome, journal)
 
-    def _checked(self, outcome: Outcome) -> Outcome:
-        """What came back; a failure where a number in it is not finite."""
+    def _next_finished(self, workers: Workers, timeout_s: float) -> TaskOutcome | None:
+        """What came back next; a failure where a number in it is not finite."""
+        outcome = workers.next_finished(timeout_s)
         if not isinstance(outcome, Done):
             return outcome
         evaluation = outcome.evaluation
@@ -399,11 +400,11 @@ def _key(
     candidates: CandidateSpace, searcher: Searcher, evaluator: Evaluator, settings: SearchSettings
 ) -> dict[str, object]:
     """What decides the course of a search, as plain JSON; the number of trials and of workers does not."""
-    left_out: dict[str, object] = {}
+    limit: dict[str, object] = {}
     if settings.max_energy_mj is not None:
-        left_out["infeasible_sha256"] = digest(sorted(map(str, candidates.infeasible)))
+        limit["infeasible_sha256"] = digest(sorted(map(str, candidates.infeasible)))
     return {
-        **left_out,
+        **limit,
         "base": candidates.base.name,
         "base_sha256": digest(config_to_json(candidates.base)),
         "table_sha256": candidates.table_digest(),

@@ -1,4 +1,4 @@
-"""What a search tried and found: trials, the best by budget, and the files they are written to."""
+"""Results of a search: its trials, the best by budget, and the files they are written to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from syncnas_deploy.errors import JournalError
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.candidates import Misfit
+from syncnas_deploy.search.candidates import Infeasibility
 from syncnas_deploy.search.evaluators import Evaluation
 
 
@@ -45,7 +43,7 @@ class Trial:
 
     @property
     def strategy(self) -> str:
-        """One letter a stage."""
+        """One letter per stage."""
         return self.candidate.strategy
 
     @property
@@ -55,7 +53,7 @@ class Trial:
 
     @property
     def outcome(self) -> str:
-        """In a word."""
+        """In one word: evaluated, partial, infeasible or failed."""
         if self.failed:
             return "failed"
         if self.reward is None:
@@ -98,7 +96,7 @@ class Best:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """What a search tried, and what came out best.
 
     Attributes:
         front: the best by budget, in ascending order of budgets.
@@ -109,65 +107,13 @@ class SearchResult:
 
     front: tuple[Best, ...]
     trials: tuple[Trial, ...]
-    infeasible: Mapping[Candidate, Misfit]
+    infeasible: Mapping[Candidate, Infeasibility]
     budgets_us: tuple[float, ...]
 
     @property
     def best(self) -> Best:
         """The best within the largest budget: of all that were evaluated."""
         return self.front[-1]
-
-
-def row_of(candidate: Candidate, repeat: int, evaluation: Evaluation, *, failed: bool) -> dict[str, Any]:
-    """An evaluation as a row of the journal."""
-    return {
-        "strategy": candidate.strategy,
-        "budget": candidate.budget,
-        "repeat": repeat,
-        "reward": evaluation.reward,
-        "seconds": evaluation.seconds,
-        "details": dict(evaluation.details),
-        "spread": evaluation.spread,
-        "partial": evaluation.partial,
-        "note": evaluation.note,
-        "failed": failed,
-    }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the journal, read."""
-
-    candidate: Candidate
-    repeat: int
-    evaluation: Evaluation
-    failed: bool
-
-
-def parse_row(row: Mapping[str, Any], where: str) -> Row:
-    """A journal's row as it was written.
-
-    Raises:
-        JournalError: it is another's.
-    """
-    kinds: dict[str, Any] = {
-        "strategy": str,
-        "budget": int,
-        "repeat": int,
-        "reward": (int, float, type(None)),
-        "seconds": (int, float),
-        "details": dict,
-        "spread": (int, float, type(None)),
-        "partial": bool,
-        "note": str,
-        "failed": bool,
-    }
-    if row.keys() != kinds.keys() or not all(isinstance(row[name], kind) for name, kind in kinds.items()):
-        raise JournalError(f"{where} is not a row of a search; remove the file or choose another --out.")
-    evaluation = Evaluation(
-        row["reward"], row["seconds"], row["details"], row["spread"], partial=row["partial"], note=row["note"]
-    )
-    return Row(Candidate(row["strategy"], row["budget"]), row["repeat"], evaluation, row["failed"])
 
 
 HISTORY_COLUMNS = (
@@ -206,10 +152,10 @@ def write_history(path: Path, result: SearchResult, *, force: bool = True) -> No
                 _millijoules(trial.energy_mj),
             ]
         )
-    for candidate, misfit in result.infeasible.items():
-        numbers = [f"{misfit.predicted_us:.1f}", "", "0.000", f"{result.budgets_us[candidate.budget]:.1f}"]
-        note = "" if misfit.energy_mj is None else "takes too much energy"
-        words = [0, "infeasible", note, _millijoules(misfit.energy_mj)]
+    for candidate, reason in result.infeasible.items():
+        numbers = [f"{reason.predicted_us:.1f}", "", "0.000", f"{result.budgets_us[candidate.budget]:.1f}"]
+        note = "" if reason.energy_mj is None else "takes too much energy"
+        words = [0, "infeasible", note, _millijoules(reason.energy_mj)]
         rows.append(["", candidate.strategy, "false", *numbers, *words])
     _write_csv(path, HISTORY_COLUMNS, rows, force=force)
 

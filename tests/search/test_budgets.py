@@ -18,7 +18,7 @@ from syncnas_deploy.search.algorithms import ALGORITHMS
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.widths.solver import WidthSolver
 from tests.support.latency_cases import law_profile
@@ -51,7 +51,8 @@ class Macs:
 
 
 def run(evaluator: Macs, *, algorithm: str = "uct", trials: int = 10_000, path: Path | None = None) -> SearchResult:
-    return search(BASE, TABLE, BUDGETS_US, evaluator, trials=trials, algorithm=algorithm, journal_path=path)
+    settings = SearchSettings(trials=trials, algorithm=algorithm)
+    return search(BASE, TABLE, BUDGETS_US, evaluator, settings, journal_path=path)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -61,7 +62,7 @@ def test_the_best_within_each_budget_is_found_and_no_network_evaluated_twice(alg
     assert len(set(evaluator.calls)) == len(evaluator.calls) == len(result.trials)
     space = CandidateSpace(BASE, TABLE, BUDGETS_US)
     feasible = [Candidate(s, b) for b in range(4) for s in all_strategies(3) if Candidate(s, b) not in space.infeasible]
-    assert len(result.trials) == len({(*space.widths(c).expanded, c.strategy) for c in feasible})
+    assert len(result.trials) == len({(space.widths(c).widths, c.strategy) for c in feasible})
     for b, best in enumerate(result.front):
         rewards = [space.config(c).macs() for c in feasible if c.budget <= b]
         assert best.reward == max(rewards)
@@ -93,18 +94,22 @@ def test_resumed_at_every_row_ends_the_same(tmp_path: Path) -> None:
 
 def test_budgets_ascend_and_the_smallest_can_be_met() -> None:
     with pytest.raises(ValueError, match="ascending order"):
-        search(BASE, TABLE, [2e5, 1e5], Macs(), trials=3)
+        search(BASE, TABLE, [2e5, 1e5], Macs(), SearchSettings(trials=3))
     with pytest.raises(InfeasibleBudget, match=r"meets a budget of .* raise --budget"):
-        search(BASE, TABLE, [0.5 * LEAST_US, 1e5], Macs(), trials=3)
+        search(BASE, TABLE, [0.5 * LEAST_US, 1e5], Macs(), SearchSettings(trials=3))
 
 
 def test_the_front_is_written_with_a_file_a_budget(mobilenet: ModelConfig, tmp_path: Path) -> None:
     out = tmp_path / "found"
     found = pipeline.search(
-        law_profile(mobilenet), mobilenet, budget=["1.0x", "0.8x", "1.25x"], evaluator="capacity", trials=12, out=out
+        law_profile(mobilenet),
+        budget=["1.0x", "0.8x", "1.25x"],
+        evaluator="capacity",
+        settings=SearchSettings(trials=12),
+        out=out,
     )
     assert [network.budget for network in found.front] == ["0.8x", "1.0x", "1.25x"]
-    assert found.first.budget == "1.0x" and found.config == read_config(out / "best.json")
+    assert found.main.budget == "1.0x" and found.config == read_config(out / "best.json")
     with (out / "front.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["config"] for row in rows] == ["best-0.8x.json", "best-1.0x.json", "best-1.25x.json"]
@@ -118,7 +123,7 @@ def test_the_front_is_written_with_a_file_a_budget(mobilenet: ModelConfig, tmp_p
     with (out / "history.csv").open(newline="") as file:
         assert len({row["budget_us"] for row in csv.DictReader(file)}) == 3
     with pytest.raises(InfeasibleBudget, match="are the same latency; give it once"):
-        pipeline.search(law_profile(mobilenet), mobilenet, budget=["1x", "1.0x"], evaluator="capacity")
+        pipeline.search(law_profile(mobilenet), budget=["1x", "1.0x"], evaluator="capacity")
     assert json.loads((out / "search.journal").read_bytes().splitlines()[0])["key"]["budgets_us"] == [
         network.best.budget_us for network in found.front
     ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, ProfileMismatch
@@ -20,7 +20,7 @@ from syncnas_deploy.report.tables import search_text
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.widths.solver import WidthSolver
 from tests.support.latency_cases import law_profile
@@ -31,8 +31,8 @@ TABLE = SyntheticTable(BASE, 1)
 AMPLE_US = 2 * max(WidthSolver(BASE, TABLE, 1e6).minimum_us(s) for s in all_strategies(3))
 POWER = (
     PowerRow("idle", 1.1, (0.05, 0.0)),
-    PowerRow("first", 2.8, (0.9, 0.0)),
-    PowerRow("second", 3.4, (0.0, 0.8)),
+    PowerRow("unit_0", 2.8, (0.9, 0.0)),
+    PowerRow("unit_1", 3.4, (0.0, 0.8)),
     PowerRow("both", 4.9, (0.9, 0.7)),
 )
 
@@ -55,11 +55,10 @@ def run(max_energy_mj: float | None, path: Path | None = None) -> SearchResult:
     return search(
         BASE,
         TABLE,
-        AMPLE_US,
+        [AMPLE_US],
         Macs(),
-        trials=100,
+        SearchSettings(max_energy_mj=max_energy_mj),
         energy_of=millijoules,
-        max_energy_mj=max_energy_mj,
         journal_path=path,
     )
 
@@ -72,14 +71,14 @@ def test_what_takes_too_much_is_left_out_before_it_is_evaluated(tmp_path: Path) 
     assert free.infeasible == {}
     assert free.best.energy_mj == energies[-1]
     assert limited.best.energy_mj == max(mj for mj in energies if mj <= limit_mj)
-    assert {misfit.energy_mj for misfit in limited.infeasible.values()} == {mj for mj in energies if mj > limit_mj}
-    assert all(misfit.predicted_us <= AMPLE_US for misfit in limited.infeasible.values())
+    assert {reason.energy_mj for reason in limited.infeasible.values()} == {mj for mj in energies if mj > limit_mj}
+    assert all(reason.predicted_us <= AMPLE_US for reason in limited.infeasible.values())
     assert len(limited.trials) + len(limited.infeasible) == len(free.trials) == 18
     write_history(tmp_path / "h.csv", limited)
     with (tmp_path / "h.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    told = [float(row["energy_mj"]) for row in rows]
-    assert sorted(told) == pytest.approx(energies, abs=1e-4)
+    history_mj = [float(row["energy_mj"]) for row in rows]
+    assert sorted(history_mj) == pytest.approx(energies, abs=1e-4)
     assert {row["note"] for row in rows if float(row["energy_mj"]) > limit_mj + 1e-3} == {"takes too much energy"}
     assert f"{limited.best.energy_mj:.3f}" in search_text(limited, ["1.0x"])
     with pytest.raises(InfeasibleBudget, match=rf"the least is {energies[0]:.3f} mJ, so raise --max-energy"):
@@ -98,18 +97,17 @@ def test_a_search_of_another_limit_is_another_search(tmp_path: Path) -> None:
 def test_from_a_profile_to_the_report(mobilenet: ModelConfig, tmp_path: Path) -> None:
     profile = law_profile(mobilenet)
     with pytest.raises(ProfileMismatch, match="tells no power"):
-        pipeline.search(profile, mobilenet, evaluator="capacity", trials=2, max_energy_mj=5.0)
-    told = dataclasses.replace(profile, power=POWER)
-    plain = pipeline.search(told, mobilenet, evaluator="capacity", trials=3)
-    assert plain.first.best.energy_mj == predict(plain.config, mobilenet, told).energy_mj
-    limit_mj = 0.995 * plain.first.best.energy_mj  # type: ignore[operator]
-    found = pipeline.search(
-        told, mobilenet, evaluator="capacity", trials=3, max_energy_mj=limit_mj, out=tmp_path / "found"
-    )
-    assert found.first.best.energy_mj <= limit_mj  # type: ignore[operator]
+        pipeline.search(profile, evaluator="capacity", settings=SearchSettings(trials=2, max_energy_mj=5.0))
+    powered = structs.replace(profile, power=POWER)
+    plain = pipeline.search(powered, evaluator="capacity", settings=SearchSettings(trials=3))
+    assert plain.main.best.energy_mj == predict(plain.config, powered).energy_mj
+    limit_mj = 0.995 * plain.main.best.energy_mj  # type: ignore[operator]
+    limited = SearchSettings(trials=3, max_energy_mj=limit_mj)
+    found = pipeline.search(powered, evaluator="capacity", settings=limited, out=tmp_path / "found")
+    assert found.main.best.energy_mj <= limit_mj  # type: ignore[operator]
     with (tmp_path / "found" / "front.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert float(row["energy_mj"]) == pytest.approx(found.first.best.energy_mj, abs=1e-4)
+    assert float(row["energy_mj"]) == pytest.approx(found.main.best.energy_mj, abs=1e-4)
     assert row["energy_mj"] in read_all([tmp_path / "found"]).to_text()
     journal = (tmp_path / "found" / "search.journal").read_text().splitlines()
     assert "infeasible_sha256" in json.loads(journal[0])["key"]

@@ -1,4 +1,4 @@
-"""Who leads, how sure that is, and who is evaluated again."""
+"""Which candidate leads, how sure that is, and which is evaluated again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from syncnas_deploy.search.leaders import CONTENDERS, Leaders
 A, B, C, D, E = (Candidate(f"{letter}a") for letter in "abcde")
 
 
-def standings(rewards: dict[Candidate, list[float]], spread: float | None = None) -> Leaders:
-    found = Leaders(spread)
+def leaders_of(rewards: dict[Candidate, list[float]], spread: float | None = None) -> Leaders:
+    leaders = Leaders(spread)
     for number, (candidate, values) in enumerate(rewards.items(), start=1):
         for value in values:
-            found.add(candidate, number, Evaluation(value, 1.0))
-    return found
+            leaders.add(candidate, number, Evaluation(value, 1.0))
+    return leaders
 
 
 def leader(of: Leaders, budget: int = 0) -> Candidate:
@@ -29,78 +29,78 @@ def leader(of: Leaders, budget: int = 0) -> Candidate:
 
 
 def test_means_decide_and_the_earlier_of_equals_leads() -> None:
-    found = standings({A: [0.5], B: [0.9, 0.2], C: [0.6], D: [0.6]})
-    best = found.best(0)
+    leaders = leaders_of({A: [0.5], B: [0.9, 0.2], C: [0.6], D: [0.6]})
+    best = leaders.best(0)
     assert best is not None and (best.candidate, best.mean, best.number) == (C, 0.6, 3)
     assert Leaders(0.0).best(0) is None
 
 
 def test_where_the_seed_does_not_matter_nothing_is_repeated() -> None:
-    found = standings({A: [0.5], B: [0.5]}, spread=0.0)
-    assert found.to_repeat(0, {}) is None and found.is_sure(0)
-    assert found.error(found.add(C, 3, Evaluation(0.1, 1.0))) == 0.0
+    leaders = leaders_of({A: [0.5], B: [0.5]}, spread=0.0)
+    assert leaders.to_repeat(0, {}) is None and leaders.is_sure(0)
+    assert leaders.standard_error(leaders.add(C, 3, Evaluation(0.1, 1.0))) == 0.0
 
 
 def test_close_leaders_are_repeated_the_least_evaluated_first_until_their_order_is_sure() -> None:
-    found = standings({A: [0.70], B: [0.69], C: [0.2]}, spread=0.01)
-    assert found.to_repeat(0, {}) == A
-    assert found.to_repeat(0, {A: 1}) == B
-    assert found.to_repeat(0, {A: 1, B: 1}) == A
-    found.add(A, 1, Evaluation(0.70, 1.0))
-    assert found.to_repeat(0, {}) == B
-    assert not found.is_sure(0)
+    leaders = leaders_of({A: [0.70], B: [0.69], C: [0.2]}, spread=0.01)
+    assert leaders.to_repeat(0, {}) == A
+    assert leaders.to_repeat(0, {A: 1}) == B
+    assert leaders.to_repeat(0, {A: 1, B: 1}) == A
+    leaders.add(A, 1, Evaluation(0.70, 1.0))
+    assert leaders.to_repeat(0, {}) == B
+    assert not leaders.is_sure(0)
     # 0.01 apart, each mean of three off by 0.01 / sqrt(3): the difference by 0.0082.
     for candidate, value in ((A, 0.70), (B, 0.69), (B, 0.69)):
-        found.add(candidate, 1, Evaluation(value, 1.0))
-    assert found.to_repeat(0, {}) is None and found.is_sure(0)
-    best = found.best(0)
-    assert best is not None and found.error(best) == pytest.approx(0.01 / math.sqrt(3))
+        leaders.add(candidate, 1, Evaluation(value, 1.0))
+    assert leaders.to_repeat(0, {}) is None and leaders.is_sure(0)
+    best = leaders.best(0)
+    assert best is not None and leaders.standard_error(best) == pytest.approx(0.01 / math.sqrt(3))
 
 
 def test_scatter_comes_from_the_evaluations_or_from_repeated_ones() -> None:
     spoken = Leaders(None)
     row = spoken.add(A, 1, Evaluation(0.5, 1.0, spread=0.03))
     spoken.add(A, 1, Evaluation(0.5, 1.0, spread=0.04))
-    assert spoken.error(row) == pytest.approx(0.05 / 2)
-    silent = standings({A: [0.70], B: [0.60], C: [0.5]})
+    assert spoken.standard_error(row) == pytest.approx(0.05 / 2)
+    silent = leaders_of({A: [0.70], B: [0.60], C: [0.5]})
     assert silent.to_repeat(0, {}) == A, "nothing says yet how much rewards scatter"
-    assert not standings({A: [0.70, 0.70], B: [0.60]}).is_sure(0), "two draws may be alike by chance"
-    silent = standings({A: [0.70, 0.72], B: [0.60, 0.60], C: [0.5, 0.5]})
+    assert not leaders_of({A: [0.70, 0.70], B: [0.60]}).is_sure(0), "two draws may be alike by chance"
+    silent = leaders_of({A: [0.70, 0.72], B: [0.60, 0.60], C: [0.5, 0.5]})
     best = silent.best(0)
-    assert best is not None and silent.error(best) == pytest.approx(math.sqrt(2 * 0.01**2 / 3) / math.sqrt(2))
+    assert best is not None and silent.standard_error(best) == pytest.approx(math.sqrt(2 * 0.01**2 / 3) / math.sqrt(2))
     assert silent.is_sure(0)
-    still = standings({A: [0.70, 0.70], B: [0.69, 0.69], C: [0.5, 0.5]})
+    still = leaders_of({A: [0.70, 0.70], B: [0.69, 0.69], C: [0.5, 0.5]})
     assert still.is_sure(0), "repeated evaluations that are equal have no scatter"
 
 
 def test_only_the_first_few_are_contenders() -> None:
-    found = standings({Candidate(f"{c}a"): [0.5] for c in "abcdefgh"}, spread=1.0)
+    leaders = leaders_of({Candidate(f"{c}a"): [0.5] for c in "abcdefgh"}, spread=1.0)
     asked = []
     for _ in range(12):
-        candidate = found.to_repeat(0, {})
+        candidate = leaders.to_repeat(0, {})
         assert candidate is not None
         asked.append(candidate)
-        found.add(candidate, 1, Evaluation(0.5, 1.0))
+        leaders.add(candidate, 1, Evaluation(0.5, 1.0))
     assert len(set(asked)) == CONTENDERS
 
 
 def test_what_was_given_up_cannot_win_and_what_cannot_be_repeated_is_left_alone() -> None:
-    found = standings({A: [0.7], B: [0.69]}, spread=0.1)
-    found.add(C, 3, Evaluation(0.99, 1.0, partial=True))
-    assert leader(found) == A
-    found.close(A)
-    assert found.to_repeat(0, {}) == B
-    found.close(B)
-    assert found.to_repeat(0, {}) is None and not found.is_sure(0)
-    found.remove(A)
-    assert leader(found) == B
+    leaders = leaders_of({A: [0.7], B: [0.69]}, spread=0.1)
+    leaders.add(C, 3, Evaluation(0.99, 1.0, partial=True))
+    assert leader(leaders) == A
+    leaders.close(A)
+    assert leaders.to_repeat(0, {}) == B
+    leaders.close(B)
+    assert leaders.to_repeat(0, {}) is None and not leaders.is_sure(0)
+    leaders.remove(A)
+    assert leader(leaders) == B
 
 
 def test_a_network_within_a_smaller_budget_counts_for_larger_ones() -> None:
-    found = standings({Candidate("aa", 1): [0.5], Candidate("ca", 0): [0.6], Candidate("na", 2): [0.55]}, spread=0.0)
-    assert [leader(found, b).strategy for b in (0, 1, 2)] == ["ca", "ca", "ca"]
-    found.add(Candidate("cc", 1), 4, Evaluation(0.7, 1.0))
-    assert [leader(found, b).strategy for b in (0, 1, 2)] == ["ca", "cc", "cc"]
+    leaders = leaders_of({Candidate("aa", 1): [0.5], Candidate("ca", 0): [0.6], Candidate("na", 2): [0.55]}, spread=0.0)
+    assert [leader(leaders, b).strategy for b in (0, 1, 2)] == ["ca", "ca", "ca"]
+    leaders.add(Candidate("cc", 1), 4, Evaluation(0.7, 1.0))
+    assert [leader(leaders, b).strategy for b in (0, 1, 2)] == ["ca", "cc", "cc"]
 
 
 def test_repeated_evaluations_decide_right_more_often_than_single_ones() -> None:
@@ -109,15 +109,15 @@ def test_repeated_evaluations_decide_right_more_often_than_single_ones() -> None
     true = {A: 0.800, B: 0.815, C: 0.5, D: 0.5}
     single, several, used = 0, 0, 0
     for _ in range(400):
-        found = standings({c: [mean + rng.normal(0.0, 0.02)] for c, mean in true.items()}, spread=0.02)
-        single += leader(found) == B
+        leaders = leaders_of({c: [mean + rng.normal(0.0, 0.02)] for c, mean in true.items()}, spread=0.02)
+        single += leader(leaders) == B
         for _ in range(12):
-            again = found.to_repeat(0, {})
+            again = leaders.to_repeat(0, {})
             if again is None:
                 break
-            found.add(again, 1, Evaluation(true[again] + rng.normal(0.0, 0.02), 1.0))
+            leaders.add(again, 1, Evaluation(true[again] + rng.normal(0.0, 0.02), 1.0))
             used += 1
-        several += leader(found) == B
+        several += leader(leaders) == B
     assert 250 < single < 310
     assert several > single + 30
     assert used / 400 < 6

@@ -13,16 +13,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_deploy.errors import InfeasibleBudget, JournalError, JournalMismatch, MeasurementError, OutputExists
+from syncnas_deploy.errors import (
+    EvaluationError,
+    InfeasibleBudget,
+    JournalError,
+    JournalMismatch,
+    MeasurementError,
+    OutputExists,
+)
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import ALGORITHMS
-from syncnas_deploy.search.candidates import Misfit
+from syncnas_deploy.search.candidates import Infeasibility
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchProgress, SearchSettings, search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.widths.solver import WidthSolver
+from syncnas_deploy.search.workers.base import Done, Failed, Task, TaskOutcome
 from tests.support.killed_searches import kill_and_compare
 from tests.support.synthetic import SyntheticTable, toy_base
 
@@ -69,12 +78,10 @@ def run(
     return search(
         BASE,
         TABLE,
-        budget_us,
+        [budget_us],
         evaluator or Hashed(),
-        trials=trials,
-        seed=seed,
+        SearchSettings(trials=trials, algorithm=algorithm, seed=seed),
         journal_path=journal_path,
-        algorithm=algorithm,
     )
 
 
@@ -83,20 +90,28 @@ def test_result_is_the_best_trial_and_meets_the_budget() -> None:
     assert len(result.trials) == 20
     first = max(result.trials, key=lambda t: t.reward or 0)
     best = result.best
-    assert (best.strategy, best.reward, best.expanded) == (first.strategy, first.reward, first.expanded)
+    assert (best.strategy, best.reward, best.widths) == (first.strategy, first.reward, first.widths)
     assert (best.evaluations, best.standard_error, best.sure) == (1, 0.0, True)
     assert [t.number for t in result.trials] == list(range(1, 21))
     assert len({t.strategy for t in result.trials}) == 20
     assert all(t.predicted_us <= TIGHT_US for t in result.trials)
-    assert best.config(BASE, trunk=1).strategy == best.strategy
+    assert best.config(BASE).strategy == best.strategy
+
+
+def test_the_best_is_placed_as_the_table_says() -> None:
+    placement = Placement(trunk=1, twin_stem=True)
+    table = SyntheticTable(BASE, 1, placement=placement)
+    best = search(BASE, table, [AMPLE_US], Hashed(), SearchSettings(trials=5)).best
+    assert best.placement == placement
+    assert best.config(BASE).placement == placement
 
 
 def test_infeasible_strategies_cost_no_evaluation() -> None:
     evaluator = Hashed()
     result = run(evaluator=evaluator)
     assert len(evaluator.calls) == 20
-    assert {c.strategy: misfit for c, misfit in result.infeasible.items()} == {
-        s: Misfit(us) for s, us in MINIMA_US.items() if us > TIGHT_US
+    assert {c.strategy: reason for c, reason in result.infeasible.items()} == {
+        s: Infeasibility(us) for s, us in MINIMA_US.items() if us > TIGHT_US
     }
     assert not {t.candidate for t in result.trials} & result.infeasible.keys()
 
@@ -134,6 +149,51 @@ def test_rewards_must_be_finite(tmp_path: Path) -> None:
 
     with pytest.raises(MeasurementError, match="reward nan"):
         run(tmp_path / "j", evaluator=Broken())
+
+
+@dataclass
+class LastFirst:
+    """Two workers; of two evaluations in flight, the one that was handed out last ends first."""
+
+    tasks: list[Task] = field(default_factory=list)
+
+    def free(self) -> int:
+        return 2 - len(self.tasks)
+
+    def submit(self, task: Task) -> None:
+        self.tasks.append(task)
+
+    def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
+        if not self.tasks:
+            return None
+        task = self.tasks.pop()
+        try:
+            return Done(task, task.carry_out())
+        except EvaluationError as e:
+            return Failed(task, e)
+
+    def close(self) -> None:
+        self.tasks.clear()
+
+
+def test_an_evaluators_error_ends_the_search_and_loses_nothing_that_others_have_finished(tmp_path: Path) -> None:
+    class Raising(Hashed):
+        def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+            # One evaluation has ended. Of the two in flight, the one that is asked first raises.
+            if len(self.calls) == 1:
+                self.calls.append((config.strategy or "", seed))
+                raise EvaluationError("broken.")
+            return super().evaluate(config, seed)
+
+    evaluator, path = Raising(), tmp_path / "j"
+    settings = SearchSettings(trials=20, algorithm="random", seed=3)
+    with pytest.raises(EvaluationError, match="broken"):
+        search(BASE, TABLE, [TIGHT_US], evaluator, settings, workers=LastFirst(), journal_path=path)
+    finished = [strategy for strategy, _ in (evaluator.calls[0], evaluator.calls[2])]
+    assert [row["strategy"] for row in rows_of(path)] == finished
+    again = Hashed()
+    whole = search(BASE, TABLE, [TIGHT_US], again, settings, journal_path=path)
+    assert len(whole.trials) == 20 and len(again.calls) == 18
 
 
 def test_evaluation_seeds_come_from_seed_and_strategy() -> None:
@@ -246,11 +306,9 @@ def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
         search(
             BASE,
             SyntheticTable(BASE, 2),
-            TIGHT_US,
+            [TIGHT_US],
             Hashed(),
-            trials=3,
-            seed=3,
-            algorithm="uct",
+            SearchSettings(trials=3, algorithm="uct", seed=3),
             journal_path=tmp_path / "j",
         )
 
@@ -277,7 +335,12 @@ def rows_of(path: Path) -> list[dict[str, object]]:
         ({"budget": 1}, JournalMismatch),
         ({"repeat": 1}, JournalMismatch),
         ({"strategy": 3}, JournalError),
+        ({"budget": 0.5}, JournalError),
+        ({"repeat": True}, JournalError),
         ({"reward": "good"}, JournalError),
+        ({"details": {"macs": "many"}}, JournalError),
+        ({"failed": 1}, JournalError),
+        ({"note": None}, JournalError),
         ({"more": 1}, JournalError),
     ],
 )
@@ -301,9 +364,14 @@ def test_rows_that_stand_twice_count_once_and_do_not_hold_up_the_search(tmp_path
 
 
 def test_progress_counts_and_knows_the_best() -> None:
-    seen: list[Progress] = []
+    seen: list[SearchProgress] = []
     result = search(
-        BASE, TABLE, TIGHT_US, Hashed(), trials=12, seed=3, on_progress=lambda progress: seen.append(progress)
+        BASE,
+        TABLE,
+        [TIGHT_US],
+        Hashed(),
+        SearchSettings(trials=12, seed=3),
+        on_progress=lambda progress: seen.append(progress),
     )
     assert [p.done for p in seen] == list(range(1, 13))
     assert {p.total for p in seen} == {12}

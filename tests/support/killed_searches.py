@@ -23,16 +23,19 @@ import numpy as np
 
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators import Capacity, Evaluation
-from syncnas_deploy.search.loop import SearchProgress, search
+from syncnas_deploy.search.loop import SearchProgress, SearchSettings, search
 from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.workers.base import InProcess
 from syncnas_deploy.search.workers.local import LocalWorkers
 from tests.support.synthetic import SyntheticTable, toy_base
+from tests.support.worker_cases import is_running, worker_pids
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPTHS = (1, 2, 2, 1, 1)
 EVALUATION_S = 0.004
 START_S = 0.4
+LEAVE_S = 60.0
+"""How long workers may take to leave after their search was killed."""
 # Too little for about a quarter of the 162 strategies.
 BUDGET_US = 771.0
 
@@ -84,21 +87,17 @@ class Report:
 def run_search(journal_path: Path | None, trials: int, *, workers: int = 1, announce: bool = False) -> SearchResult:
     """The search that is killed."""
     base = toy_base(DEPTHS)
-    crew = InProcess() if workers == 1 else LocalWorkers(workers)
 
     def say(progress: SearchProgress) -> None:
-        pids = crew.pids if isinstance(crew, LocalWorkers) else ()
-        print(progress.trial.strategy, *pids, flush=True)
+        print(progress.trial.strategy, *worker_pids(), flush=True)
 
     return search(
         base,
         SyntheticTable(base, 1),
-        BUDGET_US,
+        [BUDGET_US],
         SlowCapacity(),
-        trials=trials,
-        algorithm="uct",
-        seed=4,
-        workers=crew,
+        SearchSettings(trials=trials, algorithm="uct", seed=4),
+        workers=InProcess() if workers == 1 else LocalWorkers(workers),
         journal_path=journal_path,
         on_progress=say if announce else lambda _: None,
     )
@@ -143,21 +142,21 @@ class Killer:
             assert child.stdout is not None
             # Some kills fall into the start and the replay, the others shortly after an evaluation.
             early = self.rng.random() < 0.2
-            said = [] if early else [child.stdout.readline()]
+            lines = [] if early else [child.stdout.readline()]
             if not early and self.workers > 1:
                 for _ in range(int(self.rng.integers(4))):
-                    said.append(child.stdout.readline())
-                    pids |= _pids(said)
-                    self._kill_a_worker(said[-1])
+                    lines.append(child.stdout.readline())
+                    pids |= _pids(lines)
+                    self._kill_a_worker(lines[-1])
             time.sleep(float(self.rng.uniform(0, START_S if early else 6 * EVALUATION_S)))
             child.kill()
-            said += child.stdout.readlines()
+            lines += child.stdout.readlines()
         report.kills += 1
         if child.returncode not in (0, -signal.SIGKILL):
             raise RuntimeError(f"the search ended by itself with code {child.returncode}: {errors.read_text()[-500:]}")
-        report.hits += child.returncode != 0 and any(said)
-        self._check_journal([line.split()[0] for line in said if line.strip()])
-        self._check_left(pids | _pids(said))
+        report.hits += child.returncode != 0 and any(lines)
+        self._check_journal([line.split()[0] for line in lines if line.strip()])
+        self._check_left(pids | _pids(lines))
 
     def _kill_a_worker(self, line: str) -> None:
         """One of those that a line names; a little later, so that it hits an evaluation or the time between."""
@@ -178,8 +177,8 @@ class Killer:
             self.report.strayed += strategies != order[: len(strategies)]
 
     def _check_left(self, pids: set[int]) -> None:
-        deadline = time.monotonic() + 5
-        while (left := [pid for pid in pids if _is_running(pid)]) and time.monotonic() < deadline:
+        deadline = time.monotonic() + LEAVE_S
+        while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
             time.sleep(0.005)
         self.report.left += len(left)
 
@@ -194,9 +193,9 @@ class Killer:
         if self.workers == 1:
             report.wrong_ends += result != self.expected
         else:
-            wanted = {trial.strategy: trial.reward for trial in self.expected.trials}
-            found = {t.strategy: wanted[t.strategy] if t.failed else t.reward for t in result.trials}
-            report.wrong_ends += found != wanted or len(result.trials) != len(wanted)
+            expected = {trial.strategy: trial.reward for trial in self.expected.trials}
+            rewards = {t.strategy: expected[t.strategy] if t.failed else t.reward for t in result.trials}
+            report.wrong_ends += rewards != expected or len(result.trials) != len(expected)
         path.unlink()
 
     def _check_twice(self) -> None:
@@ -223,13 +222,6 @@ def rows_of(journal_path: Path) -> list[dict[str, object]]:
 
 def _pids(lines: list[str]) -> set[int]:
     return {int(word) for line in lines for word in line.split()[1:]}
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def kill_and_compare(folder: Path, *, kills: int, trials: int, seed: int, workers: int = 1) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import signal
 import time
@@ -23,9 +24,11 @@ class Slow:
         folder: for those files.
         seconds: of an evaluation.
         long: a strategy whose evaluation ends when all 18 have begun.
-        deadly: strategies whose evaluation kills its process, so often.
-        deaths: how often.
-        wrong: strategies whose evaluation raises, by what.
+        deadly: strategies whose evaluation kills its process.
+        deaths: how often each of them does.
+        victim: a process that is killed in its first evaluation, when another one has begun its own.
+        wrong: the strategy whose evaluation raises.
+        fault: what it raises: a typed error, or another.
         noise: standard deviation between seeds.
     """
 
@@ -34,6 +37,7 @@ class Slow:
     long: str = ""
     deadly: frozenset[str] = frozenset()
     deaths: int = 99
+    victim: int = 0
     wrong: str = ""
     fault: str = "typed"
     noise: float = 0.0
@@ -55,12 +59,20 @@ class Slow:
         time.sleep(self.seconds)
         if strategy == self.long:
             wait_for(lambda: len(list(self.folder.iterdir())) == 18)
+        if os.getpid() == self.victim:
+            wait_for(lambda: len(pids_in(self.folder)) > 1)
+            os.kill(os.getpid(), signal.SIGKILL)
         if strategy in self.deadly and earlier < self.deaths:
             os.kill(os.getpid(), signal.SIGKILL)
         if strategy == self.wrong:
             raise EvaluationError("typed and clear.") if self.fault == "typed" else RuntimeError("not\nforeseen")
         scatter = math.sin(seed) * math.sqrt(2) * self.noise
         return Evaluation(true_reward(strategy) + scatter, 0.0, {"pid": float(os.getpid())})
+
+
+def pids_in(folder: Path) -> set[int]:
+    """The processes that left files of `Slow` there."""
+    return {int(path.name.split("-")[1]) for path in folder.iterdir()}
 
 
 def true_reward(strategy: str) -> float:
@@ -86,12 +98,17 @@ class Threads:
         return Evaluation(0.5, 0.0, {"torch": float(torch.get_num_threads())})
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Until something is so."""
+def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Until something is so; the limit only keeps a test from hanging."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.02)
+
+
+def worker_pids() -> tuple[int, ...]:
+    """The worker processes of this process that run now."""
+    return tuple(child.pid for child in multiprocessing.active_children() if child.pid is not None)
 
 
 def is_running(pid: int) -> bool:

@@ -32,7 +32,8 @@ def make_searcher(
     """
     # They import numpy, which `syncnas-deploy --help` can do without.
     from syncnas_deploy.search.algorithms.baselines import Evolution, RandomOrder
-    from syncnas_deploy.search.algorithms.ledger import Ledger, PerBudget
+    from syncnas_deploy.search.algorithms.ledger import Ledger
+    from syncnas_deploy.search.algorithms.per_budget import PerBudget
     from syncnas_deploy.search.algorithms.surrogate import SurrogateSearcher
     from syncnas_deploy.search.algorithms.tree import UctSettings
     from syncnas_deploy.search.algorithms.uct import UctSearcher

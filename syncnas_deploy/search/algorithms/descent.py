@@ -1,4 +1,4 @@
-"""A descent through the tree of strategies, led by what a surrogate expects of every leaf.
+"""The descent through the tree of strategies, led by what a surrogate expects of every leaf.
 
 At each node the child is taken with the largest
 
@@ -8,7 +8,7 @@ where the prior is the child's share of exp(acquisition), and N and n count the 
 in flight included.
 
 Source: Rosin, "Multi-armed bandits with episode context", 2011; Silver et al., "Mastering the game of Go without human
-knowledge", Nature 2017 (PUCT); the largest value below in place of a mean, since one network is wanted.
+knowledge", Nature 2017 (PUCT). PUCT has a mean where this has the largest value below: a search wants one network.
 """
 
 from __future__ import annotations
@@ -16,29 +16,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from syncnas_deploy.networks.strategy import StrategyState, all_strategies, children, is_leaf
-from syncnas_deploy.search.algorithms.kernels import Array
+from syncnas_deploy.search.algorithms.kernels import BoolArray, Float64Array, Int64Array
 
 EXPLORATION = 0.3
 
 
 @dataclass(frozen=True)
 class Branching:
-    """A node: where the leaves below each of its children begin and end in the order of the leaves.
+    """A node of C children: where the leaves below each begin and end, in the order of the leaves.
 
     Attributes:
-        bounds: ends of the children's ranges, [children + 1].
-        below: the children that are no leaves; None for a leaf.
+        bounds: child c has the leaves from bounds[c] up to bounds[c + 1], [C + 1].
+        below: the children; None for one that is a leaf, [C].
     """
 
-    bounds: npt.NDArray[np.int64]
+    bounds: Int64Array
     below: tuple[Branching | None, ...]
 
 
 class StrategyTree:
-    """The tree of `strategy.children`, by ranges of leaves.
+    """The tree of `strategy.children` with N strategies as leaves; a node is a range of leaves.
 
     Args:
         stages: letters of a strategy.
@@ -50,22 +49,23 @@ class StrategyTree:
         assert root is not None, "an undecided strategy is no leaf"
         self._root = root
         place = {strategy: i for i, strategy in enumerate(all_strategies(stages))}
+        # The place in `all_strategies` of each leaf, [N].
         self._order = np.array([place[leaf] for leaf in leaves])
 
-    def descend(self, acquisition: Array, visited: npt.NDArray[np.bool_]) -> int:
-        """The leaf at the end of the way, by its place in `all_strategies`.
+    def descend(self, acquisition: Float64Array, visited: BoolArray) -> int:
+        """The free leaf where the descent ends, by its place in `all_strategies`.
 
         Args:
-            acquisition: what is expected of each strategy, larger being better, -inf for those that are taken, [N].
+            acquisition: what is expected of each strategy, larger being better, -inf for those that are not free, [N].
             visited: whether a strategy is evaluated or in flight, [N].
 
         Raises:
-            ValueError: every strategy is taken.
+            ValueError: no strategy is free.
         """
         values = acquisition[self._order]
         highest = values.max()
         if highest == -np.inf:
-            raise ValueError("every strategy is taken")
+            raise ValueError("no strategy is free")
         mass = np.exp(values - highest)
         visits = np.concatenate([[0], np.cumsum(visited[self._order])])
         node: Branching | None = self._root
@@ -82,7 +82,7 @@ class StrategyTree:
 
 
 def _branching(state: StrategyState, leaves: list[str]) -> Branching | None:
-    """The node of a state; appends the leaves below it."""
+    """The node of a state, None for a leaf; appends the leaves below it to `leaves`."""
     if is_leaf(state):
         assert state.strategy is not None
         leaves.append(state.strategy)

@@ -1,4 +1,4 @@
-"""What proposes the next candidate: the seam between the loop and the algorithms.
+"""The searcher protocol: what proposes the next candidate, the seam between the loop and the algorithms.
 
 A searcher knows strategies and rewards, nothing of models, latencies or workers. Several candidates may be in
 flight; none is handed out twice. What `ask` returns depends only on the seed, on what has been told, in order,
@@ -16,7 +16,7 @@ class Candidate:
     """A strategy within a latency budget.
 
     Attributes:
-        strategy: one letter a stage.
+        strategy: one letter per stage.
         budget: which latency budget, counted from 0 in ascending order.
     """
 
@@ -57,13 +57,5 @@ class Searcher(Protocol):
 
         Raises:
             ValueError: no such candidate.
-        """
-        ...
-
-    def forget(self, candidate: Candidate) -> None:
-        """An evaluation was lost: as if it had never been asked for; it may be handed out again.
-
-        Raises:
-            ValueError: the candidate is not in flight.
         """
         ...

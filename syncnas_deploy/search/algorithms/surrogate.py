@@ -1,8 +1,10 @@
 """The searcher `surrogate`: Gaussian processes over all strategies lead the descent through the tree.
 
 What one evaluation says of others is shared across the whole tree, and between latency budgets. The acquisition is
-the logarithm of the expected improvement on the best reward, in the mixture of processes; part of the noise counts
+the logarithm of the expected improvement on the best reward, in the mixture of processes. Part of the noise counts
 as value, since what no kernel explains may still belong to a strategy.
+
+Shapes: L strategies, N candidates (L per budget, in the order of `Ledger.candidates`), n rewards, A processes.
 
 Source: Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization", NeurIPS 2023 (its
 logarithm).
@@ -14,25 +16,27 @@ import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from syncnas_deploy.blas import one_thread
 from syncnas_deploy.search.algorithms.descent import StrategyTree
-from syncnas_deploy.search.algorithms.gaussian import Mixture, Point, Posterior
-from syncnas_deploy.search.algorithms.kernels import Array, Kernels
-from syncnas_deploy.search.algorithms.ledger import Ledger, Told
+from syncnas_deploy.search.algorithms.gaussian import Mixture, Observation, Posterior
+from syncnas_deploy.search.algorithms.kernels import BoolArray, Float64Array, Int64Array, Kernels
+from syncnas_deploy.search.algorithms.ledger import Ledger, LedgerSearcher, RewardEstimate
 from syncnas_deploy.search.algorithms.searcher import Candidate
 
 LOWEST = -2.5
-"""Rewards that are further below the median, in upper spreads, count as this far: how bad they are teaches little."""
+"""Lowest standardised reward, in spreads below the median: how bad a worse one is teaches little."""
 VALUE_OF_NOISE = 0.3
+"""Share of the noise's variance that counts as value."""
 NOISE_RATIO_RANGE = (0.01, 100.0)
+"""Noise variances are at most so far from each other."""
 TIE = 1e-9
+"""Acquisitions that are closer are in an order drawn from the seed."""
 VERSION = 2
-"""Of everything that decides the course of a search: to be raised when kernels or constants change."""
+"""Of everything that decides the course of a search. Raise it when kernels or constants change."""
 
 
-class SurrogateSearcher:
+class SurrogateSearcher(LedgerSearcher):
     """Asks for the most promising strategy; several budgets are asked in turn and share what is learnt.
 
     Args:
@@ -41,10 +45,11 @@ class SurrogateSearcher:
     """
 
     def __init__(self, ledger: Ledger, *, seed: int) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._mixture = Mixture(Kernels(ledger.stages, ledger.budgets))
         self._tree = StrategyTree(ledger.stages)
         strategies = len(ledger.candidates) // ledger.budgets
+        # Added to the acquisition, [L].
         self._tie = TIE * np.random.default_rng(seed).permutation(strategies) / strategies
 
     @property
@@ -52,33 +57,22 @@ class SurrogateSearcher:
         """Name and version; all settings are constants."""
         return {"algorithm": "surrogate", "version": VERSION, "budgets": self._ledger.budgets}
 
-    def ask(self) -> Candidate | None:
-        """See `Searcher`."""
+    def choose(self) -> Candidate | None:
+        """The strategy where the descent ends, within the budget whose turn it is."""
+        ledger = self._ledger
         budget = self._next_budget()
         if budget is None:
             return None
         strategies = len(self._tie)
         part = slice(budget * strategies, (budget + 1) * strategies)
-        visited = self._marked(self._ledger.told) | self._marked(self._ledger.in_flight)
-        taken = (visited | self._marked(self._ledger.infeasible))[part]
+        visited = self._marked(ledger.rewards) | self._marked(ledger.in_flight)
+        closed = (visited | self._marked(ledger.infeasible))[part]
         with one_thread():
-            acquisition = np.where(taken, -np.inf, self._acquisition(budget)[part] + self._tie)
-        chosen = self._tree.descend(acquisition, visited[part])
-        return self._ledger.hand_out(self._ledger.candidates[part.start + chosen])
+            acquisition = np.where(closed, -np.inf, self._acquisition(budget)[part] + self._tie)
+        leaf = self._tree.descend(acquisition, visited[part])
+        return ledger.candidates[part.start + leaf]
 
-    def tell(self, candidate: Candidate, reward: float, *, noise_variance: float | None = None) -> None:
-        """See `Searcher`."""
-        self._ledger.tell(candidate, reward, noise_variance)
-
-    def tell_infeasible(self, candidate: Candidate) -> None:
-        """See `Searcher`; what is infeasible says nothing of the others' rewards."""
-        self._ledger.tell_infeasible(candidate)
-
-    def forget(self, candidate: Candidate) -> None:
-        """See `Searcher`."""
-        self._ledger.forget(candidate)
-
-    def _marked(self, candidates: Iterable[Candidate]) -> npt.NDArray[np.bool_]:
+    def _marked(self, candidates: Iterable[Candidate]) -> BoolArray:
         """Which of all candidates these are, [N]."""
         marks = np.zeros(len(self._ledger.candidates), dtype=bool)
         marks[[self._ledger.index[candidate] for candidate in candidates]] = True
@@ -88,41 +82,45 @@ class SurrogateSearcher:
         """Of the budgets with any free candidate, the one that has had the fewest evaluations."""
         ledger = self._ledger
         used, closed = [0] * ledger.budgets, [0] * ledger.budgets
-        for candidate in (*ledger.told, *ledger.in_flight):
+        for candidate in (*ledger.rewards, *ledger.in_flight):
             used[candidate.budget] += 1
         for candidate in ledger.infeasible:
             closed[candidate.budget] += 1
         open_ = [b for b in range(ledger.budgets) if used[b] + closed[b] < len(self._tie)]
         return min(open_, key=lambda b: used[b], default=None)
 
-    def _acquisition(self, budget: int) -> Array:
+    def _acquisition(self, budget: int) -> Float64Array:
         """What is expected of every candidate, [N]."""
         ledger = self._ledger
-        self._mixture.set_points(points(ledger.told, ledger.index))
-        budgets = np.array([candidate.budget for candidate in ledger.told], dtype=np.int64)
-        values = standardised(np.array([known.reward for known in ledger.told.values()]), budgets)
+        self._mixture.set_observations(observations(ledger.rewards, ledger.index))
+        budgets = np.array([candidate.budget for candidate in ledger.rewards], dtype=np.int64)
+        values = standardised(np.array([reward.mean for reward in ledger.rewards.values()]), budgets)
         posterior = self._mixture.posterior(values, [ledger.index[c] for c in ledger.in_flight])
         if not np.any(budgets == budget):
-            return narrowest_last(posterior)
+            return log_variance(posterior)
         return log_expected_improvement(posterior, float(values[budgets == budget].max()))
 
 
-def points(told: Mapping[Candidate, Told], index: Mapping[Candidate, int]) -> list[Point]:
-    """Where values are known; noise variances, where given, relative to the first that is."""
-    first = next((known.noise_variance for known in told.values() if known.noise_variance), None)
+def observations(rewards: Mapping[Candidate, RewardEstimate], index: Mapping[Candidate, int]) -> list[Observation]:
+    """The candidates with rewards, [n]; noise variances, where known, relative to the first that is."""
+    first = next((reward.noise_variance for reward in rewards.values() if reward.noise_variance), None)
     low, high = NOISE_RATIO_RANGE
     ratios = [
-        1.0 if first is None or known.noise_variance is None else min(max(known.noise_variance / first, low), high)
-        for known in told.values()
+        1.0 if first is None or reward.noise_variance is None else min(max(reward.noise_variance / first, low), high)
+        for reward in rewards.values()
     ]
-    return [Point(index[candidate], ratio) for candidate, ratio in zip(told, ratios, strict=True)]
+    return [Observation(index[candidate], ratio) for candidate, ratio in zip(rewards, ratios, strict=True)]
 
 
-def standardised(rewards: Array, budgets: npt.NDArray[np.int64]) -> Array:
+def standardised(rewards: Float64Array, budgets: Int64Array) -> Float64Array:
     """Rewards as values of mean 0 and variance 1, [n].
 
-    Each is centred on the median of its budget; the spread is that of the rewards above it, since it is them that
-    have to be told apart; those far below are drawn up to `LOWEST`.
+    Each reward is centred on the median of its budget. The spread is that of the rewards above it, since those have to
+    be ranked. Rewards far below are drawn up to `LOWEST`.
+
+    Args:
+        rewards: [n].
+        budgets: of each reward, [n].
     """
     centred = rewards.astype(float)
     for budget in np.unique(budgets):
@@ -135,12 +133,12 @@ def standardised(rewards: Array, budgets: npt.NDArray[np.int64]) -> Array:
     return np.asarray((values - values.mean()) / values.std())
 
 
-def narrowest_last(posterior: Posterior) -> Array:
-    """The logarithm of the variance: before anything is known, ask where least is."""
+def log_variance(posterior: Posterior) -> Float64Array:
+    """ln of the variance in the mixture, [N]: before any reward is known, ask where the variance is largest."""
     return np.asarray(np.log(posterior.weights @ posterior.variance))
 
 
-def log_expected_improvement(posterior: Posterior, best: float) -> Array:
+def log_expected_improvement(posterior: Posterior, best: float) -> Float64Array:
     """ln E max(value - best, 0) in the mixture, [N]."""
     spread = np.sqrt(posterior.variance + VALUE_OF_NOISE * posterior.noise[:, None])
     by_process = log_improvement((posterior.mean - best) / spread) + np.log(spread * posterior.weights[:, None])
@@ -149,10 +147,11 @@ def log_expected_improvement(posterior: Posterior, best: float) -> Array:
 
 
 TABLE_FROM, TABLE_TO, TABLE_STEPS = -37, 12, 64
-"""Of z, in standard deviations; rows of the table in each."""
+"""Range of z, in standard deviations, and the table's rows per standard deviation."""
 
 
 def _exact_log_improvement(z: float) -> float:
+    """ln(pdf(z) + z cdf(z)) of the standard normal distribution."""
     density = math.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     return math.log(density + z * 0.5 * math.erfc(-z / math.sqrt(2)))
 
@@ -162,10 +161,10 @@ _TABLE = np.array(
 )
 
 
-def log_improvement(z: Array) -> Array:
+def log_improvement(z: Float64Array) -> Float64Array:
     """ln(pdf(z) + z cdf(z)) of the standard normal distribution, any shape; from a table, absolute error below 1e-4.
 
-    Further left it goes on as a parabola, without the slower terms of the tail; further right it stays.
+    Left of the table it goes on as a parabola, without the slower terms of the tail. Right of it, it stays constant.
     """
     position = (np.clip(z, TABLE_FROM, TABLE_TO) - TABLE_FROM) * TABLE_STEPS
     row = position.astype(np.int64)

@@ -2,7 +2,7 @@
 
 The tree knows states, children and rewards, nothing of models. A leaf is evaluated once, outside: `ask`
 hands one out, `tell` takes its reward. What has been handed out and not told is in flight; it steers the
-search away from itself (a virtual visit) but never counts as done, and `forget` takes it back.
+search away from itself (a virtual visit) but never counts as done.
 
 Ties, and the order in which unvisited children are tried, come from the seed and the node's place, not from
 a stream of random numbers. So what `ask` returns depends only on the seed, on what has been told and on what
@@ -16,7 +16,7 @@ term and not as losses: Liu et al., "Watch the Unobserved", ICLR 2020.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -86,6 +86,9 @@ class Tree(Generic[S]):
         is_leaf: whether a state is fully decided.
         seed: decides ties.
         settings: how children are chosen.
+
+    Attributes:
+        root: the node of the undecided state; its `done` counts all leaves that were told.
     """
 
     def __init__(
@@ -101,25 +104,20 @@ class Tree(Generic[S]):
         self._children = children
         self._is_leaf = is_leaf
         self._seed = seed
-        self._root: Node[S] = Node(root, ())
-        self._paths: dict[S, list[Node[S]]] = {}
-        self._told: dict[S, tuple[list[Node[S]], float | None]] = {}
+        self.root: Node[S] = Node(root, ())
+        self._in_flight: dict[S, list[Node[S]]] = {}
+        self._done: dict[S, tuple[list[Node[S]], float | None]] = {}
         self._lowest = math.inf
         self._highest = -math.inf
 
     @property
-    def done(self) -> int:
-        """Leaves that were told."""
-        return self._root.done
-
-    @property
     def in_flight(self) -> tuple[S, ...]:
         """Leaves handed out and not told, oldest first."""
-        return tuple(self._paths)
+        return tuple(self._in_flight)
 
     def ask(self) -> S | None:
         """The next leaf to evaluate, or None when every leaf is done or in flight."""
-        if self._root.closed:
+        if self.root.closed:
             return None
         return self._hand_out(self._simulate())
 
@@ -127,7 +125,7 @@ class Tree(Generic[S]):
         """As if `ask` had handed out the leaf at the end of `route`, the states from the root to it.
 
         Raises:
-            ValueError: the route is none, or its leaf is taken.
+            ValueError: no such route, or its leaf is not free.
         """
         self._hand_out(self._follow(route))
 
@@ -135,7 +133,7 @@ class Tree(Generic[S]):
         """Never hand out the leaf at the end of `route`; it counts nowhere.
 
         Raises:
-            ValueError: the route is none, or its leaf is taken.
+            ValueError: no such route, or its leaf is not free.
         """
         self._close(self._follow(route))
 
@@ -147,7 +145,7 @@ class Tree(Generic[S]):
         """
         if not math.isfinite(reward):
             raise ValueError(f"the reward of {leaf!r} must be finite, found {reward}")
-        self._count(leaf, self._take(leaf), reward)
+        self._count(leaf, self._land(leaf), reward)
 
     def tell_infeasible(self, leaf: S) -> None:
         """A leaf that was asked for turned out to be infeasible.
@@ -155,7 +153,7 @@ class Tree(Generic[S]):
         Raises:
             ValueError: the leaf is not in flight.
         """
-        self._count(leaf, self._take(leaf), None)
+        self._count(leaf, self._land(leaf), None)
 
     def revise(self, leaf: S, reward: float | None) -> None:
         """Replace what was told of a leaf; None says that it is infeasible.
@@ -163,45 +161,23 @@ class Tree(Generic[S]):
         Raises:
             ValueError: the leaf was not told, or the reward is not finite.
         """
-        if leaf not in self._told or not math.isfinite(reward or 0.0):
+        if leaf not in self._done or not math.isfinite(reward or 0.0):
             raise ValueError(f"only what was told can be revised, by a finite reward; found {leaf!r}, {reward}")
-        path, before = self._told.pop(leaf)
+        path, before = self._done.pop(leaf)
         for node in path:
             node.done -= 1
             node.infeasible -= before is None
             node.reward_sum -= before or 0.0
-        rewards = [r for _, r in self._told.values() if r is not None]
+        rewards = [r for _, r in self._done.values() if r is not None]
         self._lowest, self._highest = min(rewards, default=math.inf), max(rewards, default=-math.inf)
         self._count(leaf, path, reward)
-
-    def forget(self, leaf: S) -> None:
-        """The evaluation of a leaf was lost: as if it had never been asked for; it may be handed out again.
-
-        Raises:
-            ValueError: the leaf is not in flight.
-        """
-        path = self._take(leaf)
-        for i in range(len(path) - 1, -1, -1):
-            was_closed = path[i].closed
-            path[i].closed = False
-            if i and was_closed:
-                path[i - 1].open_children += 1
-
-    def nodes(self) -> Iterator[Node[S]]:
-        """Every visited node, parents before children, in the order of the states."""
-        stack = [self._root]
-        while stack:
-            node = stack.pop()
-            if node.visits:
-                yield node
-                stack.extend(sorted(node.children, key=lambda child: child.place, reverse=True))
 
     def _hand_out(self, path: list[Node[S]]) -> S:
         """Put the leaf at the end of a path in flight."""
         leaf = path[-1].state
-        if leaf in self._paths:
+        if leaf in self._in_flight:
             raise ValueError(f"two ways lead to the leaf {leaf!r}; a leaf must have one")
-        self._paths[leaf] = path
+        self._in_flight[leaf] = path
         for node in path:
             node.in_flight += 1
         self._close(path)
@@ -209,15 +185,15 @@ class Tree(Generic[S]):
 
     def _follow(self, route: Sequence[S]) -> list[Node[S]]:
         """The nodes of a route from the root to a free leaf."""
-        node = self._root
+        node = self.root
         path = [node]
         for state in route[1:]:
             if not node.children and not self._is_leaf(node.state):
                 self._expand(node)
-            found = next((child for child in node.children if child.state == state), None)
-            if found is None:
+            child = next((child for child in node.children if child.state == state), None)
+            if child is None:
                 break
-            node = found
+            node = child
             path.append(node)
         if [n.state for n in path] != list(route) or not self._is_leaf(node.state) or node.closed:
             raise ValueError(f"{list(route)!r} is not the way to a free leaf")
@@ -225,7 +201,7 @@ class Tree(Generic[S]):
 
     def _count(self, leaf: S, path: list[Node[S]], reward: float | None) -> None:
         """Count a told leaf along its path."""
-        self._told[leaf] = (path, reward)
+        self._done[leaf] = (path, reward)
         if reward is not None:
             self._lowest, self._highest = min(self._lowest, reward), max(self._highest, reward)
         for node in path:
@@ -235,7 +211,7 @@ class Tree(Generic[S]):
 
     def _simulate(self) -> list[Node[S]]:
         """Descend from the root to a free leaf; below the first unvisited node this is a random playout."""
-        node = self._root
+        node = self.root
         path = [node]
         while not self._is_leaf(node.state):
             if not node.children:
@@ -281,9 +257,9 @@ class Tree(Generic[S]):
             return 0.0
         return (known.reward_sum - (known.done - known.infeasible) * self._lowest) / (spread * known.done)
 
-    def _take(self, leaf: S) -> list[Node[S]]:
+    def _land(self, leaf: S) -> list[Node[S]]:
         """End the flight of a leaf: its path from the root, virtual visits undone."""
-        path = self._paths.pop(leaf, None)
+        path = self._in_flight.pop(leaf, None)
         if path is None:
             raise ValueError(f"{leaf!r} is not in flight; only leaves that were asked for can be told, once")
         for node in path:

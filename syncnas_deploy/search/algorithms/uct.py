@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 from syncnas_deploy.networks.strategy import StrategyState, children, is_leaf, route
-from syncnas_deploy.search.algorithms.ledger import Ledger
+from syncnas_deploy.search.algorithms.ledger import Ledger, LedgerSearcher
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.algorithms.tree import Tree, UctSettings
 
 
-class UctSearcher:
-    """`Tree` over `StrategyState`; what is known to be infeasible is cut off and counts nowhere.
+class UctSearcher(LedgerSearcher):
+    """`Tree` over `StrategyState`; what is infeasible from the start is cut off and counts nowhere.
 
     Args:
         ledger: of one budget.
@@ -20,55 +20,49 @@ class UctSearcher:
     """
 
     def __init__(self, ledger: Ledger, *, seed: int, settings: UctSettings) -> None:
-        self._ledger = ledger
+        super().__init__(ledger)
         self._settings = settings
-        self.tree = Tree(StrategyState(ledger.stages), children, is_leaf, seed=seed, settings=settings)
-        for candidate in sorted(ledger.infeasible):
-            self.tree.exclude(route(candidate.strategy))
+        self._tree = Tree(StrategyState(ledger.stages), children, is_leaf, seed=seed, settings=settings)
         self._excluded = frozenset(ledger.infeasible)
+        for candidate in sorted(self._excluded):
+            self._tree.exclude(route(candidate.strategy))
 
     @property
     def key(self) -> dict[str, object]:
         """Name and settings."""
         return {"algorithm": "uct", **dataclasses.asdict(self._settings)}
 
-    def ask(self) -> Candidate | None:
-        """See `Searcher`."""
-        leaf = self.tree.ask()
+    def choose(self) -> Candidate | None:
+        """The leaf that the tree asks for."""
+        leaf = self._tree.ask()
         if leaf is None:
             return None
         assert leaf.strategy is not None, "a leaf is a whole strategy"
-        return self._ledger.hand_out(Candidate(leaf.strategy))
+        return Candidate(leaf.strategy)
 
     def tell(self, candidate: Candidate, reward: float, *, noise_variance: float | None = None) -> None:
-        """See `Searcher`; the variance does not matter to this one."""
-        known = not self._ledger.is_free(candidate) and candidate not in self._ledger.in_flight
-        self._ledger.tell(candidate, reward, noise_variance)
-        self._pass_on(candidate, known, reward)
+        """Note a reward and tell the tree, to which the variance does not matter."""
+        is_revision = self._ledger.is_settled(candidate)
+        super().tell(candidate, reward, noise_variance=noise_variance)
+        self._tell_tree(candidate, reward, is_revision=is_revision)
 
     def tell_infeasible(self, candidate: Candidate) -> None:
-        """See `Searcher`."""
-        known = not self._ledger.is_free(candidate) and candidate not in self._ledger.in_flight
-        self._ledger.tell_infeasible(candidate)
-        self._pass_on(candidate, known, None)
+        """Note that a candidate is infeasible and tell the tree."""
+        is_revision = self._ledger.is_settled(candidate)
+        super().tell_infeasible(candidate)
+        self._tell_tree(candidate, None, is_revision=is_revision)
 
-    def forget(self, candidate: Candidate) -> None:
-        """See `Searcher`."""
-        self._ledger.forget(candidate)
-        self.tree.forget(route(candidate.strategy)[-1])
-
-    def _pass_on(self, candidate: Candidate, known: bool, reward: float | None) -> None:
-        """Tell the tree; `known` says that it was told of this candidate before."""
+    def _tell_tree(self, candidate: Candidate, reward: float | None, *, is_revision: bool) -> None:
         if candidate in self._excluded:
             return
-        way = route(candidate.strategy)
-        leaf = way[-1]
-        if known:
-            self.tree.revise(leaf, reward)
+        states = route(candidate.strategy)
+        leaf = states[-1]
+        if is_revision:
+            self._tree.revise(leaf, reward)
             return
-        if leaf not in self.tree.in_flight:
-            self.tree.claim(way)
+        if leaf not in self._tree.in_flight:
+            self._tree.claim(states)
         if reward is None:
-            self.tree.tell_infeasible(leaf)
+            self._tree.tell_infeasible(leaf)
         else:
-            self.tree.tell(leaf, reward)
+            self._tree.tell(leaf, reward)

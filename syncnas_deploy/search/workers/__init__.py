@@ -1,4 +1,4 @@
-"""Workers by their names: this process, processes here, or a cluster."""
+"""Workers by name: this process, processes here, or a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: who carries out evaluations, here or elsewhere, and what comes back.
+"""The workers protocol: who carries out evaluations, here or elsewhere, and what comes back.
 
 The loop submits a task wherever a worker is free and takes results as they come. Whoever carries it out, a task is
 its network, evaluator and seed, so it can be handed out again where a worker was lost.
@@ -27,7 +27,7 @@ class Task:
         candidate: what is evaluated.
         repeat: how often it was evaluated before.
         config: its network.
-        evaluator: by which.
+        evaluator: gives it its reward.
         seed: of the evaluation.
     """
 
@@ -66,11 +66,11 @@ class Lost:
     how: str
 
 
-Outcome = Done | Failed | Lost
+TaskOutcome = Done | Failed | Lost
 
 
 class Workers(Protocol):
-    """Those who carry out tasks; closed after use."""
+    """What carries out tasks; closed after use."""
 
     def free(self) -> int:
         """How many tasks can be submitted now: at least one where none is in flight.
@@ -84,7 +84,7 @@ class Workers(Protocol):
         """Hand out a task; there must be a free worker."""
         ...
 
-    def next_finished(self, timeout_s: float | None = None) -> Outcome | None:
+    def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
         """The next task that ended, in whatever way; None after the timeout. One must be in flight.
 
         Raises:
@@ -111,7 +111,7 @@ class InProcess:
         """See `Workers`."""
         self._task = task
 
-    def next_finished(self, timeout_s: float | None = None) -> Outcome | None:
+    def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
         """See `Workers`; the evaluation happens here, however long it takes."""
         task, self._task = self._task, None
         if task is None:
@@ -126,13 +126,13 @@ class InProcess:
         self._task = None
 
 
-def sendable(error: Exception, task: str) -> SyncNasError:
-    """An error of an evaluation as one that can be sent to another process."""
+def sendable(error: Exception, name: str) -> SyncNasError:
+    """An error of the evaluation of the network `name`, as one that can be sent to another process."""
     if isinstance(error, SyncNasError):
         return error
     first = next(iter(str(error).splitlines()), "")[:200]
     return EvaluationError(
-        f"The evaluation of {task} failed in a worker ({type(error).__name__}: {first}); with --workers 1 and "
+        f"The evaluation of {name} failed in a worker ({type(error).__name__}: {first}); with --workers 1 and "
         "SYNCNAS_DEBUG=1 you see where."
     )
 

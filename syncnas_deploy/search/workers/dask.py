@@ -1,8 +1,8 @@
 """Workers of a dask.distributed cluster.
 
-A task is sent to one worker and no other, and one worker has one task at a time: results depend on torch's own
-stream of random numbers, which threads of a process share. Where a worker is lost is therefore known here, and
-here is decided whether its task is handed out again; dask itself would try several times.
+Each task is pinned to one worker, and a worker has one task at a time, since the threads of a process share torch's
+stream of random numbers. If a worker dies, this module notices, and the search hands its task out again once; dask
+itself would retry three times.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from syncnas_deploy.errors import MissingDependency, SyncNasError, WorkersUnavailable
+from syncnas_deploy.errors import MissingDependency, WorkersUnavailable
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.search.workers.base import Done, Failed, Lost, Outcome, Task, code_version, sendable
+from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, code_version, sendable
 
 CONNECT_S = 10.0
-"""How long a scheduler may take to answer, and a first worker to be there."""
-WAIT_S = 60.0
+"""How long a scheduler may take to answer."""
+FIRST_WORKER_S = 30.0
+"""How long a search waits for its first worker, which may just be starting."""
+NEW_WORKER_S = 60.0
 """How long a search waits for a new worker when all are gone."""
 POLL_S = 0.5
-"""How often it is looked whether workers came or went."""
+"""How often the scheduler is asked whether workers came or went."""
 FRESH_S = 0.1
-"""How long the scheduler's word on its workers is believed."""
+"""How long the scheduler's last answer counts."""
 
 
 @dataclass(frozen=True)
 class _Flight:
-    """A task on its way: at which worker, and dask's promise of the result."""
+    """A task in flight: its worker's address, and dask's future of the result."""
 
     task: Task
     worker: str
@@ -62,7 +64,7 @@ class DaskWorkers:
         self._known: dict[str, Mapping[str, Any]] = {}
         self._asked = -math.inf
         try:
-            self._wait_for_place(CONNECT_S)
+            self._wait_for_place(FIRST_WORKER_S)
             self._check_code()
         except BaseException:
             self._client.close()
@@ -72,12 +74,12 @@ class DaskWorkers:
         """See `Workers`."""
         places = self._places()
         if not places and not self._flights:
-            places = self._wait_for_place(WAIT_S)
+            places = self._wait_for_place(NEW_WORKER_S)
         return len(places)
 
     def submit(self, task: Task) -> None:
         """See `Workers`."""
-        place = (self._places() or self._wait_for_place(WAIT_S))[0]
+        place = (self._places() or self._wait_for_place(NEW_WORKER_S))[0]
         payload = pickle.dumps(task)
         self._sent += 1
         key = f"syncnas-{task.config.name}-{hashlib.sha256(payload).hexdigest()[:16]}-{self._sent}"
@@ -93,7 +95,7 @@ class DaskWorkers:
         self._flights[key] = _Flight(task, place, future)
         future.add_done_callback(lambda ended: self._ended.put(ended.key))
 
-    def next_finished(self, timeout_s: float | None = None) -> Outcome | None:
+    def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
         """See `Workers`."""
         deadline = time.monotonic() + (3e8 if timeout_s is None else timeout_s)
         while True:
@@ -134,11 +136,11 @@ class DaskWorkers:
 
     def _places(self) -> list[str]:
         """Workers that have the resources and no task of ours."""
-        taken = {flight.worker for flight in self._flights.values()}
+        busy = {flight.worker for flight in self._flights.values()}
         return [
             address
             for address, worker in self._workers().items()
-            if address not in taken
+            if address not in busy
             and all(worker.get("resources", {}).get(name, 0) >= amount for name, amount in self._resources.items())
         ]
 
@@ -157,13 +159,13 @@ class DaskWorkers:
 
     def _check_code(self) -> None:
         try:
-            found: dict[str, str] = self._client.run(code_version)
+            versions: dict[str, str] = self._client.run(code_version)
         except Exception as e:
             raise WorkersUnavailable(
                 f"{self._address}: its workers cannot run this program ({type(e).__name__}: {str(e)[:120]}); install "
                 "the same syncnas-deploy there."
             ) from None
-        for worker, version in found.items():
+        for worker, version in versions.items():
             if version != code_version():
                 raise _other_code(worker, version, code_version())
 
@@ -177,7 +179,7 @@ class DaskWorkers:
                 return Lost(flight.task, f"dask worker {flight.worker} is gone")
         return None
 
-    def _outcome(self, flight: _Flight) -> Outcome:
+    def _outcome(self, flight: _Flight) -> TaskOutcome:
         task, future = flight.task, flight.future
         if future.status == "finished":
             return Done(task, future.result())
@@ -187,7 +189,7 @@ class DaskWorkers:
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return Lost(task, f"dask worker {flight.worker} was killed")
-        return Failed(task, error if isinstance(error, SyncNasError) else sendable(error, task.config.name))
+        return Failed(task, sendable(error, task.config.name))
 
 
 def _connected(address: str) -> Any:

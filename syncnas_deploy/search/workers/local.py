@@ -1,7 +1,7 @@
 """Worker processes on this machine.
 
 Each is started afresh (spawn), computes with one thread unless OMP_NUM_THREADS says otherwise, and ends with the
-process that searches. One that is killed loses its own task alone; another takes its place.
+process that searches. If one is killed, only its own task is lost, and another process takes its place.
 """
 
 from __future__ import annotations
@@ -20,17 +20,25 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from syncnas_deploy.errors import WorkersUnavailable
-from syncnas_deploy.search.workers.base import Done, Failed, Lost, Outcome, Task, sendable
+from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, sendable
 
 _READY = "ready"
 _BEGUN = "begun"
-_GRACE_S = 2.0
+_GRACE_S = 5.0
 """How long an evaluation may take to leave when it is told to."""
+_END_S = 30.0
+"""How long a process may take to end after its pipe has closed."""
 
 
 @dataclass
 class _Process:
-    """A worker process, its end of the pipe, and what it is doing: `begun` once it has said that it has its task."""
+    """A worker process and this end of its pipe.
+
+    Attributes:
+        ready: it has started.
+        task: the one that it was sent; None while it is idle.
+        begun: it has received that task.
+    """
 
     process: SpawnProcess
     pipe: Connection
@@ -40,7 +48,7 @@ class _Process:
 
 
 class LocalWorkers:
-    """So many processes, started when they are needed.
+    """A fixed number of processes, started when they are needed.
 
     Args:
         count: how many.
@@ -54,11 +62,6 @@ class LocalWorkers:
     def free(self) -> int:
         """See `Workers`."""
         return self._count - sum(p.task is not None for p in self._processes)
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        """The processes that are there now."""
-        return tuple(p.process.pid for p in self._processes if p.process.pid is not None)
 
     def submit(self, task: Task) -> None:
         """See `Workers`."""
@@ -77,7 +80,7 @@ class LocalWorkers:
         with contextlib.suppress(OSError):
             worker.pipe.send_bytes(payload)
 
-    def next_finished(self, timeout_s: float | None = None) -> Outcome | None:
+    def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
         """See `Workers`."""
         while busy := {p.pipe: p for p in self._processes if p.task is not None}:
             ready = wait(list(busy), timeout_s)
@@ -112,14 +115,14 @@ class LocalWorkers:
         worker.process.kill()
         worker.process.join()
 
-    def _hear(self, worker: _Process) -> Outcome | None:
+    def _hear(self, worker: _Process) -> TaskOutcome | None:
         """What a worker says; None where its task goes on, in this process or in the one that takes its place."""
         task = worker.task
         assert task is not None, "only busy workers are listened to"
         try:
-            said: Any = pickle.loads(worker.pipe.recv_bytes())
+            message: Any = pickle.loads(worker.pipe.recv_bytes())
         except (EOFError, OSError):
-            worker.process.join(_GRACE_S)
+            worker.process.join(_END_S)
             code = worker.process.exitcode or 0
             self._drop(worker)
             if worker.ready and not worker.begun:
@@ -132,11 +135,11 @@ class LocalWorkers:
                     f"A worker process {how} while it started; see its message above, or give --workers 1."
                 ) from None
             return Lost(task, f"worker process {worker.process.pid} {how}")
-        if said in (_READY, _BEGUN):
-            worker.ready, worker.begun = True, said == _BEGUN
+        if message in (_READY, _BEGUN):
+            worker.ready, worker.begun = True, message == _BEGUN
             return None
         worker.task = None
-        return Failed(task, said) if isinstance(said, Exception) else Done(task, said)  # type: ignore[arg-type]
+        return Failed(task, message) if isinstance(message, Exception) else Done(task, message)  # type: ignore[arg-type]
 
 
 def _serve(pipe: Connection) -> None:

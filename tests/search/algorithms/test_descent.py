@@ -20,7 +20,7 @@ def test_a_clear_best_is_taken_wherever_it_is(stages: int) -> None:
         assert tree.descend(acquisition, np.zeros(len(strategies), bool)) == best
 
 
-def test_taken_leaves_are_never_reached() -> None:
+def test_leaves_that_are_not_free_are_never_reached() -> None:
     strategies = all_strategies(3)
     tree = StrategyTree(3)
     acquisition = np.zeros(len(strategies))
@@ -31,7 +31,7 @@ def test_taken_leaves_are_never_reached() -> None:
         reached.append(leaf)
         acquisition[leaf], visited[leaf] = -np.inf, True
     assert sorted(reached) == list(range(18))
-    with pytest.raises(ValueError, match="taken"):
+    with pytest.raises(ValueError, match="no strategy is free"):
         tree.descend(acquisition, visited)
 
 

@@ -79,23 +79,6 @@ def tell(searcher: Searcher, candidate: Candidate, value: float | None) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_what_was_forgotten_leaves_no_trace(algorithm: str) -> None:
-    searcher, twin = (make_searcher(algorithm, 5, seed=2) for _ in range(2))
-    for _ in range(8):
-        candidate = asked(searcher)
-        assert asked(twin) == candidate
-        searcher.tell(candidate, reward(candidate))
-        twin.tell(candidate, reward(candidate))
-    lost = [asked(searcher) for _ in range(4)]
-    assert len(set(lost)) == 4
-    for candidate in lost[::-1]:
-        searcher.forget(candidate)
-    assert asked(searcher) == lost[0] == asked(twin)
-    with pytest.raises(ValueError, match="not in flight"):
-        searcher.forget(lost[1])
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_second_value_replaces_the_first(algorithm: str) -> None:
     corrected, straight = (make_searcher(algorithm, 4, seed=5) for _ in range(2))
     rng = np.random.default_rng(0)
@@ -112,10 +95,10 @@ def test_a_second_value_replaces_the_first(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_infeasible_after_all_and_then_not(algorithm: str) -> None:
     searcher = make_searcher(algorithm, 3, seed=0, infeasible=[Candidate("nna")])
-    for told in (Candidate("nnc"), Candidate("nna")):
-        searcher.tell(told, 1.0)
-        searcher.tell_infeasible(told)
-        searcher.tell(told, 2.0)
+    for candidate in (Candidate("nnc"), Candidate("nna")):
+        searcher.tell(candidate, 1.0)
+        searcher.tell_infeasible(candidate)
+        searcher.tell(candidate, 2.0)
     rest = [asked(searcher) for _ in range(16)]
     assert searcher.ask() is None
     assert len({*rest, Candidate("nnc"), Candidate("nna")}) == 18

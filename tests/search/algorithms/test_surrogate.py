@@ -10,15 +10,22 @@ import pytest
 
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms import make_searcher
-from syncnas_deploy.search.algorithms.gaussian import LEAST_WEIGHT, NOISES, SCALE_RATE, SCALE_SHAPE, Mixture, Point
-from syncnas_deploy.search.algorithms.kernels import HAMMING, Array, Kernels
-from syncnas_deploy.search.algorithms.ledger import Told
+from syncnas_deploy.search.algorithms.gaussian import (
+    LEAST_WEIGHT,
+    NOISES,
+    SCALE_RATE,
+    SCALE_SHAPE,
+    Mixture,
+    Observation,
+)
+from syncnas_deploy.search.algorithms.kernels import HAMMING, Float64Array, Kernels
+from syncnas_deploy.search.algorithms.ledger import RewardEstimate
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
-from syncnas_deploy.search.algorithms.surrogate import log_improvement, points, standardised
+from syncnas_deploy.search.algorithms.surrogate import log_improvement, observations, standardised
 from tests.support.search_spaces import STRATEGIES, space
 
 
-def covariances(kernels: Kernels) -> Array:
+def covariances(kernels: Kernels) -> Float64Array:
     """[K, N, N]"""
     return np.stack([kernels.row(i) for i in range(kernels.size)], axis=1)
 
@@ -60,10 +67,12 @@ def test_segments_are_what_lies_between_syncs() -> None:
     assert np.all(shares[-2:] > none[-2:])
 
 
-def dense(kernels: Kernels, known: list[Point], values: Array, in_flight: list[int]) -> tuple[Array, Array, Array]:
+def dense(
+    kernels: Kernels, known: list[Observation], values: Float64Array, in_flight: list[int]
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Log evidence (up to a constant) [M], mean and variance [M, N], without anything clever."""
-    index = [point.index for point in known]
-    ratios = np.array([point.noise_ratio for point in known])
+    index = [observation.index for observation in known]
+    ratios = np.array([observation.noise_ratio for observation in known])
     evidence, means, variances = [], [], []
     for matrix in covariances(kernels):
         for noise in NOISES:
@@ -85,14 +94,14 @@ def test_posterior_equals_a_dense_solution(budgets: int) -> None:
     kernels = Kernels(4, budgets)
     rng = np.random.default_rng(0)
     index = rng.permutation(kernels.size)[:40]
-    known = [Point(int(i), float(ratio)) for i, ratio in zip(index, rng.uniform(0.5, 2, 40), strict=True)]
+    known = [Observation(int(i), float(ratio)) for i, ratio in zip(index, rng.uniform(0.5, 2, 40), strict=True)]
     known, flying = known[:36], [int(i) for i in index[36:]]
     values = rng.normal(size=36)
     evidence, means, variances = dense(kernels, known, values, flying)
     weights = np.exp(evidence - evidence.max())
     weights /= weights.sum()
     mixture = Mixture(kernels)
-    mixture.set_points(known)
+    mixture.set_observations(known)
     found = mixture.posterior(values, flying)
     kept = weights > LEAST_WEIGHT
     np.testing.assert_allclose(found.weights, weights[kept] / weights[kept].sum(), rtol=1e-6)
@@ -103,14 +112,13 @@ def test_posterior_equals_a_dense_solution(budgets: int) -> None:
 def test_points_one_by_one_or_revised_give_the_same_bits() -> None:
     rng = np.random.default_rng(1)
     values = rng.normal(size=90)
-    known = [Point(int(i)) for i in rng.permutation(162)[:90]]
+    known = [Observation(int(i)) for i in rng.permutation(162)[:90]]
     at_once, one_by_one = Mixture(Kernels(5)), Mixture(Kernels(5))
-    at_once.set_points(known)
-    one_by_one.set_points([*known[:10], Point(161, 3.0)])
+    at_once.set_observations(known)
+    one_by_one.set_observations([*known[:10], Observation(161, 3.0)])
     for n in range(1, 91):
-        one_by_one.set_points(known[:n])
+        one_by_one.set_observations(known[:n])
         one_by_one.posterior(values[:n], [161] if n % 2 else [])
-    assert one_by_one.points == tuple(known)
     first, second = at_once.posterior(values), one_by_one.posterior(values)
     for field in ("weights", "mean", "variance", "noise"):
         assert np.array_equal(getattr(first, field), getattr(second, field)), field
@@ -120,7 +128,7 @@ def test_points_one_by_one_or_revised_give_the_same_bits() -> None:
 
 def test_in_flight_narrows_the_variance_and_leaves_the_mean() -> None:
     mixture = Mixture(Kernels(5))
-    mixture.set_points([Point(3), Point(40), Point(99)])
+    mixture.set_observations([Observation(3), Observation(40), Observation(99)])
     values = np.array([1.0, -0.5, 0.2])
     before, after = mixture.posterior(values), mixture.posterior(values, [120])
     assert np.array_equal(before.mean, after.mean)
@@ -147,10 +155,10 @@ def test_standardised_rewards() -> None:
 
 def test_noise_variances_are_relative() -> None:
     index = {Candidate("a"): 0, Candidate("c"): 1}
-    plain = points({Candidate("a"): Told(0.1), Candidate("c"): Told(0.2)}, index)
-    assert plain == [Point(0), Point(1)]
-    told = {Candidate("c"): Told(0.1, 4e-6), Candidate("a"): Told(0.2, 1e-6)}
-    assert points(told, index) == [Point(1, 1.0), Point(0, pytest.approx(0.25))]
+    plain = observations({Candidate("a"): RewardEstimate(0.1), Candidate("c"): RewardEstimate(0.2)}, index)
+    assert plain == [Observation(0), Observation(1)]
+    rewards = {Candidate("c"): RewardEstimate(0.1, 4e-6), Candidate("a"): RewardEstimate(0.2, 1e-6)}
+    assert observations(rewards, index) == [Observation(1, 1.0), Observation(0, pytest.approx(0.25))]
 
 
 def test_log_improvement_against_integrals() -> None:
@@ -165,7 +173,7 @@ def test_log_improvement_against_integrals() -> None:
     assert log_improvement(np.array([-100.0]))[0] == pytest.approx(tail, rel=1e-3)
 
 
-def evaluations(searcher: Searcher, rewards: Array, in_flight: int = 1) -> int:
+def evaluations(searcher: Searcher, rewards: Float64Array, in_flight: int = 1) -> int:
     """Evaluations until the best."""
     values = dict(zip(STRATEGIES, rewards.tolist(), strict=True))
     best = np.nanmax(rewards)

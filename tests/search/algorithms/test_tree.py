@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncnas_deploy.networks.strategy import StrategyState, all_strategies, children, is_leaf
-from syncnas_deploy.search.algorithms.tree import Tree, UctSettings
+from syncnas_deploy.search.algorithms.tree import Node, Tree, UctSettings
 from tests.support.landscapes import landscape
 
 
@@ -24,15 +25,25 @@ def asked(tree: Tree[StrategyState]) -> StrategyState:
     return leaf
 
 
+def visited_nodes(tree: Tree[StrategyState]) -> Iterator[Node[StrategyState]]:
+    """Parents before children, in the order of the states."""
+    stack = [tree.root]
+    while stack:
+        node = stack.pop()
+        if node.visits:
+            yield node
+            stack.extend(sorted(node.children, key=lambda child: child.place, reverse=True))
+
+
 def snapshot(tree: Tree[StrategyState]) -> list[tuple[object, ...]]:
-    return [(n.state, n.done, n.infeasible, n.in_flight, n.reward_sum) for n in tree.nodes()]
+    return [(n.state, n.done, n.infeasible, n.in_flight, n.reward_sum) for n in visited_nodes(tree)]
 
 
-def check(tree: Tree[StrategyState], told: dict[str, float | None], flying: set[str]) -> None:
+def check(tree: Tree[StrategyState], rewards: dict[str, float | None], flying: set[str]) -> None:
     """Every node's counts are those of the leaves below it."""
-    for node in tree.nodes():
-        below = [name for name in [*told, *flying] if _is_below(name, node.state)]
-        done = [told[name] for name in below if name in told]
+    for node in visited_nodes(tree):
+        below = [name for name in [*rewards, *flying] if _is_below(name, node.state)]
+        done = [rewards[name] for name in below if name in rewards]
         assert node.done == len(done)
         assert node.in_flight == len(below) - len(done)
         assert node.infeasible == sum(reward is None for reward in done)
@@ -51,7 +62,7 @@ def _is_below(name: str, state: StrategyState) -> bool:
 
 actions = st.lists(
     st.tuples(
-        st.sampled_from(["ask", "ask", "tell", "infeasible", "forget"]),
+        st.sampled_from(["ask", "ask", "tell", "infeasible", "revise"]),
         st.integers(0, 99),
         st.floats(-1e3, 1e3, allow_nan=False),
     ),
@@ -63,31 +74,35 @@ actions = st.lists(
 @given(actions, st.integers(0, 5), st.sampled_from([UctSettings(), UctSettings.published()]))
 def test_counts_hold_whatever_happens(steps: list[tuple[str, int, float]], seed: int, uct: UctSettings) -> None:
     tree = strategy_tree(3, seed, uct)
-    told: dict[str, float | None] = {}
+    rewards: dict[str, float | None] = {}
     flying: dict[str, StrategyState] = {}
+    leaves: dict[str, StrategyState] = {}
     for what, which, reward in steps:
         if what == "ask":
             leaf = tree.ask()
             if leaf is None:
-                assert len(told) + len(flying) == 18
+                assert len(rewards) + len(flying) == 18
                 continue
             assert leaf.strategy is not None
-            assert leaf.strategy not in told
+            assert leaf.strategy not in rewards
             assert leaf.strategy not in flying
-            flying[leaf.strategy] = leaf
+            flying[leaf.strategy] = leaves[leaf.strategy] = leaf
+        elif what == "revise":
+            if rewards:
+                name = sorted(rewards)[which % len(rewards)]
+                rewards[name] = None if which % 5 == 0 else reward
+                tree.revise(leaves[name], rewards[name])
         elif flying:
             name = sorted(flying)[which % len(flying)]
             leaf = flying.pop(name)
             if what == "tell":
                 tree.tell(leaf, reward)
-                told[name] = reward
-            elif what == "infeasible":
-                tree.tell_infeasible(leaf)
-                told[name] = None
+                rewards[name] = reward
             else:
-                tree.forget(leaf)
-        check(tree, told, set(flying))
-    assert tree.done == len(told)
+                tree.tell_infeasible(leaf)
+                rewards[name] = None
+        check(tree, rewards, set(flying))
+    assert tree.root.done == len(rewards)
 
 
 @pytest.mark.parametrize("in_flight", [1, 8])
@@ -103,28 +118,6 @@ def test_every_leaf_is_handed_out_once_and_then_none(in_flight: int) -> None:
             break
         tree.tell(flying.pop(0), len(seen) % 7)
     assert sorted(s or "" for s in seen) == list(all_strategies(5))
-    assert tree.ask() is None
-
-
-def test_forgotten_leaf_leaves_no_trace_and_comes_again() -> None:
-    tree, twin = strategy_tree(7, seed=2), strategy_tree(7, seed=2)
-    for reward in (0.3, 0.1, 0.2):
-        tree.tell(asked(tree), reward)
-        twin.tell(asked(twin), reward)
-    lost = [asked(tree) for _ in range(5)]
-    assert len(set(lost)) == 5
-    for leaf in lost[::-1]:
-        tree.forget(leaf)
-    assert snapshot(tree) == snapshot(twin)
-    assert asked(tree) == lost[0] == asked(twin)
-
-
-def test_forgetting_reopens_an_exhausted_tree() -> None:
-    tree = strategy_tree(2, seed=0)
-    leaves = [asked(tree) for _ in range(6)]
-    assert tree.ask() is None
-    tree.forget(leaves[3])
-    assert tree.ask() == leaves[3]
     assert tree.ask() is None
 
 
@@ -152,7 +145,6 @@ def test_only_leaves_in_flight_can_be_told_once() -> None:
     tree.tell(leaf, 1.0)
     for again in (
         lambda: tree.tell(leaf, 1.0),
-        lambda: tree.forget(leaf),
         lambda: tree.tell_infeasible(leaf),
     ):
         with pytest.raises(ValueError, match="not in flight"):
@@ -226,7 +218,7 @@ def evaluations_to_the_best(kind: str, seed: int, uct: UctSettings) -> int:
         leaf = asked(tree)
         reward = rewards[leaf.strategy or ""]
         if reward == best:
-            return tree.done + 1
+            return tree.root.done + 1
         if reward:
             tree.tell(leaf, reward)
         else:

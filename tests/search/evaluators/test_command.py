@@ -13,7 +13,7 @@ from syncnas_deploy.errors import EvaluationError, UnknownEvaluator
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import parse_config
 from syncnas_deploy.search.evaluators import Command, make_evaluator
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from tests.support.synthetic import SyntheticTable, toy_base
 from tests.support.worker_cases import is_running, wait_for
 
@@ -148,7 +148,8 @@ def test_a_search_keeps_what_was_finished_and_goes_on_with_the_mended_program(tm
     table, journal = SyntheticTable(BASE, 1), tmp_path / "j"
 
     def run(evaluator: Command) -> int:
-        return len(search(BASE, table, 1e6, evaluator, trials=6, algorithm="random", journal_path=journal).trials)
+        settings = SearchSettings(trials=6, algorithm="random")
+        return len(search(BASE, table, [1e6], evaluator, settings, journal_path=journal).trials)
 
     with pytest.raises(EvaluationError, match="said 'ZeroDivisionError"):
         run(program(tmp_path, f"{bad}n < 3 or 1 / 0\n{good}"))

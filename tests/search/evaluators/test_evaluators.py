@@ -10,6 +10,7 @@ import pytest
 
 from syncnas_deploy.errors import MissingDependency, RewardTableError, UnknownEvaluator
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.evaluators import Capacity, RewardTable, Zen, make_evaluator
 from syncnas_deploy.search.evaluators import zen as zen_module
 from tests.support.synthetic import resized_input, toy_base
@@ -18,7 +19,7 @@ BASE = resized_input(toy_base((1, 2)), 32)
 
 
 def two_branches(strategy: str = "aa", width: int = 16) -> ModelConfig:
-    return branched(BASE, strategy, [[[width], [width, width]]] * 2)
+    return branched(BASE, strategy, Widths.of([[[width], [width, width]]] * 2))
 
 
 def test_names(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 from syncnas_deploy.errors import DatasetError, MissingDependency, UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.evaluators import Evaluation, Inherit, LearningEvaluator, Train, make_evaluator
 from syncnas_deploy.search.evaluators.halving import Halving
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.training.recipe import Recipe, Schedule
 from tests.support.picture_cases import draw_set, small_config
 from tests.support.synthetic import SyntheticTable
@@ -114,7 +115,8 @@ def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_pa
 
     def run(path: Path | None) -> list[tuple[str, float | None, str]]:
         evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0")
-        result = search(base, table, 1e7, evaluator, trials=5, algorithm="random", journal_path=path)
+        settings = SearchSettings(trials=5, algorithm="random")
+        result = search(base, table, [1e7], evaluator, settings, journal_path=path)
         return [(t.strategy, t.reward, t.outcome) for t in result.trials]
 
     whole = run(path)
@@ -129,7 +131,7 @@ def test_inherited_weights_are_worth_something_without_training(trained_base: tu
     config, weights, pictures = trained_base
     evaluator = make_evaluator(f"inherit:{weights},{pictures},base={config},size=32,batch=32")
     assert isinstance(evaluator, Inherit)
-    whole, narrow = (branched(BASE, "nca", [[[w], [w, w], [w, w]]] * 2) for w in (24, 4))
+    whole, narrow = (branched(BASE, "nca", Widths.of([[[w], [w, w], [w, w]]] * 2)) for w in (24, 4))
     first, other = evaluator.evaluate(whole, 1), evaluator.evaluate(narrow, 1)
     assert first.reward is not None and other.reward is not None
     # Chance is 0.25, and what the batch norms of the base would leave of it: hence fitted ones.

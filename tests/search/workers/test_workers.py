@@ -20,13 +20,13 @@ from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.evaluators import Command, Evaluator
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult, write_history
 from syncnas_deploy.search.workers import make_workers
 from syncnas_deploy.search.workers.base import Done, InProcess, Task, Workers, code_version
 from syncnas_deploy.search.workers.local import LocalWorkers
 from tests.support.synthetic import SyntheticTable, toy_base
-from tests.support.worker_cases import Slow, Threads, is_running, true_reward, wait_for
+from tests.support.worker_cases import Slow, Threads, is_running, pids_in, true_reward, wait_for, worker_pids
 
 BASE = toy_base((1, 1, 1))
 TABLE = SyntheticTable(BASE, 1)
@@ -52,10 +52,9 @@ def run(
     return search(
         BASE,
         TABLE,
-        AMPLE_US,
+        [AMPLE_US],
         evaluator,
-        trials=trials,
-        algorithm="random",
+        SearchSettings(trials=trials, algorithm="random"),
         workers=workers,
         journal_path=journal_path,
         on_notice=(notices if notices is not None else []).append,
@@ -132,11 +131,11 @@ def test_what_is_lost_twice_is_set_aside_and_said(folder: Path, tmp_path: Path) 
 
 def test_a_worker_killed_while_it_is_idle_costs_nothing(folder: Path) -> None:
     task = Task(Candidate("aaa"), 0, branched(BASE, "aaa"), Slow(folder), 1)
-    with contextlib.closing(LocalWorkers(1)) as crew:
+    with contextlib.closing(LocalWorkers(1)) as workers:
         for _ in range(2):
-            crew.submit(task)
-            assert isinstance(crew.next_finished(), Done)
-            (pid,) = crew.pids
+            workers.submit(task)
+            assert isinstance(workers.next_finished(), Done)
+            (pid,) = worker_pids()
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda pid=pid: not is_running(pid))
     assert counts(folder) == {"aaa": 2}
@@ -144,14 +143,14 @@ def test_a_worker_killed_while_it_is_idle_costs_nothing(folder: Path) -> None:
 
 def test_a_worker_killed_before_it_took_its_task_costs_nothing(folder: Path) -> None:
     task = Task(Candidate("aaa"), 0, branched(BASE, "aaa"), Slow(folder), 1)
-    with contextlib.closing(LocalWorkers(1)) as crew:
-        crew.submit(task)
-        assert isinstance(crew.next_finished(), Done)
-        (pid,) = crew.pids
+    with contextlib.closing(LocalWorkers(1)) as workers:
+        workers.submit(task)
+        assert isinstance(workers.next_finished(), Done)
+        (pid,) = worker_pids()
         os.kill(pid, signal.SIGSTOP)
-        crew.submit(task)
+        workers.submit(task)
         os.kill(pid, signal.SIGKILL)
-        assert isinstance(crew.next_finished(), Done)
+        assert isinstance(workers.next_finished(), Done)
     assert counts(folder) == {"aaa": 2}
 
 
@@ -179,11 +178,11 @@ from pathlib import Path
 from tests.support.worker_cases import Slow
 from tests.support.synthetic import SyntheticTable, toy_base
 from syncnas_deploy.search.workers.local import LocalWorkers
-from syncnas_deploy.search.loop import search
+from syncnas_deploy.search.loop import SearchSettings, search
 
 if __name__ == "__main__":
-    base, crew = toy_base((1, 1, 1)), LocalWorkers(2)
-    search(base, SyntheticTable(base, 1), 1e6, Slow(Path(sys.argv[1]), seconds=30.0), trials=4, workers=crew)
+    base, slow = toy_base((1, 1, 1)), Slow(Path(sys.argv[1]), seconds=300.0)
+    search(base, SyntheticTable(base, 1), [1e6], slow, SearchSettings(trials=4), workers=LocalWorkers(2))
 """
 
 
@@ -194,21 +193,20 @@ def test_workers_end_with_the_search_that_is_killed(folder: Path, tmp_path: Path
     with subprocess.Popen([sys.executable, str(script), str(folder)], env=environment) as process:
         wait_for(lambda: len(list(folder.iterdir())) == 2)
         process.kill()
-    pids = [int(path.name.split("-")[1]) for path in folder.iterdir()]
-    assert len(set(pids)) == 2
+    pids = pids_in(folder)
+    assert len(pids) == 2
     wait_for(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_programs_end_with_the_workers_that_run_them(tmp_path: Path) -> None:
-    text = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(60)"
+    text = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(300)"
     evaluator = Command((sys.executable, "-c", text))
-    crew = LocalWorkers(2)
-    with contextlib.closing(crew):
+    with contextlib.closing(LocalWorkers(2)) as workers:
         for strategy in ("aaa", "aac"):
-            crew.submit(Task(Candidate(strategy), 0, branched(BASE, strategy), evaluator, 1))
+            workers.submit(Task(Candidate(strategy), 0, branched(BASE, strategy), evaluator, 1))
         wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
     pids = [int(path.name) for path in tmp_path.iterdir()]
-    wait_for(lambda: not any(is_running(pid) for pid in pids), 2.0)
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
 
 
 def test_names_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
