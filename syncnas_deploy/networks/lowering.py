@@ -22,7 +22,7 @@ Doubles = NDArray[np.float64]
 _FUSED = {"relu": Activation.RELU, "relu6": Activation.RELU6}
 
 
-class Lowering:
+class NetworkLowering:
     """One Graph being built from named weights.
 
     Args:
@@ -159,9 +159,9 @@ class Lowering:
         added, rest = self.graph.split(y, (block.in_channels, block.out_channels - block.in_channels))
         return self.graph.concat([self.graph.add(added, x), rest])
 
-    def sync(self, first: str, second: str, op: SyncOp) -> str:
+    def sync(self, branch0: str, branch1: str, op: SyncOp) -> str:
         """ADD or CONCAT of both branches' features, branch 0's first."""
-        return self.graph.add(first, second) if op is SyncOp.ADD else self.graph.concat([first, second])
+        return self.graph.add(branch0, branch1) if op is SyncOp.ADD else self.graph.concat([branch0, branch1])
 
     def head(self, x: str, config: ModelConfig) -> str:
         """Head convolution, pool, post-pool layer if there is one, classifier: [1, H, W, C] -> [1, classes]."""
@@ -177,7 +177,7 @@ class Lowering:
 
 def lower(segment: Segment, config: ModelConfig, weights: Mapping[str, Array]) -> Graph:
     """One segment as a Graph; inputs are named after their feed, the output ``features`` or ``logits`` by place."""
-    low = Lowering(segment.name, weights, config.bn_epsilon)
+    low = NetworkLowering(segment.name, weights, config.bn_epsilon)
     names = [low.input(f"{feed.value}", shape) for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)]
     x = low.sync(names[0], names[1], segment.sync) if segment.sync is not SyncOp.NONE else names[0]
     if segment.stem:

@@ -234,3 +234,9 @@ CASES = [
     classifier_case(),
     two_outputs_case(),
 ]
+
+
+def add_graph() -> Graph:
+    """Two inputs ``a`` and ``b`` [1, 3, 3, 2], and their sum ``add_0``."""
+    g = GraphBuilder("sum")
+    return g.build([g.add(g.input("a", (1, 3, 3, 2)), g.input("b", (1, 3, 3, 2)))])
