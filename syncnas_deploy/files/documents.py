@@ -5,7 +5,7 @@ whose annotations are the schema. `Fields` reads a value field by field, for sch
 fields (model configs). All of them raise one sentence that names the file, the field, the value and the remedy.
 
     >>> from syncnas_deploy.errors import ProfileError
-    >>> class Point(Schema):
+    >>> class Point(Schema, frozen=True):
     ...     width: Annotated[int, Meta(ge=4, le=4096)]
     >>> decode_document(Point, {"width": 8}, "point.json", ProfileError)
     Point(width=8)
@@ -37,23 +37,31 @@ _NOT_PRINTABLE = (
     r"\ud800-\uf8ff\ufeff\ufff9-\uffff"
 )
 
-Text = Annotated[
-    str,
-    Meta(
+
+def printable(max_length: int) -> Meta:
+    """The range of a string that can be shown on a terminal.
+
+    It has no control characters, and none that changes the direction of text.
+    """
+    return Meta(
         min_length=1,
-        max_length=256,
+        max_length=max_length,
         pattern=f"^[^{_NOT_PRINTABLE}]*\\Z",
-        description="printable text of 1 to 256 characters",
-    ),
-]
-"""A string that can be shown on a terminal: no control characters, and none that changes the direction of text."""
+        description=f"printable text of 1 to {max_length} characters",
+    )
+
+
+Text = Annotated[str, printable(256)]
+"""A short string that can be shown on a terminal."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="a sha256: 64 hexadecimal digits")]
 """The digest of a file, as hexadecimal digits."""
 
 
-class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An object of a document. Each field's annotation is its type and range; a field without a default is required.
+
+    Say ``frozen=True`` in each subclass as well: type checkers do not inherit it.
 
     A check that needs several fields goes into ``__post_init__`` and raises ValueError with a sentence's end, such as
     ``"must rise from width to width"``.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,72 @@ def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
         raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another place.") from None
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` only when the block ends well; an older `path` goes.
+
+    The older folder is renamed, the new one takes its name, then the older one is deleted. Wherever the process is
+    killed, one of them is whole. `recover_folder`, which runs first here, puts it back and deletes the rest.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    place = path.resolve()
+    recover_folder(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work = unused_name(place)
+        work.mkdir()
+        with _locked(work):
+            try:
+                yield work
+                _replace_folder(place, work)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    except OSError as e:
+        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another --out.") from None
+
+
+def _replace_folder(place: Path, work: Path) -> None:
+    replaced = _replaced_name(place)
+    if place.exists():
+        place.rename(replaced)
+    try:
+        work.rename(place)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(place)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Put back what a killed `atomic_folder` of this path left aside, and delete what it had not finished."""
+    place = path.resolve()
+    replaced = _replaced_name(place)
+    with contextlib.suppress(OSError):  # a place that cannot be written has nothing to recover
+        if replaced.exists() and not place.exists():
+            replaced.rename(place)
+    shutil.rmtree(replaced, ignore_errors=True)
+    for work in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
+        with contextlib.suppress(OSError), _locked(work):  # locked by another process: not abandoned
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _replaced_name(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
 
 
 def unused_name(path: Path) -> Path:

@@ -13,7 +13,7 @@ import msgspec.inspect as inspect
 
 from syncnas_deploy.files.documents import kind_of, short
 
-_PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
+_PLACE = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 _EXTRA = re.compile(r"^Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(.*)`$", re.DOTALL)
@@ -39,6 +39,8 @@ def sentence(schema: Any, value: object, message: str) -> str:
         return f"{_name(path)} {problem}." if path else f"{problem[:1].upper()}{problem[1:]}."
     kind, item = _look(inspect.type_info(schema), value, path)
     shown = "" if item is _ABSENT else f", found {_shown(item)}"
+    if place and place["key"]:
+        return f"{_name(path)}: a name in it must be {_described(_plain(kind).key_type)}; correct it."
     wanted = "another value" if kind is None else _described(kind)
     return f"{_name(path) if path else 'the document'} must be {wanted}{shown}; correct it."
 

@@ -15,14 +15,14 @@ from syncnas_deploy.files import documents
 from syncnas_deploy.files.documents import Schema, Sha256, Text, decode_document, parse_json
 
 
-class Point(Schema):
+class Point(Schema, frozen=True):
     width: Annotated[int, Meta(ge=4, le=4096)]
     latency_us: Annotated[float, Meta(gt=0)]
     op: Literal["add", "concat"] = "add"
     spread_us: Annotated[float, Meta(ge=0)] | None = None
 
 
-class Table(Schema):
+class Table(Schema, frozen=True):
     schema: str
     device: Text
     points: Annotated[tuple[Point, ...], Meta(min_length=1, max_length=3)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from syncnas_deploy.errors import OutputError, OutputExists
-from syncnas_deploy.files.output import atomic_output, write_text
+from syncnas_deploy.files.output import atomic_folder, atomic_output, recover_folder, write_text
 
 
 @pytest.fixture
@@ -83,3 +84,98 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     write_text(tmp_path / "a.txt", "a file, not a folder")
     with pytest.raises(OutputError, match="choose another place"):
         write_text(tmp_path / "a.txt" / "b.txt", "x")
+
+
+def write_folder(path: Path, text: str) -> None:
+    with atomic_folder(path) as work:
+        (work / "a.txt").write_text(text)
+        (work / "b.txt").write_text(text)
+
+
+def content(path: Path) -> list[str]:
+    return [file.read_text() for file in sorted(path.iterdir())]
+
+
+KILLED = """
+import os, shutil, sys
+from pathlib import Path
+sys.path[:0] = {paths}
+from syncnas_deploy.files.output import atomic_folder
+
+steps = 0
+
+def dying(call):
+    def step(*args, **kwargs):
+        global steps
+        if steps == {step}:
+            os._exit(9)
+        steps += 1
+        call(*args, **kwargs)
+        if steps == {step}:
+            os._exit(9)
+        steps += 1
+    return step
+
+Path.rename = dying(Path.rename)
+os.rmdir = dying(os.rmdir)
+os.unlink = dying(os.unlink)
+with atomic_folder(Path({folder!r})) as work:
+    (work / "a.txt").write_text("new")
+    (work / "b.txt").write_text("new")
+"""
+
+
+@pytest.mark.parametrize("step", range(11))
+def test_a_kill_at_any_step_leaves_one_folder_whole_and_the_next_run_cleans_up(step: int, tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_folder(folder, "old")
+    program = KILLED.format(paths=[p for p in sys.path if p], step=step, folder=str(folder))
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == (9 if step < 10 else 0)
+    contents = [content(path) for path in tmp_path.iterdir()]
+    assert ["old", "old"] in contents or ["new", "new"] in contents
+    recover_folder(folder)
+    assert content(folder) == (["old", "old"] if step < 3 else ["new", "new"])
+    write_folder(folder, "newer")
+    assert list(tmp_path.iterdir()) == [folder]
+    assert content(folder) == ["newer", "newer"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "bundle"
+    write_folder(folder, "old")
+    rename, calls = Path.rename, []
+
+    def broken(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == failing:
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", broken)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_folder(folder, "new")
+    assert content(folder) == ["old", "old"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    with atomic_folder(folder) as work:
+        (work / "a.txt").write_text("one")
+        write_folder(folder, "two")
+        assert content(folder) == ["two", "two"]
+        assert content(work) == ["one"]
+    assert content(folder) == ["one"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_behind_a_link_is_replaced_where_it_is(tmp_path: Path) -> None:
+    real, link = tmp_path / "disk" / "bundle", tmp_path / "bundle"
+    write_folder(real, "old")
+    link.symlink_to(real)
+    write_folder(link, "new")
+    assert link.is_symlink() and content(real) == ["new", "new"]
