@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 import syncnas_deploy
 from syncnas_deploy.bundle_formats import FORMATS, tflite_name
 from syncnas_deploy.errors import BundleError, OutputError, OutputExists
-from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable, read_json
+from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
 from syncnas_deploy.files.output import atomic_folder, dump_json, recover_folder
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.segments import Feed, Segment, cut
-from syncnas_deploy.networks.weights import Array
+from syncnas_deploy.networks.weights import Weights
 from syncnas_exporters import Graph, GraphError, TfliteRunner
 
 SCHEMA = "syncnas-deploy/bundle"
@@ -69,7 +69,7 @@ class Manifest(Schema, frozen=True):
     schema: Text
     made_by: Text
     config: dict[str, Any]
-    weights: Annotated[str, printable(4096)]
+    weights: Annotated[str, printable_text(4096)]
     files: dict[FileName, Sha256]
     segments: Annotated[tuple[ManifestSegment, ...], Meta(min_length=1, max_length=64)]
 
@@ -120,7 +120,7 @@ class Bundle:
             raise BundleError(f"{path}: cannot be read ({e}); export the bundle again.") from None
 
 
-def graphs(config: ModelConfig, weights: Mapping[str, Array]) -> dict[str, Graph]:
+def graphs(config: ModelConfig, weights: Weights) -> dict[str, Graph]:
     """Every segment's graph by the segment's name."""
     return {segment.name: lower(segment, config, weights) for segment in cut(config)}
 
@@ -128,7 +128,7 @@ def graphs(config: ModelConfig, weights: Mapping[str, Array]) -> dict[str, Graph
 def write_bundle(
     folder: Path,
     config: ModelConfig,
-    weights: Mapping[str, Array],
+    weights: Weights,
     *,
     source: str,
     formats: Sequence[str] = ("tflite",),
@@ -179,7 +179,7 @@ def check_bundle_output(folder: Path, *, force: bool) -> None:
 def _fill(
     work: Path,
     config: ModelConfig,
-    weights: Mapping[str, Array],
+    weights: Weights,
     source: str,
     formats: Sequence[str],
     seed: int,

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-import numpy.typing as npt
 
 from syncnas_exporters.errors import MissingDependency, NotAnOnnxModel, NotATfliteFile, SignatureMismatch
-from syncnas_exporters.graph import GraphBuilder
+from syncnas_exporters.graph import Float32Array, GraphBuilder
 from syncnas_exporters.reader import ModelSource, Signature, read_signatures
 from syncnas_exporters.tflite import write_tflite
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+Float32Arrays = dict[str, Float32Array]
 
 _first_delegate = threading.Lock()
 _delegate_made = False
@@ -44,7 +43,7 @@ class TfliteRunner:
         except (ValueError, RuntimeError) as error:
             raise NotATfliteFile(f"LiteRT cannot load the model: {error}") from error
 
-    def run(self, signature: str, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Arrays:
+    def run(self, signature: str, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
         """Outputs of a signature by name; float32, the shapes as `signatures` has them.
 
         Raises:
@@ -55,11 +54,11 @@ class TfliteRunner:
             raise SignatureMismatch(f"there is no signature {signature!r}; the file has: {known}")
         checked = _checked_inputs(inputs, self.signatures[signature].inputs)
         runner = self._interpreter.get_signature_runner(signature)
-        outputs: Arrays = runner(**checked)
+        outputs: Float32Arrays = runner(**checked)
         return outputs
 
 
-def run_onnx(model: bytes, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Arrays:
+def run_onnx(model: bytes, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
     """Outputs of an ONNX model by name, on one CPU thread with ONNX Runtime; feature maps `[N, C, H, W]`.
 
     Raises:
@@ -87,7 +86,7 @@ def run_onnx(model: bytes, inputs: Mapping[str, npt.NDArray[np.float32]]) -> Arr
     return dict(zip(names, session.run(names, _checked_inputs(inputs, expected)), strict=True))
 
 
-def _checked_inputs(inputs: Mapping[str, npt.NDArray[np.float32]], expected: Mapping[str, tuple[int, ...]]) -> Arrays:
+def _checked_inputs(inputs: Mapping[str, Float32Array], expected: Mapping[str, tuple[int, ...]]) -> Float32Arrays:
     if inputs.keys() != expected.keys():
         raise SignatureMismatch(f"the inputs are {sorted(expected)}, these were given: {sorted(inputs)}")
     for name, shape in expected.items():

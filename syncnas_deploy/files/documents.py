@@ -38,7 +38,7 @@ _NOT_PRINTABLE = (
 )
 
 
-def printable(max_length: int) -> Meta:
+def printable_text(max_length: int) -> Meta:
     """The range of a string that can be shown on a terminal.
 
     It has no control characters, and none that changes the direction of text.
@@ -51,7 +51,7 @@ def printable(max_length: int) -> Meta:
     )
 
 
-Text = Annotated[str, printable(256)]
+Text = Annotated[str, printable_text(256)]
 """A short string that can be shown on a terminal."""
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="a sha256: 64 hexadecimal digits")]

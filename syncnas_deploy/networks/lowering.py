@@ -7,17 +7,17 @@ depthwise [1, kh, kw, C], fully connected [O, I]. Features are [1, H, W, C].
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, SyncOp
 from syncnas_deploy.networks.segments import Segment, cut
-from syncnas_deploy.networks.weights import Array, block_prefix
+from syncnas_deploy.networks.weights import Float32Array, Weights, block_prefix
 from syncnas_exporters import Activation, Graph, GraphBuilder
 
-Doubles = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 _FUSED = {"relu": Activation.RELU, "relu6": Activation.RELU6}
 
@@ -27,11 +27,11 @@ class NetworkLowering:
 
     Args:
         name: of the Graph, and so of its TFLite signature.
-        weights: named arrays (see `models.weights`).
+        weights: named arrays (see `networks.weights`).
         epsilon: of the batch norms.
     """
 
-    def __init__(self, name: str, weights: Mapping[str, Array], epsilon: float = 1e-5) -> None:
+    def __init__(self, name: str, weights: Weights, epsilon: float = 1e-5) -> None:
         self.graph = GraphBuilder(name)
         self._weights = weights
         self._epsilon = epsilon
@@ -40,7 +40,7 @@ class NetworkLowering:
         """A new input, [1, H, W, C]."""
         return self.graph.input(name, shape)
 
-    def _folded(self, prefix: str, conv: str, norm: str | None) -> tuple[Array, Array]:
+    def _folded(self, prefix: str, conv: str, norm: str | None) -> tuple[Float32Array, Float32Array]:
         """Convolution weight [O, I, kh, kw] and bias [O] with the batch norm folded in.
 
         Source: y = gamma (Wx + b - mean) / sqrt(var + eps) + beta is a convolution with scaled weights.
@@ -56,7 +56,7 @@ class NetworkLowering:
         moved = shift if bias is None else shift + bias * scale
         return folded, moved.astype(np.float32)
 
-    def _scale_shift(self, prefix: str) -> tuple[Doubles, Doubles]:
+    def _scale_shift(self, prefix: str) -> tuple[Float64Array, Float64Array]:
         w = self._weights
         scale = w[f"{prefix}weight"] / np.sqrt(w[f"{prefix}running_var"].astype(np.float64) + self._epsilon)
         return scale, w[f"{prefix}bias"] - w[f"{prefix}running_mean"] * scale
@@ -175,7 +175,7 @@ class NetworkLowering:
         return self.graph.fully_connected(x, w["classifier.1.weight"], w["classifier.1.bias"])
 
 
-def lower(segment: Segment, config: ModelConfig, weights: Mapping[str, Array]) -> Graph:
+def lower(segment: Segment, config: ModelConfig, weights: Weights) -> Graph:
     """One segment as a Graph; inputs are named after their feed, the output ``features`` or ``logits`` by place."""
     low = NetworkLowering(segment.name, weights, config.bn_epsilon)
     names = [low.input(f"{feed.value}", shape) for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)]
@@ -190,7 +190,7 @@ def lower(segment: Segment, config: ModelConfig, weights: Mapping[str, Array]) -
     return low.graph.build([x])
 
 
-def network_graph(config: ModelConfig, weights: Mapping[str, Array], name: str) -> Graph:
+def network_graph(config: ModelConfig, weights: Weights, name: str) -> Graph:
     """A whole base model as one graph."""
     (segment,) = cut(config)
     return lower(dataclasses.replace(segment, name=name), config, weights)

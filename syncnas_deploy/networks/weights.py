@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
 
-Array = NDArray[np.float32]
-Weights = Mapping[str, Array]
+Float32Array = NDArray[np.float32]
+Weights = Mapping[str, Float32Array]
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -95,14 +95,14 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(int(np.prod(shape)) for name, shape in parameter_shapes(config).items() if is_parameter(name))
 
 
-def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Float32Array]:
     """Seeded weights that keep activations in range, so that parity of a deep network means something.
 
     Convolutions are uniform with variance 2 / fan_in (He et al., ICCV 2015), projections with a quarter of it; batch
     norms are near identity with statistics that are not, so that folding them is exercised.
     """
     rng = np.random.default_rng(seed)
-    weights: dict[str, Array] = {}
+    weights: dict[str, Float32Array] = {}
     for name, shape in shapes.items():
         if name.endswith("running_var"):
             value = rng.uniform(0.7, 1.3, shape)
@@ -120,7 +120,7 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
     return weights
 
 
-def check_weights(weights: Mapping[str, Array], config: ModelConfig, where: str) -> None:
+def check_weights(weights: Weights, config: ModelConfig, where: str) -> None:
     """Refuse weights whose names or shapes are not the config's.
 
     Raises:

@@ -27,7 +27,7 @@ from syncnas_deploy.training.batches import (
     network_input,
     nothing_readable,
 )
-from syncnas_deploy.training.images import ImageSet, evaluation_set, printable
+from syncnas_deploy.training.images import ImageSet, evaluation_set, printable_path
 from syncnas_deploy.training.module import build
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -84,7 +84,7 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Progress:
+class EvaluationProgress:
     """How far an evaluation is: pictures done and in all, seconds since its begin."""
 
     done: int
@@ -136,7 +136,7 @@ def evaluate(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     pin: bool = False,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Classify every readable picture of a set.
 
@@ -161,7 +161,7 @@ def evaluate(
     for found, ranked_first in score(classify, loader, tally):
         unreadable += found.unreadable
         guesses += [_guess(images, *pair) for pair in zip(found.places, ranked_first, strict=True)]
-        on_progress(Progress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
+        on_progress(EvaluationProgress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
     if not tally.images:
         raise nothing_readable(images, unreadable[0] if unreadable else None)
     return Accuracy(
@@ -172,7 +172,7 @@ def evaluate(
         top5=tally.top5 / tally.images,
         loss=tally.loss / tally.images,
         seconds=time.perf_counter() - started,
-        unreadable=tuple((printable(images.names[item.place]), item.reason) for item in unreadable),
+        unreadable=tuple((printable_path(images.names[item.place]), item.reason) for item in unreadable),
         guesses=tuple(guesses),
     )
 
@@ -185,7 +185,7 @@ def _workers(asked: int | None, images: int, batch: int) -> int:
 
 
 def _guess(images: ImageSet, place: int, first: int) -> Guess:
-    return Guess(printable(images.names[place]), images.classes[images.labels[place]], images.classes[first])
+    return Guess(printable_path(images.names[place]), images.classes[images.labels[place]], images.classes[first])
 
 
 def evaluate_model(
@@ -197,7 +197,7 @@ def evaluate_model(
     workers: int | None = None,
     device: str = "cpu",
     input_size: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on an image folder, with torch.
 
@@ -231,7 +231,7 @@ def evaluate_images(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     device: str = "cpu",
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on a set of pictures, with torch; arguments as for `evaluate_model`.
 
@@ -278,7 +278,7 @@ def torch_device(name: str) -> torch.device:
 def accuracy_to_json(accuracy: Accuracy) -> dict[str, Any]:
     """A JSON value with everything but the single guesses."""
     return {
-        "folder": printable(accuracy.folder),
+        "folder": printable_path(accuracy.folder),
         "input_size": accuracy.input_size,
         "images": accuracy.images,
         "top1": accuracy.top1,
@@ -299,5 +299,5 @@ def write_guesses(path: Path, accuracy: Accuracy, *, force: bool = False) -> Non
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "top1", "correct"])
     for guess in accuracy.guesses:
-        writer.writerow([guess.path, printable(guess.label), printable(guess.top1), int(guess.correct)])
+        writer.writerow([guess.path, printable_path(guess.label), printable_path(guess.top1), int(guess.correct)])
     write_text(path, text.getvalue(), force=force)

@@ -274,7 +274,7 @@ def normalized(pixels: Pixels) -> NDArray[np.float32]:
     return values
 
 
-def printable(path: str | Path) -> str:
+def printable_path(path: str | Path) -> str:
     """A path as text that can be written anywhere, whatever bytes are in its name."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

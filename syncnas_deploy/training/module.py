@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, StageSpec, SyncOp
-from syncnas_deploy.networks.weights import Array
+from syncnas_deploy.networks.weights import Float32Array, Weights
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -196,7 +195,7 @@ class SyncNet(nn.Module):
         return cast(Tensor, self.classifier(x))
 
 
-def build(config: ModelConfig, weights: Mapping[str, Array] | None = None) -> SyncNet:
+def build(config: ModelConfig, weights: Weights | None = None) -> SyncNet:
     """The torch module of a config, in eval mode, with the given weights or torch's own initial ones."""
     model = SyncNet(config).eval()
     if weights is not None:
@@ -206,7 +205,7 @@ def build(config: ModelConfig, weights: Mapping[str, Array] | None = None) -> Sy
     return model
 
 
-def state_arrays(model: nn.Module) -> dict[str, Array]:
+def state_arrays(model: nn.Module) -> dict[str, Float32Array]:
     """The module's weights as named NumPy arrays (counters left out)."""
     return {
         name: value.detach().cpu().numpy()
