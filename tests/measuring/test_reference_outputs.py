@@ -16,9 +16,10 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE, OutputCheck
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import measure
+from tests.support.configs import parse_config
 from tests.support.litert_stub import lying_litert
 
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)

@@ -12,11 +12,12 @@ import pytest
 
 from syncnas_deploy.errors import ConfigError, StrategyError, UnknownModel
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched, check_strategy, stage_outputs
-from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, parse_config, read_config
+from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, read_config
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_count, parameter_shapes
 from syncnas_deploy.resources import shipped
+from tests.support.configs import parse_config
 
 DATA = Path(__file__).parent.parent / "data"
 PUBLISHED = json.loads((DATA / "published_state_dicts.json").read_text())

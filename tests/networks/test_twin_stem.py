@@ -15,7 +15,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import read_bundle, run_chain
 from syncnas_deploy.errors import ConfigError
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
@@ -25,6 +25,7 @@ from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_deploy.training.checkpoints import write_safetensors
 from syncnas_deploy.training.module import build
 from syncnas_exporters import TfliteRunner
+from tests.support.configs import parse_config
 from tests.support.latency_cases import STEM_US, law_profile
 
 SMALL = 64

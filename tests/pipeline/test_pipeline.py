@@ -17,7 +17,7 @@ from syncnas_deploy.benchmarking.run import run_bench
 from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import BundleError, MeasurementError
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text
@@ -28,6 +28,7 @@ GPU = pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",
 )
+from tests.support.configs import parse_config
 
 
 @pytest.fixture(scope="module")

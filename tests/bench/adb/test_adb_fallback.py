@@ -18,12 +18,13 @@ from syncnas_bench.environment import LITERT_VARIABLE
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from tests.support.adb_cases import QUICK, device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
+from tests.support.configs import parse_config
 from tests.support.litert_stub import lying_litert
 
 
