@@ -44,7 +44,7 @@ class Journal:
 
     def __init__(self, path: Path, *, kind: str, key: Mapping[str, Any]) -> None:
         self.path = path
-        self._header = _line({"journal": FORMAT, "kind": kind, "key": dict(key)})
+        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,12 +77,13 @@ class Journal:
             OutputError: the disk is full or the file cannot be written; the row does not count.
             ValueError: the row is not plain JSON (NaN, for example).
         """
-        # What a resumed run will read must be what this run has: ints as keys, tuples and the like are not.
-        plain = json.loads(_canonical(row))
+        text = _canonical(row)
+        # A resumed run must read what this run has; integer keys and tuples, for example, would come back changed.
+        plain = json.loads(text)
         if plain != row:
             raise ValueError(f"a journal's row must be plain JSON, found {row!r}")
         try:
-            self._write(_line({"row": plain, "sha256": _digest(plain)}))
+            self._write(f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode())
         except OSError as e:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._end)
@@ -193,13 +194,9 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _line(value: object) -> bytes:
-    return _canonical(value).encode() + b"\n"
-
-
-def _digest(row: object) -> str:
+def _digest(canonical: str) -> str:
     """First 64 bits of the SHA-256 of a row's canonical JSON: against damage, not against malice."""
-    return hashlib.sha256(_canonical(row).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
@@ -207,7 +204,7 @@ def _row(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
         row = found["row"]
-        return row if isinstance(row, dict) and found["sha256"] == _digest(row) else None
+        return row if isinstance(row, dict) and found["sha256"] == _digest(_canonical(row)) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

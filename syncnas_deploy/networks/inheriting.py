@@ -1,11 +1,11 @@
-"""Initial weights of a branched model from its base's: what fits is kept, the most important channels first.
+"""Initial weights of a branched model from its base's: each block keeps the base's most important channels.
 
-Each branch's block takes the expanded channels of the base's block that weigh most; where it is wider than the base,
-the most important ones stand twice and share their weight, as in Net2WiderNet (Chen et al., ICLR 2016). A stage that
-ends in CONCAT gives each branch its half of the output channels, so that the concatenation is the base's features.
-After an ADD the features are the sum of two likenesses of the base's, so what reads them next is halved.
+A block that is narrower than the base's takes the expanded channels with the largest weights. A wider one copies the
+most important channels, and the copies share the weight, as in Net2WiderNet (Chen et al., ICLR 2016). A stage that ends
+in CONCAT gives each branch its half of the output channels, so the concatenation is the base's features. After an ADD
+the features are the sum of two approximations of the base's features, so the weights that read them are halved.
 
-The result is no trained model: it starts training near the base instead of at random.
+The result is not a trained model. It is a start for training that is near the base and not random.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class _Source:
     def shrunk(
         self, new: BlockSpec, ins: Index, outs: Index, *, halve_input: bool, seed: int
     ) -> dict[str, Float32Array]:
-        """The block's weights at other widths; what has no counterpart stays at seeded random values."""
+        """The block's weights at other widths; weights that the base lacks stay at seeded random values."""
         made = random_weights(block_shapes(new), seed)
         if len(new.kernels) > 1 or new.expand_groups > 1 or new.project_groups > 1:
             # Split channels and groups tie a channel to its place: only equal widths can be inherited.

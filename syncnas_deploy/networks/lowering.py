@@ -176,7 +176,7 @@ class NetworkLowering:
 
 
 def lower(segment: Segment, config: ModelConfig, weights: Weights) -> Graph:
-    """One segment as a Graph; inputs are named after their feed, the output ``features`` or ``logits`` by place."""
+    """One segment as a Graph; each input is named after its feed."""
     low = NetworkLowering(segment.name, weights, config.bn_epsilon)
     names = [low.input(f"{feed.value}", shape) for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)]
     x = low.sync(names[0], names[1], segment.sync) if segment.sync is not SyncOp.NONE else names[0]

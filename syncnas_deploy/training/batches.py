@@ -1,4 +1,4 @@
-"""Pictures in batches, decoded by worker processes; what a batch holds depends on seed, epoch and place alone.
+"""Pictures in batches, decoded by worker processes. What a batch holds depends only on seed, epoch and place.
 
 Nothing is drawn from the state of a process, so that a resumed run sees the batches of an uninterrupted one
 with any number of workers.
@@ -115,8 +115,8 @@ class TrainingOrder:
 
     Args:
         count: pictures in the set.
-        batch: pictures a process and batch.
-        accumulate: batches a step.
+        batch: pictures per batch, in each process.
+        accumulate: batches per step.
         seed: of the order.
         rank, processes: this process and how many there are.
     """

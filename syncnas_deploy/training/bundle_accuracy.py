@@ -44,7 +44,7 @@ def evaluate_bundle(
         ]
         found = np.concatenate(logits)
         if found.shape != (len(inputs), config.classes):
-            raise BundleError(f"{bundle.folder}: gives {found.shape[1:]} logits a picture; export the bundle again.")
+            raise BundleError(f"{bundle.folder}: gives {found.shape[1:]} logits per picture; export the bundle again.")
         return torch.from_numpy(found)
 
     return evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)

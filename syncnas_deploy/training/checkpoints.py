@@ -140,7 +140,7 @@ def from_timm(arrays: Weights, config: ModelConfig, where: str) -> dict[str, Flo
     """A timm state dict of the same network, renamed and reshaped to ours.
 
     Both are walked in order: the layers come in the same order under other names. Each tensor's role (weight, bias,
-    running statistics) and size must agree. timm splits a grouped pointwise convolution into one tensor a group, and
+    running statistics) and size must agree. timm splits a grouped pointwise convolution into one tensor per group, and
     keeps a layer after the pool as a 1x1 convolution.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How well a network classifies the pictures of a folder: top-1, top-5, loss, pictures a second."""
+"""How well a network classifies the pictures of a folder: top-1, top-5, loss, pictures per second."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Classify = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Guess:
-    """What a network says about one picture: path below the folder, true class, and the class it ranks first."""
+    """A network's answer for one picture: path below the folder, true class, and the class it ranks first."""
 
     path: str
     label: str
@@ -64,7 +64,7 @@ class Accuracy:
         loss: mean cross entropy, nats.
         seconds: for all of it, decoding included.
         unreadable: (path, reason) of each picture that could not be decoded.
-        guesses: one a picture, in the folder's order.
+        guesses: one per picture, in the folder's order.
     """
 
     folder: Path
@@ -79,7 +79,7 @@ class Accuracy:
 
     @property
     def images_per_s(self) -> float:
-        """Pictures a second, decoding included."""
+        """Pictures per second, decoding included."""
         return self.images / self.seconds
 
 
@@ -290,7 +290,7 @@ def accuracy_to_json(accuracy: Accuracy) -> dict[str, Any]:
 
 
 def write_guesses(path: Path, accuracy: Accuracy, *, force: bool = False) -> None:
-    """Write a CSV with path, label, top1, correct (0 or 1); a line a picture.
+    """Write a CSV with path, label, top1, correct (0 or 1); one line per picture.
 
     Raises:
         OutputError: it cannot be written, or exists and `force` is false.

@@ -78,7 +78,7 @@ def read_image_set(folder: Path) -> ImageSet:
         DatasetError: no such folder, no class folders, or one without pictures.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one that holds a folder of pictures a class.")
+        raise DatasetError(f"{folder}: no such folder; give one that holds one folder of pictures per class.")
     try:
         classes = class_folders(folder)
         found = [(label, name) for label, c in enumerate(classes) for name in _pictures(folder, c)]

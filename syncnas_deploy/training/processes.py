@@ -1,4 +1,4 @@
-"""Training in several processes, one a GPU, as torchrun starts them; alone, everything here does nothing."""
+"""Training in several processes, one per GPU, as torchrun starts them. In a single process all of this does nothing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Group:
         return cast("list[float]", found.tolist())
 
     def union(self, values: set[str]) -> set[str]:
-        """What any process has."""
+        """The union of all processes' sets."""
         if self.processes == 1:
             return values
         found: list[set[str]] = [set()] * self.processes
@@ -58,7 +58,7 @@ class Group:
                 buffer /= self.processes
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has come here."""
         if self.processes > 1:
             dist.barrier()
 

@@ -1,4 +1,4 @@
-"""Short trainings and evaluations that leave no files: what a search asks of a candidate."""
+"""Short trainings for a search; they write no files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def train_briefly(
         goes_on: asked after each epoch whether there is to be another.
 
     Returns:
-        One row an epoch.
+        One row per epoch.
 
     Raises:
         DatasetError: too few pictures for one step, or none readable.
@@ -67,7 +67,7 @@ def recalibrated(
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Weights whose batch norms have the statistics of some pictures; all else stays.
 
-    Weights that were put together from another network's leave features of another scale than the statistics say.
+    Weights that were made from another network's give features of another scale than the old statistics.
 
     Args:
         config: the network, with the input size of the pictures.

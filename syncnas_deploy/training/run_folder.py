@@ -4,7 +4,7 @@ run.json       what decides the run; a resume with other settings is refused by 
 config.json    the network, with the classes and the input size of the run
 last.pth       all that is needed to go on after an epoch; a ``state_dict`` in it makes it a file of weights as well
 best.pth       the state dict with the best top-1 so far (of the moving average, where there is one)
-history.csv    a line an epoch
+history.csv    one line per epoch
 
 Each is replaced whole. Checkpoints hold tensors and plain values alone, and are read with `weights_only`.
 """
@@ -147,7 +147,7 @@ def _write(path: Path, value: object) -> None:
 
 
 def write_history(path: Path, rows: Sequence[EpochRow]) -> None:
-    """Write a line an epoch."""
+    """Write one line per epoch."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", "lr", "train_loss", "val_loss", "top1", "top5", "seconds"])

@@ -22,13 +22,13 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text
 from syncnas_deploy.search.loop import SearchSettings
+from tests.support.configs import parse_config
 
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1)
 GPU = pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",
 )
-from tests.support.configs import parse_config
 
 
 @pytest.fixture(scope="module")

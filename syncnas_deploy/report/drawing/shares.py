@@ -1,7 +1,7 @@
 """Where a network's time goes by a profile: what each part adds on its unit, alone.
 
-A part's time is that of one invocation of it less the invocation, as in `prediction.predict`. A share is that time over
-all of its branch's, so the shares of a branch and what its invocations and syncs take make a whole.
+The time of a part is the time of one call of it, minus what a call itself costs (see `prediction.predict`). Its share
+is that time over the whole time of its branch: the shares of a branch, its calls and its syncs add up to 1.
 """
 
 from __future__ import annotations

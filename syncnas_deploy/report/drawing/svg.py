@@ -28,7 +28,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "strong1": ("#a2570a", "#e9a957"),
     "warning": ("#a12b2b", "#ff9d94"),
 }
-"""Role: its light and its dark colour. A role that ends in a digit belongs to the first or the second unit."""
+"""Role: its light and its dark colour. A role that ends in 0 or 1 belongs to that unit."""
 
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 CHARACTER_EM, WIDE_EM = 0.62, 1.12
@@ -88,7 +88,7 @@ class Canvas:
         self._add(f"<rect {place}{corner} {_paint(fill, stroke)}/>")
 
     def circle(self, at: Position, radius: float, *, fill: str, stroke: str | None = None) -> None:
-        """A disc."""
+        """A filled circle."""
         place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
         self._add(f"<circle {place} {_paint(fill, stroke, 1.5)}/>")
 
@@ -100,7 +100,7 @@ class Canvas:
         self._add(f'<path d="{path}" {_paint(None, stroke, width)} {round_}{dash}/>')
 
     def area(self, corners: Sequence[Position], *, fill: str) -> None:
-        """What lies between straight lines from corner to corner."""
+        """A filled polygon."""
         path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + "Z"
         self._add(f'<path d="{path}" {_paint(fill, None)}/>')
 

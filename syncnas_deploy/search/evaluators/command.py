@@ -1,4 +1,4 @@
-"""Any program as an evaluator: it is given a network and prints what it is worth."""
+"""Any program as an evaluator: it reads a network and prints a reward."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SETTING = re.compile(r"(timeout|spread)=(.*)")
 class Command:
     """A program that prints a JSON object with a reward.
 
-    It is started once a candidate, without a shell. The network is its standard input, a model config as JSON, and
+    It is started once per candidate, without a shell. The network is its standard input, a model config as JSON, and
     the seed is in SYNCNAS_SEED; in the arguments ``{config}`` becomes the path of a file with the config and
     ``{seed}`` the seed. It prints ``{"reward": 0.71}`` or ``{"infeasible": true}``, as all of its output or as the
     last line; ``spread`` (standard deviation between seeds) and ``details`` (numbers by name) may stand beside it.
@@ -70,12 +70,12 @@ class Command:
 
     @property
     def cost(self) -> str:
-        """Only its limit is known."""
-        return f"what {self.words[0]} takes, at most {self.limit_s:g} s a candidate"
+        """The time limit; how long the program really takes is not known."""
+        return f"what {self.words[0]} takes, at most {self.limit_s:g} s per candidate"
 
     @property
     def key(self) -> dict[str, object]:
-        """The words; what the program's files hold is not looked at, so that it can be mended and gone on with."""
+        """The words of the command. The program's files do not count: it can be mended, and the search resumed."""
         return {"name": "command", "words": list(self.words)}
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
@@ -95,7 +95,7 @@ class Command:
         return self._parsed(output, time.perf_counter() - started)
 
     def _run(self, words: list[str], config: Path, seed: int) -> str:
-        """Its standard output, after a good end."""
+        """Run the program to its end and return what it wrote on stdout."""
         environment = {**os.environ, "SYNCNAS_SEED": str(seed)}
         with config.open("rb") as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:

@@ -1,4 +1,4 @@
-"""Proxy training: a candidate is worth what it learns in a few epochs on small pictures."""
+"""Proxy training: a candidate's reward is its top-1 after a few epochs on small pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "mps")
 RATE_BATCH = 256
-"""Pictures a step that the published learning rates are for; other batches scale them."""
+"""Pictures per step that the published learning rates are for; other batches scale the rate."""
 _SEEDS = 2**31
 
 
@@ -90,11 +90,12 @@ class Train:
 
     @property
     def cost(self) -> str:
-        """In pictures."""
+        """How many pictures go through the network per candidate, and how large they are."""
         most = self.recipe.epochs * self.pictures.count
         rungs = self.halving.rungs
         least = f"{rungs[0] * self.pictures.count:,} to " if rungs else ""
-        return f"{least}{most:,} pictures of {self.recipe.input_size} pixels forth and back a candidate"
+        size = self.recipe.input_size
+        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate"
 
     @property
     def key(self) -> dict[str, object]:
@@ -115,7 +116,7 @@ class Train:
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures after the last epoch; infeasible where the training diverges.
 
-        A candidate that is given up at a rung has its value there, and what others gained from there on, as reward.
+        A candidate that is given up at a rung gets its value there, plus what others gained from there to the end.
 
         Raises:
             DatasetError: pictures that cannot be used.
@@ -127,7 +128,7 @@ class Train:
 
 
 def trained(how: Train, network: ModelConfig, seed: int, weights: dict[str, Any] | None) -> Evaluation:
-    """Train a network as `how` says, giving up at its rungs, from weights where there are some."""
+    """Train a network with the pictures, recipe and rungs of `how`, from `weights` or from random ones."""
     # Threads of OpenMP that spin while they wait slow each other down; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from syncnas_deploy.training.proxy import train_briefly
