@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -194,22 +193,17 @@ class Run:
         """A copy with `more` added to its metadata."""
         return dataclasses.replace(self, metadata={**self.metadata, **more})
 
-    def to_json(self) -> str:
-        """One line of JSON that `from_json` reads back."""
-        record = _to_record(self) | {"units": list(self.units), "metadata": dict(self.metadata)}
-        return json.dumps(record, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    def to_record(self) -> dict[str, Any]:
+        """A plain JSON value that `from_record` reads back."""
+        return _to_record(self) | {"units": list(self.units), "metadata": dict(self.metadata)}
 
     @classmethod
-    def from_json(cls, text: str) -> Run:
-        """Read what `to_json` wrote.
+    def from_record(cls, record: Any) -> Run:
+        """Read what `to_record` gave.
 
         Raises:
-            RowMalformed: it is not valid JSON, or a field is missing or out of range.
+            RowMalformed: a field is missing or out of range.
         """
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise RowMalformed(f"the run is not valid JSON: {error}.") from error
         units = _get(record, "units", list)
         _require(all(isinstance(unit, str) for unit in units), "'units' is not all text")
         jobs = _get(record, "jobs", list)

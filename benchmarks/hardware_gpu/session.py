@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -84,7 +83,7 @@ class Session:
 
     def keep(self, step: str, run: Run, launch: int) -> None:
         """Make a row of a finished step of a plan, with all its stamps."""
-        self.rows.add(step, "run", launch=launch, run=json.loads(run.to_json()))
+        self.rows.add(step, "run", launch=launch, run=run.to_record())
 
     def measure(self, step: str, plan: BenchPlan, *, launch: int = 0) -> tuple[Launch, tuple[Run, ...]]:
         """Run a plan; each finished step of it is a row."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 
@@ -73,7 +72,7 @@ def _of(rows: Sequence[Row], kind: str) -> list[Row]:
 
 
 def _runs(rows: Sequence[Row]) -> list[Run]:
-    return [Run.from_json(json.dumps(row["run"])) for row in _of(rows, "run")]
+    return [Run.from_record(row["run"]) for row in _of(rows, "run")]
 
 
 def _place(rows: Sequence[Row]) -> Lines:

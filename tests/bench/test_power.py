@@ -126,7 +126,7 @@ def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
     assert trace.mean_w(int(job.t0_ns[-60]), 2**62) == pytest.approx(3.9)
     assert trace.mean_w(0, 1) is None
     assert runs[1].power is not None and set(runs[1].power.microwatts.tolist()) == {3_900_000}
-    assert Run.from_json(runs[0].to_json()).power.microwatts.tolist() == trace.microwatts.tolist()  # type: ignore[union-attr]
+    assert Run.from_record(runs[0].to_record()).power.microwatts.tolist() == trace.microwatts.tolist()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("text", ["", "many", "1e300", "nan"])

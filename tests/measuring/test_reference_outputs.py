@@ -105,7 +105,7 @@ def test_a_wrong_output_is_measured_again(tiny: ModelConfig, tmp_path: Path) -> 
     profile = measure(tiny, device, UNITS, QUICK, tmp_path / "j")
     assert device.launches == 3
     assert any(text.startswith("1 steps were measured again") for text in profile.warnings)
-    runs = [Run.from_json(row["run"]) for row in rows_of(tmp_path / "j")]
+    runs = [Run.from_record(row["run"]) for row in rows_of(tmp_path / "j")]
     assert [len(run.metadata.get("failures", [])) for run in runs] == [2, 0, 0, 0, 0, 0]
 
 

@@ -217,7 +217,7 @@ def _use(device: Any) -> None:
     assert _is_printable(json.loads(json.dumps(shown, allow_nan=False))), "a text would move the cursor"
     runs: list[Run] = []
     device.run(sim_plan(rounds=1), on_run=runs.append, deadline_s=20)
-    assert all(_is_printable(json.loads(run.to_json())) for run in runs)
+    assert all(_is_printable(run.to_record()) for run in runs)
 
 
 def _is_printable(value: Any) -> bool:
@@ -277,7 +277,7 @@ def rows_that_lie(box: Sandbox, rng: random.Random) -> None:
     runs: list[Run] = []
     read_session(sim_plan(steps=2), _Said(said), runs.append)
     for run in runs:
-        Run.from_json(run.to_json())
+        Run.from_record(json.loads(json.dumps(run.to_record())))
 
 
 def daemon_that_lies(box: Sandbox, rng: random.Random) -> None:

@@ -171,7 +171,7 @@ def _holds(profile: DeviceProfile, rows: list[str]) -> bool:
     """Whether the whole network of every journalled pair has its median in the profile."""
     checked = 0
     for row in rows:
-        run = Run.from_json(json.loads(row)["row"]["run"])
+        run = Run.from_record(json.loads(row)["row"]["run"])
         for pair in range(len(profile.networks)):
             if run.step != pair_step(pair):
                 continue
