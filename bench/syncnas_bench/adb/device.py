@@ -156,8 +156,7 @@ class AdbDevice:
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on the device. See `Device.run`.
 
-        A row whose device was hot, low on battery or changed around each of three tries has the reason in
-        `metadata["invalid"]`.
+        A row whose device was hot, low on battery or changed around each of three tries has an `unusable_reason`.
 
         Raises:
             BenchError: see `runner.run_plan`; besides,

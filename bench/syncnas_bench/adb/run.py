@@ -236,7 +236,6 @@ class DeviceRun:
             "condition_after": after.to_dict(),
             "tries": self._tries[self._done] + (0 if reason else 1),
         }
-        if reason:
-            metadata["invalid"] = reason
-        self._on_run(dataclasses.replace(run, row=self._done).with_metadata(metadata))
+        judged = run.as_unusable(reason) if reason else run
+        self._on_run(dataclasses.replace(judged, row=self._done).with_metadata(metadata))
         self._done += 1

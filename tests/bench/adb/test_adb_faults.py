@@ -259,7 +259,7 @@ def test_heat_in_mid_run_is_waited_for_and_the_step_redone(phone: AdbDaemon, tmp
     for run in runs:
         assert run.metadata["condition_before"]["thermal_status"] == 0
         assert run.metadata["condition_after"]["thermal_status"] == 0
-        assert "invalid" not in run.metadata
+        assert run.unusable_reason == ""
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_what_does_not_get_better_is_marked_invalid(
     runs = Collector()
     device.run(sim_plan(steps=2), on_run=runs)
     assert steps_of(runs) == STEPS[:2]
-    assert [(run.metadata["invalid"], run.metadata["tries"]) for run in runs] == [(reason, 3)] * 2
+    assert [(run.unusable_reason, run.metadata["tries"]) for run in runs] == [(reason, 3)] * 2
 
 
 def test_screen_and_clock_that_change_around_a_step(phone: AdbDaemon, device: AdbDevice) -> None:
