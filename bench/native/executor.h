@@ -17,7 +17,7 @@ struct executor {
     struct unit units[PLAN_UNITS];
 };
 
-// One run of a job. The caller gives the arrays: one entry a call of the lane.
+// One run of a job. The caller gives the arrays: one entry per call of the lane.
 struct job_stamps {
     int64_t t0_ns;  // CLOCK_MONOTONIC when both lanes were released
     struct call_stamps *lanes[2];

@@ -1,4 +1,4 @@
-// syncnas-runner PLAN: run the plan's steps and stream one JSON row of raw time stamps a step.
+// syncnas-runner PLAN: run the plan's steps and stream one JSON row of raw time stamps per step.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 
 `BenchPlan.to_text` writes the plan file that the native runner reads; `bench/native/plan.c` reads it.
 
-A plan file has one statement a line, words split by blanks, paths percent-encoded, `-` for "none":
+A plan file has one statement per line, words split by blanks, paths percent-encoded, `-` for "none":
 
     syncnas-plan 5
     seed N | spin_us N | ack 0|1 | runtime PATH | accelerators PATH
@@ -98,7 +98,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Lane:
-    """The calls of one job on one unit, by ascending phase, at most one a phase."""
+    """The calls of one job on one unit, by ascending phase, at most one per phase."""
 
     unit_index: int
     calls: tuple[Call, ...]

@@ -98,9 +98,10 @@ def _span(run: Run) -> tuple[int, int]:
 
 def _mean_w(run: Run) -> float:
     begin_ns, end_ns = _span(run)
-    reason = run.metadata.get("invalid")
-    if reason:
-        raise MeasurementError(f"The device was not fit to have its power read ({reason}); measure it again.")
+    if run.unusable_reason:
+        raise MeasurementError(
+            f"The device was not fit to have its power read ({run.unusable_reason}); measure it again."
+        )
     begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
     assert run.power is not None
     told = int(((run.power.time_ns >= begin_ns) & (run.power.time_ns <= end_ns)).sum())

@@ -52,7 +52,7 @@ def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
     Raises:
         MeasurementError: the device was never fit to be measured.
     """
-    marked = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
+    marked = {launch: run.unusable_reason for (launch, _), run in runs.items() if run.unusable_reason}
     fit = {key: run for key, run in runs.items() if key[0] not in marked}
     reasons = ", ".join(sorted(set(marked.values())))
     if marked and not fit:

@@ -176,8 +176,8 @@ class Feverish(SimDevice):
     """Too warm while its power is read, as a phone may be."""
 
     def run(self, plan, *, on_run, **more):  # type: ignore[no-untyped-def]
-        warm = {"invalid": "thermal status 2"} if plan.power is not None else {}
-        return super().run(plan, on_run=lambda run: on_run(run.with_metadata(warm)), **more)
+        reason = "thermal status 2" if plan.power is not None else ""
+        return super().run(plan, on_run=lambda run: on_run(run.as_unusable(reason) if reason else run), **more)
 
 
 @pytest.mark.usefixtures("short")

@@ -31,7 +31,7 @@ class Hot(VirtualDevice):
         marks, self._left = self._left > 0, self._left - 1
 
         def mark(run: Run) -> None:
-            on_run(run.with_metadata({"invalid": "thermal status 3"}) if marks and run.step == "pair_1" else run)
+            on_run(run.as_unusable("thermal status 3") if marks and run.step == "pair_1" else run)
 
         return super().run(plan, on_run=mark, deadline_s=deadline_s, stall_s=stall_s)
 

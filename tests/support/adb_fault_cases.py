@@ -216,7 +216,7 @@ def heat(bench: Bench, rng: random.Random) -> str:
     tainted = [
         run
         for run in runs
-        if "invalid" not in run.metadata
+        if not run.unusable_reason
         and any(run.metadata[f"condition_{when}"]["thermal_status"] for when in ("before", "after"))
     ]
     return "TAINTED ROW" if tainted else whole(runs)

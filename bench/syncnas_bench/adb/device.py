@@ -7,7 +7,7 @@ from pathlib import Path
 
 from syncnas_bench.adb.examination import examine
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, parse_power, parse_probe
+from syncnas_bench.adb.probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, ask, parse_power, parse_probe
 from syncnas_bench.adb.run import Connection, DeviceRun, Load, Patience, read_condition
 from syncnas_bench.adb.target import DeviceRuntime, check_fits, runner_for
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo
@@ -71,9 +71,10 @@ class AdbDevice:
 
         Raises:
             DeviceUnavailable, LinkLost: it cannot be reached.
+            DeviceLost: it tells only parts of it.
         """
         if self._probe is None or again:
-            self._probe = parse_probe(self.link.shell(FACTS_SCRIPT).stdout)
+            self._probe = parse_probe(ask(self.link, FACTS_SCRIPT))
         return self._probe
 
     def runtime(self) -> DeviceRuntime:
@@ -146,7 +147,7 @@ class AdbDevice:
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
         """Its battery gauge or supply sensor. See `Device.power_meter`. Raises DeviceUnavailable, LinkLost."""
-        return parse_power(self.link.shell(POWER_SCRIPT).stdout)
+        return parse_power(ask(self.link, POWER_SCRIPT))
 
     def examine(self) -> tuple[Check, ...]:
         """The device, its battery and heat included. See `Device.examine`."""
@@ -155,8 +156,7 @@ class AdbDevice:
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on the device. See `Device.run`.
 
-        A row whose device was hot, low on battery or changed around each of three tries has the reason in
-        `metadata["invalid"]`.
+        A row whose device was hot, low on battery or changed around each of three tries has an `unusable_reason`.
 
         Raises:
             BenchError: see `runner.run_plan`; besides,

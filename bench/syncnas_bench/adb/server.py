@@ -11,7 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 
-from syncnas_bench.adb.channel import ExactReader, left_s, stalled
+from syncnas_bench.adb.channel import left_s, stalled
 from syncnas_bench.environment import Address
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, ServiceRefused
 
@@ -75,11 +75,28 @@ class SocketChannel:
 
     def read(self, deadline_at: float) -> bytes:
         """See `Channel.read`."""
+        return self._receive(_READ_BYTES, deadline_at)
+
+    def take(self, count: int, deadline_at: float) -> bytes:
+        """The next `count` bytes and not one more: what follows is for whoever reads next.
+
+        Raises:
+            LinkLost, LinkStalled: they do not come.
+        """
+        taken = bytearray()
+        while len(taken) < count:
+            chunk = self._receive(count - len(taken), deadline_at)
+            if not chunk:
+                raise LinkLost("the adb server ended the connection in the middle of an answer; try again.")
+            taken += chunk
+        return bytes(taken)
+
+    def _receive(self, most_bytes: int, deadline_at: float) -> bytes:
         self._socket.settimeout(left_s(deadline_at))
         if hasattr(socket, "TCP_QUICKACK"):  # the server waits for acknowledgements of small writes
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         try:
-            return self._socket.recv(_READ_BYTES)
+            return self._socket.recv(most_bytes)
         except TimeoutError:
             raise stalled() from None
         except OSError as error:
@@ -109,14 +126,13 @@ class _Request:
 
     def __init__(self, address: Address, deadline_at: float) -> None:
         self.channel = SocketChannel(address, deadline_at)
-        self._reader = ExactReader(self.channel)
         self._deadline_at = deadline_at
 
     def ask(self, request: str) -> str:
         """Send a request; "" if it is granted, else the server's reason."""
         raw = request.encode()
         self.channel.write(b"%04x" % len(raw) + raw, self._deadline_at)
-        status = self._reader.take(4, self._deadline_at)
+        status = self.channel.take(4, self._deadline_at)
         if status == b"OKAY":
             return ""
         if status != b"FAIL":
@@ -125,10 +141,10 @@ class _Request:
 
     def text(self) -> str:
         """A text that follows an answer."""
-        length = self._reader.take(4, self._deadline_at)
+        length = self.channel.take(4, self._deadline_at)
         if not re.fullmatch(rb"[0-9a-fA-F]{4}", length):
             raise LinkLost(f"what answers is no adb server: it said {length!r}.")
-        return self._reader.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
+        return self.channel.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
 
 
 def _query(address: Address, request: str, deadline_s: float) -> tuple[str, str]:

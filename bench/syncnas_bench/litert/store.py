@@ -146,7 +146,7 @@ class RuntimeStore:
         return tuple(self.path / runtime.folder / library.name for library in runtime.libraries)
 
     def problems(self, runtime: Runtime) -> tuple[str, ...]:
-        """What is not as the lock file says, one sentence a file."""
+        """What is not as the lock file says, one sentence per file."""
         found = []
         for library, path in zip(runtime.libraries, self.files(runtime), strict=True):
             if not path.is_file():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import Choice, DeviceAmbiguous, DeviceNotFound, default_device
-from syncnas_bench.discovery import LOOK_S, phone_specs
+from syncnas_bench import Choice, DeviceAmbiguous, DeviceNotFound, default_device, discovery
+from syncnas_bench.discovery import phone_specs
 from syncnas_bench.environment import Environment
 from syncnas_deploy import pipeline
 from tests.support.adb_cases import free_port
@@ -41,20 +41,22 @@ def test_a_phone_that_waits_is_told_of() -> None:
     assert "A is unauthorized: unlock it and accept this computer's key" in choice.note
 
 
-def test_nobody_there_is_this_host_at_once(tmp_path: Path) -> None:
+def test_nobody_there_is_this_host_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"HOME": str(tmp_path), "ANDROID_ADB_SERVER_PORT": str(free_port())}
+    monkeypatch.setattr(discovery, "LOOK_S", 600.0)
     start = time.monotonic()
     assert default_device(Environment(env)) == Choice("host", "")
-    assert time.monotonic() - start < 0.5
+    assert time.monotonic() - start < 60, "nobody is waited for where nothing listens"
     assert default_device(Environment({"ANDROID_ADB_SERVER_PORT": "no port"})) == Choice("host", "")
     assert pipeline.device(None, Environment(env)).name == "host"
 
 
-def test_a_server_that_hangs_does_not_hold_anyone_up() -> None:
+def test_a_server_that_hangs_does_not_hold_anyone_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "CALL_S", 600.0)
     with FakeAdbServer(None) as server:
         start = time.monotonic()
         assert default_device(Environment(server.env)) == Choice("host", "")
-        assert time.monotonic() - start < LOOK_S + 1
+        assert time.monotonic() - start < 60, "it is given up after LOOK_S"
 
 
 def test_all_means_every_phone_and_no_device_twice() -> None:

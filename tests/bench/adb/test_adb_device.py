@@ -178,7 +178,7 @@ def test_real_plan_end_to_end(way: str, tmp_path: Path) -> None:
             assert output == (tmp_path / "out").read_bytes()
             assert set(on_host[0].metadata) <= set(runs[0].metadata)
             assert runs[0].metadata["device"]["name"] == serial
-            assert "invalid" not in runs[0].metadata
+            assert runs[0].unusable_reason == ""
             assert left_behind(phone) == []
             device.close()
     finally:

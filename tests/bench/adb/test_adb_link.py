@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.discovery import find_adb_device, list_adb_devices, usb_state
 from syncnas_bench.adb.keys import key_paths, load_signers
 from syncnas_bench.adb.link import Link, quote
-from syncnas_bench.adb.server import server_version
+from syncnas_bench.adb.server import ServerTransport, server_version
 from syncnas_bench.discovery import device_specs, find_device
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import (
@@ -38,6 +39,7 @@ from tests.support.adb_cases import (
 )
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
+from tests.support.fake_adb_server import FakeAdbServer, okay
 
 WAYS = [("direct", False), ("direct", True), ("server", False), ("server", True)]
 
@@ -275,13 +277,28 @@ def test_keys_that_are_no_keys(tmp_path: Path) -> None:
         load_signers(Environment(env).adb_keys)
 
 
+def test_what_a_server_sends_together_with_its_okay_is_not_lost() -> None:
+    """A loaded server's OKAY and the first bytes of an answer arrive as one: they were dropped once."""
+    frames = struct.pack("<BI", 1, 6) + b"whole\n" + struct.pack("<BI", 3, 1) + b"\0"
+
+    def answer(request: str) -> bytes:
+        if request == "host:devices-l":
+            return okay(b"A device\n")
+        if request.endswith(":features"):
+            return okay(b"shell_v2,cmd")
+        return b"OKAY" if request == "host:transport:A" else b"OKAY" + frames
+
+    with FakeAdbServer(answer) as server:
+        link = Link(ServerTransport(server.address, "A"))
+        assert link.shell("true").stdout == "whole\n"
+        link.close()
+
+
 def test_where_the_server_is() -> None:
     assert Environment({}).adb_server == ("127.0.0.1", 5037)
     assert Environment({"ANDROID_ADB_SERVER_PORT": "6000"}).adb_server == ("127.0.0.1", 6000)
-    assert Environment({"ADB_SERVER_SOCKET": "tcp:far:6001", "ANDROID_ADB_SERVER_PORT": "1"}).adb_server == (
-        "far",
-        6001,
-    )
+    both = {"ADB_SERVER_SOCKET": "tcp:far:6001", "ANDROID_ADB_SERVER_PORT": "1"}
+    assert Environment(both).adb_server == ("far", 6001)
     assert Environment({"ADB_SERVER_SOCKET": "tcp:6001"}).adb_server == ("127.0.0.1", 6001)
     for env in ({"ADB_SERVER_SOCKET": "local:x"}, {"ANDROID_ADB_SERVER_PORT": "x"}, {"ANDROID_ADB_SERVER_PORT": "0"}):
         with pytest.raises(DeviceUnavailable, match="or unset it"):
