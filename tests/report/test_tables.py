@@ -164,7 +164,7 @@ simulated profile of mobilenet_v2 on law, 2026-01-01T00:00:00+00:00
 unit       base (ms)  contention  invocation (us)
 ---------  ---------  ----------  ---------------
 sim:left         4.2  1.10-1.40               2.0
-sim:right        4.8  1.02-1.14               3.5
+sim:right        6.1  1.02-1.14               3.5
 sync overhead: 7.1 to 13.3 us
 sim:left: a chain of unseen widths was predicted within 3.0% after 120 points
 sim:right: a chain of unseen widths was predicted within 2.0% after 120 points
