@@ -1,4 +1,4 @@
-"""Any program as an evaluator: it is given a network and prints what it is worth."""
+"""Any program as an evaluator: it gets a network and prints its reward."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SETTING = re.compile(r"(timeout|spread)=(.*)")
 class Command:
     """A program that prints a JSON object with a reward.
 
-    It is started once a candidate, without a shell. The network is its standard input, a model config as JSON, and
+    It is started once per candidate, without a shell. The network is its standard input, a model config as JSON, and
     the seed is in SYNCNAS_SEED; in the arguments ``{config}`` becomes the path of a file with the config and
     ``{seed}`` the seed. It prints ``{"reward": 0.71}`` or ``{"infeasible": true}``, as all of its output or as the
     last line; ``spread`` (standard deviation between seeds) and ``details`` (numbers by name) may stand beside it.
@@ -71,11 +71,11 @@ class Command:
     @property
     def cost(self) -> str:
         """Only its limit is known."""
-        return f"what {self.words[0]} takes, at most {self.limit_s:g} s a candidate"
+        return f"what {self.words[0]} takes, at most {self.limit_s:g} s per candidate"
 
     @property
     def key(self) -> dict[str, object]:
-        """The words; what the program's files hold is not looked at, so that it can be mended and gone on with."""
+        """The words, and not the program's files: it can be mended, and the search goes on."""
         return {"name": "command", "words": list(self.words)}
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
@@ -111,7 +111,7 @@ class Command:
                 code = process.wait(self.limit_s)
             except subprocess.TimeoutExpired:
                 raise EvaluationError(
-                    f"{self._title} took longer than {self.limit_s:g} s{_said(err)}; "
+                    f"{self._title} took longer than {self.limit_s:g} s{_last_words(err)}; "
                     "put a larger timeout=SECONDS before the program."
                 ) from None
             finally:
@@ -120,7 +120,7 @@ class Command:
                 process.wait()
             if code:
                 ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                raise EvaluationError(f"{self._title} {ended}{_said(err)}; mend it and give --resume.")
+                raise EvaluationError(f"{self._title} {ended}{_last_words(err)}; mend it and give --resume.")
             out.seek(0)
             return out.read(MAX_OUTPUT_BYTES + 1).decode("utf-8", "replace")
 
@@ -181,7 +181,7 @@ def _positive(name: str, text: str) -> float:
     return value
 
 
-def _said(err: IO[bytes]) -> str:
+def _last_words(err: IO[bytes]) -> str:
     """The end of what a program wrote on stderr, as words for a sentence."""
     err.seek(0, os.SEEK_END)
     size = err.tell()

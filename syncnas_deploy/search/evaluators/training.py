@@ -1,4 +1,4 @@
-"""Proxy training: a candidate is worth what it learns in a few epochs on small pictures."""
+"""Proxy training: a candidate's reward is its accuracy after a few epochs on small pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "mps")
 RATE_BATCH = 256
-"""Pictures a step that the published learning rates are for; other batches scale them."""
+"""Pictures per step that the published learning rates are for; other batches scale them."""
 _SEEDS = 2**31
 
 
@@ -90,11 +90,12 @@ class Train:
 
     @property
     def cost(self) -> str:
-        """In pictures."""
+        """Passes over pictures."""
         most = self.recipe.epochs * self.pictures.count
         rungs = self.halving.rungs
         least = f"{rungs[0] * self.pictures.count:,} to " if rungs else ""
-        return f"{least}{most:,} pictures of {self.recipe.input_size} pixels forth and back a candidate"
+        pixels = self.recipe.input_size
+        return f"forward and backward passes over {least}{most:,} pictures of {pixels} x {pixels} per candidate"
 
     @property
     def key(self) -> dict[str, object]:
@@ -115,7 +116,7 @@ class Train:
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures after the last epoch; infeasible where the training diverges.
 
-        A candidate that is given up at a rung has its value there, and what others gained from there on, as reward.
+        A candidate that is given up at a rung has as reward its top-1 there plus what others gained from there on.
 
         Raises:
             DatasetError: pictures that cannot be used.

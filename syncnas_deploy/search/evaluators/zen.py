@@ -1,4 +1,4 @@
-"""Zen-score: a network's worth without training."""
+"""Zen-score: a reward without training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Zen:
 
     Attributes:
         input_size: height and width of the images, pixels.
-        batch: images a draw.
+        batch: images per draw.
         repeats: draws.
         perturbation: size of the noise.
 
@@ -61,12 +61,12 @@ class Zen:
 
     @property
     def cost(self) -> str:
-        """For MobileNetV2."""
-        return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s a candidate on two idle cores, no training"
+        """Time for MobileNetV2."""
+        return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s per candidate on two idle cores, no training"
 
     @property
     def spread(self) -> None:
-        """Each evaluation says it, from its draws."""
+        """Each evaluation computes it from its draws."""
         return None
 
     @property
