@@ -4,7 +4,7 @@
 
 Candidates are a small base model with random strategies and random widths; pictures are drawn shapes. The reference is
 the mean top-1 of trainings with so many seeds, each more than three times as long as the cheap ones. Printed are
-Kendall's tau with the reference, seconds a candidate, and the standard deviation between seeds beside that between
+Kendall's tau with the reference, seconds per candidate, and the standard deviation between seeds beside that between
 candidates. What was evaluated is kept in the cache, so that a run that ends after --seconds can be gone on with. One
 thread, no device.
 """
@@ -142,9 +142,9 @@ def show(rows: list[Row], count: int, seeds: int) -> None:
     print(f"{count} candidates, reference top-1 {min(truth):.3f} to {max(truth):.3f}")
     print(f"ceiling: tau of one reference training with another {kendall_tau(*halves):.2f}")
     print(f"{'evaluator':28s} {'tau':>6s} {'seconds':>8s} {'between seeds':>14s} {'between candidates':>19s}")
-    for name, found in complete.items():
-        first = [found[i][0] for i in range(count)]
-        within = math.sqrt(float(np.mean([np.var(found[i], ddof=1) for i in range(count)])))
+    for name, rewards in complete.items():
+        first = [rewards[i][0] for i in range(count)]
+        within = math.sqrt(float(np.mean([np.var(rewards[i], ddof=1) for i in range(count)])))
         seconds = float(np.median([row.seconds for row in rows if row.evaluator == name]))
         tau = kendall_tau(first, truth)
         print(f"{name:28s} {tau:6.2f} {seconds:8.2f} {within:14.3f} {float(np.std(first, ddof=1)):19.3f}")

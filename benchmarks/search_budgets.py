@@ -2,9 +2,9 @@
 
     python -m benchmarks.search_budgets [--seeds 0-39] [--families phys,mid,smooth]
 
-Both ask for the budgets in turn, so that only what is shared differs. Prints a line a family: the medians of the
+Both ask for the budgets in turn, so that only what is shared differs. Prints a line per family: the medians of the
 evaluations, of all budgets together, until the best strategy of each is found, and the saving with a 90 % interval
-(bootstrap of the paired seeds). A best that was not found within 300 evaluations a budget counts as that many.
+(bootstrap of the paired seeds). A best that was not found within 300 evaluations per budget counts as that many.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from syncnas_deploy.search.algorithms import make_searcher
 from syncnas_deploy.search.algorithms.per_budget import PerBudget
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.algorithms.surrogate import SurrogateSearcher
-from tests.support.search_spaces import STAGES, STRATEGIES, Array, budget_spaces
+from tests.support.search_spaces import STAGES, STRATEGIES, Float64Array, budget_spaces
 
 BUDGETS = (0.8, 1.0, 1.2)
 LIMIT = 300 * len(BUDGETS)
 
 
-def evaluations(searcher: Searcher, rewards: Array) -> int:
+def evaluations(searcher: Searcher, rewards: Float64Array) -> int:
     """Evaluations until the best of every budget."""
     missing = {b: float(np.nanmax(rewards[b])) for b in range(len(BUDGETS))}
     done = 0
@@ -41,7 +41,7 @@ def evaluations(searcher: Searcher, rewards: Array) -> int:
 
 
 def compare(family: str, seed: int) -> tuple[int, int]:
-    """Evaluations of one search, and of one a budget."""
+    """Evaluations of one search, and of one search per budget."""
     rewards = budget_spaces(family, seed, BUDGETS)
     known = [Candidate(STRATEGIES[i], int(b)) for b, i in zip(*np.nonzero(np.isnan(rewards)), strict=True)]
     shared = make_searcher("surrogate", STAGES, seed=seed, infeasible=known, budgets=len(BUDGETS))
@@ -63,7 +63,7 @@ def main() -> int:
         draws = np.median(pairs[rng.integers(len(pairs), size=(2000, len(pairs)))], axis=1)
         low, high = np.quantile(1 - draws[:, 0] / draws[:, 1], (0.05, 0.95))
         print(
-            f"{family}: one search {shared:g}, one a budget {apart:g}, saving {1 - shared / apart:.0%} "
+            f"{family}: one search {shared:g}, one per budget {apart:g}, saving {1 - shared / apart:.0%} "
             f"(90 % interval {low:.0%} to {high:.0%}), {len(pairs)} seeds",
             flush=True,
         )

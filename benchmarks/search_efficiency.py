@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.search_plot import regret_plot
-from benchmarks.search_runs import COMPARED, LIMIT, TPE, Outcome, Setting, outcome_json, run
+from benchmarks.search_runs import COMPARED, LIMIT, TPE, RunOutcome, Setting, outcome_json, run
 from syncnas_deploy.files.output import write_text
 from tests.support.search_spaces import FAMILIES
 
@@ -44,9 +44,9 @@ def settings(options: argparse.Namespace) -> Iterator[Setting]:
                     yield Setting(algorithm, family, seed, in_flight)
 
 
-def read(path: Path) -> dict[Setting, Outcome]:
+def read(path: Path) -> dict[Setting, RunOutcome]:
     """The runs that are there; a last line that is not whole is left out."""
-    found: dict[Setting, Outcome] = {}
+    runs: dict[Setting, RunOutcome] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:
             row = json.loads(line)
@@ -54,13 +54,13 @@ def read(path: Path) -> dict[Setting, Outcome]:
             continue
         setting = Setting(row["algorithm"], row["family"], row["seed"], row["in_flight"])
         steps = tuple((n, regret) for n, regret in row["steps"])
-        found[setting] = Outcome(row["to_best"], row["to_top"], steps, row["decision_ms"])
-    return found
+        runs[setting] = RunOutcome(row["to_best"], row["to_top"], steps, row["decision_ms"])
+    return runs
 
 
-def complete(wanted: Iterable[Setting], known: dict[Setting, Outcome], path: Path, minutes: float) -> int:
+def complete(requested: Iterable[Setting], known: dict[Setting, RunOutcome], path: Path, minutes: float) -> int:
     """Run what is missing until the time is up; how many runs are still missing."""
-    missing = [setting for setting in wanted if setting not in known]
+    missing = [setting for setting in requested if setting not in known]
     end = time.monotonic() + 60 * minutes
     with path.open("a", encoding="utf-8") as file:
         for number, setting in enumerate(missing):
@@ -72,7 +72,7 @@ def complete(wanted: Iterable[Setting], known: dict[Setting, Outcome], path: Pat
     return 0
 
 
-def summary(group: Group, outcomes: Sequence[Outcome]) -> dict[str, object]:
+def summary(group: Group, outcomes: Sequence[RunOutcome]) -> dict[str, object]:
     """One row of the table; a miss counts as infinitely many evaluations."""
     family, algorithm, in_flight = group
     best = [np.inf if o.to_best is None else o.to_best for o in outcomes]
@@ -125,11 +125,11 @@ def main() -> int:
         options.algorithms = ",".join(name for name in options.algorithms.split(",") if name != TPE)
     options.results.mkdir(parents=True, exist_ok=True)
     path = options.results / "runs.jsonl"
-    wanted = list(settings(options))
+    requested = list(settings(options))
     known = read(path)
-    missing = complete(wanted, known, path, options.minutes)
-    groups: dict[Group, list[Outcome]] = defaultdict(list)
-    for setting in wanted:
+    missing = complete(requested, known, path, options.minutes)
+    groups: dict[Group, list[RunOutcome]] = defaultdict(list)
+    for setting in requested:
         if setting in known:
             groups[(setting.family, setting.algorithm, setting.in_flight)].append(known[setting])
     if not groups:

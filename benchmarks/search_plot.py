@@ -1,4 +1,4 @@
-"""Regret over evaluations: a panel a family, a line an algorithm, bands from the 10th to the 90th percentile."""
+"""Regret over evaluations: a panel per family, a line per algorithm, bands from the 10th to the 90th percentile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.search_runs import Outcome
+from benchmarks.search_runs import RunOutcome
 from syncnas_deploy.report.drawing.svg import Canvas, Position
 
 EVALUATIONS = 100
@@ -16,7 +16,7 @@ BANDS = {"surrogate": ("tint0", "strong0"), "evolution": ("tint1", "strong1")}
 """Algorithms with a band: its colour, and the line's; the others are grey lines."""
 
 
-def regret_plot(outcomes: Mapping[tuple[str, str], Sequence[Outcome]]) -> str:
+def regret_plot(outcomes: Mapping[tuple[str, str], Sequence[RunOutcome]]) -> str:
     """The drawing, as SVG.
 
     Args:
@@ -36,7 +36,7 @@ def regret_plot(outcomes: Mapping[tuple[str, str], Sequence[Outcome]]) -> str:
     return canvas.document(*size, "Regret of search algorithms", description)
 
 
-def _panel(canvas: Canvas, corner: Position, family: str, outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+def _panel(canvas: Canvas, corner: Position, family: str, outcomes: Mapping[str, Sequence[RunOutcome]]) -> None:
     x, y = corner
     canvas.text((x, y - 9), family, size=12, bold=True)
     for value in (1.0, 0.5, 0.0):

@@ -11,7 +11,7 @@ import numpy as np
 
 from syncnas_deploy.search.algorithms import ALGORITHMS, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
-from tests.support.search_spaces import STAGES, STRATEGIES, Array, space
+from tests.support.search_spaces import STAGES, STRATEGIES, Float64Array, space
 
 TPE = "optuna-tpe"
 COMPARED = (*ALGORITHMS, TPE)
@@ -38,7 +38,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What a run gave.
 
     Attributes:
@@ -59,7 +59,7 @@ class Outcome:
         return next((regret for n, regret in reversed(self.steps) if n <= evaluations), 1.0)
 
 
-def run(setting: Setting) -> Outcome:
+def run(setting: Setting) -> RunOutcome:
     """Search until the best strategy is found, or `LIMIT` evaluations."""
     rewards = space(setting.family, setting.seed)
     searcher = make(setting, rewards)
@@ -93,11 +93,11 @@ def run(setting: Setting) -> Outcome:
             steps.append((done, round(float((best - reward) / unit), 5)))
         if to_top is None and reward >= top:
             to_top = done
-    found = done if highest >= best else None
-    return Outcome(found, to_top, tuple(steps), round(1e3 * spent_s / decisions, 3))
+    to_best = done if highest >= best else None
+    return RunOutcome(to_best, to_top, tuple(steps), round(1e3 * spent_s / decisions, 3))
 
 
-def make(setting: Setting, rewards: Array) -> Searcher:
+def make(setting: Setting, rewards: Float64Array) -> Searcher:
     """The searcher of a run; all but two know from the start what is infeasible.
 
     `uct-published` and TPE are told when they ask, which costs them no evaluation either.
@@ -109,7 +109,7 @@ def make(setting: Setting, rewards: Array) -> Searcher:
     return make_searcher(setting.algorithm, STAGES, seed=setting.seed, infeasible=() if learns else known)
 
 
-class Trial(Protocol):
+class OptunaTrial(Protocol):
     """What is used of an Optuna trial."""
 
     def suggest_categorical(self, name: str, choices: list[str]) -> str:
@@ -118,7 +118,7 @@ class Trial(Protocol):
 
 
 class OptunaTpe:
-    """Optuna's TPE, multivariate, one letter a parameter.
+    """Optuna's TPE, multivariate, one parameter per letter.
 
     A strategy that it asks for again is passed over, at no cost; after 10 of those in a row any new one is evaluated.
     """
@@ -130,7 +130,7 @@ class OptunaTpe:
         sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=several)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._failed = optuna.trial.TrialState.FAIL
-        self._trials: dict[Candidate, Trial] = {}
+        self._trials: dict[Candidate, OptunaTrial] = {}
         self._rewards: dict[Candidate, float | None] = {}
         self._order = np.random.default_rng(seed).permutation(len(STRATEGIES))
 
@@ -140,7 +140,7 @@ class OptunaTpe:
         return {"algorithm": TPE}
 
     def ask(self) -> Candidate | None:
-        """See `Searcher`."""
+        """The next strategy of TPE that is new."""
         for _ in range(10):
             trial = self._study.ask()
             letters = [
@@ -178,6 +178,6 @@ class OptunaTpe:
             self._study.tell(trial, reward)
 
 
-def outcome_json(setting: Setting, outcome: Outcome) -> dict[str, object]:
+def outcome_json(setting: Setting, outcome: RunOutcome) -> dict[str, object]:
     """One row of results, plain JSON."""
     return {**dataclasses.asdict(setting), **dataclasses.asdict(outcome)}

@@ -22,7 +22,7 @@ WINDOW = 20
 
 
 def times_ms(stages: int, budgets: int, in_flight: int) -> list[float]:
-    """Milliseconds a decision until each of `MARKS`."""
+    """Milliseconds per decision until each of `MARKS`."""
     searcher = make_searcher("surrogate", stages, seed=0, budgets=budgets)
     rng = np.random.default_rng(0)
     flying: list[Candidate] = []

@@ -62,7 +62,7 @@ def main() -> None:
     base = load_config("mobilenet_v2")
     everything = all_strategies(7)
     sample = everything[::27]
-    print("seed  who     strategies  feasible  seconds  ms a strategy  below the bound (%): median  worst")
+    print("seed  who     strategies  feasible  seconds  ms per strategy  below the bound (%): median  worst")
     for seed in range(options.seeds):
         table = SyntheticTable(base, seed)
         budget_us = options.budget * single_branch_us(base, table)
@@ -80,7 +80,7 @@ def main() -> None:
             quality = f"{statistics.median(gaps):28.2f}  {max(gaps):5.2f}" if gaps else "  nothing feasible"
             counts = f"{len(strategies):10}  {len(utilities):8}"
             each_ms = 1000 * seconds / len(strategies)
-            print(f"{seed:4}  {who:6}  {counts}  {seconds:7.2f}  {each_ms:13.2f}{quality}", flush=True)
+            print(f"{seed:4}  {who:6}  {counts}  {seconds:7.2f}  {each_ms:15.2f}{quality}", flush=True)
 
 
 if __name__ == "__main__":

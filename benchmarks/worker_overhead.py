@@ -46,7 +46,7 @@ def show(name: str, make: Callable[[], Workers], count: int, warm_up: int) -> No
         tasks_per_s(workers, warm_up)
         rates = [tasks_per_s(workers, count) for _ in range(2)]
     rate = statistics.mean(rates)
-    print(f"{name:28s} {rate:9,.0f} tasks/s {1e3 / rate:8.3f} ms a task   A/A {rates[1] / rates[0]:.2f}", flush=True)
+    print(f"{name:28s} {rate:9,.0f} tasks/s {1e3 / rate:8.3f} ms per task   A/A {rates[1] / rates[0]:.2f}", flush=True)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 Columns: strategy, reward (empty where no widths meet the budget) and second (the score again with other weights
 and images: the difference is zen's own noise). It goes on from the rows that are there, first with the column
-`reward`, and stops after `--minutes`. Run it from the top of the checkout; it takes about 25 minutes a column on
+`reward`, and stops after `--minutes`. Run it from the top of the checkout; it takes about 25 minutes per column on
 one core.
 """
 
@@ -29,7 +29,7 @@ from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Zen
 
 COLUMNS = ("reward", "second")
-CANDIDATES_A_WRITE = 25
+CANDIDATES_PER_WRITE = 25
 Row = dict[str, str]
 
 
@@ -37,9 +37,9 @@ def networks(profile_name: str, budget: str) -> dict[str, ModelConfig | None]:
     """Every strategy with its network within the budget; None where there is none."""
     profile = load_profile(profile_name)
     costs = ProfileCosts(profile, fastest_placement(profile))
-    space = CandidateSpace(profile.base, costs, [pipeline.budget_us(budget, profile)])
-    candidates = map(Candidate, all_strategies(len(profile.base.stages)))
-    return {c.strategy: None if c in space.infeasible else space.config(c) for c in candidates}
+    candidates = CandidateSpace(profile.base, costs, [pipeline.budget_us(budget, profile)])
+    everything = map(Candidate, all_strategies(candidates.stages))
+    return {c.strategy: None if c in candidates.infeasible else candidates.config(c) for c in everything}
 
 
 def measure(candidates: dict[str, ModelConfig | None], rows: dict[str, Row]) -> Iterator[None]:
@@ -79,7 +79,7 @@ def main() -> int:
             rows = {row["strategy"]: row for row in csv.DictReader(file)}
     candidates = networks(options.profile, options.budget)
     for done, _ in enumerate(measure(candidates, rows), start=1):
-        if done % CANDIDATES_A_WRITE == 0:
+        if done % CANDIDATES_PER_WRITE == 0:
             write(options.out, rows)
         if time.monotonic() > end:
             break

@@ -1,1 +1,1 @@
-"""The search: strategy space, channel widths under a latency budget, tree search, evaluators and the loop."""
+"""The search for the best network within a latency budget: the loop, its candidates, and what it found."""

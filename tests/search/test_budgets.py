@@ -60,11 +60,13 @@ def test_the_best_within_each_budget_is_found_and_no_network_evaluated_twice(alg
     evaluator = Macs()
     result = run(evaluator, algorithm=algorithm)
     assert len(set(evaluator.calls)) == len(evaluator.calls) == len(result.trials)
-    space = CandidateSpace(BASE, TABLE, BUDGETS_US)
-    feasible = [Candidate(s, b) for b in range(4) for s in all_strategies(3) if Candidate(s, b) not in space.infeasible]
-    assert len(result.trials) == len({(space.widths(c).widths, c.strategy) for c in feasible})
+    candidates = CandidateSpace(BASE, TABLE, BUDGETS_US)
+    feasible = [
+        Candidate(s, b) for b in range(4) for s in all_strategies(3) if Candidate(s, b) not in candidates.infeasible
+    ]
+    assert len(result.trials) == len({(candidates.widths(c).widths, c.strategy) for c in feasible})
     for b, best in enumerate(result.front):
-        rewards = [space.config(c).macs() for c in feasible if c.budget <= b]
+        rewards = [candidates.config(c).macs() for c in feasible if c.budget <= b]
         assert best.reward == max(rewards)
         assert best.predicted_us <= best.budget_us == BUDGETS_US[b]
     # Nothing gets wider than the third budget allows.
@@ -73,8 +75,8 @@ def test_the_best_within_each_budget_is_found_and_no_network_evaluated_twice(alg
 
 
 def test_what_is_best_within_a_smaller_budget_is_so_within_larger_ones() -> None:
-    space = CandidateSpace(BASE, TABLE, BUDGETS_US)
-    favourite = next(s for s in all_strategies(3) if Candidate(s) not in space.infeasible)
+    candidates = CandidateSpace(BASE, TABLE, BUDGETS_US)
+    favourite = next(s for s in all_strategies(3) if Candidate(s) not in candidates.infeasible)
     result = run(Macs(favourite))
     assert {best.strategy for best in result.front} == {favourite}
     assert {best.reward for best in result.front} == {1e9}
@@ -101,29 +103,29 @@ def test_budgets_ascend_and_the_smallest_can_be_met() -> None:
 
 def test_the_front_is_written_with_a_file_a_budget(mobilenet: ModelConfig, tmp_path: Path) -> None:
     out = tmp_path / "found"
-    found = pipeline.search(
+    networks = pipeline.search(
         law_profile(mobilenet),
         budget=["1.0x", "0.8x", "1.25x"],
         evaluator="capacity",
         settings=SearchSettings(trials=12),
         out=out,
     )
-    assert [network.budget for network in found.front] == ["0.8x", "1.0x", "1.25x"]
-    assert found.main.budget == "1.0x" and found.config == read_config(out / "best.json")
+    assert [network.budget for network in networks.front] == ["0.8x", "1.0x", "1.25x"]
+    assert networks.main.budget == "1.0x" and networks.config == read_config(out / "best.json")
     with (out / "front.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["config"] for row in rows] == ["best-0.8x.json", "best-1.0x.json", "best-1.25x.json"]
-    for row, network in zip(rows, found.front, strict=True):
+    for row, network in zip(rows, networks.front, strict=True):
         assert read_config(out / row["config"]) == network.config
         assert network.prediction.makespan_us <= network.best.budget_us * (1 + 1e-9)
         assert float(row["reward"]) == network.best.reward
         assert (row["sure"], row["evaluations"], row["standard_error"]) == ("true", "1", "0.0")
-    rewards = [network.best.reward for network in found.front]
+    rewards = [network.best.reward for network in networks.front]
     assert rewards == sorted(rewards)
     with (out / "history.csv").open(newline="") as file:
         assert len({row["budget_us"] for row in csv.DictReader(file)}) == 3
     with pytest.raises(InfeasibleBudget, match="are the same latency; give it once"):
         pipeline.search(law_profile(mobilenet), budget=["1x", "1.0x"], evaluator="capacity")
     assert json.loads((out / "search.journal").read_bytes().splitlines()[0])["key"]["budgets_us"] == [
-        network.best.budget_us for network in found.front
+        network.best.budget_us for network in networks.front
     ]

@@ -64,8 +64,8 @@ def run(max_energy_mj: float | None, path: Path | None = None) -> SearchResult:
 
 
 def test_what_takes_too_much_is_left_out_before_it_is_evaluated(tmp_path: Path) -> None:
-    space = CandidateSpace(BASE, TABLE, [AMPLE_US], energy_of=millijoules)
-    energies = sorted(millijoules(space.config(c)) for c in map(Candidate, all_strategies(3)))
+    candidates = CandidateSpace(BASE, TABLE, [AMPLE_US], energy_of=millijoules)
+    energies = sorted(millijoules(candidates.config(c)) for c in map(Candidate, all_strategies(3)))
     limit_mj = energies[len(energies) // 2]
     free, limited = run(None), run(limit_mj)
     assert free.infeasible == {}
@@ -103,11 +103,11 @@ def test_from_a_profile_to_the_report(mobilenet: ModelConfig, tmp_path: Path) ->
     assert plain.main.best.energy_mj == predict(plain.config, powered).energy_mj
     limit_mj = 0.995 * plain.main.best.energy_mj  # type: ignore[operator]
     limited = SearchSettings(trials=3, max_energy_mj=limit_mj)
-    found = pipeline.search(powered, evaluator="capacity", settings=limited, out=tmp_path / "found")
-    assert found.main.best.energy_mj <= limit_mj  # type: ignore[operator]
+    within_limit = pipeline.search(powered, evaluator="capacity", settings=limited, out=tmp_path / "found")
+    assert within_limit.main.best.energy_mj <= limit_mj  # type: ignore[operator]
     with (tmp_path / "found" / "front.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert float(row["energy_mj"]) == pytest.approx(found.main.best.energy_mj, abs=1e-4)
+    assert float(row["energy_mj"]) == pytest.approx(within_limit.main.best.energy_mj, abs=1e-4)
     assert row["energy_mj"] in read_all([tmp_path / "found"]).to_text()
     journal = (tmp_path / "found" / "search.journal").read_text().splitlines()
     assert "infeasible_sha256" in json.loads(journal[0])["key"]

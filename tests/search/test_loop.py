@@ -235,10 +235,10 @@ class Stopping(Hashed):
         return dataclasses.replace(self, worst=sorted(rewards)[1] if len(rewards) == 3 else -math.inf)
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
-        found = super().evaluate(config, seed)
-        assert found.reward is not None
+        evaluation = super().evaluate(config, seed)
+        assert evaluation.reward is not None
         reward = 0.7 + self.noise * math.sin(seed) + 0.03 * math.sin(config.macs())
-        return dataclasses.replace(found, reward=reward, partial=reward < self.worst)
+        return dataclasses.replace(evaluation, reward=reward, partial=reward < self.worst)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -110,7 +110,7 @@ def single_branch_us(base: ModelConfig, table: SyntheticTable) -> float:
 
 
 def toy_base(depths: tuple[int, ...], *, width: int = 16) -> ModelConfig:
-    """A base model of so many blocks a stage, all small and alike: for tests by brute force."""
+    """A base model with these numbers of blocks per stage, all small and alike: for tests by brute force."""
     block = BlockSpec(
         kernels=(3,),
         stride=1,

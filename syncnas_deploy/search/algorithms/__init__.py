@@ -1,4 +1,4 @@
-"""The search algorithms by their names."""
+"""The search algorithms, by name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make_searcher(
     Raises:
         ValueError: no such algorithm, or an argument that is out of range.
     """
-    # They import numpy, which `syncnas-deploy --help` can do without.
+    # The algorithms import numpy, which `syncnas-deploy --help` does not need.
     from syncnas_deploy.search.algorithms.baselines import Evolution, RandomOrder
     from syncnas_deploy.search.algorithms.ledger import Ledger
     from syncnas_deploy.search.algorithms.per_budget import PerBudget

@@ -1,4 +1,4 @@
-"""Evaluators: what a candidate network is worth, larger being better; `make_evaluator` is the door to all of them.
+"""Evaluators: they give a network its reward, larger being better. `make_evaluator` makes one from its text.
 
 `zen` needs no training, `capacity` no time, `table` reads rewards that someone else has determined, `train` and
 `inherit` look at pictures, and `command` asks any program. How well the first three agree with a trained accuracy

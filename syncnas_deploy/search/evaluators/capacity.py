@@ -1,4 +1,4 @@
-"""More work in the same time is better."""
+"""Capacity: a network's worth is the logarithm of its work."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ class Command:
                 code = process.wait(self.limit_s)
             except subprocess.TimeoutExpired:
                 raise EvaluationError(
-                    f"{self._title} took longer than {self.limit_s:g} s{_said(err)}; "
+                    f"{self._title} took longer than {self.limit_s:g} s{_last_words(err)}; "
                     "put a larger timeout=SECONDS before the program."
                 ) from None
             finally:
@@ -120,7 +120,7 @@ class Command:
                 process.wait()
             if code:
                 ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                raise EvaluationError(f"{self._title} {ended}{_said(err)}; mend it and give --resume.")
+                raise EvaluationError(f"{self._title} {ended}{_last_words(err)}; mend it and give --resume.")
             out.seek(0)
             return out.read(MAX_OUTPUT_BYTES + 1).decode("utf-8", "replace")
 
@@ -181,7 +181,7 @@ def _positive(name: str, text: str) -> float:
     return value
 
 
-def _said(err: IO[bytes]) -> str:
+def _last_words(err: IO[bytes]) -> str:
     """The end of what a program wrote on stderr, as words for a sentence."""
     err.seek(0, os.SEEK_END)
     size = err.tell()

@@ -1,4 +1,4 @@
-"""What an evaluation is, and what an evaluator must have."""
+"""The evaluation of a network, and the evaluator protocol."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from syncnas_deploy.networks.config import ModelConfig
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation gave.
+    """The result of evaluating a network once.
 
     Attributes:
         reward: larger is better; None says that the candidate is infeasible.
         seconds: how long it took.
         details: numbers behind the reward, by name.
         spread: standard deviation of the reward between seeds, where this evaluation knows it.
-        partial: it was given up early and the reward is an estimate: good for learning, never for winning.
+        partial: it was given up early. Its reward is an estimate: the search learns from it and never chooses it.
         note: why it is infeasible or partial, for people.
     """
 
@@ -31,7 +31,7 @@ class Evaluation:
 
 
 class Evaluator(Protocol):
-    """Anything that can say what a network is worth; workers are sent a pickle of it."""
+    """What gives a network its reward; workers receive a pickle of it."""
 
     @property
     def name(self) -> str:
@@ -40,12 +40,12 @@ class Evaluator(Protocol):
 
     @property
     def key(self) -> dict[str, object]:
-        """What decides its rewards, as plain JSON: a journal of another key is not gone on with."""
+        """What decides its rewards, as plain JSON: a journal of another key is refused."""
         ...
 
     @property
     def cost(self) -> str:
-        """What one evaluation takes, for people."""
+        """The cost of one evaluation, for people."""
         ...
 
     @property
@@ -57,7 +57,7 @@ class Evaluator(Protocol):
         ...
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
-        """The reward of a network; the same again for the same network and seed."""
+        """The reward of a network; the same for the same network and seed."""
         ...
 
 
@@ -75,7 +75,7 @@ def described(evaluator: Evaluator) -> str:
 
 @runtime_checkable
 class LearningEvaluator(Protocol):
-    """An evaluator that looks at what came before, to give up early on what is hopeless."""
+    """An evaluator that compares a candidate with earlier ones, to give it up early when it is hopeless."""
 
     def informed(self, finished: Sequence[Evaluation]) -> Evaluator:
         """The evaluator for the next candidate, given all evaluations that are finished, in their order."""

@@ -1,4 +1,4 @@
-"""Giving up early on hopeless candidates: successive halving, asynchronous.
+"""Successive halving, asynchronous: hopeless candidates are given up early.
 
 A candidate that reaches a rung (a number of epochs) is compared with all that were there before; it goes on only
 among the best 1 / factor of them. Nothing waits for a rung to fill, so any number of candidates can be under way.
@@ -34,12 +34,12 @@ class Halving:
     @property
     def rungs(self) -> tuple[int, ...]:
         """Epochs after which candidates are compared: each a factor below the next, the last below `epochs`."""
-        found: list[int] = []
+        rungs: list[int] = []
         rung = self.epochs // self.factor if self.factor > 1 else 0
         while rung:
-            found.append(rung)
+            rungs.append(rung)
             rung //= self.factor
-        return tuple(reversed(found))
+        return tuple(reversed(rungs))
 
     def is_hopeless(self, value: float, earlier: Sequence[float]) -> bool:
         """Whether a candidate of `value` at a rung is not among the best 1 / factor, itself included.
@@ -48,11 +48,11 @@ class Halving:
         """
         if len(earlier) < self.factor:
             return False
-        places = -(-(len(earlier) + 1) // self.factor)
-        return sum(other > value for other in earlier) >= places
+        going_on = -(-(len(earlier) + 1) // self.factor)
+        return sum(other > value for other in earlier) >= going_on
 
     def detail(self, rung: int) -> str:
-        """Under which name an evaluation's details hold the value at a rung."""
+        """The name of the value at a rung in an evaluation's details."""
         return f"top1_epoch_{rung}"
 
     def known(self, finished: Sequence[Evaluation]) -> Rungs:
@@ -62,11 +62,11 @@ class Halving:
 
     def gains(self, finished: Sequence[Evaluation]) -> Mapping[int, float]:
         """What a candidate gained in the mean from each rung to its end, from those that came there."""
-        found: dict[int, float] = {}
+        gains: dict[int, float] = {}
         for rung in self.rungs:
             name = self.detail(rung)
             whole = [e for e in finished if not e.partial and name in e.details]
             ends = [e.reward - e.details[name] for e in whole if e.reward is not None]
             if ends:
-                found[rung] = sum(ends) / len(ends)
-        return found
+                gains[rung] = sum(ends) / len(ends)
+        return gains

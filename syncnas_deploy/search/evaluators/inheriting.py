@@ -22,7 +22,7 @@ from syncnas_deploy.search.evaluators.training import Train, device_of, opened, 
 from syncnas_deploy.training.checkpoints import TIMM, load_weights
 
 SEEN = 512
-"""Pictures, of all classes, that the batch norms see before a network is tried without training."""
+"""Pictures, of all classes, that the batch norms see before a network is evaluated without training."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Inherit:
             readers=options.integer("readers", 0, 0, 64),
             pictures=opened(folder, recipe),
         )
-        found = None if base is None else _absolute(base)
-        return cls(_absolute(weights), _digest(weights), found, how, epochs, spread)
+        base = None if base is None else _absolute(base)
+        return cls(_absolute(weights), _digest(weights), base, how, epochs, spread)
 
     @property
     def name(self) -> str:
@@ -106,16 +106,16 @@ class Inherit:
         base = self._base_of(config)
         recipe, pictures = self.how.recipe, self.how.pictures
         twin = recipe.resized(config, base.classes)
-        made = inherit(twin, base, _loaded(self.weights, self.digest, base), seed if self.epochs else 0)
+        inherited = inherit(twin, base, _loaded(self.weights, self.digest, base), seed if self.epochs else 0)
         network = recipe.resized(config, pictures.classes)
         if self.epochs:
             from syncnas_deploy.training.run import starting_weights
 
-            return trained(self.how, network, seed, starting_weights(network, made, new_classifier=True))
-        return self._tried(network, made, started)
+            return trained(self.how, network, seed, starting_weights(network, inherited, new_classifier=True))
+        return self._untrained(network, inherited, started)
 
-    def _tried(self, network: ModelConfig, weights: dict[str, Any], started: float) -> Evaluation:
-        """The network without any training."""
+    def _untrained(self, network: ModelConfig, weights: dict[str, Any], started: float) -> Evaluation:
+        """Top-1 of the network without any training."""
         from syncnas_deploy.training.evaluation import evaluate_images
         from syncnas_deploy.training.proxy import recalibrated
 

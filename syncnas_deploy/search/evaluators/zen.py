@@ -1,4 +1,4 @@
-"""Zen-score: a network's worth without training."""
+"""Zen-score: a reward without training."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Channel determination: the widths of a strategy within a latency budget."""
+"""The widths of a strategy within a latency budget (channel determination)."""

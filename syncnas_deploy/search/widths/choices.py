@@ -1,4 +1,4 @@
-"""One width for every block of a strategy, with exact times; what is left of the budget is spent."""
+"""Choices of widths: one for every block of a strategy, with exact times, and how what is left of a budget is spent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class WidthChoices:
-    """A block's widths worth choosing: each slower one is of more utility. Arrays of one length."""
+    """A block's widths worth choosing: each slower one is of more utility.
+
+    Attributes:
+        widths: expanded channels, ascending, [n].
+        time_us: latency at each, ascending, [n].
+        utility: of each, ascending, [n].
+        bins: the latencies rounded up to time bins, [n].
+    """
 
     widths: NDArray[np.int64]
     time_us: NDArray[np.float64]
@@ -19,21 +26,22 @@ class WidthChoices:
 
 
 class Selection:
-    """One choice for every block of a strategy, with exact times: a group is one branch of one segment.
+    """One choice for each of the N blocks of a strategy, with exact times. A group is one branch of one segment.
 
     Args:
         choices: by [segment][branch][block].
-        start_us: what a group takes before its first block, by [segment][branch].
-        fixed_us: what the network takes besides its segments.
+        start_us: latency of a group before its first block, by [segment][branch].
+        fixed_us: latency of the network besides its segments.
     """
 
     def __init__(self, choices: list[list[list[WidthChoices]]], start_us: list[list[float]], fixed_us: float) -> None:
         groups = [group for segment in choices for group in segment]
         self._blocks = [block for group in groups for block in group]
+        # The group of each block, [N].
         self._group = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         self._start_us = np.array(start_us).ravel()
         self._fixed_us = fixed_us
-        # One column more than the longest block has: past its last choice a block would take forever.
+        # [N, longest + 1]: past its last choice a block would take forever.
         longest = max(len(block.widths) for block in self._blocks)
         self._time_us = np.full((len(self._blocks), longest + 1), np.inf)
         self._utility = np.zeros_like(self._time_us)
@@ -41,6 +49,7 @@ class Selection:
             self._time_us[i, : len(block.widths)] = block.time_us
             self._utility[i, : len(block.widths)] = block.utility
         self._rows = np.arange(len(self._blocks))
+        # The index of each block's choice, [N].
         self._level = np.zeros(len(self._blocks), dtype=np.intp)
 
     def reset(self) -> None:
@@ -76,9 +85,9 @@ class Selection:
         return self._fixed_us + float(groups_us.reshape(-1, 2).max(axis=1).sum())
 
     def widen(self, budget_us: float) -> None:
-        """Spend what is left of the budget: step by step, the next width that brings most for its time.
+        """Spend what is left of the budget: step by step, the next width of the most utility per network latency.
 
-        What a branch can take while it waits for the other one costs nothing.
+        Time that a branch would spend waiting for the other one costs nothing.
         """
         blocked = np.zeros(len(self._blocks), dtype=bool)
         groups_us = self._groups_us()

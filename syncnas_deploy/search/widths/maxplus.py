@@ -1,7 +1,7 @@
-"""Max-plus convolution of utilities over time bins: what two parts are worth together.
+"""Max-plus convolution of utilities over time bins: the utility of two parts together.
 
-A `Bins` array of N + 1 values holds the largest utility within 0, 1, ... N bins of time: -inf where nothing
-fits, never falling.
+All arrays of utilities have the shape [N + 1]: the largest utility within 0, 1, ... N bins of time. They are -inf where
+nothing fits, and never fall.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Bins = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 # Rows that are added at a time: 64 rows of 1,001 bins stay in the second-level cache.
 _ROWS = 64
 
 
-def convolve(f: Bins, g: Bins) -> Bins:
-    """The largest f[i] + g[j] with i + j = t bins, for every t. All of shape [N + 1].
+def convolve(f: Float64Array, g: Float64Array) -> Float64Array:
+    """The largest f[i] + g[j] with i + j = t bins, for every t, [N + 1].
 
-    Only the bins at which the sparser part rises are tried: between them it is worth no more.
+    Only the bins at which the sparser part rises are tried: between them its utility is the same.
     """
     steps_f, steps_g = _steps(f), _steps(g)
     if len(steps_f) < len(steps_g):
@@ -28,30 +28,30 @@ def convolve(f: Bins, g: Bins) -> Bins:
     # Row n - j of these windows is f delayed by j bins.
     delayed = sliding_window_view(np.concatenate([np.full(n, -np.inf), f]), n)
     best = np.full(n, -np.inf)
-    for at in range(0, len(steps_g), _ROWS):
-        steps = steps_g[at : at + _ROWS]
+    for start in range(0, len(steps_g), _ROWS):
+        steps = steps_g[start : start + _ROWS]
         sums = delayed[n - steps]
         sums += g[steps, None]
         np.maximum(best, sums.max(axis=0), out=best)
     return best
 
 
-def split(f: Bins, g: Bins, t: int) -> int | None:
-    """How many of t bins go to f in the best sum of both; the rest goes to g. None when nothing fits."""
+def split(f: Float64Array, g: Float64Array, t: int) -> int | None:
+    """How many of t bins go to f in the best sum of f and g, both [N + 1]; the rest goes to g. None if nothing fits."""
     sums = f[: t + 1] + g[t::-1]
     best = int(np.argmax(sums))
     return best if sums[best] > -np.inf else None
 
 
-def delay(f: Bins, by: int) -> Bins:
-    """f when `by` bins are spent before it begins."""
+def delay(f: Float64Array, bins: int) -> Float64Array:
+    """f after `bins` bins are spent before it begins, [N + 1]."""
     late = np.full(len(f), -np.inf)
-    late[by:] = f[: max(len(f) - by, 0)]
+    late[bins:] = f[: max(len(f) - bins, 0)]
     return late
 
 
-def _steps(f: Bins) -> NDArray[np.intp]:
-    """The bins at which f rises."""
+def _steps(f: Float64Array) -> NDArray[np.intp]:
+    """The bins at which f, [N + 1], rises: ascending, [steps]."""
     rises = np.empty(len(f), dtype=bool)
     rises[0] = f[0] > -np.inf
     np.greater(f[1:], f[:-1], out=rises[1:])

@@ -1,6 +1,6 @@
 """Channel widths of a strategy under a latency budget: a multiple-choice knapsack by max-plus convolution.
 
-Every block of both branches gets an expanded width. Wanted are those of the largest utility
+Every block of both branches gets an expanded width. The solver looks for those of the largest utility
 
     sum over branches and blocks of share * log(width / base width),
 
@@ -11,13 +11,13 @@ share being the block's part of the base model's block MACs, among those with la
 
 The logarithm is proportional fairness (alpha-fairness with alpha 1): taking channels from a narrow block
 costs more than giving as many to a wide one brings. Maximising MACs instead is linear, and its optimum is
-extreme: some blocks at the narrowest width there is, some at the widest. The widths of published models are
+extreme: some blocks have the narrowest width there is, some the widest. The widths of published models are
 not like that, and alpha 1 costs about 1 % of the MACs.
 
-Branches are independent once a segment's time is given. So the largest utility within t time bins is found
+Branches are independent once a segment's time is given. So the largest utility within t time bins is computed
 for a block, then a stage, a segment of a branch, a segment, and the network, each by max-plus convolution of
-the parts. Times are rounded up to bins, so the budget holds; a greedy pass with exact times then spends what
-rounding left over. Stages, segments and beginnings of strategies are shared between strategies.
+the parts. Times are rounded up to bins, so the budget holds. A greedy pass with exact times then spends what
+rounding left over. Strategies share the utilities of their stages, segments and beginnings.
 
 Source: Mo & Walrand, "Fair end-to-end window-based congestion control", IEEE/ACM ToN 2000 (alpha-fairness);
 Kellerer, Pferschy & Pisinger, "Knapsack Problems", 2004, ch. 11 (multiple-choice knapsack).
@@ -38,7 +38,7 @@ from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.search.widths.choices import Selection, WidthChoices
-from syncnas_deploy.search.widths.maxplus import Bins, convolve, delay, split
+from syncnas_deploy.search.widths.maxplus import Float64Array, convolve, delay, split
 
 BRANCHES = (0, 1)
 
@@ -142,11 +142,12 @@ class WidthSolver:
         total = sum(block.macs() for *_, block in base.blocks())
         self._share = {(s, i): block.macs() / total for _, s, i, block in base.blocks()}
         self._base_width = {(s, i): block.expanded_channels for _, s, i, block in base.blocks()}
+        # What strategies share; every utility array is [bins + 1].
         self._choices: dict[tuple[int, BlockKey], WidthChoices] = {}
-        self._stages: dict[tuple[int, int, bool], list[Bins]] = {}
-        self._runs: dict[tuple[int, int, int, bool], list[Bins]] = {}
-        self._segments: dict[_Segment, Bins] = {}
-        self._beginnings: dict[str, Bins] = {}
+        self._stages: dict[tuple[int, int, bool], list[Float64Array]] = {}
+        self._runs: dict[tuple[int, int, int, bool], list[Float64Array]] = {}
+        self._segments: dict[_Segment, Float64Array] = {}
+        self._beginnings: dict[str, Float64Array] = {}
 
     def minimum_us(self, strategy: str) -> float:
         """The smallest latency of a strategy, each block at its fastest width.
@@ -188,17 +189,17 @@ class WidthSolver:
         available = math.floor((self.budget_us - self._fixed_us(strategy)) / self._bin_us)
         # A sum of floating-point times may come out a few ulp above the sum of their bins: then one bin less.
         for t in (available, available - 1):
-            choice = self._trace(segments, t)
-            if choice is None:
+            choices = self._trace(segments, t)
+            if choices is None:
                 continue
-            selection.set(choice)
+            selection.set(choices)
             if selection.latency_us() <= self.budget_us:
                 return
         selection.reset()
 
     # --- utilities within time bins, from blocks up to beginnings of strategies ---
 
-    def _stage(self, branch: int, stage: int, halved: bool) -> list[Bins]:
+    def _stage(self, branch: int, stage: int, halved: bool) -> list[Float64Array]:
         """Utilities of the first 1, 2, ... blocks of a stage; the last is the stage's."""
         key = branch, stage, halved
         if key not in self._stages:
@@ -210,7 +211,7 @@ class WidthSolver:
             )
         return self._stages[key]
 
-    def _run(self, branch: int, first: int, last: int, halved: bool) -> list[Bins]:
+    def _run(self, branch: int, first: int, last: int, halved: bool) -> list[Float64Array]:
         """Utilities of stages first..first, first..first + 1, ... of a branch, the last halved or not."""
         key = branch, first, last, halved
         if key not in self._runs:
@@ -222,7 +223,7 @@ class WidthSolver:
                 self._runs[key] = [*before, convolve(before[-1], end)]
         return self._runs[key]
 
-    def _segment(self, seg: _Segment) -> Bins:
+    def _segment(self, seg: _Segment) -> Float64Array:
         """Utilities of a segment: both branches have the same time."""
         if seg not in self._segments:
             branches = [self._run(b, seg.first, seg.last, seg.op == "c")[-1] for b in BRANCHES]
@@ -230,7 +231,7 @@ class WidthSolver:
             self._segments[seg] = late[0] + late[1]
         return self._segments[seg]
 
-    def _beginning(self, letters: str) -> Bins:
+    def _beginning(self, letters: str) -> Float64Array:
         """Utilities of the stages that `letters` (ending in a sync, or empty) decides."""
         if letters not in self._beginnings:
             if not letters:
@@ -248,7 +249,7 @@ class WidthSolver:
         strategy = "".join("n" * (seg.last - seg.first) + seg.op for seg in segments)
         if t < 0:
             return None
-        found: list[list[list[int]]] = []
+        choices: list[list[list[int]]] = []
         for seg in reversed(segments):
             part = self._segment(seg)
             before = split(self._beginning(strategy[: seg.first]), part, t)
@@ -256,41 +257,41 @@ class WidthSolver:
                 return None
             # The time that the segment needs, not the time it may take.
             spent = int(np.searchsorted(part, part[t - before]))
-            found.append([self._trace_branch(b, seg, spent - self._start_bins(b, seg)) for b in BRANCHES])
+            choices.append([self._trace_branch(b, seg, spent - self._start_bins(b, seg)) for b in BRANCHES])
             t = before
-        return found[::-1]
+        return choices[::-1]
 
     def _trace_branch(self, branch: int, seg: _Segment, t: int) -> list[int]:
         """Indices of the best choices of a segment's blocks on one branch, within t bins."""
         runs = self._run(branch, seg.first, seg.last, seg.op == "c")
-        found: list[int] = []
+        choices: list[int] = []
         for stage in range(seg.last, seg.first - 1, -1):
             halved = stage == seg.last and seg.op == "c"
             parts = self._stage(branch, stage, halved)
             before = 0
             if stage > seg.first:
-                known = split(runs[stage - seg.first - 1], parts[-1], t)
-                assert known is not None, "a finite sum has finite parts"
-                before = known
-            found.extend(self._trace_stage(branch, stage, halved, t - before))
+                share = split(runs[stage - seg.first - 1], parts[-1], t)
+                assert share is not None, "a finite sum has finite parts"
+                before = share
+            choices.extend(self._trace_stage(branch, stage, halved, t - before))
             t = before
-        return found[::-1]
+        return choices[::-1]
 
     def _trace_stage(self, branch: int, stage: int, halved: bool, t: int) -> list[int]:
         """Indices of the best choices of a stage's blocks within t bins, last block first."""
         parts = self._stage(branch, stage, halved)
-        found: list[int] = []
+        choices: list[int] = []
         for i in range(len(parts) - 1, -1, -1):
-            choices = self._block(branch, BlockKey(stage, i, halved))
-            fits = int(np.searchsorted(choices.bins, t, side="right"))
+            block = self._block(branch, BlockKey(stage, i, halved))
+            fits = int(np.searchsorted(block.bins, t, side="right"))
             if i == 0:
-                found.append(fits - 1)
+                choices.append(fits - 1)
                 break
-            value = parts[i - 1][t - choices.bins[:fits]] + choices.utility[:fits]
-            pick = int(np.argmax(value))
-            found.append(pick)
-            t -= int(choices.bins[pick])
-        return found
+            utility = parts[i - 1][t - block.bins[:fits]] + block.utility[:fits]
+            choice = int(np.argmax(utility))
+            choices.append(choice)
+            t -= int(block.bins[choice])
+        return choices
 
     # --- what the table says ---
 
@@ -312,7 +313,7 @@ class WidthSolver:
             for i in range(self._depths[s])
         ]
 
-    def _spread(self, choices: WidthChoices) -> Bins:
+    def _spread(self, choices: WidthChoices) -> Float64Array:
         """A block's choices as utilities within time bins."""
         utilities = np.full(self.bins + 2, -np.inf)
         np.maximum.at(utilities, choices.bins, choices.utility)

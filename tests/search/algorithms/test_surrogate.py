@@ -102,11 +102,11 @@ def test_posterior_equals_a_dense_solution(budgets: int) -> None:
     weights /= weights.sum()
     mixture = Mixture(kernels)
     mixture.set_observations(known)
-    found = mixture.posterior(values, flying)
-    kept = weights > LEAST_WEIGHT
-    np.testing.assert_allclose(found.weights, weights[kept] / weights[kept].sum(), rtol=1e-6)
-    np.testing.assert_allclose(found.mean, means[kept], atol=1e-8)
-    np.testing.assert_allclose(found.variance, variances[kept], atol=1e-8)
+    posterior = mixture.posterior(values, flying)
+    weighty = weights > LEAST_WEIGHT
+    np.testing.assert_allclose(posterior.weights, weights[weighty] / weights[weighty].sum(), rtol=1e-6)
+    np.testing.assert_allclose(posterior.mean, means[weighty], atol=1e-8)
+    np.testing.assert_allclose(posterior.variance, variances[weighty], atol=1e-8)
 
 
 def test_points_one_by_one_or_revised_give_the_same_bits() -> None:
@@ -193,15 +193,15 @@ def evaluations(searcher: Searcher, rewards: Float64Array, in_flight: int = 1) -
 
 @pytest.mark.parametrize(("family", "most"), [("smooth", 60), ("rugged", 90), ("forest", 110)])
 def test_far_better_than_chance_and_than_uct(family: str, most: int) -> None:
-    found: dict[str, list[int]] = {"surrogate": [], "uct": []}
+    needed_by: dict[str, list[int]] = {"surrogate": [], "uct": []}
     for seed in range(2000, 2006):
         rewards = space(family, seed)
         known = [Candidate(s) for s, reward in zip(STRATEGIES, rewards, strict=True) if math.isnan(reward)]
-        for algorithm, needed in found.items():
+        for algorithm, needed in needed_by.items():
             needed.append(evaluations(make_searcher(algorithm, 7, seed=seed, infeasible=known), rewards))
     # Chance takes half of the feasible strategies in the median: 500 to 700.
-    assert statistics.median(found["surrogate"]) < most
-    assert statistics.median(found["surrogate"]) < 0.6 * statistics.median(found["uct"])
+    assert statistics.median(needed_by["surrogate"]) < most
+    assert statistics.median(needed_by["surrogate"]) < 0.6 * statistics.median(needed_by["uct"])
 
 
 def test_eight_in_flight_are_still_far_better_than_chance() -> None:

@@ -105,8 +105,8 @@ def test_a_hopeless_candidate_is_given_up_at_a_rung_with_an_estimate(pictures: P
 
 def test_a_training_that_diverges_is_infeasible_and_says_so(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Schedule, "at", lambda _, epoch: 1e30)
-    found = Train.parse(f"{pictures},{OPTIONS}").evaluate(NETWORK, 1)
-    assert found.reward is None and found.note.startswith("In epoch 1, step 2, the loss is")
+    evaluation = Train.parse(f"{pictures},{OPTIONS}").evaluate(NETWORK, 1)
+    assert evaluation.reward is None and evaluation.note.startswith("In epoch 1, step 2, the loss is")
 
 
 def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_path: Path) -> None:
