@@ -275,10 +275,10 @@ def parse_json(text: str, where: str, error: type[DocumentError]) -> object:
         raise error(f"{where}: contains {name}, which is not a JSON number; replace it.")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        value = dict(pairs)
+        if len(value) != len(pairs):
             raise error(f"{where}: a key appears twice in one object; remove one.")
-        return found
+        return value
 
     def integer(digits: str) -> int:
         if len(digits) > 20:

@@ -138,19 +138,19 @@ class Journal:
 
     def _check_header(self, line: bytes) -> None:
         where = f"{self.path}: line 1"
-        found = parse_json(line.decode("utf-8", "replace"), where, JournalError)
-        if not isinstance(found, dict) or "journal" not in found or not isinstance(found.get("key"), dict):
+        theirs = parse_json(line.decode("utf-8", "replace"), where, JournalError)
+        if not isinstance(theirs, dict) or "journal" not in theirs or not isinstance(theirs.get("key"), dict):
             raise JournalError(f"{where} is not a journal's header; choose another --out.")
-        if found["journal"] != FORMAT:
+        if theirs["journal"] != FORMAT:
             raise JournalError(
-                f"{where} has journal format {found['journal']!r}, this program reads {FORMAT}; "
+                f"{where} has journal format {theirs['journal']!r}, this program reads {FORMAT}; "
                 "finish the run with the version that began it, or choose another --out."
             )
-        mine = json.loads(self._header)
-        if found == mine:
+        ours = json.loads(self._header)
+        if theirs == ours:
             return
         raise JournalMismatch(
-            f"{self.path}: belongs to another run: {_difference(found, mine)}; remove it or choose another --out."
+            f"{self.path}: belongs to another run: {_difference(theirs, ours)}; remove it or choose another --out."
         )
 
     def _write(self, line: bytes) -> None:
@@ -202,19 +202,19 @@ def _digest(canonical: str) -> str:
 def _row(line: bytes) -> dict[str, Any] | None:
     """The row of one line, or None when the line is damaged."""
     try:
-        found = json.loads(line)
-        row = found["row"]
-        return row if isinstance(row, dict) and found["sha256"] == _digest(_canonical(row)) else None
+        entry = json.loads(line)
+        row = entry["row"]
+        return row if isinstance(row, dict) and entry["sha256"] == _digest(_canonical(row)) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _difference(found: dict[str, Any], mine: dict[str, Any]) -> str:
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """The first thing in which two headers differ, as words."""
-    if found.get("kind") != mine["kind"]:
-        return f"it is a {str(found.get('kind'))[:40]} journal, not a {mine['kind']} journal"
-    for name in sorted(found["key"].keys() | mine["key"].keys()):
-        there, here = found["key"].get(name), mine["key"].get(name)
+    if theirs.get("kind") != ours["kind"]:
+        return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {ours['kind']} journal"
+    for name in sorted(theirs["key"].keys() | ours["key"].keys()):
+        there, here = theirs["key"].get(name), ours["key"].get(name)
         if there != here:
             return f"its {name} is {_brief(there)}, here it is {_brief(here)}"
     return "its header has other fields"

@@ -45,11 +45,11 @@ def inherit(config: ModelConfig, base: ModelConfig, weights: Weights, seed: int 
     if config.strategy is None or len(config.stages) != len(base.stages):
         raise WeightsError(f"{config.name} is not two branches of {base.name}; give the base model it came from.")
     twin = branched(base, config.strategy)
-    found = random_weights(parameter_shapes(config), seed)
-    for name in found:
+    inherited = random_weights(parameter_shapes(config), seed)
+    for name in inherited:
         if name.startswith(("stem_conv.", "head_conv.", "post_pool.", "classifier.")):
-            _same_shape(weights, name, found[name], config, base)
-            found[name] = weights[name].copy()
+            _same_shape(weights, name, inherited[name], config, base)
+            inherited[name] = weights[name].copy()
     read_twice = False
     for s, op in enumerate(config.sync_ops):
         for branch in (0, 1):
@@ -63,11 +63,11 @@ def inherit(config: ModelConfig, base: ModelConfig, weights: Weights, seed: int 
                 outs = _half(old.out_channels, new.out_channels, branch)
                 made = source.shrunk(new, ins, outs, halve_input=read_twice and i == 0, seed=seed)
                 prefix = block_prefix(config, branch, s, i)
-                found |= {prefix + name: value for name, value in made.items()}
+                inherited |= {prefix + name: value for name, value in made.items()}
         read_twice = op is SyncOp.ADD
     if config.sync_ops[-1] is SyncOp.ADD:
-        found["head_conv.0.weight"] *= np.float32(0.5)
-    return found
+        inherited["head_conv.0.weight"] *= np.float32(0.5)
+    return inherited
 
 
 def _same_shape(weights: Weights, name: str, wanted: Float32Array, config: ModelConfig, base: ModelConfig) -> None:

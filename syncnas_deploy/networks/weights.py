@@ -130,10 +130,10 @@ def check_weights(weights: Weights, config: ModelConfig, where: str) -> None:
     problems = [f"{name} is missing" for name in wanted if name not in weights]
     problems += [f"{name} is not part of {config.name}" for name in weights if name not in wanted]
     for name, shape in wanted.items():
-        found = weights.get(name)
-        if found is not None and found.shape != shape:
-            problems.append(f"{name} is {list(found.shape)}, {config.name} has {list(shape)}")
-        elif found is not None and not np.isfinite(found).all():
+        weight = weights.get(name)
+        if weight is not None and weight.shape != shape:
+            problems.append(f"{name} is {list(weight.shape)}, {config.name} has {list(shape)}")
+        elif weight is not None and not np.isfinite(weight).all():
             problems.append(f"{name} contains NaN or infinite values")
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""

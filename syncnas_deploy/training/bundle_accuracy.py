@@ -39,12 +39,12 @@ def evaluate_bundle(
 
     def classify(pixels: Tensor) -> Tensor:
         inputs = normalized(pixels.numpy())
-        logits = [
+        per_image = [
             run_chain(segments, lambda s, feeds: runners[s.branch].run(s.name, feeds), image[None]) for image in inputs
         ]
-        found = np.concatenate(logits)
-        if found.shape != (len(inputs), config.classes):
-            raise BundleError(f"{bundle.folder}: gives {found.shape[1:]} logits per picture; export the bundle again.")
-        return torch.from_numpy(found)
+        logits = np.concatenate(per_image)
+        if logits.shape != (len(inputs), config.classes):
+            raise BundleError(f"{bundle.folder}: gives {logits.shape[1:]} logits per picture; export the bundle again.")
+        return torch.from_numpy(logits)
 
     return evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)

@@ -62,7 +62,7 @@ class Accuracy:
         images: pictures that were classified; the unreadable ones are not among them.
         top1, top5: share of them that is right, and that is among the first five (or as many as there are classes).
         loss: mean cross entropy, nats.
-        seconds: for all of it, decoding included.
+        elapsed_s: for all of it, decoding included.
         unreadable: (path, reason) of each picture that could not be decoded.
         guesses: one per picture, in the folder's order.
     """
@@ -73,14 +73,14 @@ class Accuracy:
     top1: float
     top5: float
     loss: float
-    seconds: float
+    elapsed_s: float
     unreadable: tuple[tuple[str, str], ...]
     guesses: tuple[Guess, ...]
 
     @property
     def images_per_s(self) -> float:
         """Pictures per second, decoding included."""
-        return self.images / self.seconds
+        return self.images / self.elapsed_s
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,12 @@ class Tally:
 def score(classify: Classify, batches: Iterable[Batch], tally: Tally) -> Iterator[tuple[Batch, list[int]]]:
     """Each batch, counted in `tally`, with the class that the network ranks first for each of its pictures."""
     for batch in batches:
-        first: list[int] = []
+        ranked_first: list[int] = []
         if len(batch.labels):
             logits = classify(batch.pixels).cpu()
             tally.add(logits, batch.labels)
-            first = logits.argmax(dim=1).tolist()
-        yield batch, first
+            ranked_first = logits.argmax(dim=1).tolist()
+        yield batch, ranked_first
 
 
 def evaluate(
@@ -158,9 +158,9 @@ def evaluate(
     guesses: list[Guess] = []
     unreadable: list[Unreadable] = []
     tally = Tally()
-    for found, ranked_first in score(classify, loader, tally):
-        unreadable += found.unreadable
-        guesses += [_guess(images, *pair) for pair in zip(found.places, ranked_first, strict=True)]
+    for scored, ranked_first in score(classify, loader, tally):
+        unreadable += scored.unreadable
+        guesses += [_guess(images, *pair) for pair in zip(scored.places, ranked_first, strict=True)]
         on_progress(EvaluationProgress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
     if not tally.images:
         raise nothing_readable(images, unreadable[0] if unreadable else None)
@@ -171,7 +171,7 @@ def evaluate(
         top1=tally.top1 / tally.images,
         top5=tally.top5 / tally.images,
         loss=tally.loss / tally.images,
-        seconds=time.perf_counter() - started,
+        elapsed_s=time.perf_counter() - started,
         unreadable=tuple((printable_path(images.names[item.place]), item.reason) for item in unreadable),
         guesses=tuple(guesses),
     )
@@ -184,8 +184,10 @@ def _workers(asked: int | None, images: int, batch: int) -> int:
     return 0 if asked is None and batches < 4 else min(wanted, batches)
 
 
-def _guess(images: ImageSet, place: int, first: int) -> Guess:
-    return Guess(printable_path(images.names[place]), images.classes[images.labels[place]], images.classes[first])
+def _guess(images: ImageSet, place: int, ranked_first: int) -> Guess:
+    return Guess(
+        printable_path(images.names[place]), images.classes[images.labels[place]], images.classes[ranked_first]
+    )
 
 
 def evaluate_model(
@@ -265,12 +267,12 @@ def torch_device(name: str) -> torch.device:
         DeviceUnavailable: torch sees no such device.
     """
     kind, _, index = name.partition(":")
-    found = kind in DEVICES and (not index or index.isdecimal())
+    usable = kind in DEVICES and (not index or index.isdecimal())
     if kind == "cuda":
-        found = found and int(index or 0) < torch.cuda.device_count()
+        usable = usable and int(index or 0) < torch.cuda.device_count()
     elif kind == "mps":
-        found = found and torch.backends.mps.is_available()
-    if not found:
+        usable = usable and torch.backends.mps.is_available()
+    if not usable:
         raise DeviceUnavailable(f"Device {name[:40]!r}: torch finds none here; choose another of {', '.join(DEVICES)}.")
     return torch.device(name)
 

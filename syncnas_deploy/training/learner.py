@@ -21,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from syncnas_deploy.errors import CheckpointError, DatasetError, RecipeError, TrainingDiverged
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import Weights
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.batches import (
     Batch,
@@ -131,30 +132,30 @@ class Learner:
                 f"choose a smaller --batch."
             )
 
-    def start(self, found: Checkpoint | None, weights: dict[str, np.ndarray[Any, Any]] | None, out: Path) -> None:
+    def start(self, checkpoint: Checkpoint | None, weights: Weights | None, out: Path) -> None:
         """Go on from a checkpoint, or begin with weights where given.
 
         Raises:
             CheckpointError: it is of another network.
         """
-        if found is None:
+        if checkpoint is None:
             if weights is not None:
                 state = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
                 self._model.load_state_dict(state, strict=False)
         else:
             try:
-                self._model.load_state_dict(found.model)
-                self._optimizer.load_state_dict(found.optimizer)
-                self._scaler.load_state_dict(found.scaler)
+                self._model.load_state_dict(checkpoint.model)
+                self._optimizer.load_state_dict(checkpoint.optimizer)
+                self._scaler.load_state_dict(checkpoint.scaler)
                 if self._average is not None:
-                    self._average.load_state_dict(found.average or {})
+                    self._average.load_state_dict(checkpoint.average or {})
             except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
                 raise CheckpointError(
                     f"{out / run_folder.LAST}: does not fit the run ({str(e).splitlines()[0][:120]}); "
                     f"give --force to begin anew."
                 ) from None
-            self._steps, self.history = found.steps, list(found.history)
-        if self._average is not None and found is None:
+            self._steps, self.history = checkpoint.steps, list(checkpoint.history)
+        if self._average is not None and checkpoint is None:
             self._average.load_state_dict(self._model.state_dict())
         self._parallel: nn.Module = self._model
         if self._group.processes > 1:
@@ -179,15 +180,15 @@ class Learner:
         Raises:
             TrainingDiverged: the loss is not finite.
         """
-        began, first = time.perf_counter(), len(self.history)
+        began, epochs_before = time.perf_counter(), len(self.history)
         last = out / run_folder.LAST
-        for epoch in range(first, self._recipe.epochs):
+        for epoch in range(epochs_before, self._recipe.epochs):
             started = time.perf_counter()
 
             def report(step: int, loss: float, rate: float, epoch: int = epoch) -> None:
                 elapsed = time.perf_counter() - began
                 done = epoch + step / self.steps_an_epoch
-                eta = elapsed / (done - first) * (self._recipe.epochs - done)
+                eta = elapsed / (done - epochs_before) * (self._recipe.epochs - done)
                 place = (epoch + 1, self._recipe.epochs, step, self.steps_an_epoch)
                 on_progress(TrainingProgress(*place, loss, rate, elapsed, eta))
 

@@ -128,10 +128,10 @@ class BranchedStage(nn.Module):
 
     def forward(self, features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Each branch's features [N, C, H, W] in, each branch's features out (the same ones after a sync)."""
-        first, second = self.branch1(features[0]), self.branch2(features[1])
+        features0, features1 = self.branch1(features[0]), self.branch2(features[1])
         if self.op is SyncOp.NONE:
-            return first, second
-        joined = first + second if self.op is SyncOp.ADD else torch.cat([first, second], dim=1)
+            return features0, features1
+        joined = features0 + features1 if self.op is SyncOp.ADD else torch.cat([features0, features1], dim=1)
         return joined, joined
 
 

@@ -30,25 +30,25 @@ class Group:
     device: torch.device
 
     @property
-    def first(self) -> bool:
-        """Whether this process writes and reports."""
+    def leads(self) -> bool:
+        """Whether this is the one process that writes and reports."""
         return self.rank == 0
 
     def sums(self, *values: float) -> list[float]:
         """Each value's sum over all processes."""
         if self.processes == 1:
             return list(values)
-        found = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(found)
-        return cast("list[float]", found.tolist())
+        totals = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(totals)
+        return cast("list[float]", totals.tolist())
 
     def union(self, values: set[str]) -> set[str]:
         """The union of all processes' sets."""
         if self.processes == 1:
             return values
-        found: list[set[str]] = [set()] * self.processes
-        dist.all_gather_object(found, values)
-        return set().union(*found)
+        sets: list[set[str]] = [set()] * self.processes
+        dist.all_gather_object(sets, values)
+        return set().union(*sets)
 
     def average_buffers(self, buffers: Iterable[Tensor]) -> None:
         """Replace running statistics by their mean over the processes, in place; counters are equal anyway."""

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Weights
+from syncnas_deploy.networks.weights import Float32Array, Weights
 from syncnas_deploy.training.batches import evaluation_loader, network_input
 from syncnas_deploy.training.evaluation import torch_device
 from syncnas_deploy.training.images import ImageSet
@@ -28,7 +26,7 @@ def train_briefly(
     training: ImageSet,
     validation: ImageSet,
     *,
-    weights: dict[str, np.ndarray[Any, Any]] | None = None,
+    weights: Weights | None = None,
     device: str = "cpu",
     readers: int = 0,
     goes_on: Callable[[EpochRow], bool] = lambda _: True,
@@ -64,7 +62,7 @@ def train_briefly(
 
 def recalibrated(
     config: ModelConfig, weights: Weights, images: ImageSet, *, batch: int, device: str = "cpu", readers: int = 0
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, Float32Array]:
     """Weights whose batch norms have the statistics of some pictures; all else stays.
 
     Weights that were made from another network's give features of another scale than the old statistics.
@@ -86,7 +84,7 @@ def recalibrated(
             module.reset_running_stats()
             module.momentum = None  # the mean over all batches
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for found in evaluation_loader(images, config.input_size, batch, readers):
-            if len(found.labels):
-                model(network_input(found.pixels, place))
+        for pictures in evaluation_loader(images, config.input_size, batch, readers):
+            if len(pictures.labels):
+                model(network_input(pictures.pixels, place))
     return state_arrays(model)

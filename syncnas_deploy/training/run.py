@@ -17,7 +17,7 @@ import numpy as np
 
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
+from syncnas_deploy.networks.weights import Float32Array, Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.event_file import EventFile
 from syncnas_deploy.training.images import ImageSet, training_sets
@@ -117,17 +117,17 @@ def train(
         resuming = how.resume and (out / run_folder.RUN).exists()
         if resuming:
             run_folder.check_same(out, facts)
-        found = run_folder.load(out) if resuming and (out / run_folder.LAST).exists() else None
+        checkpoint = run_folder.load(out) if resuming and (out / run_folder.LAST).exists() else None
         run = Learner(network, chosen, training, validation, group, how.workers)
-        run.start(found, start, out)
+        run.start(checkpoint, start, out)
         group.wait()
-        if group.first and found is None:
+        if group.leads and checkpoint is None:
             run_folder.begin(out, network, facts)
         events = None
-        if group.first and how.tensorboard is not None:
+        if group.leads and how.tensorboard is not None:
             events = EventFile(how.tensorboard, [(row.epoch, _scalars(row)) for row in run.history])
-        for row in run.epochs(out, on_progress if group.first else lambda _: None):
-            if group.first:
+        for row in run.epochs(out, on_progress if group.leads else lambda _: None):
+            if group.leads:
                 run_folder.save(
                     out, run.checkpoint(), best=row.top1 > max((r.top1 for r in run.history[:-1]), default=-1.0)
                 )
@@ -138,7 +138,7 @@ def train(
         return Trained(out, network, training.classes, tuple(run.history), tuple(sorted(run.unreadable)))
 
 
-def starting_weights(config: ModelConfig, weights: Weights, *, new_classifier: bool) -> dict[str, np.ndarray[Any, Any]]:
+def starting_weights(config: ModelConfig, weights: Weights, *, new_classifier: bool) -> dict[str, Float32Array]:
     """The weights to start from; the classifier is left out where it is to be new.
 
     Raises:
@@ -166,7 +166,7 @@ def _facts(
     network: ModelConfig,
     training: ImageSet,
     validation: ImageSet,
-    start: dict[str, np.ndarray[Any, Any]] | None,
+    start: Weights | None,
     group: Group,
 ) -> dict[str, Any]:
     initial = "random"

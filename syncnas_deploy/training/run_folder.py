@@ -91,10 +91,11 @@ def check_same(out: Path, facts: Mapping[str, Any]) -> None:
     if not isinstance(value, dict) or value.get("schema") != RUN_SCHEMA or not isinstance(value.get("facts"), dict):
         raise ResumeMismatch(f"{out / RUN}: not of a training run; give --force to begin anew.")
     for name, wanted in facts.items():
-        found = value["facts"].get(name)
-        if found != wanted:
+        recorded = value["facts"].get(name)
+        if recorded != wanted:
             raise ResumeMismatch(
-                f"{out}: was begun with {name} {found}, not {wanted}; use the same to resume, or --force to begin anew."
+                f"{out}: was begun with {name} {recorded}, not {wanted}; "
+                "use the same to resume, or --force to begin anew."
             )
 
 

@@ -73,8 +73,8 @@ class Inherit:
             readers=options.integer("readers", 0, 0, 64),
             pictures=opened(folder, recipe),
         )
-        base = None if base is None else _absolute(base)
-        return cls(_absolute(weights), _digest(weights), base, how, epochs, spread)
+        base_source = None if base is None else _absolute(base)
+        return cls(_absolute(weights), _digest(weights), base_source, how, epochs, spread)
 
     @property
     def name(self) -> str:
