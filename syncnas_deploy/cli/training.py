@@ -23,7 +23,7 @@ images_option = click.option(
     "folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder that holds a folder of pictures a class.",
+    help="A folder that holds one folder of pictures per class.",
 )
 torch_device_option = click.option(
     "--device", default="cpu", show_default=True, metavar="cpu|cuda|mps", help="Where torch computes."
