@@ -82,7 +82,7 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
 @weights.command(
     epilog=epilog(
         "syncnas-deploy weights inherit base.pth --config syncnas_mobilenet_v2_100 --out start.safetensors",
-        "syncnas-deploy weights inherit my_base.pth --config found/best.json --base my_base.json --out start.safetensors",
+        "syncnas-deploy weights inherit my_base.pth --config best.json --base my_base.json --out start.safetensors",
     )
 )
 @click.argument("source")

@@ -1,7 +1,7 @@
-"""Whether a device computed what it was asked to: a plan's outputs beside those of LiteRT on this host's CPU.
+"""Whether a device computes the right values: its outputs beside those of LiteRT on this host's CPU.
 
-The runner feeds seeded values, so this host can compute what must come out: by LiteRT's interpreter, one call after
-the other, with neither the runner nor its buffers in between. The last recorded run of each job is compared.
+The runner feeds seeded values. So this host can compute the outputs with LiteRT's interpreter, one call after the
+other. Neither the runner nor its buffers take part in that. The last recorded run of each job is compared.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from syncnas_exporters import TfliteRunner, difference
 
 Floats = NDArray[np.float32]
 Outputs = tuple[Floats, ...]
-"""What a job puts out, flat: one array for each lane that has a call in the last phase."""
+"""A job's outputs: one flat array [values] for each lane that has a call in the last phase."""
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
 """Largest accepted difference to the host's outputs, relative to the largest of them."""
 
 
 class OutputCheck:
-    """What devices must put out, computed once a step.
+    """The outputs that devices must give, computed once per step.
 
-    Steps of simulated units compute nothing; they pass unchecked.
+    Simulated units compute nothing, so their steps pass unchecked.
 
     Args:
         folder: where outputs go until they are compared.
@@ -40,7 +40,7 @@ class OutputCheck:
         self._expected: dict[str, Mapping[str, Outputs]] = {}
 
     def watched(self, plan: BenchPlan) -> BenchPlan:
-        """A plan that writes its outputs; it is the one whose runs are checked from now on.
+        """The plan with its outputs written to files. From now on, its runs are checked.
 
         Args:
             plan: its jobs have neither input nor output files. A step that an earlier plan had must be the same.
@@ -50,7 +50,7 @@ class OutputCheck:
         return self._plan
 
     def check(self, run: Run) -> float:
-        """Compare what a step's jobs have written, and remove it.
+        """Compare the files that a step's jobs have written, and remove them.
 
         Returns:
             The largest difference, relative; 0 for simulated units.
@@ -99,7 +99,7 @@ def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
 
 
 def _take_file(path: Path) -> Floats:
-    """The values in a file, which is removed; none where it is not there."""
+    """The values of a file, [values]; the file is removed. Empty where there is no file."""
     if not path.exists():
         return np.zeros(0, np.float32)
     values = np.fromfile(path, "<f4").astype(np.float32)
@@ -108,7 +108,7 @@ def _take_file(path: Path) -> Floats:
 
 
 def expected_outputs(plan: BenchPlan, step: Step) -> Mapping[str, Outputs]:
-    """What each job of a step must put out, by its name; jobs of equal calls are computed once.
+    """The outputs that each job of a step must give, by the job's name. Jobs with equal calls are computed once.
 
     Args:
         plan: has the files and the seed.
@@ -142,7 +142,7 @@ def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> 
 def _inputs(
     plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Floats]
 ) -> dict[str, Floats]:
-    """What a call is fed, by the signature's names."""
+    """The inputs of a call, by the signature's names."""
     values = {}
     shapes = model.signatures[call.signature].inputs
     for i, ((name, shape), source) in enumerate(zip(shapes.items(), call.inputs, strict=True)):

@@ -38,22 +38,22 @@ _Jitter = Annotated[float, Meta(ge=0, le=100)]
 _RowCount = Meta(max_length=MAX_ROWS)
 
 IDENTITY = ("name", "model", "cpu_model")
-"""Facts that two measurements must share to be of one device."""
+"""Facts of a device. Two measurements with a different value of one of them are of different devices."""
 
 
 class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Measurements of one base model on two units of one device, with their provenance.
 
     Attributes:
-        base: the base model, whole.
-        units: of branch 0 and of branch 1, as their texts.
-        device, versions, condition, settings: facts as text, nested names joined by dots.
+        base: the base model's whole config.
+        units: texts of the units of branch 0 and of branch 1.
+        device, versions, condition, settings: facts as text; nested names are joined by dots.
         curves: the blocks whose width varies.
-        shapes: what the curves of each unit have in common; fitted to the points when the profile was made.
-        jitter: how much a segment's time varies from run to run, standard deviation relative to it, by unit.
-        learning: how prediction got better with more points.
-        held_out: how far it is off for networks that the table was not made from.
-        power: what the device drew in four states; empty where no meter told.
+        shapes: by unit, what its curves have in common; fitted to the points when the profile was made.
+        jitter: by unit, the relative standard deviation of a segment's time from run to run.
+        learning: how predictions got better with more points.
+        held_out: how far predictions are off for networks that the table was not made from.
+        power: what the device drew in four states; empty where it has no power meter.
     """
 
     kind: Kind
@@ -78,7 +78,7 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     @property
     def expected_error(self) -> float | None:
-        """What 9 of 10 predictions are within, relative, by the held-out networks; None where there are none."""
+        """The relative error that 9 of 10 held-out networks were within; None where no networks were held out."""
         if not self.held_out:
             return None
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
@@ -87,7 +87,7 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         """Refuse another base model than the one that was measured.
 
         Raises:
-            ProfileMismatch: as said.
+            ProfileMismatch: name or content of the two base models differ.
         """
         if self.base.name != base.name or base_digest(self.base) != base_digest(base):
             raise ProfileMismatch(
@@ -96,11 +96,11 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
             )
 
     def other_device(self, device: Mapping[str, str], units: Sequence[str]) -> str:
-        """Why the profile says nothing of a measurement; "" where it is of the same device and units.
+        """Why the profile says nothing about a measurement; "" where device and units are the same.
 
         Args:
             device: facts of the device that was measured, as text.
-            units: of branch 0 and of branch 1.
+            units: texts of the units of branch 0 and of branch 1.
         """
         for fact in IDENTITY:
             mine, theirs = self.device.get(fact), device.get(fact)
@@ -112,7 +112,7 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
 
     @cached_property
     def power_model(self) -> PowerModel | None:
-        """What each unit draws; None where no meter told."""
+        """What each unit draws; None where no power was measured."""
         return PowerModel.of(self.power) if self.power else None
 
     @cached_property

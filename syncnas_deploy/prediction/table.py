@@ -33,7 +33,7 @@ def curve_model(
 
 
 class LatencyTable:
-    """Look-ups on a profile. A missing entry raises; nothing guesses."""
+    """Look-ups on a profile's rows. Unit 0 runs branch 0, unit 1 runs branch 1. All latencies are microseconds."""
 
     def __init__(self, profile: DeviceProfile) -> None:
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
@@ -66,7 +66,7 @@ class LatencyTable:
         return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
 
     def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
-        """Stem, head or a sync's own operation, as one invocation.
+        """Latency of the stem, the head or a sync's own operation, as one invocation.
 
         Raises:
             ProfileMismatch: not measured.
@@ -77,7 +77,7 @@ class LatencyTable:
             raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
 
     def block_us(self, unit: int, key: BlockKey, width: int, *, expands: bool = True) -> float:
-        """One block as one invocation, by the curve of its unit over expanded width.
+        """Latency of one block as one invocation, by its curve over expanded width.
 
         Raises:
             ProfileMismatch: not measured, or the width is outside the measured range.
@@ -95,7 +95,10 @@ class LatencyTable:
         return float(self._models[unit].predict(self._index[key], np.array([width]))[0][0])
 
     def curve(self, unit: int, key: BlockKey) -> tuple[IntArray, Float64Array]:
-        """Widths of a block, multiples of 4 within the measured range, and its latencies there, microseconds. [n], [n]
+        """A block's latency over width.
+
+        Returns:
+            Widths, multiples of 4 within the measured range, ascending, [n], and the latency at each, [n].
 
         Raises:
             ProfileMismatch: not measured.
@@ -131,7 +134,7 @@ class LatencyTable:
         return max(1.0, *factors)
 
     def crossing(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
-        """A crossing's parts.
+        """The crossing at one place, with its parts.
 
         Raises:
             ProfileMismatch: not measured.
@@ -142,7 +145,7 @@ class LatencyTable:
             raise self._missing(f"the {place} after stage {stage + 1} ({op.value})") from None
 
     def network_us(self, unit: int) -> float:
-        """The whole base network on one unit.
+        """Latency of the whole base network on one unit.
 
         Raises:
             ProfileMismatch: not measured.
@@ -153,7 +156,7 @@ class LatencyTable:
             raise self._missing(f"the base network on unit {unit}") from None
 
     def invocation_us(self, unit: int) -> float:
-        """What calling a graph takes, whatever is in it: each part was measured with it, a segment has it once.
+        """Latency of calling a graph, whatever is in it. Each part was measured with it; a segment has it once.
 
         Raises:
             ProfileMismatch: not measured.
@@ -165,7 +168,7 @@ class LatencyTable:
 
 
 def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
-    """Time of graphs of few and of many trivial operations, extrapolated to none."""
+    """Times of graphs with few and with many trivial operations, extrapolated to no operation."""
     few, many = INVOCATION_OPS
     per_op_us = (trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
     return max(0.0, trivial[unit, few] - few * max(0.0, per_op_us))

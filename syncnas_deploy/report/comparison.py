@@ -49,7 +49,7 @@ class Comparison:
     results: list[BenchResult] = field(default_factory=list)
 
     def prediction(self, result: BenchResult) -> Prediction | None:
-        """From a profile of the same device, units and base; None where there is none."""
+        """The prediction from a profile of the same device, units and base; None where no profile is."""
         for measured in self.profiles:
             if measured.other_device(result.facts, result.units):
                 continue
