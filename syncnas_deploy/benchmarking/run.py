@@ -226,7 +226,7 @@ class _BundleJobs:
             if not difference <= TOLERANCE[precision]:
                 raise WrongOutput(
                     f"{self._bundle.folder}: on {self._device.name} the logits differ from the exporting host's by "
-                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times count for nothing."
+                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times do not count."
                 )
             worst = max(worst, difference)
         return worst

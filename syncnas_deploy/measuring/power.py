@@ -100,7 +100,7 @@ def _mean_w(run: Run) -> float:
     begin_ns, end_ns = _span(run)
     if run.unusable_reason:
         raise MeasurementError(
-            f"The device was not fit to have its power read ({run.unusable_reason}); measure it again."
+            f"The device was not fit while its power was read ({run.unusable_reason}); measure it again."
         )
     begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
     assert run.power is not None
@@ -108,6 +108,7 @@ def _mean_w(run: Run) -> float:
     mean_w = run.power.mean_w(begin_ns, end_ns)
     if mean_w is None or told < _LEAST_READINGS:
         raise MeasurementError(
-            f"The power meter told {told} values during {run.step}, too few to go by; check that its files can be read."
+            f"The power meter gave {told} values during {run.step}, too few for a mean; check that its files "
+            "can be read."
         )
     return mean_w

@@ -69,24 +69,24 @@ class OutputCheck:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
         if not run.output.finite:
-            raise WrongOutput(f"{where} put out NaN or infinity; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave NaN or infinity; {_REMEDY}.")
         if step.name not in self._expected:
             self._expected[step.name] = expected_outputs(plan, step)
         expected = self._expected[step.name][job.name]
         if found.size != sum(part.size for part in expected):
-            raise WrongOutput(f"{where} put out {found.size} values of {sum(p.size for p in expected)}; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave {found.size} of {sum(p.size for p in expected)} values; {_REMEDY}.")
         ends = np.cumsum([part.size for part in expected])[:-1]
         worst = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
         allowed = TOLERANCE["fp16" if any(unit.precision == "fp16" for unit in units) else "fp32"]
         if worst > allowed:
             raise WrongOutput(
-                f"{where} put out values that differ from this host's by {worst:.2g} (relative), "
+                f"{where} gave values that differ from this host's by {worst:.2g} (relative), "
                 f"more than {allowed:g}; {_REMEDY}."
             )
         return worst
 
 
-_REMEDY = "its times count for nothing: update the device's system or choose another unit"
+_REMEDY = "its times do not count: update the device's system or choose another unit"
 
 
 def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:

@@ -71,7 +71,9 @@ def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, un
     texts = [str(unit) for unit in _chosen_units(opened, on, units)]
     other = measured.other_device(flat_text(on.facts().to_dict()), texts)
     if other:
-        raise ProfileMismatch(f"The profile says nothing of this measurement: {other}; measure a profile there.")
+        raise ProfileMismatch(
+            f"The profile does not fit this measurement: {other}; measure a profile on this device and these units."
+        )
     return predict(opened.config, measured)
 
 

@@ -111,7 +111,7 @@ def search(
         on_notice: called with sentences for the user.
 
     Raises:
-        ProfileMismatch: the profile is of another base, or energy is limited and it tells no power.
+        ProfileMismatch: the profile is of another base, or energy is limited and it has no power.
         InfeasibleBudget: nothing meets a budget or the energy, or a budget is given twice.
         OutputExists: `out` has a search and neither `resume` nor `force` was given.
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
@@ -122,7 +122,7 @@ def search(
         measured.check_base(base_model(base))
     if settings.max_energy_mj is not None and measured.power_model is None:
         raise ProfileMismatch(
-            "The profile tells no power, so energy cannot be limited; measure the device again where `doctor` finds a "
+            "The profile has no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
     costs = ProfileCosts(measured, fastest_placement(measured))

@@ -81,7 +81,7 @@ class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         smooth: amplitude of slow bends of a curve, which come from caches, say.
         length: distance of these bends, in ln(width).
-        steps: one amplitude for each of STEP_PERIODS; 1 means that an unused channel of a tile costs as a used one does.
+        steps: one amplitude for each of STEP_PERIODS; 1: an unused channel of a tile costs as much as a used one.
         alignment: one amplitude for each of ALIGNMENT_PERIODS.
         kinship: distance at which blocks stop being alike, in log2(output size).
         noise: standard deviation of a measured time, relative to it.

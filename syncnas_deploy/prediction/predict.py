@@ -156,12 +156,13 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
             same = twin.stages == config.stages and twin.input_size == config.input_size
     if not same and config.classes != base.classes:
         raise ProfileMismatch(
-            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile says "
-            f"nothing of its head; measure a base with {config.classes} classes."
+            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile "
+            f"cannot predict its head; measure a base with {config.classes} classes."
         )
     if not same:
         raise ProfileMismatch(
-            f"{config.name} differs from base {base.name} in more than its widths, so the profile says nothing of it."
+            f"{config.name} differs from base {base.name} in more than its widths, so the profile "
+            "cannot predict it; measure a profile for its own base."
         )
 
 
@@ -245,11 +246,12 @@ class ProfileCosts:
 
     def __init__(self, profile: DeviceProfile, placement: Placement) -> None:
         self._table, self._base, self.placement = profile.table, profile.base, placement
-        # Solved widths balance the branches of a segment. The later one then takes longer by this factor: `later_wait_us`.
+        # Solved widths balance the branches of a segment. The later one then takes longer by this factor.
+        # See `later_wait_us`.
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Widths that a block may take, multiples of 4, ascending, and what each adds to a segment's latency. [n], [n]"""
+        """Widths that a block may take, multiples of 4, ascending, [n], and what each adds to a segment, [n]."""
         widths, latencies_us = self._table.curve(branch, key)
         kept = keeps_expansion(self._base, key, widths, branch)
         added_us = np.maximum(latencies_us[kept] - self._table.invocation_us(branch), SHORTEST_US)

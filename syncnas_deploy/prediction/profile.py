@@ -105,9 +105,9 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
         for fact in IDENTITY:
             mine, theirs = self.device.get(fact), device.get(fact)
             if mine is not None and theirs is not None and mine != theirs:
-                return f"it is of a device whose {fact} is {mine!r}, and {theirs!r} was measured"
+                return f"it is of a device whose {fact} is {mine!r}, not {theirs!r}"
         if tuple(units) != self.units:
-            return f"it is of units {' and '.join(self.units)}, and {' and '.join(units)} were measured"
+            return f"it is of units {' and '.join(self.units)}, not of {' and '.join(units)}"
         return ""
 
     @cached_property

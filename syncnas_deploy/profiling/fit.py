@@ -323,8 +323,8 @@ def _warnings(
     for unit in (0, 1):
         if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
             texts.append(
-                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than that one "
-                "that it cannot be told"
+                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than the other "
+                "unit that its contention cannot be measured"
             )
     return tuple(texts)
 
