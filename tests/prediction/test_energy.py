@@ -145,11 +145,11 @@ def test_a_meter_that_tells_nothing_spoils_nothing_else(mobilenet: ModelConfig, 
     profile = pipeline.profile(mobilenet, device, out=tmp_path / "p.json", settings=FAST)
     assert profile.power == () and profile.power_model is None
     (text,) = [text for text in profile.warnings if "energy" in text]
-    assert "told 0 values during idle" in text
+    assert "gave 0 values during idle" in text
     base = pipeline.export(mobilenet, tmp_path / "base", seed=0)
     result = pipeline.bench(base, device, samples=12, launches=1, out=tmp_path / "b.json")
-    assert result.energy is None and "told 0 values" in result.no_energy
-    assert "energy: not measured (The power meter told 0" in read_all([tmp_path / "b.json"]).to_text()
+    assert result.energy is None and "gave 0 values" in result.no_energy
+    assert "energy: not measured (The power meter gave 0" in read_all([tmp_path / "b.json"]).to_text()
     assert read_result(tmp_path / "b.json") == result
 
 
