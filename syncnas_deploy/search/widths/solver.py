@@ -143,7 +143,7 @@ class WidthSolver:
         self._share = {(s, i): block.macs() / total for _, s, i, block in base.blocks()}
         self._base_width = {(s, i): block.expanded_channels for _, s, i, block in base.blocks()}
         # What strategies share; every utility array is [bins + 1].
-        self._choices: dict[tuple[int, BlockKey], WidthChoices] = {}
+        self._choices: dict[tuple[int, int, bool], list[WidthChoices]] = {}
         self._stages: dict[tuple[int, int, bool], list[Float64Array]] = {}
         self._runs: dict[tuple[int, int, int, bool], list[Float64Array]] = {}
         self._segments: dict[_Segment, Float64Array] = {}
@@ -179,7 +179,7 @@ class WidthSolver:
     def _fastest(self, strategy: str, segments: list[_Segment]) -> Selection:
         """Every block at its fastest width."""
         return Selection(
-            [[self._blocks(b, seg) for b in BRANCHES] for seg in segments],
+            [[self._segment_choices(b, seg) for b in BRANCHES] for seg in segments],
             [[self._start_us(b, seg) for b in BRANCHES] for seg in segments],
             self._fixed_us(strategy),
         )
@@ -203,12 +203,8 @@ class WidthSolver:
         """Utilities of the first 1, 2, ... blocks of a stage; the last is the stage's."""
         key = branch, stage, halved
         if key not in self._stages:
-            self._stages[key] = list(
-                itertools.accumulate(
-                    (self._spread(self._block(branch, BlockKey(stage, i, halved))) for i in range(self._depths[stage])),
-                    convolve,
-                )
-            )
+            blocks = self._stage_choices(branch, stage, halved)
+            self._stages[key] = list(itertools.accumulate(map(self._within_bins, blocks), convolve))
         return self._stages[key]
 
     def _run(self, branch: int, first: int, last: int, halved: bool) -> list[Float64Array]:
@@ -280,9 +276,10 @@ class WidthSolver:
     def _trace_stage(self, branch: int, stage: int, halved: bool, t: int) -> list[int]:
         """Indices of the best choices of a stage's blocks within t bins, last block first."""
         parts = self._stage(branch, stage, halved)
+        blocks = self._stage_choices(branch, stage, halved)
         choices: list[int] = []
         for i in range(len(parts) - 1, -1, -1):
-            block = self._block(branch, BlockKey(stage, i, halved))
+            block = blocks[i]
             fits = int(np.searchsorted(block.bins, t, side="right"))
             if i == 0:
                 choices.append(fits - 1)
@@ -296,25 +293,32 @@ class WidthSolver:
     # --- what the table says ---
 
     def _block(self, branch: int, key: BlockKey) -> WidthChoices:
-        if (branch, key) not in self._choices:
-            widths, time_us = _checked(*self.table.block_us(branch, key), f"branch {branch} {key}")
-            utility = self._share[key.stage, key.block] * np.log(widths / self._base_width[key.stage, key.block])
-            # From the widest down, a width is worth choosing when it is faster than every wider one.
-            wider_us = np.minimum.accumulate(np.append(time_us[1:], np.inf)[::-1])[::-1]
-            keep = time_us < wider_us
-            bins = np.minimum(np.ceil(time_us[keep] / self._bin_us), self.bins + 1).astype(np.int64)
-            self._choices[branch, key] = WidthChoices(widths[keep], time_us[keep], utility[keep], bins)
-        return self._choices[branch, key]
+        """The widths of a block that are worth choosing."""
+        widths, time_us = _checked(*self.table.block_us(branch, key), f"branch {branch} {key}")
+        utility = self._share[key.stage, key.block] * np.log(widths / self._base_width[key.stage, key.block])
+        # From the widest down, a width is worth choosing when it is faster than every wider one.
+        wider_us = np.minimum.accumulate(np.append(time_us[1:], np.inf)[::-1])[::-1]
+        keep = time_us < wider_us
+        bins = np.minimum(np.ceil(time_us[keep] / self._bin_us), self.bins + 1).astype(np.int64)
+        return WidthChoices(widths[keep], time_us[keep], utility[keep], bins)
 
-    def _blocks(self, branch: int, seg: _Segment) -> list[WidthChoices]:
-        return [
-            self._block(branch, BlockKey(s, i, s == seg.last and seg.op == "c"))
-            for s in range(seg.first, seg.last + 1)
-            for i in range(self._depths[s])
-        ]
+    def _stage_choices(self, branch: int, stage: int, halved: bool) -> list[WidthChoices]:
+        """The choices of a stage's blocks, in running order."""
+        key = branch, stage, halved
+        if key not in self._choices:
+            blocks = range(self._depths[stage])
+            self._choices[key] = [self._block(branch, BlockKey(stage, i, halved)) for i in blocks]
+        return self._choices[key]
 
-    def _spread(self, choices: WidthChoices) -> Float64Array:
-        """A block's choices as utilities within time bins."""
+    def _segment_choices(self, branch: int, seg: _Segment) -> list[WidthChoices]:
+        """The choices of a segment's blocks on a branch, in running order."""
+        choices: list[WidthChoices] = []
+        for stage in range(seg.first, seg.last + 1):
+            choices += self._stage_choices(branch, stage, stage == seg.last and seg.op == "c")
+        return choices
+
+    def _within_bins(self, choices: WidthChoices) -> Float64Array:
+        """The largest utility of a block within 0, 1, ... time bins, [bins + 1]."""
         utilities = np.full(self.bins + 2, -np.inf)
         np.maximum.at(utilities, choices.bins, choices.utility)
         return np.maximum.accumulate(utilities[:-1])
