@@ -110,7 +110,7 @@ class Train:
         }
 
     def informed(self, finished: Sequence[Evaluation]) -> Train:
-        """See `LearningEvaluator`."""
+        """With the values and gains of finished candidates, to compare the next one with."""
         return dataclasses.replace(self, rungs=self.halving.known(finished), gains=self.halving.gains(finished))
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
