@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import SyncOp
 from syncnas_deploy.networks.resizing import step_multiples
 from syncnas_deploy.networks.widths import BlockKey
-from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape, Float64Array, IntArray
+from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, Part, PointRow, SyncPlace, SyncRow
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class LatencyTable:
         self._models = tuple(
             curve_model(profile.curves, profile.points, unit, shape) for unit, shape in enumerate(profile.shapes)
         )
-        self._curves: dict[tuple[int, BlockKey], tuple[IntArray, Float64Array]] = {}
+        self._curves: dict[tuple[int, BlockKey], tuple[Int64Array, Float64Array]] = {}
         self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
         self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
         self._networks = {(row.unit, row.pair): row.sample.median_us for row in profile.networks}
@@ -94,7 +95,7 @@ class LatencyTable:
             raise self._missing(f"{key} on unit {unit} at width {width} (measured: {widths[0]} to {widths[-1]})")
         return float(self._models[unit].predict(self._index[key], np.array([width]))[0][0])
 
-    def curve(self, unit: int, key: BlockKey) -> tuple[IntArray, Float64Array]:
+    def curve(self, unit: int, key: BlockKey) -> tuple[Int64Array, Float64Array]:
         """Widths of a block, multiples of 4 within the measured range, and its latencies there, microseconds. [n], [n]
 
         Raises:

@@ -266,7 +266,7 @@ CASES: dict[str, Case] = {
             "--evaluator",
             "capacity",
             "--profile",
-            write(t / "p.json", bad_profile(b, base="other")),
+            write(t / "p.json", bad_profile(b, base={**config_to_json(b), "name": "other"})),
         ],
         7,
         "measured for base 'other'",

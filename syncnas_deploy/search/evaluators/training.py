@@ -121,7 +121,7 @@ class Train:
         Raises:
             DatasetError: pictures that cannot be used.
             ConfigError: the network cannot have that input size.
-            DeviceUnavailable: no such device here.
+            TorchDeviceUnavailable: no such device here.
         """
         network = scaled(self.recipe.resized(config, self.pictures.classes), self.width)
         return trained(self, network, seed, None)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Float64Array = NDArray[np.float64]
+from syncnas_deploy.arrays import Float64Array
 
 # Rows that are added at a time: 64 rows of 1,001 bins stay in the second-level cache.
 _ROWS = 64
