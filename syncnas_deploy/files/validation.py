@@ -51,7 +51,9 @@ def _name(path: str, field: str = "") -> str:
 
 
 def _shown(value: object) -> str:
-    return kind_of(value) if isinstance(value, (dict, list)) or value is None else short(value)
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return kind_of(value) if isinstance(value, dict) or value is None else short(value)
 
 
 def _look(kind: Any, value: Any, path: str) -> tuple[Any, Any]:
