@@ -68,7 +68,9 @@ def test_measured_times_hang_together(road: Path) -> None:
     assert result_to_json(result) == json.loads((road / "bench.json").read_text())
     assert not result.simulated and not result.software_gpu
     assert result.difference is not None and result.difference <= 1e-3
-    assert len(result.makespan.samples_us) == 18
+    # Three launches of six runs; one that a busy machine has disturbed is left out, and that is said.
+    left_out = 3 - len(result.makespan.samples_us) // 6
+    assert len(result.makespan.samples_us) % 6 == 0 and bool(left_out) == any("left out" in w for w in result.warnings)
     # Run by run: what the later of two branches takes lies between what both of its segments take.
     phases = range(result.segments[-1].phase + 1)
     busy_us = [[np.array(s.concurrent.samples_us) for s in result.segments if s.phase == phase] for phase in phases]
