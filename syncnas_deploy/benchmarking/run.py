@@ -22,7 +22,7 @@ from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
 from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE
-from syncnas_deploy.measuring.usable import Anchor, UsableRuns, usable
+from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.prediction.profile import flat_text
 
@@ -76,8 +76,7 @@ def run_bench(
         runs: dict[tuple[int, str], Run] = {}
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
-            keep = lambda run, n=launch: runs.update({(n, run.step): run})  # noqa: E731
-            run_with_retries(device, plan, on_run=keep, deadline_s=deadline_s)
+            run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
             on_launch(launch + 1, total)
         result = jobs.result(usable(runs, [Anchor(STEP, NETWORK)]))
         if meter is None:

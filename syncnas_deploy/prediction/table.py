@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +13,7 @@ from syncnas_deploy.networks.config import SyncOp
 from syncnas_deploy.networks.resizing import step_multiples
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape
-from syncnas_deploy.prediction.rows import INVOCATION_OPS, Part, PointRow, SyncPlace, SyncRow
-
-if TYPE_CHECKING:
-    from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, PointRow, SyncPlace, SyncRow
 
 
 def curve_model(
@@ -34,14 +30,14 @@ def curve_model(
 
 
 class LatencyTable:
-    """Look-ups on a profile. A missing entry raises; nothing guesses."""
+    """Look-ups on a profile's rows. A missing entry raises; nothing guesses."""
 
-    def __init__(self, profile: DeviceProfile) -> None:
+    def __init__(self, rows: MeasuredRows) -> None:
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
         self._narrow: dict[tuple[int, BlockKey], float] = {}
-        self._index = {curve.key: i for i, curve in enumerate(profile.curves)}
+        self._index = {curve.key: i for i, curve in enumerate(rows.curves)}
         self._widths: dict[tuple[int, BlockKey], list[int]] = defaultdict(list)
-        for row in profile.points:
+        for row in rows.points:
             point, latency_us = row.point, row.sample.median_us
             key = (row.unit, point.key)
             if point.part == "invocation":
@@ -53,15 +49,15 @@ class LatencyTable:
             else:
                 self._narrow[key] = latency_us
         self._models = tuple(
-            curve_model(profile.curves, profile.points, unit, shape) for unit, shape in enumerate(profile.shapes)
+            curve_model(rows.curves, rows.points, unit, shape) for unit, shape in enumerate(rows.shapes)
         )
         self._curves: dict[tuple[int, BlockKey], tuple[Int64Array, Float64Array]] = {}
-        self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
-        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
-        self._networks = {(row.unit, row.pair): row.sample.median_us for row in profile.networks}
-        trivial = {(r.unit, r.point.width): r.sample.median_us for r in profile.points if r.point.part == "invocation"}
+        self._contention = {(row.unit, row.stage): row.factor for row in rows.contention}
+        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in rows.syncs}
+        self._networks = {(row.unit, row.pair): row.sample.median_us for row in rows.networks}
+        trivial = {(r.unit, r.point.width): r.sample.median_us for r in rows.points if r.point.part == "invocation"}
         self._invocation = {unit: _invocation_us(trivial, unit) for unit, ops in trivial if ops == INVOCATION_OPS[0]}
-        self.jitter = profile.jitter
+        self.jitter = rows.jitter
 
     def _missing(self, what: str) -> ProfileMismatch:
         return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
