@@ -205,13 +205,6 @@ class Fields:
         for i, value in enumerate(self.items(key, low, high)):
             yield Fields(value, f"{self.where}: {key}[{i}]", self._error)
 
-    def mapping(self, key: str) -> dict[str, str]:
-        """A flat object of strings to strings (facts and versions, kept as they were read)."""
-        value = self._get(key)
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            self.fail(key, "must be an object whose values are strings")
-        return {str(k): str(v) for k, v in value.items()}
-
     def schema(self, name: str, newest: int) -> int:
         """The ``schema`` field, ``<name>/<version>``; a newer version asks for an upgrade."""
         text = self.text("schema")

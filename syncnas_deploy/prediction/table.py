@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from syncnas_deploy.networks.resizing import step_multiples
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, PointRow, SyncPlace, SyncRow
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def curve_model(
@@ -62,16 +66,19 @@ class LatencyTable:
     def _missing(self, what: str) -> ProfileMismatch:
         return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
 
+    def _entry(self, entries: Mapping[K, V], key: K, what: str) -> V:
+        if key not in entries:
+            raise self._missing(what)
+        return entries[key]
+
     def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
         """Stem, head or a sync's own operation, as one invocation.
 
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._fixed[unit, part, stage, op]
-        except KeyError:
-            raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
+        where = f"of stage {stage + 1} " if stage >= 0 else ""
+        return self._entry(self._fixed, (unit, part, stage, op), f"the {part} {where}on unit {unit}")
 
     def block_us(self, unit: int, key: BlockKey, width: int, *, expands: bool = True) -> float:
         """One block as one invocation, by the curve of its unit over expanded width.
@@ -111,10 +118,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._contention[unit, stage]
-        except KeyError:
-            raise self._missing(f"contention of stage {stage + 1} on unit {unit}") from None
+        return self._entry(self._contention, (unit, stage), f"contention of stage {stage + 1} on unit {unit}")
 
     def worst_contention(self, unit: int) -> float:
         """The largest contention of any stage, at least 1.
@@ -133,10 +137,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._syncs[trunk, place, stage, op]
-        except KeyError:
-            raise self._missing(f"the {place} after stage {stage + 1} ({op.value})") from None
+        return self._entry(self._syncs, (trunk, place, stage, op), f"the {place} after stage {stage + 1} ({op.value})")
 
     def network_us(self, unit: int) -> float:
         """The whole base network on one unit.
@@ -144,10 +145,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._networks[unit, 0]
-        except KeyError:
-            raise self._missing(f"the base network on unit {unit}") from None
+        return self._entry(self._networks, (unit, 0), f"the base network on unit {unit}")
 
     def invocation_us(self, unit: int) -> float:
         """What calling a graph takes, whatever is in it: each part was measured with it, a segment has it once.
@@ -155,10 +153,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._invocation[unit]
-        except KeyError:
-            raise self._missing(f"the invocation overhead of unit {unit}") from None
+        return self._entry(self._invocation, unit, f"the invocation overhead of unit {unit}")
 
 
 def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
