@@ -18,9 +18,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from syncnas_bench.adb.discovery import connector
 from syncnas_bench.adb.link import Link
-from tests.support.adb_cases import AdbServer, find_adb, no_server_env, short_folder
+from tests.support.adb_cases import AdbServer, connect_to, find_adb, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 
@@ -45,7 +44,7 @@ def beside_adb(home: Path) -> None:
         try:
             serial = f"127.0.0.1:{port}"
             server.run("connect", serial)
-            links = {"server": connector(serial, server.env)(), "direct": connector(serial, no_server_env(home))()}
+            links = {"server": connect_to(serial, server.env)(), "direct": connect_to(serial, no_server_env(home))()}
 
             def client() -> object:
                 return server.run("-s", serial, "push", str(payload), "/f")
@@ -102,7 +101,7 @@ def several(home: Path) -> None:
             folder = stack.enter_context(short_folder())
             phone = stack.enter_context(AdbDaemon(make_phone(folder / "p"), serial=f"device{index}"))
             phone.faults.bytes_per_s = RATE_BYTES_PER_S
-            link = connector(f"127.0.0.1:{phone.port}", no_server_env(home))()
+            link = connect_to(f"127.0.0.1:{phone.port}", no_server_env(home))()
             stack.callback(link.close)
             links.append(link)
         rates = [len(some) * SHARED_BYTES / 1e6 / _push_all(some, payload) for some in (links[:1], links[:1], links)]

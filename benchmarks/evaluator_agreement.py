@@ -30,7 +30,7 @@ from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.training.recipe import Recipe
-from syncnas_deploy.training.run import train
+from syncnas_deploy.training.run import TrainingOptions, train
 from tests.support.shapes import SHAPES, draw_set
 
 SIZE = 32
@@ -76,7 +76,8 @@ def evaluators(folder: Path, base: ModelConfig) -> dict[str, Evaluator]:
     write_config(folder / "base.json", base)
     if not (run / "best.pth").exists():
         recipe = Recipe(rate=0.2, epochs=12, batch=32, warmup_epochs=1, dropout=0.0, smallest_crop=0.5)
-        print(f"base: top-1 {train(base, pictures, run, recipe, workers=0).best.top1:.3f} after 12 epochs", flush=True)
+        trained = train(base, pictures, run, recipe, TrainingOptions(workers=0))
+        print(f"base: top-1 {trained.best.top1:.3f} after 12 epochs", flush=True)
     plain = f"size={SIZE},batch=32,crop=0.5,rate=1.6,halving=1"
     weights = f"inherit:{run / 'best.pth'},{pictures},base={run / 'config.json'},size={SIZE},batch=32"
     return {

@@ -16,6 +16,15 @@ import tempfile
 from pathlib import Path
 
 from syncnas_deploy import pipeline
+from syncnas_deploy.benchmarking.result import BenchResult
+
+COLUMNS = ("makespan us", "A/A", "overlap", "ceiling", "two-branch", "ceiling")
+
+
+def launch_row(result: BenchResult) -> tuple[float, ...]:
+    """One launch, by column."""
+    whole = (result.makespan.median_us, result.aa_ratio, result.overlap, result.overlap_ceiling)
+    return (*whole, result.branch_overlap, result.branch_overlap_ceiling)
 
 
 def main() -> None:
@@ -34,12 +43,8 @@ def main() -> None:
             for _ in range(args.launches)
         ]
     print(f"{args.config} on {args.device}, units {' and '.join(results[0].units)}")
-    names = ("makespan us", "A/A", "overlap", "ceiling", "two-branch", "ceiling")
-    print(f"{'launch':>7}" + "".join(f"{name:>13}" for name in names))
-    rows = [
-        (r.makespan.median_us, r.aa_ratio, r.overlap, r.overlap_ceiling, r.branch_overlap, r.branch_overlap_ceiling)
-        for r in results
-    ]
+    print(f"{'launch':>7}" + "".join(f"{name:>13}" for name in COLUMNS))
+    rows = [launch_row(result) for result in results]
     for number, row in enumerate(rows, start=1):
         print(f"{number:>7}{row[0]:13.1f}" + "".join(f"{value:13.3f}" for value in row[1:]))
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]

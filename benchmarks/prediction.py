@@ -16,16 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit
 from syncnas_deploy import pipeline
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import network_graph
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.predict import ProfileCosts, predict
@@ -43,33 +45,39 @@ WAYS = ("concurrent", "solo 0", "solo 1")
 def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> list[ModelConfig]:
     """`count` networks of different strategies."""
     rng = np.random.default_rng(seed)
-    costs = ProfileCosts(profile, base)
-    solver = WidthSolver(base, costs, pipeline.budget_us("1.0x", profile))
+    solver = WidthSolver(base, ProfileCosts(profile, Placement()), pipeline.budget_us("1.0x", profile))
     drawn: dict[str, ModelConfig] = {}
     while len(drawn) < count:
         strategy = random_strategy(rng, len(base.stages))
         if strategy in drawn:
             continue
         if len(drawn) % 2 and solver.minimum_us(strategy) < solver.budget_us:
-            expanded = solver.solve(strategy).expanded
+            widths = solver.solve(strategy).widths
         else:
-            expanded = random_widths(base, strategy, rng)
-        drawn[strategy] = branched(base, strategy, expanded, trunk=int(rng.integers(2)))
+            widths = random_widths(base, strategy, rng)
+        drawn[strategy] = branched(base, strategy, widths, placement=Placement(int(rng.integers(2))))
     return list(drawn.values())
 
 
 def base_jobs(base: ModelConfig, batch: int, add_file: Callable[[str, bytes], int]) -> list[Job]:
     """The base network as one graph, on each unit, in the rounds of a batch."""
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole", work=graph_work(graph))
+    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
     return [Job.solo(f"base{unit}_{batch}", unit, call) for unit in (0, 1)]
 
 
 def measure(
-    configs: Sequence[ModelConfig], base: ModelConfig, device: Device, units: Sequence[Unit], rounds: int, seed: int
-) -> list[Run]:
-    """One launch a batch: every network three ways, twice a round, and the base."""
-    runs: list[Run] = []
+    configs: Sequence[ModelConfig],
+    base: ModelConfig,
+    device: Device,
+    units: Sequence[Unit],
+    rounds: int,
+    seed: int,
+    *,
+    on_run: Callable[[Run], None],
+    deadline_s: float = 36_000,
+) -> None:
+    """One launch per batch: every network three ways, twice a round, and the base."""
     for first in range(0, len(configs), BATCH):
         with tempfile.TemporaryDirectory(prefix="syncnas-prediction-") as folder:
             files: list[Path] = []
@@ -84,17 +92,38 @@ def measure(
             step = Step("networks", tuple(jobs), rounds=rounds, discard=DISCARD, repeats=REPEATS)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
-                on_run=runs.append,
-                deadline_s=36_000,
+                on_run=on_run,
+                deadline_s=deadline_s,
             )
-    return runs
 
 
-def predicted_us(config: ModelConfig, base: ModelConfig, profile: DeviceProfile) -> list[float]:
+def predicted_us(config: ModelConfig, profile: DeviceProfile) -> list[float]:
     """Makespan, and each branch alone: its segments one after another."""
-    found = predict(config, base, profile)
+    found = predict(config, profile)
     solo = [sum(s.solo_us for phase in found.phases for s in phase.segments if s.branch == b) for b in (0, 1)]
     return [found.makespan_us, *solo]
+
+
+def drift_of(found: Mapping[str, Sequence[float]], profile: DeviceProfile, batch: int) -> list[float]:
+    """What the base network takes in the rounds of a batch over what the profile says, by unit."""
+    return [float(np.median(found[f"base{unit}_{batch}"])) / profile.table.network_us(unit) for unit in (0, 1)]
+
+
+def network_row(
+    config: ModelConfig,
+    profile: DeviceProfile,
+    found: Mapping[str, Sequence[float]],
+    drifts: Sequence[float],
+) -> dict[str, Any]:
+    """One network, by way: predicted and measured us, and in % the error, A/A, the error less the drift, A/A later."""
+    row: dict[str, Any] = {"name": config.name}
+    for i, (way, us) in enumerate(zip(WAYS, predicted_us(config, profile), strict=True)):
+        name = config.name + (f"_solo{i - 1}" if i else "")
+        measured, again = (float(np.median(found[key])) for key in (name, f"{name}_again"))
+        less = us * (max(drifts) if way == "concurrent" else drifts[i - 1])
+        once, later = found[name][0], found[name][-1]
+        row[way] = (us, measured, *(100 * (x / measured - 1) for x in (us, again, less)), 100 * (later / once - 1))
+    return row
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
@@ -128,38 +157,29 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write every number as JSON")
     args = parser.parse_args()
     profile = load_profile(args.profile)
-    base, device = pipeline.base_model(profile.base), pipeline.device(args.device)
+    base, device = profile.base, pipeline.device(args.device)
     units = pipeline.units_of(device, profile.units)
     configs = draw(base, profile, args.strategies, args.seed)
     found: dict[str, list[float]] = {}
+
+    def keep(run: Run) -> None:
+        for job in run.jobs:
+            found.setdefault(job.name, []).append(float(np.median(job.makespan_us)))
+
     for launch in range(args.launches):
-        for run in measure(configs, base, device, units, args.rounds, launch):
-            for job in run.jobs:
-                found.setdefault(job.name, []).append(float(np.median(job.makespan_us)))
+        measure(configs, base, device, units, args.rounds, launch, on_run=keep)
     print(f"{profile.kind} profile of {base.name} on {args.device}, units {profile.units[0]} and {profile.units[1]}")
     print(f"{'network':24} " + " ".join(f"{way + ': predicted, measured us':>34} {'error, A/A %':>13}" for way in WAYS))
     table = []
-    drifts = [
-        [
-            float(np.median(found[f"base{unit}_{batch}"])) / profile.table.network_us(unit)
-            for batch in range(-(-len(configs) // BATCH))
-        ]
-        for unit in (0, 1)
-    ]
+    by_batch = [drift_of(found, profile, batch) for batch in range(-(-len(configs) // BATCH))]
+    drifts = [list(of_unit) for of_unit in zip(*by_batch, strict=True)]
     for number, config in enumerate(configs):
-        cells, row = [], {"name": config.name, "strategy": config.strategy}
-        drift = [by_batch[number // BATCH] for by_batch in drifts]
-        for i, (way, us) in enumerate(zip(WAYS, predicted_us(config, base, profile), strict=True)):
-            name = config.name + (f"_solo{i - 1}" if i else "")
-            measured, again = (float(np.median(found[key])) for key in (name, f"{name}_again"))
-            less = us * (max(drift) if way == "concurrent" else drift[i - 1])
-            once, later = found[name][0], found[name][-1]
-            row[way] = (us, measured, *(100 * (x / measured - 1) for x in (us, again, less)), 100 * (later / once - 1))
-            cells.append("{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]))
+        row = network_row(config, profile, found, by_batch[number // BATCH]) | {"strategy": config.strategy}
+        cells = ["{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]) for way in WAYS]
         table.append(row)
         print(f"{config.name[-23:]:24} " + " ".join(f"{cell:>48}" for cell in cells))
-    for unit, by_batch in enumerate(drifts):
-        changes = [100 * (drift - 1) for drift in by_batch]
+    for unit, of_unit in enumerate(drifts):
+        changes = [100 * (drift - 1) for drift in of_unit]
         print(f"drift of unit {unit}: the base network takes {min(changes):+.1f} to {max(changes):+.1f} % against then")
     result: dict[str, dict[str, object]] = {"drift": {f"unit {unit}": d for unit, d in enumerate(drifts)}}
     for way in WAYS:

@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.search_plot import regret_plot
 from benchmarks.search_runs import COMPARED, LIMIT, TPE, RunOutcome, Setting, outcome_json, run
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.files.output import write_text
 from tests.support.search_spaces import FAMILIES
 
 Group = tuple[str, str, int]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from benchmarks.search_runs import RunOutcome
-from syncnas_deploy.report.drawing.svg import Canvas, Point
+from syncnas_deploy.report.drawing.svg import Canvas, Position
 
 EVALUATIONS = 100
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, GAP = 250.0, 150.0, 46.0, 120.0, 58.0, 52.0
@@ -36,7 +36,7 @@ def regret_plot(outcomes: Mapping[tuple[str, str], Sequence[RunOutcome]]) -> str
     return canvas.document(*size, "Regret of search algorithms", description)
 
 
-def _panel(canvas: Canvas, corner: Point, family: str, outcomes: Mapping[str, Sequence[RunOutcome]]) -> None:
+def _panel(canvas: Canvas, corner: Position, family: str, outcomes: Mapping[str, Sequence[RunOutcome]]) -> None:
     x, y = corner
     canvas.text((x, y - 9), family, size=12, bold=True)
     for value in (1.0, 0.5, 0.0):
@@ -66,6 +66,6 @@ def _panel(canvas: Canvas, corner: Point, family: str, outcomes: Mapping[str, Se
 _GRID = tuple(range(1, EVALUATIONS + 1))
 
 
-def _points(corner: Point, regrets: Sequence[float]) -> list[Point]:
+def _points(corner: Position, regrets: Sequence[float]) -> list[Position]:
     x, y = corner
     return [(x + WIDTH * n / EVALUATIONS, y + HEIGHT * (1 - min(r, 1.0))) for n, r in zip(_GRID, regrets, strict=True)]

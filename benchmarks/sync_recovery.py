@@ -22,7 +22,9 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 
 def laws_with(overhead_us: float) -> tuple[SimUnit, SimUnit]:
     """The units of sim:steps without noise, with crossings of one length."""
-    cpu, gpu = (dataclasses.replace(law, noise=0.0) for law in SIM_DEVICES["steps"])
+    cpu, gpu = (
+        dataclasses.replace(law, vices=dataclasses.replace(law.vices, noise=0.0)) for law in SIM_DEVICES["steps"]
+    )
     return cpu, dataclasses.replace(gpu, transfer_us=overhead_us / 2, transfer_bytes_per_us=1e9)
 
 

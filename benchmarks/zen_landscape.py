@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncnas_deploy import pipeline
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement

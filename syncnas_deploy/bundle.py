@@ -1,41 +1,77 @@
 """Bundle: a folder with everything that runs one network on a device.
 
 manifest.json      what is here: the config, every segment with file, signature, shapes, and sha256 of each file
-branch0.tflite     all segments of branch 0, one signature each; branch1.tflite likewise
-*.onnx             one file a segment, where ONNX was asked for
+branch0.tflite     all segments of branch 0, one signature each; branch1.tflite has those of branch 1
+*.onnx             one file per segment, where ONNX was asked for
 reference.npz      one input image and the logits that LiteRT computed for it on the exporting host
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 import syncnas_deploy
+from syncnas_deploy.bundle_formats import FORMATS, tflite_name
 from syncnas_deploy.errors import BundleError, OutputError, OutputExists
-from syncnas_deploy.files.documents import Fields, dump_json, read_json
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
+from syncnas_deploy.files.output import atomic_folder, dump_json, recover_folder
+from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.segments import Feed, Segment, cut
-from syncnas_deploy.networks.weights import Array
-from syncnas_exporters import GraphError, TfliteRunner, write_onnx, write_tflite
-from syncnas_exporters.graph import Graph
+from syncnas_deploy.networks.weights import Weights
+from syncnas_exporters import Graph, GraphError, TfliteRunner
 
 SCHEMA = "syncnas-deploy/bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
-FORMATS = ("tflite", "onnx")
+
+FileName = Annotated[str, Meta(pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")]
+Channels = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+FeatureShape = Annotated[tuple[Channels, ...], Meta(min_length=2, max_length=4)]
+"""[1, H, W, C], or [1, classes]."""
+
+
+class ManifestInput(Schema, frozen=True):
+    """An input of a segment: where it comes from, and its shape."""
+
+    source: Feed = msgspec.field(name="from")
+    shape: FeatureShape
+
+
+class ManifestSegment(Schema, frozen=True):
+    """A segment, as an app needs it: where it runs, what it is called in which file, what goes in and comes out."""
+
+    name: Text
+    phase: Annotated[int, Meta(ge=0, le=64)]
+    branch: Annotated[int, Meta(ge=0, le=1)]
+    file: FileName
+    signature: Text
+    inputs: Annotated[tuple[ManifestInput, ...], Meta(min_length=1, max_length=2)]
+    output_shape: FeatureShape
+    sync: SyncOp
+
+
+class Manifest(Schema, frozen=True):
+    """``manifest.json``: the network, where its weights came from, and each file with its sha256."""
+
+    schema: Text
+    made_by: Text
+    config: dict[str, Any]
+    weights: Annotated[str, printable_text(4096)]
+    files: dict[FileName, Sha256]
+    segments: Annotated[tuple[ManifestSegment, ...], Meta(min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True)
@@ -65,7 +101,7 @@ class Bundle:
         Raises:
             BundleError: the bundle was exported without TFLite.
         """
-        name = f"branch{branch}.tflite"
+        name = tflite_name(branch)
         if name not in self.files:
             raise BundleError(f"{self.folder}: holds no {name}; export it again with --format tflite.")
         return self.folder / name
@@ -84,7 +120,7 @@ class Bundle:
             raise BundleError(f"{path}: cannot be read ({e}); export the bundle again.") from None
 
 
-def graphs(config: ModelConfig, weights: Mapping[str, Array]) -> dict[str, Graph]:
+def graphs(config: ModelConfig, weights: Weights) -> dict[str, Graph]:
     """Every segment's graph by the segment's name."""
     return {segment.name: lower(segment, config, weights) for segment in cut(config)}
 
@@ -92,7 +128,7 @@ def graphs(config: ModelConfig, weights: Mapping[str, Array]) -> dict[str, Graph
 def write_bundle(
     folder: Path,
     config: ModelConfig,
-    weights: Mapping[str, Array],
+    weights: Weights,
     *,
     source: str,
     formats: Sequence[str] = ("tflite",),
@@ -112,34 +148,25 @@ def write_bundle(
 
     Raises:
         OutputExists: the folder exists and is no bundle, or `force` is false.
-        OutputError: it cannot be written.
+        OutputError: a format is unknown, or the folder cannot be written.
         BundleError: the network's outputs are not finite with these weights.
     """
+    if not formats or not set(formats) <= FORMATS.keys():
+        wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
+        raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
     check_bundle_output(folder, force=force)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be written ({e.strerror}); choose another --out.") from None
-    try:
+    with atomic_folder(folder) as work:
         _fill(work, config, weights, source, formats, seed)
-        work.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        work.rename(folder)
-    except OSError as e:
-        raise OutputError(f"{folder}: cannot be written ({e.strerror}); choose another --out.") from None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return read_bundle(folder)
 
 
 def check_bundle_output(folder: Path, *, force: bool) -> None:
-    """Refuse a place where a bundle cannot go, before any work is done.
+    """Refuse a place where a bundle cannot go, before any work is done; an export killed there is cleaned up first.
 
     Raises:
         OutputExists: something is there, and it is no bundle or `force` is false.
     """
+    recover_folder(folder)
     if not folder.exists():
         return
     empty = folder.is_dir() and not any(folder.iterdir())
@@ -152,7 +179,7 @@ def check_bundle_output(folder: Path, *, force: bool) -> None:
 def _fill(
     work: Path,
     config: ModelConfig,
-    weights: Mapping[str, Array],
+    weights: Weights,
     source: str,
     formats: Sequence[str],
     seed: int,
@@ -162,33 +189,26 @@ def _fill(
     except GraphError as e:
         raise BundleError(f"{config.name}: cannot be exported: {e}.") from None
     segments = cut(config)
-    models: dict[int, bytes] = {}
-    for branch in range(config.branch_count):
-        models[branch] = write_tflite([lowered[s.name] for s in segments if s.branch == branch])
-    files: dict[str, bytes] = {}
-    if "tflite" in formats:
-        files |= {f"branch{branch}.tflite": model for branch, model in models.items()}
-    if "onnx" in formats:
-        files |= {f"{segment.name}.onnx": write_onnx(lowered[segment.name]) for segment in segments}
+    # The reference is computed by LiteRT, whatever the formats that are kept.
+    written = {name: FORMATS[name](segments, lowered) for name in dict.fromkeys(("tflite", *formats))}
+    runners = {b: TfliteRunner(written["tflite"][tflite_name(b)]) for b in range(config.branch_count)}
     shape = (1, config.input_size, config.input_size, config.stem.in_channels)
     image = np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32)
-    runners = {branch: TfliteRunner(model) for branch, model in models.items()}
     logits = run_chain(segments, lambda s, inputs: runners[s.branch].run(s.name, inputs), image)
     if not np.isfinite(logits).all():
         raise BundleError(f"{config.name}: gives NaN or infinite logits with weights from {source}; check the weights.")
-    for name, data in files.items():
+    for name, data in ((name, data) for kept in formats for name, data in written[kept].items()):
         (work / name).write_bytes(data)
     np.savez(work / REFERENCE, image=image, logits=logits)
-    digests = {path.name: _sha256(path) for path in sorted(work.iterdir())}
-    manifest = {
-        "schema": f"{SCHEMA}/{VERSION}",
-        "made_by": f"syncnas-deploy {syncnas_deploy.__version__}",
-        "config": config_to_json(config),
-        "weights": source,
-        "files": digests,
-        "segments": [_segment_json(segment) for segment in segments],
-    }
-    (work / MANIFEST).write_text(dump_json(manifest), encoding="utf-8")
+    manifest = Manifest(
+        schema=f"{SCHEMA}/{VERSION}",
+        made_by=f"syncnas-deploy {syncnas_deploy.__version__}",
+        config=config_to_json(config),
+        weights=source,
+        files={path.name: _sha256(path) for path in sorted(work.iterdir())},
+        segments=_manifest_segments(config),
+    )
+    (work / MANIFEST).write_text(dump_json(msgspec.to_builtins(manifest)), encoding="utf-8")
 
 
 def run_chain(segments: Sequence[Segment], run: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -213,20 +233,23 @@ def run_chain(segments: Sequence[Segment], run: Any, image: NDArray[np.float32])
     return latest[segments[-1].branch]
 
 
-def _segment_json(segment: Segment) -> dict[str, Any]:
-    return {
-        "name": segment.name,
-        "phase": segment.phase,
-        "branch": segment.branch,
-        "file": f"branch{segment.branch}.tflite",
-        "signature": segment.name,
-        "inputs": [
-            {"from": feed.value, "shape": list(shape)}
-            for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)
-        ],
-        "output_shape": list(segment.output_shape),
-        "sync": segment.sync.value,
-    }
+def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
+    return tuple(
+        ManifestSegment(
+            name=segment.name,
+            phase=segment.phase,
+            branch=segment.branch,
+            file=tflite_name(segment.branch),
+            signature=segment.name,
+            inputs=tuple(
+                ManifestInput(source=feed, shape=shape)
+                for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)
+            ),
+            output_shape=segment.output_shape,
+            sync=segment.sync,
+        )
+        for segment in cut(config)
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -244,25 +267,19 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: naming file, field and remedy.
     """
-    manifest = folder / MANIFEST
-    if not manifest.is_file():
+    path = folder / MANIFEST
+    if not path.is_file():
         raise BundleError(f"{folder}: not a bundle (no {MANIFEST}); make one with `syncnas-deploy export`.")
-    top = Fields(read_json(manifest, BundleError), str(manifest), BundleError)
-    top.schema(SCHEMA, VERSION)
-    top.text("made_by")
-    config = config_from_fields(top.fields("config"), f"{manifest}: config")
-    files = top.mapping("files")
-    weights = top.text("weights", max_length=4096)
-    names = [fields.text("name") for fields in top.each("segments", 1, 64)]
-    if names != [segment.name for segment in cut(config)]:
-        top.fail("segments", "are not those of the config; export the bundle again")
-    top.done()
-    for name, digest in files.items():
-        if Path(name).name != name or name.startswith("."):
-            top.fail("files", "must name plain files of this folder")
-        path = folder / name
-        if not path.is_file():
-            raise BundleError(f"{path}: is missing; export the bundle again.")
-        if _sha256(path) != digest:
-            raise BundleError(f"{path}: differs from its sha256 in {MANIFEST}; export the bundle again.")
-    return Bundle(folder, config, weights, files)
+    value = read_json(path, BundleError)
+    manifest = decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
+    where = f"{path}: config"
+    config = config_from_fields(Fields(manifest.config, where, BundleError), where)
+    if manifest.segments != _manifest_segments(config):
+        raise BundleError(f"{path}: 'segments' are not those of the config; export the bundle again.")
+    for name, digest in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise BundleError(f"{file}: is missing; export the bundle again.")
+        if _sha256(file) != digest:
+            raise BundleError(f"{file}: differs from its sha256 in {MANIFEST}; export the bundle again.")
+    return Bundle(folder, config, manifest.weights, manifest.files)

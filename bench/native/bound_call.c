@@ -205,12 +205,12 @@ int bound_call_read_output(struct bound_call *call, void *values, struct failure
 
 static int run_simulated(struct bound_call *call, struct call_stamps *stamps) {
     for (int i = 0; i < call->plan->input_count; i++) {
-        if (call->plan->inputs[i] == INPUT_PARTNER) spin_for_ns((int64_t)(call->plan->upload_us * 1e3));
+        if (call->plan->inputs[i] == INPUT_PARTNER) simulated_upload(call->plan->spend);
     }
     stamps->begin_ns = now_ns();
-    simulated_run(call->plan->run_us, call->plan->pressure, call->unit->plan, &call->unit->simulated, call->unit->load);
+    simulated_run(call->plan->spend, call->unit->plan->law, &call->unit->simulated, call->unit->load);
     stamps->end_ns = now_ns();
-    if (call->plan->partner_reads) spin_for_ns((int64_t)(call->plan->download_us * 1e3));
+    if (call->plan->partner_reads) simulated_download(call->plan->spend);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 // The executor, a library: it holds the models of a plan on their units and runs jobs. It measures
 // nothing but time stamps and prints nothing; the runner is one program that uses it, an app another.
+// executor.c has the units and the running of jobs, bound_job.c a job's buffers and what goes in and out.
 //
 // One executor is used from one thread. Failures are returned and described in `failure`.
 #ifndef SYNCNAS_EXECUTOR_H
@@ -16,7 +17,7 @@ struct executor {
     struct unit units[PLAN_UNITS];
 };
 
-// One run of a job. The caller gives the arrays: one entry a call of the lane.
+// One run of a job. The caller gives the arrays: one entry per call of the lane.
 struct job_stamps {
     int64_t t0_ns;  // CLOCK_MONOTONIC when both lanes were released
     struct call_stamps *lanes[2];

@@ -11,7 +11,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int received;
 
-static void *listen(void *argument) {
+static void *watch_stdin(void *argument) {
     (void)argument;
     for (;;) {
         char byte;
@@ -28,7 +28,7 @@ static void *listen(void *argument) {
 
 int host_link_start(void) {
     pthread_t thread;
-    const int status = pthread_create(&thread, NULL, listen, NULL);
+    const int status = pthread_create(&thread, NULL, watch_stdin, NULL);
     return status != 0 ? status : pthread_detach(thread);
 }
 

@@ -3,7 +3,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-static int bind(void *library, const char *path, const char *symbol, void *function, struct failure *failure) {
+static int bind_symbol(void *library, const char *path, const char *symbol, void *function, struct failure *failure) {
     // ISO C has no cast from an object pointer to a function pointer; POSIX promises equal representation.
     void *found = dlsym(library, symbol);
     memcpy(function, &found, sizeof found);
@@ -17,7 +17,7 @@ int litert_load(const char *path, struct litert_api *api, struct failure *failur
     void *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (library == NULL) return fail(failure, FAILURE_RUNTIME, "LiteRT library cannot be loaded: %s", dlerror());
 #define LITERT_BIND(result, name, parameters)                                                                \
-    if (bind(library, path, "LiteRt" #name, &api->name, failure) != 0) return FAILURE_SYMBOL;
+    if (bind_symbol(library, path, "LiteRt" #name, &api->name, failure) != 0) return FAILURE_SYMBOL;
     LITERT_FUNCTIONS(LITERT_BIND)
 #undef LITERT_BIND
     api->library = library;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "plan_check.h"
+#include "simulated.h"
 
 enum { MAX_WORDS = 12, MAX_LINE_BYTES = 8192, MAX_COUNT = 1000000 };
 
@@ -147,7 +148,7 @@ static int close_step(struct parser *parser) {
 static int on_version(struct parser *parser) {
     int version = 0;
     if (read_int(parser, parser->words[1], 0, INT_MAX, &version) != 0) return FAILURE_PLAN;
-    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 4 only");
+    if (version != PLAN_VERSION) return refuse(parser, "this runner reads plans of version 5 only");
     parser->versioned = true;
     return 0;
 }
@@ -178,7 +179,7 @@ static int on_accelerators(struct parser *parser) {
 static int on_power(struct parser *parser) {
     struct plan_power *power = &parser->plan->power;
     if (power->file_count > 0) return refuse(parser, "the power is told twice");
-    if (read_real(parser, parser->words[1], 1e-12, 1e12, &power->microwatts) != 0) return FAILURE_PLAN;
+    if (read_real(parser, parser->words[1], 1e-12, 1e12, &power->microwatts_per_reading) != 0) return FAILURE_PLAN;
     for (int i = 2; i < parser->word_count; i++) {
         if (read_path(parser, parser->words[i], false, &power->files[power->file_count++]) != 0) return FAILURE_PLAN;
     }
@@ -201,41 +202,34 @@ static int read_cores(struct parser *parser, char *word, struct plan_unit *unit)
     return 0;
 }
 
+static int read_law(struct parser *parser, struct plan_unit *unit) {
+    char name[PLAN_NAME_BYTES];
+    const char *reason = NULL;
+    if (read_name(parser, parser->words[2], name) != 0) return FAILURE_PLAN;
+    unit->law = simulated_read_law(parser->word_count - 3, parser->words + 3, &reason);
+    return unit->law == NULL ? refuse(parser, reason) : 0;
+}
+
 static int on_unit(struct parser *parser) {
     static const char *const kinds[] = {"cpu", "gpu", "sim"};
     static const char *const precisions[] = {"fp32", "fp16"};
     static const char *const drivers[] = {"hardware", "software"};
     const int kind = choice(parser->words[1], 3, kinds);
-    if (kind < 0 || parser->word_count != (kind == UNIT_SIM ? 10 : 4)) {
-        return refuse(parser, "a unit is: cpu THREADS CORES, gpu PRECISION DRIVER, or sim NAME and seven numbers");
+    if (kind < 0 || (kind != UNIT_SIM && parser->word_count != 4)) {
+        return refuse(parser, "a unit is: cpu THREADS CORES, gpu PRECISION DRIVER, or sim NAME and words");
     }
     if (parser->plan->unit_count == PLAN_UNITS) return refuse(parser, "there are more than 8 units");
     struct plan_unit *unit = &parser->plan->units[parser->plan->unit_count++];
     unit->kind = (enum unit_kind)kind;
+    if (kind == UNIT_SIM) return read_law(parser, unit);
     if (kind == UNIT_CPU) {
         const int status = read_int(parser, parser->words[2], 1, PLAN_THREADS, &unit->threads);
         return status != 0 ? status : read_cores(parser, parser->words[3], unit);
     }
-    if (kind == UNIT_GPU) {
-        const int precision = choice(parser->words[2], 2, precisions);
-        unit->fp16 = precision == 1;
-        if (precision < 0) return refuse(parser, "a precision is fp32 or fp16");
-        return choice(parser->words[3], 2, drivers) < 0 ? refuse(parser, "a driver is hardware or software") : 0;
-    }
-    char name[PLAN_NAME_BYTES];
-    if (read_name(parser, parser->words[2], name) != 0) return FAILURE_PLAN;
-    const struct {
-        double low, high, *into;
-    } numbers[] = {
-        {0, 0.3, &unit->noise},      {1, 100, &unit->slowdown},   {0, 1, &unit->tail},     {0, 0.5, &unit->drift},
-        {0.01, 1e6, &unit->period_s}, {1, 100, &unit->throttle}, {0.01, 1e6, &unit->heat_s},
-    };
-    for (int i = 0; i < 7; i++) {
-        if (read_real(parser, parser->words[3 + i], numbers[i].low, numbers[i].high, numbers[i].into) != 0) {
-            return FAILURE_PLAN;
-        }
-    }
-    return 0;
+    const int precision = choice(parser->words[2], 2, precisions);
+    unit->fp16 = precision == 1;
+    if (precision < 0) return refuse(parser, "a precision is fp32 or fp16");
+    return choice(parser->words[3], 2, drivers) < 0 ? refuse(parser, "a driver is hardware or software") : 0;
 }
 
 static int on_file(struct parser *parser) {
@@ -245,6 +239,7 @@ static int on_file(struct parser *parser) {
 
 static int on_step(struct parser *parser) {
     if (close_step(parser) != 0) return FAILURE_PLAN;
+    if (parser->plan->step_count == PLAN_STEPS) return refuse(parser, "there are more than 65536 steps");
     struct plan_step *grown = append(parser->plan->steps, &parser->plan->step_count, sizeof *grown);
     if (grown == NULL) return refuse(parser, "out of memory");
     parser->plan->steps = grown;
@@ -302,20 +297,20 @@ static int on_call(struct parser *parser) {
     struct plan_lane *lane = last_lane(parser);
     if (lane == NULL) return refuse(parser, "a call stands before the job's first lane");
     const bool simulated = parser->plan->units[lane->unit].kind == UNIT_SIM;
+    if (lane->call_count == PLAN_PHASES) return refuse(parser, "a lane has more than 64 calls");
     const int last_file = simulated ? PLAN_FILES - 1 : parser->plan->file_count - 1;
     struct plan_call *grown = append(lane->calls, &lane->call_count, sizeof *grown);
     if (grown == NULL) return refuse(parser, "out of memory");
     lane->calls = grown;
     struct plan_call *call = &lane->calls[lane->call_count - 1];
-    double *const times[] = {&call->run_us, &call->download_us, &call->upload_us};
+    const char *reason = "a call of a real unit has words behind its inputs";
     if (read_int(parser, parser->words[1], 0, PLAN_PHASES - 1, &call->phase) != 0) return FAILURE_PLAN;
     if (read_int(parser, parser->words[2], 0, last_file, &call->file) != 0) return FAILURE_PLAN;
     if (read_name(parser, parser->words[3], call->signature) != 0) return FAILURE_PLAN;
     if (read_inputs(parser, parser->words[4], call) != 0) return FAILURE_PLAN;
-    for (int i = 0; i < 3; i++) {
-        if (read_real(parser, parser->words[5 + i], 0, 1e9, times[i]) != 0) return FAILURE_PLAN;
-    }
-    return read_real(parser, parser->words[8], 0, 1, &call->pressure);
+    if (!simulated) return parser->word_count > 5 ? refuse(parser, reason) : 0;
+    call->spend = simulated_read_spend(parser->word_count - 5, parser->words + 5, &reason);
+    return call->spend == NULL ? refuse(parser, reason) : 0;
 }
 
 static int on_end(struct parser *parser) {
@@ -335,16 +330,16 @@ static int read_statement(struct parser *parser) {
         {"syncnas-plan", 2, 2, on_version}, {"seed", 2, 2, on_seed},
         {"spin_us", 2, 2, on_spin},         {"ack", 2, 2, on_ack},
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
-        {"power", 3, 4, on_power},          {"unit", 4, 10, on_unit},
+        {"power", 3, 4, on_power},          {"unit", 3, MAX_WORDS, on_unit},
         {"file", 2, 2, on_file},
         {"step", 6, 6, on_step},            {"job", 5, 5, on_job},
-        {"lane", 2, 2, on_lane},            {"call", 9, 9, on_call},
+        {"lane", 2, 2, on_lane},            {"call", 5, MAX_WORDS, on_call},
         {"end", 1, 1, on_end},
     };
     if (parser->ended) return refuse(parser, "there is more after the end");
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
         if (strcmp(parser->words[0], statements[i].keyword) != 0) continue;
-        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 4");
+        if (!parser->versioned && i != 0) return refuse(parser, "the first line must be: syncnas-plan 5");
         if (parser->word_count < statements[i].min_words || parser->word_count > statements[i].max_words) {
             return refuse(parser, "the statement has the wrong number of words");
         }
@@ -390,17 +385,21 @@ int plan_read(const char *path, struct plan *plan, struct failure *failure) {
     return status;
 }
 
+static void free_job(struct plan_job *job) {
+    for (int l = 0; l < 2; l++) {
+        for (int c = 0; c < job->lanes[l].call_count; c++) free(job->lanes[l].calls[c].spend);
+        free(job->lanes[l].calls);
+    }
+    free(job->input);
+    free(job->output);
+}
+
 void plan_free(struct plan *plan) {
     for (int s = 0; s < plan->step_count; s++) {
-        struct plan_step *step = &plan->steps[s];
-        for (int j = 0; j < step->job_count; j++) {
-            free(step->jobs[j].lanes[0].calls);
-            free(step->jobs[j].lanes[1].calls);
-            free(step->jobs[j].input);
-            free(step->jobs[j].output);
-        }
-        free(step->jobs);
+        for (int j = 0; j < plan->steps[s].job_count; j++) free_job(&plan->steps[s].jobs[j]);
+        free(plan->steps[s].jobs);
     }
+    for (int u = 0; u < plan->unit_count; u++) free(plan->units[u].law);
     for (int i = 0; i < plan->file_count; i++) free(plan->files[i]);
     free(plan->steps);
     free(plan->runtime);

@@ -9,7 +9,7 @@
 #include "failure.h"
 
 enum {
-    PLAN_VERSION = 4,
+    PLAN_VERSION = 5,
     PLAN_NAME_BYTES = 96,
     PLAN_PATH_BYTES = 1001,
     PLAN_UNITS = 8,
@@ -19,6 +19,7 @@ enum {
     PLAN_JOBS = 65536,
     PLAN_CORES = 1024,
     PLAN_THREADS = 64,
+    PLAN_STEPS = 65536,
 };
 
 enum unit_kind { UNIT_CPU, UNIT_GPU, UNIT_SIM };
@@ -30,8 +31,7 @@ struct plan_unit {
     int core_count;  // 0: not pinned
     bool cores[PLAN_CORES];
     bool fp16;
-    // sim: see simulated.h
-    double noise, slowdown, tail, drift, period_s, throttle, heat_s;
+    struct simulated_law *law;  // sim: what the simulator was told, else NULL
 };
 
 struct plan_call {
@@ -39,8 +39,7 @@ struct plan_call {
     char signature[PLAN_NAME_BYTES];
     int input_count;
     enum input_source inputs[PLAN_INPUTS];
-    double run_us, download_us, upload_us;
-    double pressure;     // sim: share of the time that is spent on memory which the units share, 0 to 1
+    struct simulated_spend *spend;  // sim: what the simulator was told, else NULL
     int own_source;      // index of the lane's call that an "own" input reads, or -1
     int partner_source;  // index of the partner's call that a "partner" input reads, or -1
     bool partner_reads;  // some call of the partner reads this call's output
@@ -67,9 +66,9 @@ struct plan_step {
     struct plan_job *jobs;
 };
 
-// Files whose product, times `microwatts`, is what the device draws; none: its power is not read.
+// The product of the files, times the factor, is what the device draws; no files: its power is not read.
 struct plan_power {
-    double microwatts;
+    double microwatts_per_reading;
     int file_count;
     char *files[2];
 };

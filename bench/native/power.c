@@ -22,7 +22,7 @@ static bool read_number(const char *path, double *number) {
 
 // Some gauges tell what a battery gives as a negative current and some as a positive one.
 static bool read_microwatts(const struct plan_power *plan, int64_t *microwatts) {
-    double product = plan->microwatts;
+    double product = plan->microwatts_per_reading;
     for (int i = 0; i < plan->file_count; i++) {
         double number = 0;
         if (!read_number(plan->files[i], &number)) return false;

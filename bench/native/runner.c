@@ -1,4 +1,4 @@
-// syncnas-runner PLAN: run the plan's steps and stream one JSON row of raw time stamps a step.
+// syncnas-runner PLAN: run the plan's steps and stream one JSON row of raw time stamps per step.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static int load_input(struct bound_job *job, struct failure *failure) {
     return failure->code;
 }
 
-static int bind(struct executor *executor, const struct plan_step *step, struct samples *samples,
+static int bind_jobs(struct executor *executor, const struct plan_step *step, struct samples *samples,
                 struct failure *failure) {
     for (int j = 0; j < step->job_count; j++) {
         struct bound_job *job = executor_bind(executor, &step->jobs[j], failure);
@@ -43,7 +43,7 @@ static int run_step(struct executor *executor, int row, struct json_lines *json,
     struct samples *samples = calloc((size_t)step->job_count, sizeof *samples);
     if (samples == NULL) return fail(failure, FAILURE_RUN, "out of memory");
     struct power_log power = {0};
-    if (bind(executor, step, samples, failure) == 0 &&
+    if (bind_jobs(executor, step, samples, failure) == 0 &&
         power_log_start(&power, &executor->plan->power, failure) == 0 &&
         samples_take(step, samples, failure) == 0) {
         power_log_stop(&power);

@@ -18,7 +18,7 @@ void samples_free(struct samples *samples);
 // Stamps of the call `call` of `lane` in recorded run `run`.
 const struct call_stamps *samples_at(const struct samples *samples, int run, int lane, int call);
 
-// Run the step: `samples` has one entry a job. Returns 0, or the code of the failure.
+// Run the step: `samples` has one entry per job. Returns 0, or the code of the failure.
 int samples_take(const struct plan_step *step, struct samples *samples, struct failure *failure);
 
 #endif

@@ -20,10 +20,10 @@ struct unit {
     const struct plan_unit *plan;
     const struct litert_api *api;
     litert_environment environment;
-    atomic_int *load;  // sim: pressure of all units of the executor that are in a call, in thousandths
+    atomic_int *load;  // sim: see simulated_run
     struct unit_thread thread;
     struct compiled models[PLAN_FILES];  // `compiled` is NULL for files this unit does not use
-    struct simulated simulated;
+    struct simulated_state simulated;
     int64_t setup_ns;
     int model_count;
     int buffer_type;  // LiteRT's type of the buffers in use, 0 before the first

@@ -26,6 +26,10 @@ int unit_thread_start(struct unit_thread *unit) {
     unit->stopping = false;
     const int status = pthread_create(&unit->thread, NULL, serve, unit);
     unit->started = status == 0;
+    if (status != 0) {
+        pthread_cond_destroy(&unit->changed);
+        pthread_mutex_destroy(&unit->mutex);
+    }
     return status;
 }
 

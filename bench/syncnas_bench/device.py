@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from syncnas_bench.conditions import Condition
 from syncnas_bench.errors import RuntimeMissing
@@ -16,6 +16,9 @@ from syncnas_bench.power import PowerMeter
 from syncnas_bench.runs import Run
 from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
+
+if TYPE_CHECKING:
+    from syncnas_bench.doctor import Check
 
 OnRun = Callable[[Run], None]
 
@@ -67,7 +70,15 @@ class UnitInfo:
 
 
 class Device(Protocol):
-    """Something that runs benchmark plans."""
+    """Something that runs benchmark plans. A `with` closes it."""
+
+    def __enter__(self) -> Device: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def close(self) -> None:
+        """Give up what it holds, such as a connection; it may be used again, which opens it again."""
+        ...
 
     @property
     def name(self) -> str:
@@ -94,6 +105,16 @@ class Device(Protocol):
         """What tells how much power it draws, for a plan's `power`; where nothing does, None and why."""
         ...
 
+    def examine(self) -> tuple[Check, ...]:
+        """Look at it from all sides: what it has and is doing now, and what that does to measurements.
+
+        What cannot be read is said, and nothing is changed on it.
+
+        Raises:
+            DeviceUnavailable, LinkLost: it is lost while being examined.
+        """
+        ...
+
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan; each step's `Run` is handed to `on_run` before the next step starts.
 
@@ -105,13 +126,16 @@ class Device(Protocol):
         ...
 
 
-def runner_program() -> Path:
-    """The native runner for this machine.
+def runner_program(target: str = "") -> Path:
+    """The native runner of the package.
+
+    Args:
+        target: "aarch64-android", "aarch64-linux" or "x86_64-linux"; by default what this machine is.
 
     Raises:
-        RuntimeMissing: none is built for this kind of machine; the message says how to get one.
+        RuntimeMissing: none is built for this target; the message says how to get one.
     """
-    folder = f"{platform.machine()}-{sys.platform}"
+    folder = target or f"{platform.machine()}-{sys.platform}"
     program = Path(__file__).parent / "_native" / folder / _PROGRAM
     if not program.is_file():
         raise RuntimeMissing(

@@ -1,47 +1,57 @@
-"""Find a device by the text a user types, or the one that is meant where none is named."""
+"""Find a device by the text a user types, or the one that is meant where none is named.
+
+What speaks ADB is imported when a device over ADB is asked for.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from syncnas_bench.adb.discovery import AdbEntry, find_adb_device, is_serial, list_adb_devices
-from syncnas_bench.adb.server import CALL_S
 from syncnas_bench.device import Device
+from syncnas_bench.environment import SERIAL_VARIABLE, Environment
 from syncnas_bench.errors import DeviceAmbiguous, DeviceNotFound, DeviceUnavailable
-from syncnas_bench.local.host import HostDevice
-from syncnas_bench.simulated.device import SIM_DEVICES, SimDevice
 
-SERIAL_VARIABLE = "ANDROID_SERIAL"
+if TYPE_CHECKING:
+    from syncnas_bench.adb.discovery import AdbEntry
+
+CALL_S = 5.0
 LOOK_S = 1.0
 """How long a look for phones may take that nobody asked for."""
 
 
-def _attached(env: Mapping[str, str] | None, deadline_s: float) -> tuple[AdbEntry, ...]:
+def _attached(environment: Environment, deadline_s: float) -> tuple[AdbEntry, ...]:
+    from syncnas_bench.adb.discovery import is_serial, list_adb_devices
+
     try:
-        entries = list_adb_devices(env, deadline_s)
-    except DeviceUnavailable:
+        entries = list_adb_devices(environment.adb_server, deadline_s)
+    except DeviceUnavailable:  # a variable that tells where the server is makes no sense
         return ()
     return tuple(entry for entry in entries if is_serial(entry.serial))
 
 
-def phone_specs(env: Mapping[str, str] | None = None, deadline_s: float = CALL_S) -> tuple[str, ...]:
+def phone_specs(environment: Environment | None = None, deadline_s: float = CALL_S) -> tuple[str, ...]:
     """The devices over ADB that can be used now.
 
     Args:
-        env: environment variables that tell where an adb server is; by default this process's.
+        environment: tells where an adb server is; by default this process's.
+        deadline_s: for each question to the server.
     """
-    return tuple(entry.serial for entry in _attached(env, deadline_s) if entry.state == "device")
+    entries = _attached(environment or Environment.of_process(), deadline_s)
+    return tuple(entry.serial for entry in entries if entry.state == "device")
 
 
-def device_specs(env: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """What `find_device` takes: this machine, the simulated devices, and those connected over ADB.
+def waiting_phones(environment: Environment | None = None) -> tuple[AdbEntry, ...]:
+    """The devices over ADB that are there and cannot be used yet, each with the remedy."""
+    entries = _attached(environment or Environment.of_process(), CALL_S)
+    return tuple(entry for entry in entries if entry.state != "device")
 
-    Args:
-        env: see `phone_specs`.
-    """
-    return ("host", *(f"sim:{name}" for name in SIM_DEVICES), *phone_specs(env))
+
+def device_specs(environment: Environment | None = None) -> tuple[str, ...]:
+    """What `find_device` takes: this machine, the simulated devices, and those connected over ADB."""
+    from syncnas_bench.simulated.device import SIM_DEVICES
+
+    return ("host", *(f"sim:{name}" for name in SIM_DEVICES), *phone_specs(environment))
 
 
 @dataclass(frozen=True)
@@ -52,16 +62,15 @@ class Choice:
     note: str
 
 
-def default_device(env: Mapping[str, str] | None = None) -> Choice:
+def default_device(environment: Environment | None = None) -> Choice:
     """ANDROID_SERIAL, else the only phone that can be used, else this machine.
 
     Raises:
         DeviceAmbiguous: several phones can be used; the message lists them.
     """
-    environment = os.environ if env is None else env
-    named = environment.get(SERIAL_VARIABLE)
-    if named:
-        return Choice(named, "")
+    environment = environment or Environment.of_process()
+    if environment.serial:
+        return Choice(environment.serial, "")
     entries = _attached(environment, LOOK_S)
     usable = [entry.serial for entry in entries if entry.state == "device"]
     if len(usable) > 1:
@@ -74,22 +83,28 @@ def default_device(env: Mapping[str, str] | None = None) -> Choice:
     return Choice("host", f"the device is this host; {'; '.join(waiting)}" if waiting else "")
 
 
-def find_device(spec: str, env: Mapping[str, str] | None = None) -> Device:
+def find_device(spec: str, environment: Environment | None = None) -> Device:
     """The device "host" (this machine), "sim:NAME" (a simulated one), or one over ADB by serial or HOST:PORT.
 
     Args:
-        env: environment variables; by default this process's.
+        environment: by default this process's.
 
     Raises:
         DeviceNotFound: nothing answers to `spec`; the message lists what does.
         DeviceUnavailable: a device over ADB is there and cannot be used yet.
     """
-    environment = dict(os.environ if env is None else env)
-    if spec == "host":
-        return HostDevice(env=environment)
+    environment = environment or Environment.of_process()
     kind, _, name = spec.partition(":")
+    if spec == "host":
+        from syncnas_bench.local.host import HostDevice
+
+        return HostDevice(environment=environment)
     if kind == "sim":
+        from syncnas_bench.simulated.device import SimDevice
+
         return SimDevice(name)
+    from syncnas_bench.adb.discovery import find_adb_device
+
     try:
         return find_adb_device(spec, environment)
     except DeviceNotFound as error:

@@ -2,25 +2,28 @@
 
 `BenchPlan.to_text` writes the plan file that the native runner reads; `bench/native/plan.c` reads it.
 
-A plan file has one statement a line, words split by blanks, paths percent-encoded, `-` for "none":
+A plan file has one statement per line, words split by blanks, paths percent-encoded, `-` for "none":
 
-    syncnas-plan 4
+    syncnas-plan 5
     seed N | spin_us N | ack 0|1 | runtime PATH | accelerators PATH
-    power MICROWATTS FILE [FILE]
-    unit cpu THREADS CORES|-      unit gpu fp32|fp16 hardware|software
-    unit sim NAME NOISE SLOWDOWN TAIL DRIFT PERIOD_S THROTTLE HEAT_S
+    power MICROWATTS_PER_READING FILE [FILE]
+    unit cpu THREADS CORES|-
+    unit gpu fp32|fp16 hardware|software
+    unit sim NAME [WORD...]
     file PATH
     step NAME ROUNDS DISCARD REPEATS GAP_US
     job NAME concurrent|serial INPUT|- OUTPUT|-
     lane UNIT
-    call PHASE FILE SIGNATURE INPUT[,INPUT...] RUN_US DOWNLOAD_US UPLOAD_US PRESSURE
+    call PHASE FILE SIGNATURE INPUT[,INPUT...] [WORD...]
     end
+
+The words after a sim unit, and after its calls, are for the simulator alone: see `syncnas_bench.simulated`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -28,9 +31,10 @@ from urllib.parse import quote_from_bytes
 
 from syncnas_bench.errors import PlanError
 from syncnas_bench.power import PowerMeter
+from syncnas_bench.simulated.spend import Spend
 from syncnas_bench.units import NAME_MAX_CHARS, Unit, is_name
 
-PLAN_VERSION = 4
+PLAN_VERSION = 5
 MAX_UNITS = 8
 MAX_FILES = 64
 MAX_PHASES = 64
@@ -38,7 +42,8 @@ MAX_INPUTS = 8
 MAX_JOBS = 65536
 MAX_ROUNDS = 1_000_000
 MAX_PATH_BYTES = 1000
-MAX_US = 1e9
+
+_WORDS = re.compile(r"[a-z0-9_=.+ -]{0,1000}")
 
 InputSource = Literal["external", "own", "partner"]
 
@@ -56,58 +61,30 @@ def _require_name(what: str, name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Work:
-    """How much a call computes: what a simulated device turns into a time. Real devices ignore it.
-
-    Attributes:
-        macs: multiply-accumulate operations.
-        bytes: bytes read and written: weights and activations.
-        ops: operators, i.e. kernels to launch.
-        kernels: multiply-accumulates and output channels of each operator that has weights.
-    """
-
-    macs: int
-    bytes: int
-    ops: int
-    kernels: tuple[tuple[int, int], ...] = ()
-
-    def __post_init__(self) -> None:
-        _require(min(self.macs, self.bytes, self.ops) >= 0, "work is counted from 0; it cannot be negative.")
-
-
-@dataclass(frozen=True)
 class Call:
     """One run of one signature in one phase.
 
     Attributes:
         phase: 0 for the first; between phases there is a barrier of both lanes.
-        file: index into `BenchPlan.files`.
+        file_index: of `BenchPlan.files`.
         signature: name of the signature in that file; it has exactly one output.
         inputs: where each input of the signature comes from, in the signature's order.
             "external": filled once at set-up, seeded random values in [-1, 1) or the job's input file.
             "own": the output of this lane's latest earlier call; that buffer is this input buffer.
             "partner": the output of the other lane's latest call in an earlier phase.
-        run_us, download_us, upload_us: the truth of a sim unit; other units ignore them.
-        pressure: how much a sim unit needs memory that the units share, 0 to 1: who needs more is slowed more by the
-            other, and slows it more.
-        work, output_bytes: what a simulated device computes that truth from; other devices ignore them.
+        spend: what the call spends on a simulated unit, where no file tells it; other units ignore it.
     """
 
     phase: int
-    file: int
+    file_index: int
     signature: str
     inputs: tuple[InputSource, ...] = ("external",)
-    run_us: float = 0.0
-    download_us: float = 0.0
-    upload_us: float = 0.0
-    pressure: float = 1.0
-    work: Work | None = None
-    output_bytes: int = 0
+    spend: Spend | None = None
 
     def __post_init__(self) -> None:
         _require_name("signature", self.signature)
         _require(0 <= self.phase < MAX_PHASES, f"phase {self.phase} is not in 0..{MAX_PHASES - 1}.")
-        _require(0 <= self.file < MAX_FILES, f"file index {self.file} is not in 0..{MAX_FILES - 1}.")
+        _require(0 <= self.file_index < MAX_FILES, f"file index {self.file_index} is not in 0..{MAX_FILES - 1}.")
         _require(
             1 <= len(self.inputs) <= MAX_INPUTS,
             f"call {self.signature!r} has {len(self.inputs)} inputs; it takes 1 to {MAX_INPUTS}.",
@@ -117,18 +94,11 @@ class Call:
                 source in get_args(InputSource),
                 f"input {source!r} of call {self.signature!r} is none of external, own, partner.",
             )
-        for value in (self.run_us, self.download_us, self.upload_us):
-            _require(
-                math.isfinite(value) and 0 <= value <= MAX_US,
-                f"a time of call {self.signature!r} is not in 0..{MAX_US:.0f} microseconds.",
-            )
-        _require(0 <= self.pressure <= 1, f"the pressure of call {self.signature!r} is not in 0..1.")
-        _require(self.output_bytes >= 0, f"output_bytes of call {self.signature!r} is negative.")
 
 
 @dataclass(frozen=True)
 class Lane:
-    """The calls of one job on one unit, by ascending phase, at most one a phase."""
+    """The calls of one job on one unit, by ascending phase, at most one per phase."""
 
     unit_index: int
     calls: tuple[Call, ...]
@@ -204,16 +174,6 @@ class Job:
         """Number of phases, counted from 0."""
         return 1 + max(lane.calls[-1].phase for lane in self.lanes)
 
-    def partner_reads(self, lane_index: int, phase: int) -> bool:
-        """Whether the other lane reads the output of this lane's call in `phase`."""
-        if len(self.lanes) == 1:
-            return False
-        own, other = self.lanes[lane_index], self.lanes[1 - lane_index]
-        written = own.call_at(phase)
-        return written is not None and any(
-            "partner" in call.inputs and own.latest_before(call.phase) is written for call in other.calls
-        )
-
     @classmethod
     def solo(cls, name: str, unit_index: int, call: Call) -> Job:
         """A job of one call on one unit, the others idle."""
@@ -270,6 +230,7 @@ class BenchPlan:
         accelerators: folder of the GPU accelerator library; None for the folder of `runtime`.
         spin_us: how long a barrier spins before it sleeps.
         power: read all the while; None for what is timed, since reading takes time, too.
+        simulation: for each unit what the runner's simulator is told about it, as words; empty for real units.
 
     Raises:
         PlanError: an index points nowhere, or a name is used twice.
@@ -283,6 +244,7 @@ class BenchPlan:
     accelerators: Path | None = None
     spin_us: int = 200
     power: PowerMeter | None = None
+    simulation: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(1 <= len(self.units) <= MAX_UNITS, f"a plan has 1 to {MAX_UNITS} units.")
@@ -290,6 +252,8 @@ class BenchPlan:
         _require(len(self.steps) > 0, "a plan has at least one step.")
         _require(0 <= self.seed < 2**63, "the seed is not in 0..2**63-1.")
         _require(0 <= self.spin_us <= 1_000_000, "spin_us is not in 0..1000000.")
+        _require(len(self.simulation) in (0, len(self.units)), "the simulation is not told for each unit.")
+        _require(all(map(_WORDS.fullmatch, self.simulation)), "the simulation's words are not NAME=NUMBER.")
         names = [step.name for step in self.steps]
         _require(len(set(names)) == len(names), "two steps of the plan have the same name.")
         _require(sum(len(step.jobs) for step in self.steps) <= MAX_JOBS, f"a plan has at most {MAX_JOBS} jobs.")
@@ -302,12 +266,12 @@ class BenchPlan:
                 self._check_files(job, lane)
 
     def _check_files(self, job: Job, lane: Lane) -> None:
-        if self.units[lane.unit_index].kind == "sim":
+        if self._is_simulated(lane):
             return
         for call in lane.calls:
             _require(
-                call.file < len(self.files),
-                f"job {job.name!r} calls file {call.file}, but the plan has {len(self.files)}.",
+                call.file_index < len(self.files),
+                f"job {job.name!r} calls file {call.file_index}, but the plan has {len(self.files)}.",
             )
 
     def to_text(self, *, ack: bool = False) -> str:
@@ -328,12 +292,29 @@ class BenchPlan:
             lines.append(f"accelerators {_encoded(self.accelerators or self.runtime.parent)}")
         if self.power is not None:
             files = " ".join(map(_encoded, self.power.files))
-            lines.append(f"power {self.power.microwatts:.6e} {files}")
-        lines += [_unit_line(unit) for unit in self.units]
+            lines.append(f"power {self.power.microwatts_per_reading:.6e} {files}")
+        for unit, words in zip(self.units, self.simulation or [""] * len(self.units), strict=True):
+            lines.append(f"{_unit_line(unit)} {words}".rstrip())
         lines += [f"file {_encoded(path)}" for path in self.files]
         for step in self.steps:
-            lines += _step_lines(step)
+            lines += self._step_lines(step)
         return "\n".join([*lines, "end", ""])
+
+    def _step_lines(self, step: Step) -> list[str]:
+        lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
+        for job in step.jobs:
+            turns = "serial" if job.serial else "concurrent"
+            lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")
+            for lane in job.lanes:
+                lines.append(f"lane {lane.unit_index}")
+                for call in lane.calls:
+                    words = call.spend.words if call.spend is not None and self._is_simulated(lane) else ""
+                    line = f"call {call.phase} {call.file_index} {call.signature} {','.join(call.inputs)} {words}"
+                    lines.append(line.rstrip())
+        return lines
+
+    def _is_simulated(self, lane: Lane) -> bool:
+        return self.units[lane.unit_index].kind == "sim"
 
 
 def _encoded(path: Path | None) -> str:
@@ -351,18 +332,4 @@ def _unit_line(unit: Unit) -> str:
         return f"unit cpu {unit.threads} {','.join(map(str, unit.cores)) or '-'}"
     if unit.kind == "gpu":
         return f"unit gpu {unit.precision} {'software' if unit.software else 'hardware'}"
-    vices = (unit.noise, unit.slowdown, unit.tail, unit.drift, unit.period_s, unit.throttle, unit.heat_s)
-    return f"unit sim {unit.name} {' '.join(f'{value:.6f}' for value in vices)}"
-
-
-def _step_lines(step: Step) -> list[str]:
-    lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
-    for job in step.jobs:
-        turns = "serial" if job.serial else "concurrent"
-        lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")
-        for lane in job.lanes:
-            lines.append(f"lane {lane.unit_index}")
-            for call in lane.calls:
-                times = f"{call.run_us:.3f} {call.download_us:.3f} {call.upload_us:.3f} {call.pressure:.3f}"
-                lines.append(f"call {call.phase} {call.file} {call.signature} {','.join(call.inputs)} {times}")
-    return lines
+    return f"unit sim {unit.name}"

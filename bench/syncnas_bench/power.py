@@ -6,6 +6,7 @@ have sensors at their supply. Both tell what the whole device draws, its screen 
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,16 +31,17 @@ _LEAST_MICROAMPERES = 10_000
 
 @dataclass(frozen=True)
 class PowerMeter:
-    """Files whose product, times `microwatts`, is what the device draws, in microwatts.
+    """What tells a device's power: the product of its files, times a factor.
 
     Attributes:
         source: what they belong to, to be shown.
         files: one or two; none for a simulated device, which knows without.
+        microwatts_per_reading: the factor that makes microwatts of the files' product.
     """
 
     source: str
     files: tuple[Path, ...]
-    microwatts: float
+    microwatts_per_reading: float
 
 
 def find_meter(texts: Mapping[str, str]) -> tuple[PowerMeter | None, str]:
@@ -112,5 +114,6 @@ def read_meter(root: Path = Path("/")) -> tuple[PowerMeter | None, str]:
                 continue
     meter, reason = find_meter(texts)
     if meter is not None:
-        meter = PowerMeter(meter.source, tuple(root / file.relative_to("/") for file in meter.files), meter.microwatts)
+        files = tuple(root / file.relative_to("/") for file in meter.files)
+        meter = dataclasses.replace(meter, files=files)
     return meter, reason

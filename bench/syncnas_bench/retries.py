@@ -8,8 +8,7 @@ from syncnas_bench.device import Device, OnRun
 from syncnas_bench.errors import RunnerCrashed
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-
-MAX_TRIES = 3
+from syncnas_bench.session import MAX_TRIES
 
 
 def run_with_retries(
@@ -24,7 +23,7 @@ def run_with_retries(
     """Run a plan to its end. A step that kills the runner, or whose row is refused, is tried three times.
 
     Each try is a process of its own, so nothing runs where a GPU has failed before. A `Run` whose step was tried
-    before has in `metadata["failures"]` why: the signal's name, or what `on_run` said.
+    before has in `metadata["failures"]` why: the signal's name, or the message of what `on_run` raised.
 
     Args:
         on_run: called with each row; a step is finished when it returns.
@@ -42,8 +41,8 @@ def run_with_retries(
 
     def keep(run: Run) -> None:
         nonlocal done
-        told = {"failures": list(failures)} if failures else {}
-        on_run(dataclasses.replace(run, row=done).with_metadata(told))
+        more = {"failures": list(failures)} if failures else {}
+        on_run(dataclasses.replace(run, row=done).with_metadata(more))
         done += 1
         failures.clear()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,9 @@ import numpy.typing as npt
 
 from syncnas_bench.errors import RowMalformed
 from syncnas_bench.plan import BenchPlan, Job, Step
+
+_UNUSABLE = "invalid"
+"""The key in a run's metadata; it is in journals, so it keeps its name."""
 
 Samples = npt.NDArray[np.int64]
 Microseconds = npt.NDArray[np.float64]
@@ -134,18 +136,11 @@ class JobRun:
         Raises:
             KeyError: no phase comes after `phase`.
         """
-        return self._sync(phase, np.maximum.reduce)
-
-    def sync_first_us(self, phase: int) -> Microseconds:
-        """As `sync_overhead_us`, but to the earlier of the next phase's begins."""
-        return self._sync(phase, np.minimum.reduce)
-
-    def _sync(self, phase: int, pick: Any) -> Microseconds:
         ends = [call.end_ns for lane in self.lanes if (call := lane.at(phase)) is not None]
         begins = [call.begin_ns for lane in self.lanes if (call := lane.at(phase + 1)) is not None]
         if not ends or not begins:
             raise KeyError(f"job {self.name!r} has no synchronization after phase {phase}")
-        return np.asarray((pick(begins) - np.maximum.reduce(ends)) / 1e3, dtype=np.float64)
+        return np.asarray((np.maximum.reduce(begins) - np.maximum.reduce(ends)) / 1e3, dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +167,7 @@ class Run:
 
     Attributes:
         units: text of every unit of the plan; lanes name them by index.
-        metadata: JSON values: launch id, device, conditions before and after, runner, runtime.
+        metadata: JSON values: launch id, device, conditions before and after, tries, and why it is not usable.
         power: where the plan asked for it.
     """
 
@@ -190,26 +185,30 @@ class Run:
             raise KeyError(f"step {self.step!r} has no job {name!r}")
         return found
 
+    @property
+    def unusable_reason(self) -> str:
+        """What spoiled the step, such as a phone that was hot; "" if its samples may be used."""
+        return str(self.metadata.get(_UNUSABLE, ""))
+
+    def as_unusable(self, reason: str) -> Run:
+        """A copy whose samples are kept and must not be used."""
+        return self.with_metadata({_UNUSABLE: reason})
+
     def with_metadata(self, more: Mapping[str, Any]) -> Run:
         """A copy with `more` added to its metadata."""
         return dataclasses.replace(self, metadata={**self.metadata, **more})
 
-    def to_json(self) -> str:
-        """One line of JSON that `from_json` reads back."""
-        record = _to_record(self) | {"units": list(self.units), "metadata": dict(self.metadata)}
-        return json.dumps(record, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    def to_record(self) -> dict[str, Any]:
+        """A plain JSON value that `from_record` reads back."""
+        return _to_record(self) | {"units": list(self.units), "metadata": dict(self.metadata)}
 
     @classmethod
-    def from_json(cls, text: str) -> Run:
-        """Read what `to_json` wrote.
+    def from_record(cls, record: Any) -> Run:
+        """Read what `to_record` gave.
 
         Raises:
-            RowMalformed: it is not valid JSON, or a field is missing or out of range.
+            RowMalformed: a field is missing or out of range.
         """
-        try:
-            record = json.loads(text)
-        except ValueError as error:
-            raise RowMalformed(f"the run is not valid JSON: {error}.") from error
         units = _get(record, "units", list)
         _require(all(isinstance(unit, str) for unit in units), "'units' is not all text")
         jobs = _get(record, "jobs", list)
@@ -299,9 +298,9 @@ def _shape_asked(job: Job) -> list[tuple[int, list[int]]]:
 
 def _to_record(run: Run) -> dict[str, Any]:
     power = run.power
-    told = {} if power is None else {"time_ns": power.time_ns.tolist(), "microwatts": power.microwatts.tolist()}
+    trace = {} if power is None else {"time_ns": power.time_ns.tolist(), "microwatts": power.microwatts.tolist()}
     return {
-        **({"power": told} if told else {}),
+        **({"power": trace} if trace else {}),
         "row": run.row,
         "step": run.step,
         "jobs": [

@@ -17,6 +17,13 @@ from syncnas_bench import errors
 from syncnas_bench.plan import PLAN_VERSION, BenchPlan
 from syncnas_bench.runs import Run, parse_row
 
+MAX_TRIES = 3
+"""How often a step is tried before its failure is the plan's."""
+LOG_LINES = 40
+"""Of the runner's stderr, how many of its last lines an error carries."""
+LEAVE_S = 20.0
+"""How long a runner that has written its trailer may take to end."""
+
 _ERROR_OF_KIND: dict[str, type[errors.BenchError]] = {
     "plan": errors.PlanError,
     "runtime": errors.RuntimeMissing,

@@ -38,14 +38,7 @@ class Unit:
         precision: GPU only: arithmetic of the kernels. "fp32" unless told otherwise.
         software: GPU only: a Vulkan driver that computes on the CPU. It proves that the GPU code path
             works; its times say nothing about a GPU.
-        name: sim only.
-        noise: sim only: standard deviation of a run's time relative to that time.
-        slowdown: sim only: factor by which it is slower while the partner unit is busy, both with full pressure on
-            memory; at least 1.
-        tail: sim only: share of the runs that take up to 10 times as long.
-        drift, period_s: sim only: its speed swings by this much, relative, to and fro in so many seconds.
-        throttle, heat_s: sim only: once it has worked so many seconds longer than it rested, it is slower by
-            this factor until it has cooled.
+        name: sim only. What a simulated unit is like belongs to its device: see `syncnas_bench.simulated`.
 
     Raises:
         UnitError: a field is out of its range or belongs to another kind.
@@ -57,13 +50,6 @@ class Unit:
     precision: Precision = "fp32"
     software: bool = False
     name: str = ""
-    noise: float = 0.0
-    slowdown: float = 1.0
-    tail: float = 0.0
-    drift: float = 0.0
-    period_s: float = 60.0
-    throttle: float = 1.0
-    heat_s: float = 1e6
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(UnitKind):
@@ -78,12 +64,6 @@ class Unit:
             raise UnitError(f"cores {self.cores} must be ascending, each one once.")
         if self.kind == "sim" and not is_name(self.name):
             raise UnitError(f"simulated unit name {self.name!r} is not valid; {GRAMMAR}.")
-        if not 0 <= self.noise <= 0.3 or not 1 <= self.slowdown <= 100:
-            raise UnitError("a simulated unit has noise in [0, 0.3] and slowdown in [1, 100].")
-        if not 0 <= self.tail <= 1 or not 0 <= self.drift <= 0.5 or not 1 <= self.throttle <= 100:
-            raise UnitError("a simulated unit has tail in [0, 1], drift in [0, 0.5] and throttle in [1, 100].")
-        if not (0.01 <= self.period_s <= 1e6 and 0.01 <= self.heat_s <= 1e6):
-            raise UnitError("a simulated unit has period_s and heat_s in [0.01, 1000000] seconds.")
         self._refuse_foreign_fields()
 
     def _refuse_foreign_fields(self) -> None:
@@ -91,7 +71,7 @@ class Unit:
         own = {
             "cpu": {"threads", "cores"},
             "gpu": {"precision", "software"},
-            "sim": {"name", "noise", "slowdown", "tail", "drift", "period_s", "throttle", "heat_s"},
+            "sim": {"name"},
         }[self.kind]
         for field in set(plain) - own - {"kind"}:
             if getattr(self, field) != plain[field].default:

@@ -1,8 +1,9 @@
 """Turns graphs into .tflite and ONNX files.
 
 Build a `Graph` with `GraphBuilder`, write it with `write_tflite` or `write_onnx`, and check the file with
-`TfliteRunner` or `run_onnx` and `difference`. Importing this package imports numpy and nothing heavier;
-LiteRT, onnx and onnxruntime are imported by the functions that need them.
+`TfliteRunner` or `run_onnx` and `difference`. Importing this package imports nothing but its errors: each name below
+brings its own module when it is first used. numpy comes with the graph; LiteRT, onnx and onnxruntime come with the
+first call that needs them.
 
     >>> import numpy as np
     >>> from syncnas_exporters import Activation, GraphBuilder, read_signatures, write_tflite
@@ -14,22 +15,49 @@ LiteRT, onnx and onnxruntime are imported by the functions that need them.
     {'x': (1, 8, 8, 4)}
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from syncnas_exporters.errors import (
     DuplicateGraphName,
     ExportError,
     GraphError,
-    MissingDependency,
+    MissingLibrary,
     ModelTooLarge,
     NotAnOnnxModel,
     NotATfliteFile,
     SignatureMismatch,
 )
-from syncnas_exporters.graph import Graph, GraphBuilder, Tensor
-from syncnas_exporters.onnx import write_onnx
-from syncnas_exporters.ops import Activation, Op, OpKind
-from syncnas_exporters.parity import Difference, TfliteRunner, difference, nchw, nhwc, run_onnx
-from syncnas_exporters.reader import Signature, read_signatures
-from syncnas_exporters.tflite import write_tflite
+
+if TYPE_CHECKING:
+    from syncnas_exporters.graph import Graph, GraphBuilder, Tensor
+    from syncnas_exporters.onnx import write_onnx
+    from syncnas_exporters.ops import Activation, Op, OpKind
+    from syncnas_exporters.parity import Difference, difference, nchw, nhwc
+    from syncnas_exporters.reader import Signature, read_signatures
+    from syncnas_exporters.runtimes import TfliteRunner, run_onnx
+    from syncnas_exporters.tflite import write_tflite
+
+_MODULE_OF = {
+    "Activation": "ops",
+    "Difference": "parity",
+    "Graph": "graph",
+    "GraphBuilder": "graph",
+    "Op": "ops",
+    "OpKind": "ops",
+    "Signature": "reader",
+    "Tensor": "graph",
+    "TfliteRunner": "runtimes",
+    "difference": "parity",
+    "nchw": "parity",
+    "nhwc": "parity",
+    "read_signatures": "reader",
+    "run_onnx": "runtimes",
+    "write_onnx": "onnx",
+    "write_tflite": "tflite",
+}
 
 __all__ = [
     "Activation",
@@ -39,7 +67,7 @@ __all__ = [
     "Graph",
     "GraphBuilder",
     "GraphError",
-    "MissingDependency",
+    "MissingLibrary",
     "ModelTooLarge",
     "NotATfliteFile",
     "NotAnOnnxModel",
@@ -57,3 +85,15 @@ __all__ = [
     "write_onnx",
     "write_tflite",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from syncnas_exporters.errors import GraphError
 from syncnas_exporters.ops import ELEMENTWISE_PAIR, WEIGHTED, Activation, Op, OpKind, Shape, output_shapes
 
-FloatArray = npt.NDArray[np.float32]
+Float32Array = npt.NDArray[np.float32]
 
 _GRAPH_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _TENSOR_NAME = re.compile(r"[A-Za-z0-9_./:-]+")
@@ -36,7 +36,7 @@ class Tensor:
 
     name: str
     shape: Shape
-    data: FloatArray | None = None
+    data: Float32Array | None = None
 
     def __post_init__(self) -> None:
         if not _TENSOR_NAME.fullmatch(self.name):

@@ -77,17 +77,17 @@ class _Reader:
             raise NotATfliteFile(f"{self._source}: schema version {version}, this reads version 3")
         subgraphs = self._tables(model, _MODEL_SUBGRAPHS)
         tensors = [self._tables(subgraph, _SUBGRAPH_TENSORS) for subgraph in subgraphs]
-        found: dict[str, Signature] = {}
+        signatures: dict[str, Signature] = {}
         for table in self._tables(model, _MODEL_SIGNATURES):
             key = self._string(table, _SIGNATURE_KEY)
             subgraph = self._scalar(table, _SIGNATURE_SUBGRAPH)
-            if key in found or subgraph >= len(tensors):
+            if key in signatures or subgraph >= len(tensors):
                 raise self._damaged(f"signature {key!r} is there twice or calls a subgraph that is not there")
-            found[key] = Signature(
+            signatures[key] = Signature(
                 self._named_shapes(table, _SIGNATURE_INPUTS, tensors[subgraph]),
                 self._named_shapes(table, _SIGNATURE_OUTPUTS, tensors[subgraph]),
             )
-        return found
+        return signatures
 
     def _named_shapes(self, signature: int, field: int, tensors: list[int]) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}

@@ -19,7 +19,7 @@ VERSION = 2
 
 def result_to_json(result: BenchResult) -> dict[str, Any]:
     """The result as a JSON value: medians and percentiles, and every sample under ``measured``."""
-    measured = msgspec.to_builtins(result)
+    measured = msgspec.json.decode(msgspec.json.encode(result))
     del measured["config"]
     return {
         "schema": f"{SCHEMA}/{VERSION}",
@@ -83,7 +83,7 @@ def read_result(path: Path) -> BenchResult:
     config = config_from_fields(top.fields("config"), f"{path}: config")
     measured = top.fields("measured")
     value = {**measured.rest(), "config": config}
-    result = decode_document(value, BenchResult, f"{path}: measured", DocumentError)
+    result = decode_document(BenchResult, value, f"{path}: measured", DocumentError)
     segments = cut(config)
     if [s.name for s in segments] != [s.name for s in result.segments] or len(result.syncs) != segments[-1].phase:
         measured.fail("segments", "are not those of the network; run `bench` again")

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
+from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
-from syncnas_deploy.bundle import Bundle, graphs
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job, works
-from syncnas_deploy.measuring.power import Loop, idle_w, inference_mj, power_plan
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
+from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE
-from syncnas_deploy.measuring.usable import Anchor, UsableRuns, usable
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
-from syncnas_deploy.networks.weights import parameter_shapes
 from syncnas_deploy.prediction.profile import flat_text
-
-Float64Array = NDArray[np.float64]
 
 NETWORK, AGAIN = "network", "again"
 STEP = "bench"
@@ -81,8 +76,7 @@ def run_bench(
         runs: dict[tuple[int, str], Run] = {}
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
-            keep = lambda run, n=launch: runs.update({(n, run.step): run})  # noqa: E731
-            run_with_retries(device, plan, on_run=keep, deadline_s=deadline_s)
+            run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
             on_launch(launch + 1, total)
         result = jobs.result(usable(runs, [Anchor(STEP, NETWORK)]))
         if meter is None:
@@ -136,14 +130,13 @@ class _BundleJobs:
     def _network_jobs(self) -> list[Job]:
         files = self._add_files(self._bundle)
         image = self._folder / "image.f32"
-        segments, work = self._bundle.segments, _works(self._bundle.config)
+        segments = self._bundle.segments
         pictures = sum(feed is Feed.IMAGE for segment in segments for feed in segment.feeds)
         np.concatenate([self._image.astype("<f4").ravel()] * pictures).tofile(image)
         jobs = [
             network_job(
                 name,
                 segments,
-                work,
                 files=files,
                 units=range(self._branches),
                 image=None if self._simulated else image,
@@ -152,7 +145,7 @@ class _BundleJobs:
             for name in (NETWORK, AGAIN)
         ]
         for branch in range(self._branches):
-            jobs.append(solo_job(solo_name(branch), segments, work, branch, file=files[branch], unit=branch))
+            jobs.append(solo_job(solo_name(branch), segments, branch, file=files[branch], unit=branch))
         return jobs
 
     def _baseline_job(self, index: int, base: Bundle, unit: Unit) -> Job:
@@ -162,7 +155,7 @@ class _BundleJobs:
             self._units.append(unit)
         at = self._units.index(unit)
         files = self._add_files(base)
-        return network_job(baseline_name(index), base.segments, _works(base.config), files=files, units=[at])
+        return network_job(baseline_name(index), base.segments, files=files, units=[at])
 
     def plan(self, rounds: int, seed: int) -> BenchPlan:
         """One launch."""
@@ -174,8 +167,8 @@ class _BundleJobs:
         by_name = {job.name: job for job in self._jobs}
         latency_us = {NETWORK: result.makespan.median_us}
         latency_us |= {baseline_name(i): base.makespan.median_us for i, base in enumerate(result.baselines)}
-        loops = [Loop(name, by_name[name], run_us) for name, run_us in latency_us.items()]
-        idle = Loop("idle", by_name[NETWORK], latency_us[NETWORK], resting=True)
+        loops = [PowerLoop(name, by_name[name], run_us) for name, run_us in latency_us.items()]
+        idle = PowerLoop("idle", by_name[NETWORK], latency_us[NETWORK], resting=True)
         return power_plan(self.plan(1, seed=0), meter, [idle, *loops])
 
     def result(self, counted: UsableRuns) -> BenchResult:
@@ -233,14 +226,6 @@ class _BundleJobs:
                 )
             worst = max(worst, difference)
         return worst
-
-
-def _works(config: ModelConfig) -> Mapping[str, Any]:
-    zeros = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes(config).items()}
-    for name, value in zeros.items():
-        if name.endswith("running_var"):
-            value += 1.0
-    return works(graphs(config, zeros))
 
 
 def _busy(lane: int, phase: int) -> Callable[[JobRun], Float64Array]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli.options import (
     device_option,
     emit,
@@ -31,7 +32,7 @@ from syncnas_deploy.cli.options import (
 @click.option(
     "--format",
     "formats",
-    type=click.Choice(["tflite", "onnx"]),
+    type=click.Choice(list(FORMATS)),
     multiple=True,
     default=("tflite",),
     show_default=True,

@@ -60,11 +60,11 @@ def doctor(device_name: str | None, as_json: bool) -> None:
 
     Exits with 5 where something must be mended before anything can be measured.
     """
-    from syncnas_bench.doctor import examine, worst
+    from syncnas_bench.doctor import worst
     from syncnas_deploy.report.tables import table
 
     device = open_device(device_name)
-    checks = examine(device)
+    checks = device.examine()
     if as_json:
         emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
     else:

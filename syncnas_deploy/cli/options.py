@@ -65,16 +65,19 @@ def epilog(*examples: str) -> str:
 
 
 def open_device(name: str | None) -> Device:
-    """The named device; where none is named, the one that is meant, with a note of what its user should know."""
+    """The named device, closed when the command ends.
+
+    Where none is named, it is the one that is meant, with a note of what its user should know.
+    """
     from syncnas_bench import default_device
     from syncnas_deploy import pipeline
 
-    if name is not None:
-        return pipeline.device(name)
-    choice = default_device()
-    if choice.note:
-        note(choice.note)
-    return pipeline.device(choice.spec)
+    if name is None:
+        choice = default_device()
+        if choice.note:
+            note(choice.note)
+        name = choice.spec
+    return click.get_current_context().with_resource(pipeline.device(name))
 
 
 def read_profile(path: Path) -> DeviceProfile:

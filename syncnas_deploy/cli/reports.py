@@ -27,7 +27,7 @@ from syncnas_deploy.cli.options import emit, epilog, force_option, json_option
 @json_option
 def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
     """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
-    from syncnas_deploy.files.documents import check_output, write_text
+    from syncnas_deploy.files.output import check_output, write_text
     from syncnas_deploy.report.comparison import read_all
     from syncnas_deploy.report.drawing.learning_curve import learning_plot
 

@@ -1,21 +1,96 @@
-"""Documents: how files with a schema come in (strictly) and how results go out (whole or not at all)."""
+"""Documents: JSON files of a known schema, read strictly.
+
+`read_json` and `parse_json` turn text into JSON values. `decode_document` turns such a value into a msgspec `Struct`,
+whose annotations are the schema. `Fields` reads a value field by field, for schemas whose defaults depend on other
+fields (model configs). All of them raise one sentence that names the file, the field, the value and the remedy.
+
+    >>> from syncnas_deploy.errors import ProfileError
+    >>> class Point(Schema, frozen=True):
+    ...     width: Annotated[int, Meta(ge=4, le=4096)]
+    >>> decode_document(Point, {"width": 8}, "point.json", ProfileError)
+    Point(width=8)
+    >>> decode_document(Point, {"width": 2}, "point.json", ProfileError)
+    Traceback (most recent call last):
+    ...
+    syncnas_deploy.errors.ProfileError: point.json: 'width' must be an integer from 4 to 4096, found 2; correct it.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
-from syncnas_deploy.errors import DocumentError, OutputError, OutputExists
+import msgspec
+from msgspec import Meta
+
+from syncnas_deploy.errors import DocumentError
+from syncnas_deploy.files.validation import kind_of, sentence, short
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 
 T = TypeVar("T")
+
+_NOT_PRINTABLE = (
+    r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    r"\ud800-\uf8ff\ufeff\ufff9-\uffff"
+)
+
+
+def printable_text(max_length: int) -> Meta:
+    """The range of a string that can be shown on a terminal.
+
+    It has no control characters, and none that changes the direction of text.
+    """
+    return Meta(
+        min_length=1,
+        max_length=max_length,
+        pattern=f"^[^{_NOT_PRINTABLE}]*\\Z",
+        description=f"printable text of 1 to {max_length} characters",
+    )
+
+
+Text = Annotated[str, printable_text(256)]
+"""A short string that can be shown on a terminal."""
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="a sha256: 64 hexadecimal digits")]
+"""The digest of a file, as hexadecimal digits."""
+
+
+class Schema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An object of a document. Each field's annotation is its type and range; a field without a default is required.
+
+    Say ``frozen=True`` in each subclass as well: type checkers do not inherit it.
+
+    A check that needs several fields goes into ``__post_init__`` and raises ValueError with a sentence's end, such as
+    ``"must rise from width to width"``.
+    """
+
+
+def decode_document(
+    schema: type[T], value: object, where: str, error: type[DocumentError], *, version: tuple[str, int] | None = None
+) -> T:
+    """Turn a JSON value into an object of its schema.
+
+    Args:
+        schema: a `Schema`, or any other type that msgspec knows.
+        value: what `read_json` or `parse_json` returned.
+        where: how messages name the document, such as its path.
+        error: the `DocumentError` subclass that is raised.
+        version: name and newest version of the ``schema`` field, which is looked at before all others: a newer
+            document has fields that this program does not know.
+
+    Raises:
+        DocumentError: (as the given subclass) naming document, field, value and remedy.
+    """
+    if version is not None:
+        Fields(value, where, error).schema(*version)
+    try:
+        return msgspec.convert(value, schema)
+    except msgspec.ValidationError as e:
+        raise error(f"{where}: {sentence(schema, value, str(e))}") from None
 
 
 class Fields:
@@ -29,7 +104,7 @@ class Fields:
 
     def __init__(self, value: object, where: str, error: type[DocumentError]) -> None:
         if not isinstance(value, dict):
-            raise error(f"{where}: expected an object, found {_kind(value)}.")
+            raise error(f"{where}: expected an object, found {kind_of(value)}.")
         self._value: dict[str, Any] = value
         self.where = where
         self._error = error
@@ -58,25 +133,25 @@ class Fields:
         """An integer in [low, high]."""
         value = self._get(key)
         if isinstance(value, bool) or not isinstance(value, int):
-            self.fail(key, f"must be an integer, found {_kind(value)}")
+            self.fail(key, f"must be an integer, found {kind_of(value)}")
         if not low <= value <= high:
-            self.fail(key, f"must be between {low} and {high}, found {_short(value)}")
+            self.fail(key, f"must be between {low} and {high}, found {short(value)}")
         return int(value)
 
     def number(self, key: str, low: float, high: float) -> float:
         """A finite number in [low, high]."""
         value = self._get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            self.fail(key, f"must be a number, found {_kind(value)}")
+            self.fail(key, f"must be a number, found {kind_of(value)}")
         if not (isinstance(value, int) or math.isfinite(value)) or not low <= value <= high:
-            self.fail(key, f"must be between {low:g} and {high:g}, found {_short(value)}")
+            self.fail(key, f"must be between {low:g} and {high:g}, found {short(value)}")
         return float(value)
 
     def text(self, key: str, *, max_length: int = 256, empty: bool = False) -> str:
         """A string without control characters."""
         value = self._get(key)
         if not isinstance(value, str):
-            self.fail(key, f"must be a string, found {_kind(value)}")
+            self.fail(key, f"must be a string, found {kind_of(value)}")
         if len(value) > max_length or not value.isprintable() or not (value or empty):
             self.fail(key, f"must be printable text of 1 to {max_length} characters")
         return value
@@ -85,21 +160,21 @@ class Fields:
         """One of the allowed strings."""
         value = self._get(key)
         if value not in allowed:
-            self.fail(key, f"must be one of {', '.join(allowed)}, found {_short(value)}")
+            self.fail(key, f"must be one of {', '.join(allowed)}, found {short(value)}")
         return str(value)
 
     def flag(self, key: str) -> bool:
         """true or false."""
         value = self._get(key)
         if not isinstance(value, bool):
-            self.fail(key, f"must be true or false, found {_kind(value)}")
+            self.fail(key, f"must be true or false, found {kind_of(value)}")
         return value
 
     def items(self, key: str, low: int, high: int) -> list[Any]:
         """A list of `low` to `high` items."""
         value = self._get(key)
         if not isinstance(value, list):
-            self.fail(key, f"must be a list, found {_kind(value)}")
+            self.fail(key, f"must be a list, found {kind_of(value)}")
         if not low <= len(value) <= high:
             self.fail(key, f"must have {low} to {high} items, found {len(value)}")
         return value
@@ -109,7 +184,7 @@ class Fields:
         values = self.items(key, *length)
         for i, value in enumerate(values):
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                self.fail(f"{key}[{i}]", f"must be an integer between {low} and {high}, found {_short(value)}")
+                self.fail(f"{key}[{i}]", f"must be an integer between {low} and {high}, found {short(value)}")
         return tuple(values)
 
     def numbers(self, key: str, length: tuple[int, int], low: float, high: float) -> tuple[float, ...]:
@@ -118,7 +193,7 @@ class Fields:
         for i, value in enumerate(values):
             ok = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not ok or not math.isfinite(value) or not low <= value <= high:
-                self.fail(f"{key}[{i}]", f"must be a number between {low:g} and {high:g}, found {_short(value)}")
+                self.fail(f"{key}[{i}]", f"must be a number between {low:g} and {high:g}, found {short(value)}")
         return tuple(float(v) for v in values)
 
     def fields(self, key: str) -> Fields:
@@ -130,19 +205,12 @@ class Fields:
         for i, value in enumerate(self.items(key, low, high)):
             yield Fields(value, f"{self.where}: {key}[{i}]", self._error)
 
-    def mapping(self, key: str) -> dict[str, str]:
-        """A flat object of strings to strings (facts and versions, kept as they were read)."""
-        value = self._get(key)
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            self.fail(key, "must be an object whose values are strings")
-        return {str(k): str(v) for k, v in value.items()}
-
     def schema(self, name: str, newest: int) -> int:
         """The ``schema`` field, ``<name>/<version>``; a newer version asks for an upgrade."""
         text = self.text("schema")
         kind, _, version = text.rpartition("/")
         if kind != name or not version.isdecimal() or len(version) > 9:
-            self.fail("schema", f"must be '{name}/{newest}', found {_short(text)}")
+            self.fail("schema", f"must be '{name}/{newest}', found {short(text)}")
         if not 1 <= int(version) <= newest:
             self.fail("schema", f"is version {version}, this program reads up to {newest}; upgrade syncnas-deploy")
         return int(version)
@@ -157,19 +225,6 @@ class Fields:
         extra = sorted(set(self._value) - self._seen)
         if extra:
             self.fail(extra[0][:64], "is not a known field; remove it or correct its name")
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _short(value: object) -> str:
-    try:
-        text = json.dumps(value)
-    except (ValueError, RecursionError):
-        text = _kind(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def read_json(path: Path, error: type[DocumentError]) -> object:
@@ -197,102 +252,25 @@ def parse_json(text: str, where: str, error: type[DocumentError]) -> object:
         raise error(f"{where}: contains {name}, which is not a JSON number; replace it.")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        value = dict(pairs)
+        if len(value) != len(pairs):
             raise error(f"{where}: a key appears twice in one object; remove one.")
-        return found
+        return value
 
     def integer(digits: str) -> int:
         if len(digits) > 20:
             raise error(f"{where}: contains a number of {len(digits)} digits; no field is that large.")
         return int(digits)
 
+    def real(digits: str) -> float:
+        value = float(digits)
+        if math.isinf(value):
+            raise error(f"{where}: contains {digits[:40]}, which is too large for a number; replace it.")
+        return value
+
     try:
-        return json.loads(text, parse_constant=constant, object_pairs_hook=unique, parse_int=integer)
+        return json.loads(text, parse_constant=constant, object_pairs_hook=unique, parse_int=integer, parse_float=real)
     except json.JSONDecodeError as e:
         raise error(f"{where}: not JSON (line {e.lineno}, column {e.colno}: {e.msg}).") from None
     except RecursionError:
         raise error(f"{where}: nested too deeply; this is not such a document.") from None
-
-
-def dump_json(value: object) -> str:
-    """JSON text as this project writes it: finite, indented, lists of scalars on one line each."""
-    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-@contextlib.contextmanager
-def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` only when the block ends well.
-
-    Raises:
-        OutputExists: `path` is there and `force` is false.
-        OutputError: the folder cannot be written.
-    """
-    check_output(path, force=force)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another place.") from None
-    part = Path(name)
-    try:
-        yield part
-        part.chmod(0o666 & ~_umask())
-        with part.open("rb") as f:
-            os.fsync(f.fileno())
-        part.replace(path)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another place.") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
-def check_output(path: Path, *, force: bool) -> None:
-    """Refuse an output that exists unless forced; called before any long work.
-
-    Raises:
-        OutputExists: as said.
-    """
-    if path.exists() and not force:
-        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")
-
-
-def write_text(path: Path, text: str, *, force: bool = True) -> None:
-    """Write a whole text file or nothing."""
-    with atomic_output(path, force=force) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: Mapping[str, Any], *, force: bool = True) -> None:
-    """Write a whole JSON document or nothing."""
-    write_text(path, dump_json(value), force=force)
-
-
-def decode_document(value: object, kind: type[T], where: str, error: type[DocumentError]) -> T:
-    """A parsed JSON value as a `msgspec.Struct`, checked field by field.
-
-    Args:
-        value: what `read_json` gave.
-        kind: the Struct.
-        where: how messages name this place.
-        error: the `DocumentError` subclass that is raised.
-
-    Raises:
-        DocumentError: (as the given subclass) naming file, field, what is wrong and the remedy.
-    """
-    import msgspec
-
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as e:
-        problem, _, place = str(e).partition(" - at `$")
-        field = place.rstrip("`").lstrip(".")
-        at = f" at {field!r}" if field else ""
-        raise error(f"{where}:{at} {problem[:1].lower()}{problem[1:]}; correct the file or make it anew.") from None

@@ -44,7 +44,7 @@ class Journal:
 
     def __init__(self, path: Path, *, kind: str, key: Mapping[str, Any]) -> None:
         self.path = path
-        self._header = _line({"journal": FORMAT, "kind": kind, "key": dict(key)})
+        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,12 +77,13 @@ class Journal:
             OutputError: the disk is full or the file cannot be written; the row does not count.
             ValueError: the row is not plain JSON (NaN, for example).
         """
-        # What a resumed run will read must be what this run has: ints as keys, tuples and the like are not.
-        plain = json.loads(_canonical(row))
+        text = _canonical(row)
+        # A resumed run must read what this run has; integer keys and tuples, for example, would come back changed.
+        plain = json.loads(text)
         if plain != row:
             raise ValueError(f"a journal's row must be plain JSON, found {row!r}")
         try:
-            self._write(_line({"row": plain, "sha256": _digest(plain)}))
+            self._write(f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode())
         except OSError as e:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._end)
@@ -137,19 +138,19 @@ class Journal:
 
     def _check_header(self, line: bytes) -> None:
         where = f"{self.path}: line 1"
-        found = parse_json(line.decode("utf-8", "replace"), where, JournalError)
-        if not isinstance(found, dict) or "journal" not in found or not isinstance(found.get("key"), dict):
+        theirs = parse_json(line.decode("utf-8", "replace"), where, JournalError)
+        if not isinstance(theirs, dict) or "journal" not in theirs or not isinstance(theirs.get("key"), dict):
             raise JournalError(f"{where} is not a journal's header; choose another --out.")
-        if found["journal"] != FORMAT:
+        if theirs["journal"] != FORMAT:
             raise JournalError(
-                f"{where} has journal format {found['journal']!r}, this program reads {FORMAT}; "
+                f"{where} has journal format {theirs['journal']!r}, this program reads {FORMAT}; "
                 "finish the run with the version that began it, or choose another --out."
             )
-        mine = json.loads(self._header)
-        if found == mine:
+        ours = json.loads(self._header)
+        if theirs == ours:
             return
         raise JournalMismatch(
-            f"{self.path}: belongs to another run: {_difference(found, mine)}; remove it or choose another --out."
+            f"{self.path}: belongs to another run: {_difference(theirs, ours)}; remove it or choose another --out."
         )
 
     def _write(self, line: bytes) -> None:
@@ -193,31 +194,27 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def _line(value: object) -> bytes:
-    return _canonical(value).encode() + b"\n"
-
-
-def _digest(row: object) -> str:
+def _digest(canonical: str) -> str:
     """First 64 bits of the SHA-256 of a row's canonical JSON: against damage, not against malice."""
-    return hashlib.sha256(_canonical(row).encode()).hexdigest()[:16]
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
     """The row of one line, or None when the line is damaged."""
     try:
-        found = json.loads(line)
-        row = found["row"]
-        return row if isinstance(row, dict) and found["sha256"] == _digest(row) else None
+        entry = json.loads(line)
+        row = entry["row"]
+        return row if isinstance(row, dict) and entry["sha256"] == _digest(_canonical(row)) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
-def _difference(found: dict[str, Any], mine: dict[str, Any]) -> str:
+def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
     """The first thing in which two headers differ, as words."""
-    if found.get("kind") != mine["kind"]:
-        return f"it is a {str(found.get('kind'))[:40]} journal, not a {mine['kind']} journal"
-    for name in sorted(found["key"].keys() | mine["key"].keys()):
-        there, here = found["key"].get(name), mine["key"].get(name)
+    if theirs.get("kind") != ours["kind"]:
+        return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {ours['kind']} journal"
+    for name in sorted(theirs["key"].keys() | ours["key"].keys()):
+        there, here = theirs["key"].get(name), ours["key"].get(name)
         if there != here:
             return f"its {name} is {_brief(there)}, here it is {_brief(here)}"
     return "its header has other fields"

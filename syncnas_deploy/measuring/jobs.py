@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from syncnas_bench import Call, InputSource, Job, Lane, Work
+from syncnas_bench import Call, InputSource, Job, Lane
 from syncnas_deploy.networks.segments import Feed, Segment
-from syncnas_exporters.graph import Graph
-from syncnas_exporters.ops import WEIGHTED, OpKind
 
 SPIN_US = 2000
 """How long a branch polls at a sync before it sleeps; waking up from sleep costs tens of microseconds."""
@@ -29,15 +25,9 @@ CHANGE = 0.05
 _SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
 
 
-def works(graphs: Mapping[str, Graph]) -> dict[str, Work]:
-    """What each graph computes; a simulated device turns it into a time."""
-    return {name: graph_work(graph) for name, graph in graphs.items()}
-
-
 def network_job(
     name: str,
     segments: Sequence[Segment],
-    work: Mapping[str, Work],
     *,
     files: Sequence[int],
     units: Sequence[int],
@@ -49,7 +39,6 @@ def network_job(
     Args:
         name: of the job.
         segments: of one network.
-        work: by segment name.
         files: index of the .tflite file of each branch.
         units: index of the unit of each branch.
         image: raw float32 input; seeded random values where None.
@@ -58,14 +47,12 @@ def network_job(
     lanes = []
     for branch in sorted({segment.branch for segment in segments}):
         mine = [segment for segment in segments if segment.branch == branch]
-        calls = [_call(s, s.phase, files[branch], work, _SOURCES) for s in mine]
+        calls = [_call(s, s.phase, files[branch], _SOURCES) for s in mine]
         lanes.append(Lane(units[branch], tuple(calls)))
     return Job(name, tuple(lanes), input=image, output=output)
 
 
-def solo_job(
-    name: str, segments: Sequence[Segment], work: Mapping[str, Work], branch: int, *, file: int, unit: int
-) -> Job:
+def solo_job(name: str, segments: Sequence[Segment], branch: int, *, file: int, unit: int) -> Job:
     """One branch of a network alone, its segments one after another; the other unit is idle.
 
     What would come from the partner is a buffer of random values, already visible on the unit.
@@ -74,30 +61,9 @@ def solo_job(
     calls = []
     for phase, segment in enumerate(mine):
         sources = dict(_SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
-        calls.append(_call(segment, phase, file, work, sources))
+        calls.append(_call(segment, phase, file, sources))
     return Job(name, (Lane(unit, tuple(calls)),))
 
 
-def _call(
-    segment: Segment, phase: int, file: int, work: Mapping[str, Work], sources: Mapping[Feed, InputSource]
-) -> Call:
-    return Call(
-        phase=phase,
-        file=file,
-        signature=segment.name,
-        inputs=tuple(sources[feed] for feed in segment.feeds),
-        work=work[segment.name],
-        output_bytes=segment.output_bytes,
-    )
-
-
-def graph_work(graph: Graph) -> Work:
-    """What a graph computes: multiply-accumulates, bytes touched (weights and features, float32), operations."""
-    kernels = []
-    for op in graph.ops:
-        if op.kind in WEIGHTED:
-            weight, out = graph.tensors[op.inputs[1]].shape, graph.tensors[op.outputs[0]].shape
-            per_output = int(np.prod(weight[1:-1] if op.kind is OpKind.DEPTHWISE_CONV_2D else weight[1:]))
-            kernels.append((int(np.prod(out)) * per_output, int(out[-1])))
-    moved = sum(4 * int(np.prod(tensor.shape)) for tensor in graph.tensors.values())
-    return Work(sum(macs for macs, _ in kernels), moved, len(graph.ops), tuple(kernels))
+def _call(segment: Segment, phase: int, file: int, sources: Mapping[Feed, InputSource]) -> Call:
+    return Call(phase, file, segment.name, tuple(sources[feed] for feed in segment.feeds))

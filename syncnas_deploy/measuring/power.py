@@ -22,7 +22,7 @@ _LEAST_READINGS = 5
 
 
 @dataclass(frozen=True)
-class Loop:
+class PowerLoop:
     """A job that is run for some seconds while the power is read.
 
     Attributes:
@@ -43,7 +43,7 @@ class Loop:
         return Step(self.name, (dataclasses.replace(self.job, output=None),), rounds=max(3, rounds), gap_us=gap_us)
 
 
-def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[Loop]) -> BenchPlan:
+def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[PowerLoop]) -> BenchPlan:
     """A launch with a plan's units and files that reads the power in one loop after another."""
     return dataclasses.replace(plan, steps=tuple(loop.step() for loop in loops), power=meter)
 
@@ -98,9 +98,10 @@ def _span(run: Run) -> tuple[int, int]:
 
 def _mean_w(run: Run) -> float:
     begin_ns, end_ns = _span(run)
-    reason = run.metadata.get("invalid")
-    if reason:
-        raise MeasurementError(f"The device was not fit to have its power read ({reason}); measure it again.")
+    if run.unusable_reason:
+        raise MeasurementError(
+            f"The device was not fit to have its power read ({run.unusable_reason}); measure it again."
+        )
     begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
     assert run.power is not None
     told = int(((run.power.time_ns >= begin_ns) & (run.power.time_ns <= end_ns)).sum())

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, Run, Step, seeded_input
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WrongOutput
 from syncnas_exporters import TfliteRunner, difference
 
-Floats = NDArray[np.float32]
-Outputs = tuple[Floats, ...]
+Outputs = tuple[Float32Array, ...]
 """What a job puts out, flat: one array for each lane that has a call in the last phase."""
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
@@ -65,7 +64,7 @@ class OutputCheck:
         found = [(job, _take_file(job.output)) for job in step.jobs if job.output is not None]
         return max((self._check_job(plan, step, job, run.job(job.name), values) for job, values in found), default=0.0)
 
-    def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Floats) -> float:
+    def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Float32Array) -> float:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
         if not run.output.finite:
@@ -98,7 +97,7 @@ def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
     return dataclasses.replace(step, jobs=tuple(jobs))
 
 
-def _take_file(path: Path) -> Floats:
+def _take_file(path: Path) -> Float32Array:
     """The values in a file, which is removed; none where it is not there."""
     if not path.exists():
         return np.zeros(0, np.float32)
@@ -124,30 +123,30 @@ def expected_outputs(plan: BenchPlan, step: Step) -> Mapping[str, Outputs]:
 
 
 def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> Outputs:
-    done: dict[tuple[int, int], Floats] = {}
+    done: dict[tuple[int, int], Float32Array] = {}
     for phase in range(job.phases):
         for index, lane in enumerate(job.lanes):
             call = lane.call_at(phase)
             if call is None:
                 continue
-            if call.file not in models:
-                models[call.file] = TfliteRunner(plan.files[call.file])
-            inputs = _inputs(plan, job, index, call, models[call.file], done)
-            (output,) = models[call.file].run(call.signature, inputs).values()
+            if call.file_index not in models:
+                models[call.file_index] = TfliteRunner(plan.files[call.file_index])
+            inputs = _inputs(plan, job, index, call, models[call.file_index], done)
+            (output,) = models[call.file_index].run(call.signature, inputs).values()
             done[index, phase] = output
     last = job.phases - 1
     return tuple(done[index, last].ravel() for index in range(len(job.lanes)) if (index, last) in done)
 
 
 def _inputs(
-    plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Floats]
-) -> dict[str, Floats]:
+    plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Float32Array]
+) -> dict[str, Float32Array]:
     """What a call is fed, by the signature's names."""
     values = {}
     shapes = model.signatures[call.signature].inputs
     for i, ((name, shape), source) in enumerate(zip(shapes.items(), call.inputs, strict=True)):
         if source == "external":
-            values[name] = seeded_input(plan.seed, call.file, call.signature, i, shape)
+            values[name] = seeded_input(plan.seed, call.file_index, call.signature, i, shape)
         else:
             lane = index if source == "own" else 1 - index
             values[name] = done[lane, _phase_before(job.lanes[lane], call.phase)].reshape(shape)

@@ -8,7 +8,7 @@ network that every launch measures was off by more than `WRONG_LAUNCH` there.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
     Raises:
         MeasurementError: the device was never fit to be measured.
     """
-    marked = {launch: str(run.metadata["invalid"]) for (launch, _), run in runs.items() if run.metadata.get("invalid")}
+    marked = {launch: run.unusable_reason for (launch, _), run in runs.items() if run.unusable_reason}
     fit = {key: run for key, run in runs.items() if key[0] not in marked}
     reasons = ", ".join(sorted(set(marked.values())))
     if marked and not fit:
@@ -72,6 +72,15 @@ def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
             f"than {WRONG_LAUNCH:.0%} there"
         )
     return UsableRuns(kept, frozenset(marked) | wrong, (*warnings, *_remarks(runs)))
+
+
+def keeper(runs: dict[tuple[int, str], Run], launch: int) -> Callable[[Run], None]:
+    """What a device calls with each run of a launch: it is kept in `runs`."""
+
+    def keep(run: Run) -> None:
+        runs[launch, run.step] = run
+
+    return keep
 
 
 def launches_of(runs: Runs, step: str) -> list[int]:

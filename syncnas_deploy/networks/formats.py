@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from syncnas_deploy.errors import ConfigError, UnknownModel
-from syncnas_deploy.files.documents import Fields, parse_json, read_json, write_text
+from syncnas_deploy.files.documents import Fields, read_json
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import (
     ACTIVATIONS,
     GATES,
@@ -55,19 +56,15 @@ def read_config(path: Path) -> ModelConfig:
     Raises:
         ConfigError: naming file, field and remedy.
     """
-    return _config(read_json(path, ConfigError), str(path), default_name=path.stem)
+    return config_from_json(read_json(path, ConfigError), str(path), default_name=path.stem)
 
 
-def parse_config(text: str, where: str) -> ModelConfig:
-    """Read a config from text; `where` names it in messages.
+def config_from_json(value: object, where: str, *, default_name: str = "model") -> ModelConfig:
+    """A config from a JSON value of either format; `where` names it in messages.
 
     Raises:
         ConfigError: naming place, field and remedy.
     """
-    return _config(parse_json(text, where, ConfigError), where, default_name="model")
-
-
-def _config(value: object, where: str, default_name: str) -> ModelConfig:
     if isinstance(value, dict) and "schema" not in value and "0" in value:
         return _published(Fields(value, where, ConfigError), where, default_name)
     return config_from_fields(Fields(value, where, ConfigError), where)
@@ -294,7 +291,7 @@ def _block_json(block: BlockSpec, activation: str) -> dict[str, Any]:
 
 
 def config_text(config: ModelConfig) -> str:
-    """The file's text: one block a line, so that two configs can be compared by eye and by diff."""
+    """The file's text: one block per line, so that two configs can be compared by eye and by diff."""
     value = config_to_json(config)
     stages = value.pop("stages")
     lines = [f" {json.dumps(key)}: {json.dumps(item)}" for key, item in value.items()]

@@ -1,24 +1,23 @@
-"""Initial weights of a branched model from its base's: what fits is kept, the most important channels first.
+"""Initial weights of a branched model from its base's: each block keeps the base's most important channels.
 
-Each branch's block takes the expanded channels of the base's block that weigh most; where it is wider than the base,
-the most important ones stand twice and share their weight, as in Net2WiderNet (Chen et al., ICLR 2016). A stage that
-ends in CONCAT gives each branch its half of the output channels, so that the concatenation is the base's features.
-After an ADD the features are the sum of two likenesses of the base's, so what reads them next is halved.
+A block that is narrower than the base's takes the expanded channels with the largest weights. A wider one copies the
+most important channels, and the copies share the weight, as in Net2WiderNet (Chen et al., ICLR 2016). A stage that ends
+in CONCAT gives each branch its half of the output channels, so the concatenation is the base's features. After an ADD
+the features are the sum of two approximations of the base's features, so the weights that read them are halved.
 
-The result is no trained model: it starts training near the base instead of at random.
+The result is not a trained model. It is a start for training that is near the base and not random.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.weights import (
-    Array,
+    Weights,
     block_prefix,
     block_shapes,
     check_weights,
@@ -30,7 +29,7 @@ Index = NDArray[np.intp]
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-def inherit(config: ModelConfig, base: ModelConfig, weights: Mapping[str, Array], seed: int = 0) -> dict[str, Array]:
+def inherit(config: ModelConfig, base: ModelConfig, weights: Weights, seed: int = 0) -> dict[str, Float32Array]:
     """Weights for `config`, two branches of `base`, from trained weights of `base`.
 
     Args:
@@ -46,11 +45,11 @@ def inherit(config: ModelConfig, base: ModelConfig, weights: Mapping[str, Array]
     if config.strategy is None or len(config.stages) != len(base.stages):
         raise WeightsError(f"{config.name} is not two branches of {base.name}; give the base model it came from.")
     twin = branched(base, config.strategy)
-    found = random_weights(parameter_shapes(config), seed)
-    for name in found:
+    inherited = random_weights(parameter_shapes(config), seed)
+    for name in inherited:
         if name.startswith(("stem_conv.", "head_conv.", "post_pool.", "classifier.")):
-            _same_shape(weights, name, found[name], config, base)
-            found[name] = weights[name].copy()
+            _same_shape(weights, name, inherited[name], config, base)
+            inherited[name] = weights[name].copy()
     read_twice = False
     for s, op in enumerate(config.sync_ops):
         for branch in (0, 1):
@@ -64,14 +63,14 @@ def inherit(config: ModelConfig, base: ModelConfig, weights: Mapping[str, Array]
                 outs = _half(old.out_channels, new.out_channels, branch)
                 made = source.shrunk(new, ins, outs, halve_input=read_twice and i == 0, seed=seed)
                 prefix = block_prefix(config, branch, s, i)
-                found |= {prefix + name: value for name, value in made.items()}
+                inherited |= {prefix + name: value for name, value in made.items()}
         read_twice = op is SyncOp.ADD
     if config.sync_ops[-1] is SyncOp.ADD:
-        found["head_conv.0.weight"] *= np.float32(0.5)
-    return found
+        inherited["head_conv.0.weight"] *= np.float32(0.5)
+    return inherited
 
 
-def _same_shape(weights: Mapping[str, Array], name: str, wanted: Array, config: ModelConfig, base: ModelConfig) -> None:
+def _same_shape(weights: Weights, name: str, wanted: Float32Array, config: ModelConfig, base: ModelConfig) -> None:
     if name not in weights or weights[name].shape != wanted.shape:
         raise WeightsError(
             f"{name} of {base.name} does not fit {config.name}; both need the same stem, head and classes."
@@ -88,11 +87,11 @@ def _half(whole: int, part: int, branch: int) -> Index:
 class _Source:
     """One block of the base with its weights."""
 
-    def __init__(self, block: BlockSpec, prefix: str, weights: Mapping[str, Array]) -> None:
+    def __init__(self, block: BlockSpec, prefix: str, weights: Weights) -> None:
         self.block = block
         self._w = {name: weights[prefix + name] for name in block_shapes(block)}
 
-    def importance(self) -> Array:
+    def importance(self) -> Float32Array:
         """Of each expanded channel: the L1 norm of its projection, times the scale of its batch norm.
 
         Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017 (the L1 criterion).
@@ -101,8 +100,10 @@ class _Source:
         norms = np.abs(weight).sum(axis=(0, 2, 3)) * np.abs(self._w["dw.1.weight"])
         return np.asarray(norms, dtype=np.float32)
 
-    def shrunk(self, new: BlockSpec, ins: Index, outs: Index, *, halve_input: bool, seed: int) -> dict[str, Array]:
-        """The block's weights at other widths; what has no counterpart stays at seeded random values."""
+    def shrunk(
+        self, new: BlockSpec, ins: Index, outs: Index, *, halve_input: bool, seed: int
+    ) -> dict[str, Float32Array]:
+        """The block's weights at other widths; weights that the base lacks stay at seeded random values."""
         made = random_weights(block_shapes(new), seed)
         if len(new.kernels) > 1 or new.expand_groups > 1 or new.project_groups > 1:
             # Split channels and groups tie a channel to its place: only equal widths can be inherited.
@@ -124,7 +125,7 @@ class _Source:
         made |= self._squeeze(new, keep)
         return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in made.items()}
 
-    def _chosen(self, width: int) -> tuple[Index, Array]:
+    def _chosen(self, width: int) -> tuple[Index, Float32Array]:
         """Base channels by place in the new block, in their old order, and each one's share of its weight."""
         have = self.block.expanded_channels
         order = np.argsort(-self.importance(), kind="stable")
@@ -132,8 +133,8 @@ class _Source:
         counts = np.bincount(keep, minlength=have)
         return keep, (1.0 / counts[keep]).astype(np.float32)
 
-    def _expansion(self, keep: Index, ins: Index, halve_input: bool) -> dict[str, Array]:
-        made: dict[str, Array] = {}
+    def _expansion(self, keep: Index, ins: Index, halve_input: bool) -> dict[str, Float32Array]:
+        made: dict[str, Float32Array] = {}
         if self.block.expands:
             made["pw1.0.weight"] = self._w["pw1.0.weight"][keep][:, ins]
             for name in _NORM:
@@ -151,7 +152,7 @@ class _Source:
             made["pw1.0.weight"] = made["pw1.0.weight"] * np.float32(0.5)
         return made
 
-    def _squeeze(self, new: BlockSpec, keep: Index) -> dict[str, Array]:
+    def _squeeze(self, new: BlockSpec, keep: Index) -> dict[str, Float32Array]:
         """Squeeze-and-excitation: the first of its channels, on the kept channels."""
         if new.squeeze_excite is None or self.block.squeeze_excite is None:
             return {}
@@ -170,7 +171,7 @@ class _Source:
             made |= {f"se.reduce.1.{name}": self._w[f"se.reduce.1.{name}"][rows] for name in _NORM}
         return made
 
-    def _dense(self, name: str, groups: int) -> Array:
+    def _dense(self, name: str, groups: int) -> Float32Array:
         """A grouped pointwise weight [O, I / groups, 1, 1] as a dense one [O, I, 1, 1]."""
         weight = self._w[name]
         if groups == 1:

@@ -7,31 +7,29 @@ depthwise [1, kh, kw, C], fully connected [O, I]. Features are [1, H, W, C].
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array, Float64Array
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, SyncOp
 from syncnas_deploy.networks.segments import Segment, cut
-from syncnas_deploy.networks.weights import Array, block_prefix
+from syncnas_deploy.networks.weights import Weights, block_prefix
 from syncnas_exporters import Activation, Graph, GraphBuilder
-
-Doubles = NDArray[np.float64]
 
 _FUSED = {"relu": Activation.RELU, "relu6": Activation.RELU6}
 
 
-class Lowering:
+class NetworkLowering:
     """One Graph being built from named weights.
 
     Args:
         name: of the Graph, and so of its TFLite signature.
-        weights: named arrays (see `models.weights`).
+        weights: named arrays (see `networks.weights`).
         epsilon: of the batch norms.
     """
 
-    def __init__(self, name: str, weights: Mapping[str, Array], epsilon: float = 1e-5) -> None:
+    def __init__(self, name: str, weights: Weights, epsilon: float = 1e-5) -> None:
         self.graph = GraphBuilder(name)
         self._weights = weights
         self._epsilon = epsilon
@@ -40,7 +38,7 @@ class Lowering:
         """A new input, [1, H, W, C]."""
         return self.graph.input(name, shape)
 
-    def _folded(self, prefix: str, conv: str, norm: str | None) -> tuple[Array, Array]:
+    def _folded(self, prefix: str, conv: str, norm: str | None) -> tuple[Float32Array, Float32Array]:
         """Convolution weight [O, I, kh, kw] and bias [O] with the batch norm folded in.
 
         Source: y = gamma (Wx + b - mean) / sqrt(var + eps) + beta is a convolution with scaled weights.
@@ -56,7 +54,7 @@ class Lowering:
         moved = shift if bias is None else shift + bias * scale
         return folded, moved.astype(np.float32)
 
-    def _scale_shift(self, prefix: str) -> tuple[Doubles, Doubles]:
+    def _scale_shift(self, prefix: str) -> tuple[Float64Array, Float64Array]:
         w = self._weights
         scale = w[f"{prefix}weight"] / np.sqrt(w[f"{prefix}running_var"].astype(np.float64) + self._epsilon)
         return scale, w[f"{prefix}bias"] - w[f"{prefix}running_mean"] * scale
@@ -159,9 +157,9 @@ class Lowering:
         added, rest = self.graph.split(y, (block.in_channels, block.out_channels - block.in_channels))
         return self.graph.concat([self.graph.add(added, x), rest])
 
-    def sync(self, first: str, second: str, op: SyncOp) -> str:
+    def sync(self, branch0: str, branch1: str, op: SyncOp) -> str:
         """ADD or CONCAT of both branches' features, branch 0's first."""
-        return self.graph.add(first, second) if op is SyncOp.ADD else self.graph.concat([first, second])
+        return self.graph.add(branch0, branch1) if op is SyncOp.ADD else self.graph.concat([branch0, branch1])
 
     def head(self, x: str, config: ModelConfig) -> str:
         """Head convolution, pool, post-pool layer if there is one, classifier: [1, H, W, C] -> [1, classes]."""
@@ -175,9 +173,9 @@ class Lowering:
         return self.graph.fully_connected(x, w["classifier.1.weight"], w["classifier.1.bias"])
 
 
-def lower(segment: Segment, config: ModelConfig, weights: Mapping[str, Array]) -> Graph:
-    """One segment as a Graph; inputs are named after their feed, the output ``features`` or ``logits`` by place."""
-    low = Lowering(segment.name, weights, config.bn_epsilon)
+def lower(segment: Segment, config: ModelConfig, weights: Weights) -> Graph:
+    """One segment as a Graph; each input is named after its feed."""
+    low = NetworkLowering(segment.name, weights, config.bn_epsilon)
     names = [low.input(f"{feed.value}", shape) for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)]
     x = low.sync(names[0], names[1], segment.sync) if segment.sync is not SyncOp.NONE else names[0]
     if segment.stem:
@@ -190,7 +188,7 @@ def lower(segment: Segment, config: ModelConfig, weights: Mapping[str, Array]) -
     return low.graph.build([x])
 
 
-def network_graph(config: ModelConfig, weights: Mapping[str, Array], name: str) -> Graph:
+def network_graph(config: ModelConfig, weights: Weights, name: str) -> Graph:
     """A whole base model as one graph."""
     (segment,) = cut(config)
     return lower(dataclasses.replace(segment, name=name), config, weights)

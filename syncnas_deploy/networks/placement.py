@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 
-class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Placement(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the parts run that both branches share.
 
     Attributes:
@@ -14,5 +16,5 @@ class Placement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             needs not cross.
     """
 
-    trunk: int = 0
+    trunk: Annotated[int, Meta(ge=0, le=1)] = 0
     twin_stem: bool = False

@@ -8,11 +8,14 @@ A base model is one segment.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp
+
+Shape = tuple[int, ...]
 
 
 class Feed(str, Enum):
@@ -35,7 +38,7 @@ class PlacedBlock:
 
 @dataclass(frozen=True)
 class Segment:
-    """One branch between two syncs.
+    """What one branch computes between two syncs.
 
     Attributes:
         name: unique in the model, also the TFLite signature.
@@ -61,118 +64,122 @@ class Segment:
     stem: bool
     head: bool
     blocks: tuple[PlacedBlock, ...]
-    input_shapes: tuple[tuple[int, ...], ...]
-    output_shape: tuple[int, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
 
     @property
     def output_bytes(self) -> int:
         """Size of the output as float32."""
-        count = 4
-        for n in self.output_shape:
-            count *= n
-        return count
+        return 4 * math.prod(self.output_shape)
 
 
 def cut(config: ModelConfig) -> tuple[Segment, ...]:
     """All segments of a model, ordered by phase and branch."""
-    image = (1, config.input_size, config.input_size, config.stem.in_channels)
-    logits = (1, config.classes)
     if config.branch_count == 1:
-        everything = tuple(PlacedBlock(*place) for place in config.blocks())
-        return (
-            Segment(
-                "whole",
-                0,
-                0,
-                (Feed.IMAGE,),
-                SyncOp.NONE,
-                None,
-                SyncOp.NONE,
-                True,
-                True,
-                everything,
-                (image,),
-                logits,
-            ),
-        )
-    trunk = config.trunk
-    stem_out = (1, config.stem_size, config.stem_size, config.stem.out_channels)
-    segments = [
-        Segment(
-            f"stem_branch{branch}" if config.twin_stem else "stem",
-            0,
-            branch,
-            (Feed.IMAGE,),
-            SyncOp.NONE,
-            None,
-            SyncOp.NONE,
-            True,
-            False,
-            (),
-            (image,),
-            stem_out,
-        )
-        for branch in ((0, 1) if config.twin_stem else (trunk,))
-    ]
-    ends = [s + 1 for s, op in enumerate(config.sync_ops) if op is not SyncOp.NONE]
-    for phase, (first, end) in enumerate(pairwise([0, *ends]), start=1):
-        for branch in (0, 1):
-            segments.append(_inner(config, phase, branch, first, end))
-    last = ends[-1] - 1
-    feeds, shapes = _synced(config, trunk, last)
-    segments.append(
-        Segment(
-            "head",
-            len(ends) + 1,
-            trunk,
-            feeds,
-            config.sync_ops[last],
-            last,
-            SyncOp.NONE,
-            False,
-            True,
-            (),
-            shapes,
-            logits,
-        )
+        return (_whole(config),)
+    ends = [stage + 1 for stage, op in enumerate(config.sync_ops) if op is not SyncOp.NONE]
+    inner = (
+        _inner(config, phase, branch, begin, end)
+        for phase, (begin, end) in enumerate(pairwise([0, *ends]), start=1)
+        for branch in (0, 1)
     )
-    return tuple(segments)
+    stems = (_stem(config, branch) for branch in ((0, 1) if config.twin_stem else (config.trunk,)))
+    return (*stems, *inner, _head(config, phase=len(ends) + 1, stage=ends[-1] - 1))
 
 
-def _inner(config: ModelConfig, phase: int, branch: int, first: int, end: int) -> Segment:
-    blocks = tuple(
-        PlacedBlock(branch, s, i, block)
-        for s in range(first, end)
-        for i, block in enumerate(config.stages[s].branches[branch])
-    )
-    feeds: tuple[Feed, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    if first == 0:
-        feeds = (Feed.OWN if branch == config.trunk or config.twin_stem else Feed.PARTNER,)
-        shapes = ((1, config.stem_size, config.stem_size, config.stem.out_channels),)
-        op, joined = SyncOp.NONE, None
-    else:
-        feeds, shapes = _synced(config, branch, first - 1)
-        op, joined = config.sync_ops[first - 1], first - 1
-    size, width = blocks[-1].block.output_size, blocks[-1].block.out_channels
-    name = f"phase{phase}_branch{branch}"
+def _image_shape(config: ModelConfig) -> Shape:
+    return (1, config.input_size, config.input_size, config.stem.in_channels)
+
+
+def _stem_shape(config: ModelConfig) -> Shape:
+    return (1, config.stem_size, config.stem_size, config.stem.out_channels)
+
+
+def _whole(config: ModelConfig) -> Segment:
+    """A base model as one segment."""
     return Segment(
-        name,
-        phase,
-        branch,
-        feeds,
-        op,
-        joined,
-        config.sync_ops[end - 1],
-        False,
-        False,
-        blocks,
-        shapes,
-        (1, size, size, width),
+        name="whole",
+        phase=0,
+        branch=0,
+        feeds=(Feed.IMAGE,),
+        sync=SyncOp.NONE,
+        sync_stage=None,
+        closing=SyncOp.NONE,
+        stem=True,
+        head=True,
+        blocks=tuple(PlacedBlock(*place) for place in config.blocks()),
+        input_shapes=(_image_shape(config),),
+        output_shape=(1, config.classes),
     )
 
 
-def _synced(config: ModelConfig, branch: int, stage: int) -> tuple[tuple[Feed, ...], tuple[tuple[int, ...], ...]]:
+def _stem(config: ModelConfig, branch: int) -> Segment:
+    return Segment(
+        name=f"stem_branch{branch}" if config.twin_stem else "stem",
+        phase=0,
+        branch=branch,
+        feeds=(Feed.IMAGE,),
+        sync=SyncOp.NONE,
+        sync_stage=None,
+        closing=SyncOp.NONE,
+        stem=True,
+        head=False,
+        blocks=(),
+        input_shapes=(_image_shape(config),),
+        output_shape=_stem_shape(config),
+    )
+
+
+def _inner(config: ModelConfig, phase: int, branch: int, begin: int, end: int) -> Segment:
+    """One branch's blocks of the stages [begin, end)."""
+    blocks = tuple(
+        PlacedBlock(branch, stage, index, block)
+        for stage in range(begin, end)
+        for index, block in enumerate(config.stages[stage].branches[branch])
+    )
+    if begin == 0:
+        feeds: tuple[Feed, ...] = (Feed.OWN if branch == config.trunk or config.twin_stem else Feed.PARTNER,)
+        shapes: tuple[Shape, ...] = (_stem_shape(config),)
+    else:
+        feeds, shapes = _synced(config, branch, begin - 1)
+    last = blocks[-1].block
+    return Segment(
+        name=f"phase{phase}_branch{branch}",
+        phase=phase,
+        branch=branch,
+        feeds=feeds,
+        sync=SyncOp.NONE if begin == 0 else config.sync_ops[begin - 1],
+        sync_stage=None if begin == 0 else begin - 1,
+        closing=config.sync_ops[end - 1],
+        stem=False,
+        head=False,
+        blocks=blocks,
+        input_shapes=shapes,
+        output_shape=(1, last.output_size, last.output_size, last.out_channels),
+    )
+
+
+def _head(config: ModelConfig, phase: int, stage: int) -> Segment:
+    """The head of a branched model, after the sync of `stage`."""
+    feeds, shapes = _synced(config, config.trunk, stage)
+    return Segment(
+        name="head",
+        phase=phase,
+        branch=config.trunk,
+        feeds=feeds,
+        sync=config.sync_ops[stage],
+        sync_stage=stage,
+        closing=SyncOp.NONE,
+        stem=False,
+        head=True,
+        blocks=(),
+        input_shapes=shapes,
+        output_shape=(1, config.classes),
+    )
+
+
+def _synced(config: ModelConfig, branch: int, stage: int) -> tuple[tuple[Feed, ...], tuple[Shape, ...]]:
+    """What a branch reads after the sync of `stage`: feeds and shapes, those of branch 0 before those of branch 1."""
     lasts = [config.stages[stage].branches[b][-1] for b in (0, 1)]
     shapes = tuple((1, last.output_size, last.output_size, last.out_channels) for last in lasts)
     return tuple(Feed.OWN if b == branch else Feed.PARTNER for b in (0, 1)), shapes

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
 
-Array = NDArray[np.float32]
-Weights = Mapping[str, Array]
+Weights = Mapping[str, Float32Array]
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
@@ -95,14 +94,14 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(int(np.prod(shape)) for name, shape in parameter_shapes(config).items() if is_parameter(name))
 
 
-def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Array]:
+def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Float32Array]:
     """Seeded weights that keep activations in range, so that parity of a deep network means something.
 
     Convolutions are uniform with variance 2 / fan_in (He et al., ICCV 2015), projections with a quarter of it; batch
     norms are near identity with statistics that are not, so that folding them is exercised.
     """
     rng = np.random.default_rng(seed)
-    weights: dict[str, Array] = {}
+    weights: dict[str, Float32Array] = {}
     for name, shape in shapes.items():
         if name.endswith("running_var"):
             value = rng.uniform(0.7, 1.3, shape)
@@ -120,7 +119,7 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
     return weights
 
 
-def check_weights(weights: Mapping[str, Array], config: ModelConfig, where: str) -> None:
+def check_weights(weights: Weights, config: ModelConfig, where: str) -> None:
     """Refuse weights whose names or shapes are not the config's.
 
     Raises:
@@ -130,10 +129,10 @@ def check_weights(weights: Mapping[str, Array], config: ModelConfig, where: str)
     problems = [f"{name} is missing" for name in wanted if name not in weights]
     problems += [f"{name} is not part of {config.name}" for name in weights if name not in wanted]
     for name, shape in wanted.items():
-        found = weights.get(name)
-        if found is not None and found.shape != shape:
-            problems.append(f"{name} is {list(found.shape)}, {config.name} has {list(shape)}")
-        elif found is not None and not np.isfinite(found).all():
+        weight = weights.get(name)
+        if weight is not None and weight.shape != shape:
+            problems.append(f"{name} is {list(weight.shape)}, {config.name} has {list(shape)}")
+        elif weight is not None and not np.isfinite(weight).all():
             problems.append(f"{name} contains NaN or infinite values")
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""

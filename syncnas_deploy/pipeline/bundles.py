@@ -11,7 +11,7 @@ from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
 from syncnas_deploy.errors import OutputError, ProfileMismatch
-from syncnas_deploy.files.documents import check_output, write_json, write_text
+from syncnas_deploy.files.output import check_output, write_json, write_text
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile

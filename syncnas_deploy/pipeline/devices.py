@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from syncnas_bench import (
     Device,
@@ -18,34 +17,32 @@ from syncnas_bench import (
     find_device,
     phone_specs,
 )
-from syncnas_bench.adb.discovery import list_adb_devices
+from syncnas_bench.discovery import waiting_phones
+from syncnas_bench.environment import Environment
 
 ALL_DEVICES = "all"
 """In the place of a device's name: every phone that can be used."""
 
 
-def devices(environment: Mapping[str, str] = os.environ) -> tuple[Device, ...]:
-    """Every device that can be used: this host, the simulated ones, and those connected over ADB."""
-    found = []
+def devices(environment: Environment | None = None) -> Iterator[Device]:
+    """Every device that can be used: this host, the simulated ones, and those connected over ADB.
+
+    Each is closed when the next one is asked for.
+    """
     for spec in device_specs(environment):
         # A phone can be unplugged between being listed and being opened.
-        with contextlib.suppress(DeviceNotFound, DeviceUnavailable):
-            found.append(find_device(spec, environment))
-    return tuple(found)
+        with contextlib.suppress(DeviceNotFound, DeviceUnavailable), find_device(spec, environment) as opened:
+            yield opened
 
 
-def waiting_devices(environment: Mapping[str, str] = os.environ) -> tuple[Mapping[str, str], ...]:
+def waiting_devices(environment: Environment | None = None) -> tuple[Mapping[str, str], ...]:
     """Devices over ADB that are there and cannot be used yet: name, state, and the remedy."""
-    try:
-        entries = list_adb_devices(environment)
-    except DeviceUnavailable:
-        return ()
-    waiting = (entry for entry in entries if entry.state != "device")
+    waiting = waiting_phones(environment)
     return tuple({"name": entry.serial, "state": entry.state, "remedy": entry.remedy} for entry in waiting)
 
 
-def device(spec: str | None = None, environment: Mapping[str, str] = os.environ) -> Device:
-    """The device `spec`, else ANDROID_SERIAL, else the only phone attached, else this host.
+def device(spec: str | None = None, environment: Environment | None = None) -> Device:
+    """The device `spec`, else ANDROID_SERIAL, else the only phone attached, else this host. A `with` closes it.
 
     Raises:
         DeviceNotFound: no such device.
@@ -54,7 +51,7 @@ def device(spec: str | None = None, environment: Mapping[str, str] = os.environ)
     return find_device(spec or default_device(environment).spec, environment)
 
 
-def device_names(names: Sequence[str], environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+def device_names(names: Sequence[str], environment: Environment | None = None) -> tuple[str, ...]:
     """Names of devices with ``all`` replaced by every phone that can be used.
 
     Raises:

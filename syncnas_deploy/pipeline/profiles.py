@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench import Device
+from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists
-from syncnas_deploy.files.documents import check_output
 from syncnas_deploy.files.journal import dropped_if_empty
+from syncnas_deploy.files.output import check_output
 from syncnas_deploy.pipeline.devices import device, device_names, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -107,7 +107,7 @@ def profile_many(
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
-    environment: Mapping[str, str] = os.environ,
+    environment: Environment | None = None,
     on_progress: Callable[[str, measure.ProfileProgress], None] = lambda _device, _: None,
 ) -> tuple[DeviceOutcome, ...]:
     """Measure several devices for a base model at once, each in a thread and into a file of its own.
@@ -131,10 +131,17 @@ def profile_many(
 
         found, failure = None, None
         try:
-            on = device(name, environment)
-            found = profile(
-                model, on, out=path, units=units, settings=settings, resume=resume, force=force, on_progress=progress
-            )
+            with device(name, environment) as on:
+                found = profile(
+                    model,
+                    on,
+                    out=path,
+                    units=units,
+                    settings=settings,
+                    resume=resume,
+                    force=force,
+                    on_progress=progress,
+                )
         except BaseException as error:
             failure = error
         outcomes[name] = DeviceOutcome(name, path, found, failure)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import MissingDependency, WeightsError
-from syncnas_deploy.files.documents import check_output
+from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model
 from syncnas_deploy.training.checkpoints import TIMM, load_weights, read_arrays, write_safetensors
 
 if TYPE_CHECKING:
     # These import torch, which is loaded by the functions that need it.
-    from syncnas_deploy.training.evaluation import Accuracy
-    from syncnas_deploy.training.evaluation import Progress as EvaluationProgress
-    from syncnas_deploy.training.learner import Progress as TrainingProgress
+    from syncnas_deploy.training.evaluation import Accuracy, EvaluationProgress
+    from syncnas_deploy.training.learner import TrainingProgress
     from syncnas_deploy.training.recipe import Recipe
     from syncnas_deploy.training.run import Trained
     from syncnas_deploy.training.run_folder import EpochRow
@@ -87,13 +86,13 @@ def evaluate(
         source: a config, a shipped name, or a bundle (or its folder).
         folder: class folders, or a folder with ``val`` that holds them.
         weights: a file or ``timm:NAME``; for a config only, and needed there.
-        batch, workers, device, input_size: see `models.evaluation`; a bundle runs on the CPU at its own size.
+        batch, workers, device, input_size: see `training.evaluation`; a bundle runs on the CPU at its own size.
         predictions: where a CSV with every picture's guess goes.
 
     Raises:
         WeightsError: none, or they do not fit; or given for a bundle.
         DatasetError: unusable folder, or another number of classes.
-        DeviceUnavailable: torch finds no such device.
+        TorchDeviceUnavailable: torch finds no such device.
     """
     _need_torch("Evaluation")
     from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
@@ -145,7 +144,7 @@ def train(
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     on_epoch: Callable[[EpochRow], None] = lambda _: None,
 ) -> Trained:
-    """Train a network on an image folder; see `models.training.train`, whose arguments and errors these are.
+    """Train a network on an image folder; see `training.run.train` and its `TrainingOptions`.
 
     Args:
         weights: a file, or ``timm:NAME``, to start from.
@@ -161,11 +160,7 @@ def train(
     if weights is not None:
         # A file may be of another number of classes than the config; `training` says what then.
         start = load_weights(weights, found) if str(weights).startswith(TIMM) else read_arrays(Path(weights))
-    return training.train(
-        found,
-        folder,
-        out,
-        recipe,
+    options = training.TrainingOptions(
         weights=start,
         new_classifier=new_classifier,
         device=device,
@@ -173,6 +168,5 @@ def train(
         resume=resume,
         force=force,
         tensorboard=tensorboard,
-        on_progress=on_progress,
-        on_epoch=on_epoch,
     )
+    return training.train(found, folder, out, recipe, options, on_progress=on_progress, on_epoch=on_epoch)

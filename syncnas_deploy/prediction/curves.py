@@ -28,14 +28,11 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta, Struct
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.blas import one_thread
 from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES
 from syncnas_deploy.networks.widths import BlockKey
-
-Float64Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 STEP_PERIODS = (8, 16, 32, 64, 128)
 """Channels in a tile of a kernel."""
@@ -116,11 +113,11 @@ class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
 class WidthPlaces:
     """Widths on curves, as arrays of one length: where something was, or shall be, measured."""
 
-    curve: IntArray
-    width: IntArray
+    curve: Int64Array
+    width: Int64Array
     base_width: Float64Array
     log_size: Float64Array
-    block: IntArray
+    block: Int64Array
 
     @classmethod
     def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> WidthPlaces:
@@ -210,7 +207,7 @@ class CurveModel:
     def _residuals(self) -> Float64Array:
         return np.asarray(self._y - self._places.x)
 
-    def predict(self, curve: int, widths: IntArray) -> tuple[Float64Array, Float64Array]:
+    def predict(self, curve: int, widths: Int64Array) -> tuple[Float64Array, Float64Array]:
         """Latency at widths of a curve, microseconds, and its standard deviation relative to it."""
         there = WidthPlaces.of(self.curves, [(curve, int(width)) for width in widths])
         cross = _Grams(there, self._places).covariance(self.shape)
@@ -312,7 +309,7 @@ class Certainty:
                     np.linalg.inv(self._gram(WidthPlaces.of(curves, places))), dtype=np.float64
                 )
 
-    def gains(self, curve: int, widths: IntArray, weights: Float64Array) -> Float64Array:
+    def gains(self, curve: int, widths: Int64Array, weights: Float64Array) -> Float64Array:
         """By width: the variance that measuring there would remove, a weighted sum over `widths` of the curve. [n]"""
         there = WidthPlaces.of(self._curves, [(curve, int(width)) for width in widths])
         posterior = _Grams(there, there).covariance(self._shape)

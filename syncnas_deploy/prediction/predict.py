@@ -14,11 +14,11 @@ Source: Clark, "The greatest of a finite set of random variables", Operations Re
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -221,7 +221,7 @@ def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, ta
     if phase == 0:
         fork = table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
         if config.twin_stem:
-            return dataclasses.replace(fork, downloads_us=(0.0, 0.0), uploads_us=(0.0, 0.0))
+            return msgspec.structs.replace(fork, downloads_us=(0.0, 0.0), uploads_us=(0.0, 0.0))
         return fork
     following = next(segment for segment in segments if segment.phase == phase + 1)
     assert following.sync_stage is not None

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from syncnas_deploy.errors import ProfileError, SyncNasError
-from syncnas_deploy.files.documents import Fields, decode_document, read_json, write_text
+from syncnas_deploy.files.documents import Fields, decode_document, read_json
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.resources import shipped
@@ -22,8 +23,10 @@ ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learni
 
 def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
     """The profile as a JSON value; its base is written as a config file is."""
-    value = msgspec.to_builtins(profile)
-    return {"schema": f"{SCHEMA}/{VERSION}", **value, "base": config_to_json(profile.base)}
+    value = msgspec.json.decode(msgspec.json.encode(profile))
+    value["base"] = config_to_json(profile.base)
+    facts_first = sorted(value, key=lambda name: (name in ROWS, name == "jitter"))
+    return {"schema": f"{SCHEMA}/{VERSION}", **{name: value[name] for name in facts_first}}
 
 
 def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> None:
@@ -67,7 +70,7 @@ def read_profile(path: Path) -> DeviceProfile:
     if top.schema(SCHEMA, VERSION) < VERSION:
         top.fail("schema", "is of an earlier version; measure the device again with `profile`")
     base = config_from_fields(top.fields("base"), f"{path}: base")
-    profile = decode_document({**top.rest("schema"), "base": base}, DeviceProfile, str(path), ProfileError)
+    profile = decode_document(DeviceProfile, {**top.rest("schema"), "base": base}, str(path), ProfileError)
     if any(row.sample.median_us <= 0 for row in profile.points):
         raise ProfileError(f"{path}: points hold a latency that is not above 0; measure the device again.")
     try:

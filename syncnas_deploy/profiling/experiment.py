@@ -19,11 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, graph_work
-from syncnas_deploy.measuring.power import Loop, power_plan
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
+from syncnas_deploy.measuring.power import PowerLoop, power_plan
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.placement import Placement
@@ -139,7 +137,7 @@ class Experiment:
         file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
         jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
         for unit in (0, 1):
-            call = Call(0, file, "whole", work=graph_work(whole), output_bytes=4 * self.base.classes)
+            call = Call(0, file, "whole")
             jobs.append(Job.solo(whole_job(unit), unit, call))
         # In the same rounds as the chains alone: a machine that is warm from other work reads otherwise.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
@@ -172,7 +170,9 @@ class Experiment:
             "unit_1": whole_job(1),
             "both": TOGETHER,
         }
-        loops = [Loop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()]
+        loops = [
+            PowerLoop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()
+        ]
         return power_plan(self.plan([pair_step(0)], self.settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:
@@ -183,9 +183,7 @@ class Experiment:
                 sources = ("own", "own" if part.joins else "external")
             elif part.point.part == "invocation":
                 sources = ("external", "external")
-            output = part.graph.tensors[part.graph.outputs[0]].shape
-            work = graph_work(part.graph)
-            calls.append(Call(phase, file, part.graph.name, sources, work=work, output_bytes=4 * int(np.prod(output))))
+            calls.append(Call(phase, file, part.graph.name, sources))
         return Job(chain_job(op, unit), (Lane(unit, tuple(calls)),))
 
     def _step(self, name: str, jobs: Sequence[Job]) -> Step:

@@ -14,16 +14,18 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Any, get_args
 
+import msgspec
 import numpy as np
 
 import syncnas_deploy
 from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
-from syncnas_deploy.errors import MeasurementError, WrongOutput
+from syncnas_deploy.errors import JournalError, MeasurementError, WrongOutput
+from syncnas_deploy.files.documents import decode_document
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.measuring.power import power_row
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
@@ -107,6 +109,24 @@ def measure(
         return _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
 
 
+class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of a profile's journal: one finished step.
+
+    Attributes:
+        launch: counts from 0; `POWER_LAUNCH` for the one that reads the power.
+        step: its name.
+        run: see `Run.to_record`.
+    """
+
+    launch: Annotated[int, msgspec.Meta(ge=POWER_LAUNCH)]
+    step: str
+    run: dict[str, Any]
+
+
+def _step_row(row: Mapping[str, Any], where: str) -> StepRow:
+    return decode_document(StepRow, row, where, JournalError)
+
+
 class _Measurement:
     """One profile in the making."""
 
@@ -122,7 +142,8 @@ class _Measurement:
         self._outputs, self._on_progress = outputs, on_progress
         self._base, self._settings = experiment.base, experiment.settings
         self._meter, _ = device.power_meter()
-        found = {(int(row["launch"]), str(row["step"])): Run.from_json(row["run"]) for row in journal.rows}
+        rows = [_step_row(row, str(journal.path)) for row in journal.rows]
+        found = {(row.launch, row.step): Run.from_record(row.run) for row in rows}
         self._runs = {key: run for key, run in found.items() if key[0] != POWER_LAUNCH}
         self._loops = {step: run for (launch, step), run in found.items() if launch == POWER_LAUNCH}
         self._learning: list[LearningRow] = []
@@ -175,7 +196,7 @@ class _Measurement:
         missing = tuple(step for step in plan.steps if step.name not in self._loops)
 
         def keep(run: Run) -> None:
-            self._journal.append({"launch": POWER_LAUNCH, "step": run.step, "run": run.to_json()})
+            self._journal.append(msgspec.to_builtins(StepRow(POWER_LAUNCH, run.step, run.to_record())))
             self._loops[run.step] = run
             self._tell(f"power, {run.step}", len(plan.steps) - len(self._loops))
 
@@ -198,7 +219,7 @@ class _Measurement:
 
         def keep(run: Run) -> None:
             self._outputs.check(run)
-            self._journal.append({"launch": launch, "step": run.step, "run": run.to_json()})
+            self._journal.append(msgspec.to_builtins(StepRow(launch, run.step, run.to_record())))
             self._runs[launch, run.step] = run
             left = (total - launch) * len(self._experiment.steps) - self._count(launch)
             self._tell(run.step, left + len(get_args(PowerState)) * (self._meter is not None))

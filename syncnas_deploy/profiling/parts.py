@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp, stage_outputs
-from syncnas_deploy.networks.lowering import Lowering
+from syncnas_deploy.networks.lowering import NetworkLowering
 from syncnas_deploy.networks.weights import block_shapes, parameter_shapes, random_weights
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, Point
@@ -56,7 +56,7 @@ def chain(base: ModelConfig, widths: Widths, op: SyncOp, seed: int, prefix: str)
 
 
 def _invocation(ops: int, name: str) -> PointGraph:
-    low = Lowering(name, {})
+    low = NetworkLowering(name, {})
     first, x = low.input("first", (1, 1, 1, 4)), low.input("second", (1, 1, 1, 4))
     for _ in range(ops):
         x = low.sync(first, x, SyncOp.ADD)
@@ -65,7 +65,7 @@ def _invocation(ops: int, name: str) -> PointGraph:
 
 def _stem(base: ModelConfig, seed: int, name: str) -> PointGraph:
     weights = random_weights(_starting(parameter_shapes(base), "stem_conv."), seed)
-    low = Lowering(name, weights, base.bn_epsilon)
+    low = NetworkLowering(name, weights, base.bn_epsilon)
     x = low.input("features", (1, base.input_size, base.input_size, base.stem.in_channels))
     x = low.conv(x, "stem_conv.", base.stem.activation, stride=base.stem.stride, padding=base.stem.kernel // 2)
     return PointGraph(Point("stem"), low.graph.build([x]))
@@ -74,7 +74,7 @@ def _stem(base: ModelConfig, seed: int, name: str) -> PointGraph:
 def _block(
     base: ModelConfig, stage: int, index: int, block: BlockSpec, halved: bool, seed: int, name: str
 ) -> PointGraph:
-    low = Lowering(name, random_weights(block_shapes(block), seed), base.bn_epsilon)
+    low = NetworkLowering(name, random_weights(block_shapes(block), seed), base.bn_epsilon)
     x = low.input("features", (1, block.input_size, block.input_size, block.in_channels))
     graph = low.graph.build([low.block(x, "", block)])
     point = Point("block", stage, index, halved=halved, width=block.expanded_channels, expands=block.expands)
@@ -82,7 +82,7 @@ def _block(
 
 
 def _sync(stage: int, op: SyncOp, size: int, channels: int, name: str) -> PointGraph:
-    low = Lowering(name, {})
+    low = NetworkLowering(name, {})
     first, second = stage_outputs(channels, op)
     names = [low.input(f"branch{b}", (1, size, size, c)) for b, c in enumerate((first, second))]
     graph = low.graph.build([low.sync(names[0], names[1], op)])
@@ -94,7 +94,7 @@ def _head(base: ModelConfig, seed: int, name: str) -> PointGraph:
     wanted: dict[str, tuple[int, ...]] = {}
     for prefix in ("head_conv.", "post_pool.", "classifier."):
         wanted |= _starting(shapes, prefix)
-    low = Lowering(name, random_weights(wanted, seed), base.bn_epsilon)
+    low = NetworkLowering(name, random_weights(wanted, seed), base.bn_epsilon)
     size = base.stages[-1].branches[0][-1].output_size
     x = low.input("features", (1, size, size, base.head.in_channels))
     return PointGraph(Point("head"), low.graph.build([low.head(x, base)]))

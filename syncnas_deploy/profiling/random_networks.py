@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_bench import Job
-from syncnas_deploy.measuring.jobs import network_job, solo_job, works
+from syncnas_deploy.measuring.jobs import network_job, solo_job
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.placement import Placement
@@ -58,21 +58,19 @@ def random_widths(base: ModelConfig, strategy: str, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """A two-branch network, its segments and graphs, and the .tflite of each branch by its number in a plan."""
+    """A two-branch network, its segments, and the .tflite of each branch by its number in a plan."""
 
     config: ModelConfig
     segments: tuple[Segment, ...]
-    graphs: dict[str, Graph]
     files: tuple[int, int]
 
     def job(self, name: str) -> Job:
         """Both branches at once, branch b on unit b."""
-        return network_job(name, self.segments, works(self.graphs), files=self.files, units=(0, 1))
+        return network_job(name, self.segments, files=self.files, units=(0, 1))
 
     def solo(self, name: str, branch: int) -> Job:
         """One branch, the other unit idle."""
-        work = works(self.graphs)
-        return solo_job(name, self.segments, work, branch, file=self.files[branch], unit=branch)
+        return solo_job(name, self.segments, branch, file=self.files[branch], unit=branch)
 
 
 def write_network(config: ModelConfig, seed: int, add_file: Callable[[str, bytes], int]) -> NetworkFiles:
@@ -90,7 +88,7 @@ def write_network(config: ModelConfig, seed: int, add_file: Callable[[str, bytes
         add_file(f"{config.name}_branch{branch}.tflite", write_tflite(_of_branch(graphs, segments, branch)))
         for branch in (0, 1)
     ]
-    return NetworkFiles(config, segments, graphs, (files[0], files[1]))
+    return NetworkFiles(config, segments, (files[0], files[1]))
 
 
 def _of_branch(graphs: dict[str, Graph], segments: Sequence[Segment], branch: int) -> list[Graph]:

@@ -19,10 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import allowed_widths, input_width, ratio_widths
 from syncnas_deploy.networks.widths import BlockKey, Widths
-from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape, Float64Array, IntArray
+from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape
 
 RANGE = (0.15, 1.4)
 """Widths relative to the base's that are measured, and that a table answers for."""
@@ -95,7 +96,7 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
     return WidthPair(full, halved)
 
 
-def worth(model: CurveModel, curve: int, widths: IntArray) -> Float64Array:
+def worth(model: CurveModel, curve: int, widths: Int64Array) -> Float64Array:
     """How much each width counts: 1 where no wider one is predicted to be faster, or as fast but for a little."""
     latencies_us, _ = model.predict(curve, widths)
     wider_us = np.minimum.accumulate(np.append(latencies_us[1:], np.inf)[::-1])[::-1]
@@ -110,7 +111,7 @@ def _measured(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> It
             yield width
 
 
-def _free(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> IntArray:
+def _free(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> Int64Array:
     """Widths of a curve that are left to measure. [n]"""
     taken = [pair.width(curve.key) for pair in pairs]
     allowed = allowed_widths(base, curve.key, min(taken), max(taken))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import Widths

@@ -1,4 +1,4 @@
-"""Pictures in batches, decoded by worker processes; what a batch holds depends on seed, epoch and place alone.
+"""Pictures in batches, decoded by worker processes. What a batch holds depends only on seed, epoch and place.
 
 Nothing is drawn from the state of a process, so that a resumed run sees the batches of an uninterrupted one
 with any number of workers.
@@ -25,7 +25,7 @@ from syncnas_deploy.training.images import (
     UnreadableImage,
     evaluation_pixels,
     pillow,
-    printable,
+    printable_path,
     training_pixels,
 )
 
@@ -43,7 +43,7 @@ class Unreadable(NamedTuple):
     reason: str
 
 
-class Sample(NamedTuple):
+class DecodedPicture(NamedTuple):
     """One picture, or none where it is unreadable, its place in the set, and what was unreadable on the way."""
 
     place: int
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     unreadable: tuple[Unreadable, ...]
 
 
-class EvaluationSamples(Dataset[Sample]):
+class EvaluationPictures(Dataset[DecodedPicture]):
     """Pictures as they are evaluated, by index.
 
     Args:
@@ -72,15 +72,15 @@ class EvaluationSamples(Dataset[Sample]):
     def __init__(self, images: ImageSet, size: int) -> None:
         self._images, self._size = images, size
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> DecodedPicture:
         label = self._images.labels[index]
         try:
-            return Sample(index, label, evaluation_pixels(self._images.path(index), self._size), ())
+            return DecodedPicture(index, label, evaluation_pixels(self._images.path(index), self._size), ())
         except UnreadableImage as e:
-            return Sample(index, label, None, (Unreadable(index, str(e)),))
+            return DecodedPicture(index, label, None, (Unreadable(index, str(e)),))
 
 
-class TrainingSamples(Dataset[Sample]):
+class TrainingPictures(Dataset[DecodedPicture]):
     """Pictures as they are trained on, by (epoch, index); the next readable one stands in for an unreadable one.
 
     Args:
@@ -93,7 +93,7 @@ class TrainingSamples(Dataset[Sample]):
     def __init__(self, images: ImageSet, size: int, seed: int, smallest_crop: float) -> None:
         self._images, self._size, self._seed, self._smallest = images, size, seed, smallest_crop
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> DecodedPicture:
         epoch, wanted = key
         unreadable: list[Unreadable] = []
         for step in range(min(_TRIES, len(self._images))):
@@ -104,8 +104,8 @@ class TrainingSamples(Dataset[Sample]):
             except UnreadableImage as e:
                 unreadable.append(Unreadable(index, str(e)))
                 continue
-            return Sample(index, self._images.labels[index], pixels, tuple(unreadable))
-        return Sample(wanted, self._images.labels[wanted], None, tuple(unreadable))
+            return DecodedPicture(index, self._images.labels[index], pixels, tuple(unreadable))
+        return DecodedPicture(wanted, self._images.labels[wanted], None, tuple(unreadable))
 
 
 class TrainingOrder:
@@ -115,8 +115,8 @@ class TrainingOrder:
 
     Args:
         count: pictures in the set.
-        batch: pictures a process and batch.
-        accumulate: batches a step.
+        batch: pictures per batch, in each process.
+        accumulate: batches per step.
         seed: of the order.
         rank, processes: this process and how many there are.
     """
@@ -149,24 +149,24 @@ def evaluation_loader(images: ImageSet, size: int, batch: int, workers: int, *, 
         MissingDependency: Pillow is not installed.
     """
     places = [list(range(first, min(first + batch, len(images)))) for first in range(0, len(images), batch)]
-    return _loader(EvaluationSamples(images, size), places, workers, pin)
+    return _loader(EvaluationPictures(images, size), places, workers, pin)
 
 
-def training_loader(samples: TrainingSamples, order: TrainingOrder, workers: int, *, pin: bool) -> DataLoader[Batch]:
+def training_loader(pictures: TrainingPictures, order: TrainingOrder, workers: int, *, pin: bool) -> DataLoader[Batch]:
     """Batches in the order of `order`, whose epoch is set before each pass.
 
     Raises:
         MissingDependency: Pillow is not installed.
     """
-    return _loader(samples, order, workers, pin)
+    return _loader(pictures, order, workers, pin)
 
 
 def _loader(
-    samples: Dataset[Sample], places: list[list[int]] | TrainingOrder, workers: int, pin: bool
+    pictures: Dataset[DecodedPicture], places: list[list[int]] | TrainingOrder, workers: int, pin: bool
 ) -> DataLoader[Batch]:
     pillow()
     return DataLoader(
-        cast("Dataset[Batch]", samples),  # torch's type has no word for what `collate_fn` makes of them
+        cast("Dataset[Batch]", pictures),  # torch's type has no word for what `collate_fn` makes of them
         batch_sampler=places,
         num_workers=workers,
         collate_fn=_joined,
@@ -183,15 +183,14 @@ def _quiet(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _joined(samples: list[Sample]) -> Batch:
-    read = [sample for sample in samples if sample.pixels is not None]
-    pictures = [sample.pixels for sample in read if sample.pixels is not None]
-    pixels = np.stack(pictures) if pictures else np.zeros((0, 1, 1, 3), np.uint8)
+def _joined(pictures: list[DecodedPicture]) -> Batch:
+    read = [(picture, picture.pixels) for picture in pictures if picture.pixels is not None]
+    pixels = np.stack([pixels for _, pixels in read]) if read else np.zeros((0, 1, 1, 3), np.uint8)
     return Batch(
         torch.from_numpy(pixels),
-        torch.tensor([sample.label for sample in read], dtype=torch.int64),
-        tuple(sample.place for sample in read),
-        tuple(item for sample in samples for item in sample.unreadable),
+        torch.tensor([picture.label for picture, _ in read], dtype=torch.int64),
+        tuple(picture.place for picture, _ in read),
+        tuple(item for picture in pictures for item in picture.unreadable),
     )
 
 
@@ -204,5 +203,5 @@ def network_input(pixels: Tensor, device: torch.device) -> Tensor:
 
 def nothing_readable(images: ImageSet, first: Unreadable | None) -> DatasetError:
     """The error when no picture of a set, or of a run of neighbours, could be decoded."""
-    example = f"{printable(images.path(first.place))}: {first.reason}" if first else "the set is empty"
+    example = f"{printable_path(images.path(first.place))}: {first.reason}" if first else "the set is empty"
     return DatasetError(f"{images.folder}: no picture could be read ({example}); check the files.")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from syncnas_deploy.bundle import Bundle, run_chain
 from syncnas_deploy.errors import BundleError
-from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, Progress, evaluate
+from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, EvaluationProgress, evaluate
 from syncnas_deploy.training.images import evaluation_set, normalized
 from syncnas_exporters import TfliteRunner
 
@@ -22,12 +22,12 @@ def evaluate_bundle(
     *,
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Evaluate a bundle on an image folder, on this host's CPU.
 
     The networks in it take one picture at a time; `batch` is what is decoded and reported at once.
-    Other arguments as for `models.evaluation.evaluate_model`; the input size is the one that was exported.
+    Other arguments as for `training.evaluation.evaluate_model`; the input size is the one that was exported.
 
     Raises:
         BundleError: exported without TFLite, or its outputs are not the config's logits.
@@ -39,12 +39,12 @@ def evaluate_bundle(
 
     def classify(pixels: Tensor) -> Tensor:
         inputs = normalized(pixels.numpy())
-        logits = [
+        per_image = [
             run_chain(segments, lambda s, feeds: runners[s.branch].run(s.name, feeds), image[None]) for image in inputs
         ]
-        found = np.concatenate(logits)
-        if found.shape != (len(inputs), config.classes):
-            raise BundleError(f"{bundle.folder}: gives {found.shape[1:]} logits a picture; export the bundle again.")
-        return torch.from_numpy(found)
+        logits = np.concatenate(per_image)
+        if logits.shape != (len(inputs), config.classes):
+            raise BundleError(f"{bundle.folder}: gives {logits.shape[1:]} logits per picture; export the bundle again.")
+        return torch.from_numpy(logits)
 
     return evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)

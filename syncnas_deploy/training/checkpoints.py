@@ -6,22 +6,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import MissingDependency, WeightsError
-from syncnas_deploy.files.documents import atomic_output
+from syncnas_deploy.files.output import atomic_output
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
-from syncnas_deploy.networks.weights import Array, block_prefix, check_weights, parameter_shapes
+from syncnas_deploy.networks.weights import Weights, block_prefix, check_weights, parameter_shapes
 
 TIMM = "timm:"
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
 
 
-def load_weights(source: str | Path, config: ModelConfig) -> dict[str, Array]:
+def load_weights(source: str | Path, config: ModelConfig) -> dict[str, Float32Array]:
     """Weights of a config from a file or from ``timm:NAME``.
 
     Raises:
@@ -37,7 +38,7 @@ def load_weights(source: str | Path, config: ModelConfig) -> dict[str, Array]:
     return weights
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path) -> dict[str, Float32Array]:
     """The named arrays of a file, whatever model they are of; batch norms' counters are left out.
 
     Raises:
@@ -52,7 +53,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
     return {name: value for name, value in read(path).items() if not name.endswith("num_batches_tracked")}
 
 
-def write_safetensors(path: Path, weights: Mapping[str, Array], *, force: bool = False) -> None:
+def write_safetensors(path: Path, weights: Weights, *, force: bool = False) -> None:
     """Write named arrays as safetensors, whole or not at all.
 
     Raises:
@@ -64,7 +65,7 @@ def write_safetensors(path: Path, weights: Mapping[str, Array], *, force: bool =
         part.write_bytes(save({name: np.ascontiguousarray(value) for name, value in weights.items()}))
 
 
-def _from_npz(path: Path) -> dict[str, Array]:
+def _from_npz(path: Path) -> dict[str, Float32Array]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name], dtype=np.float32) for name in archive.files}
@@ -82,7 +83,7 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-def _from_safetensors(path: Path) -> dict[str, Array]:
+def _from_safetensors(path: Path) -> dict[str, Float32Array]:
     load = _safetensors().load_file
     try:
         return {name: np.asarray(value, dtype=np.float32) for name, value in load(path).items()}
@@ -90,7 +91,7 @@ def _from_safetensors(path: Path) -> dict[str, Array]:
         raise WeightsError(f"{path}: not a readable .safetensors ({_first_line(e)}).") from None
 
 
-def _from_torch(path: Path) -> dict[str, Array]:
+def _from_torch(path: Path) -> dict[str, Float32Array]:
     try:
         import torch
     except ImportError:
@@ -117,7 +118,7 @@ def _first_line(error: Exception) -> str:
     return (text[0] if text else type(error).__name__)[:160]
 
 
-def _timm_arrays(name: str) -> dict[str, Array]:
+def _timm_arrays(name: str) -> dict[str, Float32Array]:
     """A pretrained timm model's tensors, in timm's order."""
     try:
         import timm
@@ -136,11 +137,11 @@ def _timm_arrays(name: str) -> dict[str, Array]:
     return {key: value.numpy() for key, value in model.state_dict().items()}
 
 
-def from_timm(arrays: Mapping[str, Array], config: ModelConfig, where: str) -> dict[str, Array]:
+def from_timm(arrays: Weights, config: ModelConfig, where: str) -> dict[str, Float32Array]:
     """A timm state dict of the same network, renamed and reshaped to ours.
 
     Both are walked in order: the layers come in the same order under other names. Each tensor's role (weight, bias,
-    running statistics) and size must agree. timm splits a grouped pointwise convolution into one tensor a group, and
+    running statistics) and size must agree. timm splits a grouped pointwise convolution into one tensor per group, and
     keeps a layer after the pool as a 1x1 convolution.
 
     Raises:
@@ -149,7 +150,7 @@ def from_timm(arrays: Mapping[str, Array], config: ModelConfig, where: str) -> d
     if config.branch_count != 1:
         raise WeightsError(f"{where}: timm has base models only; {config.name} has two branches.")
     theirs = iter([(k, v) for k, v in arrays.items() if not k.endswith("num_batches_tracked")])
-    weights: dict[str, Array] = {}
+    weights: dict[str, Float32Array] = {}
     for name, shape, pieces in _slots(config):
         taken = [next(theirs, None) for _ in range(pieces)]
         for item in taken:

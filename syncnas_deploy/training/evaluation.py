@@ -1,4 +1,4 @@
-"""How well a network classifies the pictures of a folder: top-1, top-5, loss, pictures a second."""
+"""How well a network classifies the pictures of a folder: top-1, top-5, loss, pictures per second."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from syncnas_deploy.errors import ConfigError, DeviceUnavailable
-from syncnas_deploy.files.documents import write_text
+from syncnas_deploy.errors import ConfigError, TorchDeviceUnavailable
+from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import MAX_SIZE, ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights
 from syncnas_deploy.training.batches import (
@@ -27,7 +27,7 @@ from syncnas_deploy.training.batches import (
     network_input,
     nothing_readable,
 )
-from syncnas_deploy.training.images import ImageSet, evaluation_set, printable
+from syncnas_deploy.training.images import ImageSet, evaluation_set, printable_path
 from syncnas_deploy.training.module import build
 
 DEVICES = ("cpu", "cuda", "mps")
@@ -40,7 +40,7 @@ Classify = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Guess:
-    """What a network says about one picture: path below the folder, true class, and the class it ranks first."""
+    """A network's answer for one picture: path below the folder, true class, and the class it ranks first."""
 
     path: str
     label: str
@@ -62,9 +62,9 @@ class Accuracy:
         images: pictures that were classified; the unreadable ones are not among them.
         top1, top5: share of them that is right, and that is among the first five (or as many as there are classes).
         loss: mean cross entropy, nats.
-        seconds: for all of it, decoding included.
+        elapsed_s: for all of it, decoding included.
         unreadable: (path, reason) of each picture that could not be decoded.
-        guesses: one a picture, in the folder's order.
+        guesses: one per picture, in the folder's order.
     """
 
     folder: Path
@@ -73,18 +73,18 @@ class Accuracy:
     top1: float
     top5: float
     loss: float
-    seconds: float
+    elapsed_s: float
     unreadable: tuple[tuple[str, str], ...]
     guesses: tuple[Guess, ...]
 
     @property
     def images_per_s(self) -> float:
-        """Pictures a second, decoding included."""
-        return self.images / self.seconds
+        """Pictures per second, decoding included."""
+        return self.images / self.elapsed_s
 
 
 @dataclass(frozen=True)
-class Progress:
+class EvaluationProgress:
     """How far an evaluation is: pictures done and in all, seconds since its begin."""
 
     done: int
@@ -120,12 +120,12 @@ class Tally:
 def score(classify: Classify, batches: Iterable[Batch], tally: Tally) -> Iterator[tuple[Batch, list[int]]]:
     """Each batch, counted in `tally`, with the class that the network ranks first for each of its pictures."""
     for batch in batches:
-        first: list[int] = []
+        ranked_first: list[int] = []
         if len(batch.labels):
             logits = classify(batch.pixels).cpu()
             tally.add(logits, batch.labels)
-            first = logits.argmax(dim=1).tolist()
-        yield batch, first
+            ranked_first = logits.argmax(dim=1).tolist()
+        yield batch, ranked_first
 
 
 def evaluate(
@@ -136,7 +136,7 @@ def evaluate(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     pin: bool = False,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Classify every readable picture of a set.
 
@@ -158,10 +158,10 @@ def evaluate(
     guesses: list[Guess] = []
     unreadable: list[Unreadable] = []
     tally = Tally()
-    for found, ranked_first in score(classify, loader, tally):
-        unreadable += found.unreadable
-        guesses += [_guess(images, *pair) for pair in zip(found.places, ranked_first, strict=True)]
-        on_progress(Progress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
+    for scored, ranked_first in score(classify, loader, tally):
+        unreadable += scored.unreadable
+        guesses += [_guess(images, *pair) for pair in zip(scored.places, ranked_first, strict=True)]
+        on_progress(EvaluationProgress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
     if not tally.images:
         raise nothing_readable(images, unreadable[0] if unreadable else None)
     return Accuracy(
@@ -171,8 +171,8 @@ def evaluate(
         top1=tally.top1 / tally.images,
         top5=tally.top5 / tally.images,
         loss=tally.loss / tally.images,
-        seconds=time.perf_counter() - started,
-        unreadable=tuple((printable(images.names[item.place]), item.reason) for item in unreadable),
+        elapsed_s=time.perf_counter() - started,
+        unreadable=tuple((printable_path(images.names[item.place]), item.reason) for item in unreadable),
         guesses=tuple(guesses),
     )
 
@@ -184,8 +184,10 @@ def _workers(asked: int | None, images: int, batch: int) -> int:
     return 0 if asked is None and batches < 4 else min(wanted, batches)
 
 
-def _guess(images: ImageSet, place: int, first: int) -> Guess:
-    return Guess(printable(images.names[place]), images.classes[images.labels[place]], images.classes[first])
+def _guess(images: ImageSet, place: int, ranked_first: int) -> Guess:
+    return Guess(
+        printable_path(images.names[place]), images.classes[images.labels[place]], images.classes[ranked_first]
+    )
 
 
 def evaluate_model(
@@ -197,7 +199,7 @@ def evaluate_model(
     workers: int | None = None,
     device: str = "cpu",
     input_size: int | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on an image folder, with torch.
 
@@ -212,7 +214,7 @@ def evaluate_model(
     Raises:
         WeightsError: they do not fit.
         DatasetError: unusable folder, or another number of classes.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
         ConfigError: an input size that the network cannot have.
     """
     size = _input_size(config, input_size)
@@ -231,14 +233,14 @@ def evaluate_images(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     device: str = "cpu",
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on a set of pictures, with torch; arguments as for `evaluate_model`.
 
     Raises:
         WeightsError: they do not fit.
         DatasetError: not one picture could be decoded.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     check_weights(weights, config, "The weights")
     place = torch_device(device)
@@ -262,23 +264,25 @@ def torch_device(name: str) -> torch.device:
     """The torch device of a name in `DEVICES`, or of ``cuda:INDEX``.
 
     Raises:
-        DeviceUnavailable: torch sees no such device.
+        TorchDeviceUnavailable: torch sees no such device.
     """
     kind, _, index = name.partition(":")
-    found = kind in DEVICES and (not index or index.isdecimal())
+    usable = kind in DEVICES and (not index or index.isdecimal())
     if kind == "cuda":
-        found = found and int(index or 0) < torch.cuda.device_count()
+        usable = usable and int(index or 0) < torch.cuda.device_count()
     elif kind == "mps":
-        found = found and torch.backends.mps.is_available()
-    if not found:
-        raise DeviceUnavailable(f"Device {name[:40]!r}: torch finds none here; choose another of {', '.join(DEVICES)}.")
+        usable = usable and torch.backends.mps.is_available()
+    if not usable:
+        raise TorchDeviceUnavailable(
+            f"Device {name[:40]!r}: torch finds none here; choose another of {', '.join(DEVICES)}."
+        )
     return torch.device(name)
 
 
 def accuracy_to_json(accuracy: Accuracy) -> dict[str, Any]:
     """A JSON value with everything but the single guesses."""
     return {
-        "folder": printable(accuracy.folder),
+        "folder": printable_path(accuracy.folder),
         "input_size": accuracy.input_size,
         "images": accuracy.images,
         "top1": accuracy.top1,
@@ -290,7 +294,7 @@ def accuracy_to_json(accuracy: Accuracy) -> dict[str, Any]:
 
 
 def write_guesses(path: Path, accuracy: Accuracy, *, force: bool = False) -> None:
-    """Write a CSV with path, label, top1, correct (0 or 1); a line a picture.
+    """Write a CSV with path, label, top1, correct (0 or 1); one line per picture.
 
     Raises:
         OutputError: it cannot be written, or exists and `force` is false.
@@ -299,5 +303,5 @@ def write_guesses(path: Path, accuracy: Accuracy, *, force: bool = False) -> Non
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "top1", "correct"])
     for guess in accuracy.guesses:
-        writer.writerow([guess.path, printable(guess.label), printable(guess.top1), int(guess.correct)])
+        writer.writerow([guess.path, printable_path(guess.label), printable_path(guess.top1), int(guess.correct)])
     write_text(path, text.getvalue(), force=force)

@@ -78,22 +78,22 @@ def read_image_set(folder: Path) -> ImageSet:
         DatasetError: no such folder, no class folders, or one without pictures.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one that holds a folder of pictures a class.")
+        raise DatasetError(f"{folder}: no such folder; give one that holds one folder of pictures per class.")
     try:
         classes = class_folders(folder)
-        found = [(label, name) for label, c in enumerate(classes) for name in _pictures(folder, c)]
+        labelled = [(label, name) for label, c in enumerate(classes) for name in _pictures(folder, c)]
     except OSError as e:
         raise DatasetError(f"{e.filename}: cannot be read ({e.strerror}); check its permissions.") from None
     if not classes:
         raise DatasetError(
             f"{folder}: holds no class folders; put the pictures of each class into a folder of its own."
         )
-    counts = np.bincount([label for label, _ in found], minlength=len(classes))
+    counts = np.bincount([label for label, _ in labelled], minlength=len(classes))
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
         more = f" (as {len(empty) - 1} more class folders)" if len(empty) > 1 else ""
         raise DatasetError(f"{folder / empty[0]}: holds no pictures{more}; add some or remove the folder.")
-    return ImageSet(folder, classes, tuple(name for _, name in found), tuple(label for label, _ in found))
+    return ImageSet(folder, classes, tuple(name for _, name in labelled), tuple(label for label, _ in labelled))
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
@@ -102,11 +102,11 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def _pictures(folder: Path, name: str) -> list[str]:
-    found: list[str] = []
+    names: list[str] = []
     for at, _, files in os.walk(folder / name):
         below = Path(at).relative_to(folder)
-        found += [str(below / f) for f in files if f.lower().endswith(SUFFIXES) and not f.startswith(".")]
-    return sorted(found)
+        names += [str(below / f) for f in files if f.lower().endswith(SUFFIXES) and not f.startswith(".")]
+    return sorted(names)
 
 
 def evaluation_set(folder: Path, classes: int) -> ImageSet:
@@ -274,7 +274,7 @@ def normalized(pixels: Pixels) -> NDArray[np.float32]:
     return values
 
 
-def printable(path: str | Path) -> str:
+def printable_path(path: str | Path) -> str:
     """A path as text that can be written anywhere, whatever bytes are in its name."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

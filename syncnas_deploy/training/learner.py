@@ -21,11 +21,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from syncnas_deploy.errors import CheckpointError, DatasetError, RecipeError, TrainingDiverged
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import Weights
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.batches import (
     Batch,
     TrainingOrder,
-    TrainingSamples,
+    TrainingPictures,
     default_workers,
     evaluation_loader,
     network_input,
@@ -33,7 +34,7 @@ from syncnas_deploy.training.batches import (
     training_loader,
 )
 from syncnas_deploy.training.evaluation import Tally, score
-from syncnas_deploy.training.images import ImageSet, printable
+from syncnas_deploy.training.images import ImageSet, printable_path
 from syncnas_deploy.training.module import SyncNet
 from syncnas_deploy.training.processes import Group
 from syncnas_deploy.training.recipe import Recipe
@@ -47,7 +48,7 @@ _LOCAL_STATISTICS: dict[str, Any] = {"forward_sync_buffers" if _RENAMED else "br
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """How far a run is.
 
     Attributes:
@@ -109,8 +110,8 @@ class Learner:
         self._schedule = recipe.schedule(config, group.processes)
         rank, processes = group.rank, group.processes
         self._order = TrainingOrder(len(training), recipe.batch, recipe.accumulate, recipe.seed, rank, processes)
-        samples = TrainingSamples(training, config.input_size, recipe.seed, recipe.smallest_crop)
-        self._batches = training_loader(samples, self._order, count, pin=pin)
+        pictures = TrainingPictures(training, config.input_size, recipe.seed, recipe.smallest_crop)
+        self._batches = training_loader(pictures, self._order, count, pin=pin)
         own = validation.subset(np.arange(rank, len(validation), processes))
         self._validation = evaluation_loader(own, config.input_size, recipe.batch, min(count, 2), pin=pin)
         self.steps_an_epoch = len(self._order) // recipe.accumulate
@@ -131,30 +132,30 @@ class Learner:
                 f"choose a smaller --batch."
             )
 
-    def start(self, found: Checkpoint | None, weights: dict[str, np.ndarray[Any, Any]] | None, out: Path) -> None:
+    def start(self, checkpoint: Checkpoint | None, weights: Weights | None, out: Path) -> None:
         """Go on from a checkpoint, or begin with weights where given.
 
         Raises:
             CheckpointError: it is of another network.
         """
-        if found is None:
+        if checkpoint is None:
             if weights is not None:
                 state = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
                 self._model.load_state_dict(state, strict=False)
         else:
             try:
-                self._model.load_state_dict(found.model)
-                self._optimizer.load_state_dict(found.optimizer)
-                self._scaler.load_state_dict(found.scaler)
+                self._model.load_state_dict(checkpoint.model)
+                self._optimizer.load_state_dict(checkpoint.optimizer)
+                self._scaler.load_state_dict(checkpoint.scaler)
                 if self._average is not None:
-                    self._average.load_state_dict(found.average or {})
+                    self._average.load_state_dict(checkpoint.average or {})
             except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
                 raise CheckpointError(
                     f"{out / run_folder.LAST}: does not fit the run ({str(e).splitlines()[0][:120]}); "
                     f"give --force to begin anew."
                 ) from None
-            self._steps, self.history = found.steps, list(found.history)
-        if self._average is not None and found is None:
+            self._steps, self.history = checkpoint.steps, list(checkpoint.history)
+        if self._average is not None and checkpoint is None:
             self._average.load_state_dict(self._model.state_dict())
         self._parallel: nn.Module = self._model
         if self._group.processes > 1:
@@ -173,23 +174,23 @@ class Learner:
             tuple(self.history),
         )
 
-    def epochs(self, out: Path, on_progress: Callable[[Progress], None]) -> Iterator[EpochRow]:
+    def epochs(self, out: Path, on_progress: Callable[[TrainingProgress], None]) -> Iterator[EpochRow]:
         """Train and validate the epochs that are left; each is in the history when it is given out.
 
         Raises:
             TrainingDiverged: the loss is not finite.
         """
-        began, first = time.perf_counter(), len(self.history)
+        began, epochs_before = time.perf_counter(), len(self.history)
         last = out / run_folder.LAST
-        for epoch in range(first, self._recipe.epochs):
+        for epoch in range(epochs_before, self._recipe.epochs):
             started = time.perf_counter()
 
             def report(step: int, loss: float, rate: float, epoch: int = epoch) -> None:
                 elapsed = time.perf_counter() - began
                 done = epoch + step / self.steps_an_epoch
-                eta = elapsed / (done - first) * (self._recipe.epochs - done)
+                eta = elapsed / (done - epochs_before) * (self._recipe.epochs - done)
                 place = (epoch + 1, self._recipe.epochs, step, self.steps_an_epoch)
-                on_progress(Progress(*place, loss, rate, elapsed, eta))
+                on_progress(TrainingProgress(*place, loss, rate, elapsed, eta))
 
             kept = f"{last} holds epoch {epoch} and can be its --weights" if epoch else "no epoch was finished"
             train_loss = self._train(epoch, report, kept)
@@ -250,7 +251,7 @@ class Learner:
 
     def _note(self, batch: Batch) -> None:
         for item in batch.unreadable:
-            self.unreadable.add(f"{printable(self._training.path(item.place))}: {item.reason}")
+            self.unreadable.add(f"{printable_path(self._training.path(item.place))}: {item.reason}")
         if len(batch.labels) < self._recipe.batch:
             raise nothing_readable(self._training, batch.unreadable[-1])
 
@@ -290,7 +291,7 @@ class Learner:
         tally = Tally()
         for batch, _ in score(classify, self._validation, tally):
             for item in batch.unreadable:
-                self.unreadable.add(f"{printable(self._validation_folder.path(item.place))}: {item.reason}")
+                self.unreadable.add(f"{printable_path(self._validation_folder.path(item.place))}: {item.reason}")
         images, loss, top1, top5 = self._group.sums(tally.images, tally.loss, tally.top1, tally.top5)
         if not images:
             raise nothing_readable(self._validation_folder, None)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, StageSpec, SyncOp
-from syncnas_deploy.networks.weights import Array
+from syncnas_deploy.networks.weights import Weights
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -129,10 +129,10 @@ class BranchedStage(nn.Module):
 
     def forward(self, features: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Each branch's features [N, C, H, W] in, each branch's features out (the same ones after a sync)."""
-        first, second = self.branch1(features[0]), self.branch2(features[1])
+        features0, features1 = self.branch1(features[0]), self.branch2(features[1])
         if self.op is SyncOp.NONE:
-            return first, second
-        joined = first + second if self.op is SyncOp.ADD else torch.cat([first, second], dim=1)
+            return features0, features1
+        joined = features0 + features1 if self.op is SyncOp.ADD else torch.cat([features0, features1], dim=1)
         return joined, joined
 
 
@@ -196,7 +196,7 @@ class SyncNet(nn.Module):
         return cast(Tensor, self.classifier(x))
 
 
-def build(config: ModelConfig, weights: Mapping[str, Array] | None = None) -> SyncNet:
+def build(config: ModelConfig, weights: Weights | None = None) -> SyncNet:
     """The torch module of a config, in eval mode, with the given weights or torch's own initial ones."""
     model = SyncNet(config).eval()
     if weights is not None:
@@ -206,7 +206,7 @@ def build(config: ModelConfig, weights: Mapping[str, Array] | None = None) -> Sy
     return model
 
 
-def state_arrays(model: nn.Module) -> dict[str, Array]:
+def state_arrays(model: nn.Module) -> dict[str, Float32Array]:
     """The module's weights as named NumPy arrays (counters left out)."""
     return {
         name: value.detach().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Training in several processes, one a GPU, as torchrun starts them; alone, everything here does nothing."""
+"""Training in several processes, one per GPU, as torchrun starts them. In a single process all of this does nothing."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ class Group:
     device: torch.device
 
     @property
-    def first(self) -> bool:
-        """Whether this process writes and reports."""
+    def leads(self) -> bool:
+        """Whether this is the one process that writes and reports."""
         return self.rank == 0
 
     def sums(self, *values: float) -> list[float]:
         """Each value's sum over all processes."""
         if self.processes == 1:
             return list(values)
-        found = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(found)
-        return cast("list[float]", found.tolist())
+        totals = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(totals)
+        return cast("list[float]", totals.tolist())
 
     def union(self, values: set[str]) -> set[str]:
-        """What any process has."""
+        """The union of all processes' sets."""
         if self.processes == 1:
             return values
-        found: list[set[str]] = [set()] * self.processes
-        dist.all_gather_object(found, values)
-        return set().union(*found)
+        sets: list[set[str]] = [set()] * self.processes
+        dist.all_gather_object(sets, values)
+        return set().union(*sets)
 
     def average_buffers(self, buffers: Iterable[Tensor]) -> None:
         """Replace running statistics by their mean over the processes, in place; counters are equal anyway."""
@@ -58,7 +58,7 @@ class Group:
                 buffer /= self.processes
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has come here."""
         if self.processes > 1:
             dist.barrier()
 
@@ -71,7 +71,7 @@ def group_of(device: str) -> Iterator[Group]:
         device: cpu, mps or cuda; with several processes, each takes the GPU of its local rank.
 
     Raises:
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:

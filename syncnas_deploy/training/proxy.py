@@ -1,15 +1,14 @@
-"""Short trainings and evaluations that leave no files: what a search asks of a candidate."""
+"""Short trainings for a search; they write no files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights
 from syncnas_deploy.training.batches import evaluation_loader, network_input
@@ -28,7 +27,7 @@ def train_briefly(
     training: ImageSet,
     validation: ImageSet,
     *,
-    weights: dict[str, np.ndarray[Any, Any]] | None = None,
+    weights: Weights | None = None,
     device: str = "cpu",
     readers: int = 0,
     goes_on: Callable[[EpochRow], bool] = lambda _: True,
@@ -45,12 +44,12 @@ def train_briefly(
         goes_on: asked after each epoch whether there is to be another.
 
     Returns:
-        One row an epoch.
+        One row per epoch.
 
     Raises:
         DatasetError: too few pictures for one step, or none readable.
         TrainingDiverged: the loss is NaN or infinite.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     with group_of(device) as group:
         run = Learner(config, recipe, training, validation, group, readers)
@@ -64,10 +63,10 @@ def train_briefly(
 
 def recalibrated(
     config: ModelConfig, weights: Weights, images: ImageSet, *, batch: int, device: str = "cpu", readers: int = 0
-) -> dict[str, np.ndarray[Any, Any]]:
+) -> dict[str, Float32Array]:
     """Weights whose batch norms have the statistics of some pictures; all else stays.
 
-    Weights that were put together from another network's leave features of another scale than the statistics say.
+    Weights that were made from another network's give features of another scale than the old statistics.
 
     Args:
         config: the network, with the input size of the pictures.
@@ -86,7 +85,7 @@ def recalibrated(
             module.reset_running_stats()
             module.momentum = None  # the mean over all batches
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for found in evaluation_loader(images, config.input_size, batch, readers):
-            if len(found.labels):
-                model(network_input(found.pixels, place))
+        for pictures in evaluation_loader(images, config.input_size, batch, readers):
+            if len(pictures.labels):
+                model(network_input(pictures.pixels, place))
     return state_arrays(model)

@@ -1,4 +1,4 @@
-"""How a network is trained: the published recipe as default, every number of it an option.
+"""How a network is trained: the published recipe, each number of which is an option.
 
 Published for SyncNAS (Lee et al., LCTES 2023): SGD, cosine annealing with warm restarts, 10 warm-up epochs, weight
 decay 1e-5, initial learning rate 0.256 for MobileNetV2 and 0.512 for FBNet and MnasNet. Not published, and therefore
@@ -32,18 +32,18 @@ def published_rate(config: ModelConfig) -> float:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the curve of a run, beside the pictures and the network.
+    """Everything that decides the curve of a run, besides the pictures and the network.
 
     Attributes:
         rate: initial learning rate, of SGD; the published one for the base where None.
-        rate_batch: where given, `rate` is for steps of that many pictures and scaled linearly to those of the run.
+        rate_batch: if given, `rate` is for steps of that many pictures, and is scaled linearly to the run's.
         epochs: passes over the training pictures, warm-up included.
-        batch: pictures a batch and process.
-        accumulate: batches a step; their gradients are averaged.
+        batch: pictures per batch, in each process.
+        accumulate: batches per step; their gradients are averaged.
         warmup_epochs: the learning rate rises linearly to `rate`.
         period_epochs: of the first period of the cosine; what is left of the run where None.
-        period_factor: each period is that much longer than the one before.
-        smallest_rate: where a period ends.
+        period_factor: length of a period over the one before.
+        smallest_rate: learning rate at the end of a period.
         momentum, weight_decay: of SGD; the decay concerns all parameters.
         label_smoothing: share of the target that is spread over all classes.
         dropout: before the classifier.

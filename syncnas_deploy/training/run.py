@@ -15,16 +15,40 @@ from typing import Any
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.event_file import EventFile
 from syncnas_deploy.training.images import ImageSet, training_sets
-from syncnas_deploy.training.learner import Learner, Progress
+from syncnas_deploy.training.learner import Learner, TrainingProgress
 from syncnas_deploy.training.processes import Group, group_of
 from syncnas_deploy.training.recipe import Recipe, facts_of_run
 from syncnas_deploy.training.run_folder import EpochRow
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a run begins and where it computes.
+
+    Attributes:
+        weights: to start from; seeded random ones where None.
+        new_classifier: where `weights` have another number of classes, begin with a new classifier.
+        device: cpu, cuda or mps.
+        workers: processes that decode pictures; 0 for none but this one, None for one per core, at most four.
+        resume: go on after the last finished epoch, or begin where there is none.
+        force: replace an older run.
+        tensorboard: folder for an event file.
+    """
+
+    weights: Weights | None = None
+    new_classifier: bool = False
+    device: str = "cpu"
+    workers: int | None = None
+    resume: bool = False
+    force: bool = False
+    tensorboard: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +59,7 @@ class Trained:
         out: its folder.
         config: the network, with the classes and the input size of the run.
         classes: their names.
-        history: one row an epoch.
+        history: one row per epoch.
         unreadable: pictures that could not be decoded in this process's epochs.
     """
 
@@ -56,15 +80,9 @@ def train(
     folder: Path,
     out: Path,
     recipe: Recipe | None = None,
+    options: TrainingOptions | None = None,
     *,
-    weights: Weights | None = None,
-    new_classifier: bool = False,
-    device: str = "cpu",
-    workers: int | None = None,
-    resume: bool = False,
-    force: bool = False,
-    tensorboard: Path | None = None,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     on_epoch: Callable[[EpochRow], None] = lambda _: None,
 ) -> Trained:
     """Train a network; under torchrun each process calls this, and the first one writes and reports.
@@ -74,13 +92,7 @@ def train(
         folder: class folders, or ``train`` and ``val`` with class folders.
         out: the run's folder, see `run_folder`.
         recipe: all numbers; the published recipe where None.
-        weights: to start from; seeded random ones where None.
-        new_classifier: where `weights` have another number of classes, begin with a new classifier.
-        device: cpu, cuda or mps.
-        workers: processes that decode pictures; 0 for none but this one, None for as many as cores, at most four.
-        resume: go on after the last finished epoch, or begin where there is none.
-        force: replace an older run.
-        tensorboard: folder for an event file.
+        options: how it begins and where it computes; the defaults where None.
         on_progress: told after each step; on_epoch: after each epoch.
 
     Raises:
@@ -88,33 +100,35 @@ def train(
         ConfigError: the network cannot have that input size.
         RecipeError: a precision that the device lacks.
         WeightsError: initial weights that do not fit.
-        OutputExists: `out` holds a run, and neither `resume` nor `force` was given.
+        OutputExists: `out` holds a run, and the options have neither `resume` nor `force`.
         ResumeMismatch: the run was begun with something else.
         CheckpointError: its checkpoint cannot be used.
         TrainingDiverged: the loss is NaN or infinite; the last good checkpoint stays.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
-    chosen = recipe or Recipe()
-    run_folder.check_place(out, resume=resume, force=force)
+    chosen, how = recipe or Recipe(), options or TrainingOptions()
+    run_folder.check_place(out, resume=how.resume, force=how.force)
     training, validation = training_sets(folder, chosen.held_out, chosen.seed)
     network = chosen.resized(config, len(training.classes))
-    start = None if weights is None else starting_weights(network, weights, new_classifier=new_classifier)
-    with group_of(device) as group:
+    start = None
+    if how.weights is not None:
+        start = starting_weights(network, how.weights, new_classifier=how.new_classifier)
+    with group_of(how.device) as group:
         facts = _facts(chosen, network, training, validation, start, group)
-        resuming = resume and (out / run_folder.RUN).exists()
+        resuming = how.resume and (out / run_folder.RUN).exists()
         if resuming:
             run_folder.check_same(out, facts)
-        found = run_folder.load(out) if resuming and (out / run_folder.LAST).exists() else None
-        run = Learner(network, chosen, training, validation, group, workers)
-        run.start(found, start, out)
+        checkpoint = run_folder.load(out) if resuming and (out / run_folder.LAST).exists() else None
+        run = Learner(network, chosen, training, validation, group, how.workers)
+        run.start(checkpoint, start, out)
         group.wait()
-        if group.first and found is None:
+        if group.leads and checkpoint is None:
             run_folder.begin(out, network, facts)
         events = None
-        if group.first and tensorboard is not None:
-            events = EventFile(tensorboard, [(row.epoch, _scalars(row)) for row in run.history])
-        for row in run.epochs(out, on_progress if group.first else lambda _: None):
-            if group.first:
+        if group.leads and how.tensorboard is not None:
+            events = EventFile(how.tensorboard, [(row.epoch, _scalars(row)) for row in run.history])
+        for row in run.epochs(out, on_progress if group.leads else lambda _: None):
+            if group.leads:
                 run_folder.save(
                     out, run.checkpoint(), best=row.top1 > max((r.top1 for r in run.history[:-1]), default=-1.0)
                 )
@@ -125,7 +139,7 @@ def train(
         return Trained(out, network, training.classes, tuple(run.history), tuple(sorted(run.unreadable)))
 
 
-def starting_weights(config: ModelConfig, weights: Weights, *, new_classifier: bool) -> dict[str, np.ndarray[Any, Any]]:
+def starting_weights(config: ModelConfig, weights: Weights, *, new_classifier: bool) -> dict[str, Float32Array]:
     """The weights to start from; the classifier is left out where it is to be new.
 
     Raises:
@@ -153,7 +167,7 @@ def _facts(
     network: ModelConfig,
     training: ImageSet,
     validation: ImageSet,
-    start: dict[str, np.ndarray[Any, Any]] | None,
+    start: Weights | None,
     group: Group,
 ) -> dict[str, Any]:
     initial = "random"

@@ -4,7 +4,7 @@ run.json       what decides the run; a resume with other settings is refused by 
 config.json    the network, with the classes and the input size of the run
 last.pth       all that is needed to go on after an epoch; a ``state_dict`` in it makes it a file of weights as well
 best.pth       the state dict with the best top-1 so far (of the moving average, where there is one)
-history.csv    a line an epoch
+history.csv    one line per epoch
 
 Each is replaced whole. Checkpoints hold tensors and plain values alone, and are read with `weights_only`.
 """
@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
-from syncnas_deploy.files.documents import atomic_output, read_json, write_json, write_text
+from syncnas_deploy.files.documents import read_json
+from syncnas_deploy.files.output import atomic_output, write_json, write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 
@@ -90,10 +91,11 @@ def check_same(out: Path, facts: Mapping[str, Any]) -> None:
     if not isinstance(value, dict) or value.get("schema") != RUN_SCHEMA or not isinstance(value.get("facts"), dict):
         raise ResumeMismatch(f"{out / RUN}: not of a training run; give --force to begin anew.")
     for name, wanted in facts.items():
-        found = value["facts"].get(name)
-        if found != wanted:
+        recorded = value["facts"].get(name)
+        if recorded != wanted:
             raise ResumeMismatch(
-                f"{out}: was begun with {name} {found}, not {wanted}; use the same to resume, or --force to begin anew."
+                f"{out}: was begun with {name} {recorded}, not {wanted}; "
+                "use the same to resume, or --force to begin anew."
             )
 
 
@@ -146,7 +148,7 @@ def _write(path: Path, value: object) -> None:
 
 
 def write_history(path: Path, rows: Sequence[EpochRow]) -> None:
-    """Write a line an epoch."""
+    """Write one line per epoch."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["epoch", "lr", "train_loss", "val_loss", "top1", "top5", "seconds"])

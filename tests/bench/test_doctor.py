@@ -7,8 +7,10 @@ import dataclasses
 import pytest
 
 from syncnas_bench import HostDevice, SimDevice
+from syncnas_bench.adb.examination import phone_checks
 from syncnas_bench.adb.probe import parse_condition
-from syncnas_bench.doctor import Check, _clocks, _load, _phone, _space, examine, worst
+from syncnas_bench.doctor import Check, clocks_check, load_check, space_check, worst
+from syncnas_bench.environment import Environment
 
 CONDITION = """@@boot
 6f1c
@@ -37,7 +39,7 @@ def named(checks: tuple[Check, ...]) -> dict[str, Check]:
 
 
 def test_this_machine_has_a_whole_table() -> None:
-    found = named(examine(HostDevice()))
+    found = named(HostDevice().examine())
     assert {"connection", "system", "processor", "GPU", "runtime", "free space", "governor", "load"} <= set(found)
     assert found["runtime"].status == "ok"
     for check in found.values():
@@ -46,17 +48,17 @@ def test_this_machine_has_a_whole_table() -> None:
 
 
 def test_a_missing_runtime_is_a_failure(tmp_path: object) -> None:
-    checks = examine(HostDevice(env={"SYNCNAS_LITERT": "/nowhere/libLiteRt.so"}))
+    checks = HostDevice(environment=Environment({"SYNCNAS_LITERT": "/nowhere/libLiteRt.so"})).examine()
     assert named(checks)["runtime"].status == "failure" and worst(checks) == "failure"
 
 
 def test_a_simulated_device_says_so() -> None:
-    assert "measure no hardware" in named(examine(SimDevice("phone")))["units"].advice
+    assert "measure no hardware" in named(SimDevice("phone").examine())["units"].advice
 
 
 def test_a_sound_phone_is_all_ok() -> None:
     condition = parse_condition(CONDITION)
-    checks = (*_phone(condition), *_clocks(condition), _load(condition))
+    checks = (*phone_checks(condition), clocks_check(condition), load_check(condition))
     assert worst(checks) == "ok", checks
 
 
@@ -76,9 +78,9 @@ def test_a_sound_phone_is_all_ok() -> None:
 )
 def test_what_spoils_numbers_is_a_warning(changes: dict[str, object], name: str, says: str) -> None:
     condition = dataclasses.replace(parse_condition(CONDITION), **changes)
-    check = named((*_phone(condition), *_clocks(condition), _load(condition)))[name]
+    check = named((*phone_checks(condition), clocks_check(condition), load_check(condition)))[name]
     assert check.status == "warning" and says in check.advice
 
 
 def test_little_space_is_a_failure_and_unknown_space_a_warning() -> None:
-    assert [_space(n).status for n in (10**6, None, 10**12)] == ["failure", "warning", "ok"]
+    assert [space_check(n).status for n in (10**6, None, 10**12)] == ["failure", "warning", "ok"]

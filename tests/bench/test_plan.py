@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import BenchPlan, Call, Job, Lane, PlanError, Step
+from syncnas_bench import BenchPlan, Call, Job, Lane, PlanError, Spend, Step
 from tests.support.bench_cases import branches, plan_of, run_text, sim_plan
 
 CALL = Call(0, 0, "s")
@@ -19,7 +19,11 @@ CALL = Call(0, 0, "s")
         (lambda: Call(0, 0, "s" * 96), "signature name"),
         (lambda: Call(0, 0, "s", ()), "inputs"),
         (lambda: Call(0, 0, "s", ("other",)), "none of external"),  # type: ignore[arg-type]
-        (lambda: Call(0, 0, "s", run_us=float("nan")), "time of call"),
+        (lambda: Spend(float("nan")), "a time is in"),
+        (lambda: Spend(1, -1), "a time is in"),
+        (lambda: Spend(shared=1.1), "a share is in"),
+        (lambda: plan_of("sim:a", Step("s", (Job.solo("j", 0, CALL),)), simulation=("a", "b")), "for each unit"),
+        (lambda: plan_of("sim:a", Step("s", (Job.solo("j", 0, CALL),)), simulation=("a\nend",)), "NAME=NUMBER"),
         (lambda: Lane(0, ()), "at least one call"),
         (lambda: Lane(0, (Call(1, 0, "s"), Call(1, 0, "s"))), "ascend"),
         (lambda: Lane(0, (Call(0, 0, "s", ("own",)),)), "no earlier output"),
@@ -52,7 +56,7 @@ def test_text_of_a_plan() -> None:
     step = Step("net", (Job("both", branches(), serial=True, output=Path("out put")),), rounds=7, repeats=2, gap_us=3)
     plan = plan_of("cpu:2@0,1 gpu:fp16", step, files=(Path("/a b/ü%.tflite"),), runtime=Path("/l/libLiteRt.so"))
     assert plan.to_text(ack=True).splitlines() == [
-        "syncnas-plan 4",
+        "syncnas-plan 5",
         "seed 0",
         "spin_us 200",
         "ack 1",
@@ -64,26 +68,16 @@ def test_text_of_a_plan() -> None:
         "step net 7 0 2 3",
         "job both serial - out%20put",
         "lane 0",
-        "call 0 0 left0 external 0.000 0.000 0.000 1.000",
-        "call 1 0 left1 own,partner 0.000 0.000 0.000 1.000",
+        "call 0 0 left0 external",
+        "call 1 0 left1 own,partner",
         "lane 1",
-        "call 0 0 right0 external 0.000 0.000 0.000 1.000",
-        "call 1 0 right1 own,partner 0.000 0.000 0.000 1.000",
+        "call 0 0 right0 external",
+        "call 1 0 right1 own,partner",
         "end",
     ]
 
 
-def test_partner_reads_the_latest_earlier_output() -> None:
-    lanes = (
-        Lane(0, (Call(0, 0, "a"), Call(1, 0, "b", ("own",)))),
-        Lane(1, (Call(0, 0, "c"), Call(2, 0, "d", ("partner",)))),
-    )
-    job = Job("j", lanes)
-    assert [job.partner_reads(0, phase) for phase in (0, 1)] == [False, True]
-    assert not job.partner_reads(1, 0)
-
-
-SIM_A = "unit sim a 0.000000 1.000000 0.000000 0.000000 60.000000 1.000000 1000000.000000"
+SIM_A = "unit sim a\n"
 
 
 def sim_text() -> str:
@@ -98,23 +92,29 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
     [
-        ("syncnas-plan 4", "syncnas-plan 1", 1, "version 4"),
-        ("syncnas-plan 4\n", "", 1, "first line"),
+        ("syncnas-plan 5", "syncnas-plan 1", 1, "version 5"),
+        ("syncnas-plan 5\n", "", 1, "first line"),
         ("seed 0", "seed -1", 2, "out of range"),
         ("seed 0", "seed x", 2, "whole number"),
         ("seed 0", "seed 0 0", 2, "wrong number of words"),
         ("spin_us 200", "spin_us 1e3", 3, "whole number"),
         ("spin_us 200", "", 3, "empty"),
         ("spin_us 200", "spun_us 200", 3, "not known"),
-        ("unit sim a 0.000000 1.000000", "unit sim a nan 1", 5, "out of range"),
-        ("unit sim a 0.000000 1.000000", "unit sim a 0 0x", 5, "number is expected"),
-        ("unit sim a 0.000000 1.000000", "unit sim a/b 0 1", 5, "name holds"),
-        ("unit sim a 0.000000 1.000000", "unit sim " + "a" * 96 + " 0 1", 5, "longer than 95"),
-        (SIM_A, "unit npu a 1", 5, "a unit is"),
-        (SIM_A, "unit cpu 0 -", 5, "out of range"),
-        (SIM_A, "unit cpu 1 0,0", 5, "named twice"),
-        (SIM_A, "unit gpu fp8 hardware", 5, "fp32 or fp16"),
-        (SIM_A, "unit gpu fp16 soft", 5, "hardware or software"),
+        (SIM_A, "unit sim a noise=nan\n", 5, "out of range"),
+        (SIM_A, "unit sim a slowdown=0.5\n", 5, "out of range"),
+        (SIM_A, "unit sim a slowdown=0x\n", 5, "number is expected"),
+        (SIM_A, "unit sim a slowdown=\n", 5, "number is expected"),
+        (SIM_A, "unit sim a noise\n", 5, "not NAME=NUMBER"),
+        (SIM_A, "unit sim a run_us=1\n", 5, "not NAME=NUMBER"),
+        (SIM_A, "unit sim a noise=0 noise=0\n", 5, "stands twice"),
+        (SIM_A, "unit sim a/b\n", 5, "name holds"),
+        (SIM_A, "unit sim " + "a" * 96 + "\n", 5, "longer than 95"),
+        (SIM_A, "unit sim a" + " noise=0" * 10 + "\n", 5, "too many words"),
+        (SIM_A, "unit npu a 1\n", 5, "a unit is"),
+        (SIM_A, "unit cpu 0 -\n", 5, "out of range"),
+        (SIM_A, "unit cpu 1 0,0\n", 5, "named twice"),
+        (SIM_A, "unit gpu fp8 hardware\n", 5, "fp32 or fp16"),
+        (SIM_A, "unit gpu fp16 soft\n", 5, "hardware or software"),
         (SIM_A, "power watts /a\n" + SIM_A, 5, "number is expected"),
         (SIM_A, "power 0 /a\n" + SIM_A, 5, "out of range"),
         (SIM_A, "power 1\n" + SIM_A, 5, "wrong number of words"),
@@ -136,7 +136,9 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         ("call 1 0 left1 own,partner", "call 64 0 left1 own,partner", 11, "out of range"),
         ("call 0 0 left0 external", "call 0 0 left0 own", 15, "own input without"),
         ("call 0 0 right0 external", "call 0 0 right0 partner", 15, "partner input without"),
-        ("call 0 0 left0 external 0.000", "call 0 0 left0 external inf", 10, "out of range"),
+        ("call 0 0 left0 external", "call 0 0 left0 external run_us=inf", 10, "out of range"),
+        ("call 0 0 left0 external", "call 0 0 left0 external shared=2", 10, "out of range"),
+        ("call 0 0 left0 external", "call 0 0 left0 external run_us=1 run_us=1", 10, "stands twice"),
         ("call 0 0 left0 external", "call 0 0 left0 " + "external," * 8 + "external", 10, "than 8 inputs"),
         ("seed 0", "seed " + "0" * 9000, 2, "too long"),
         ("end\n", "end\nseed 1\n", 16, "after the end"),

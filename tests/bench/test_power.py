@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -18,19 +19,19 @@ from syncnas_bench import (
     HostDevice,
     Job,
     Lane,
-    PowerMeter,
     RowMalformed,
     Run,
     SimDevice,
+    Spend,
     Step,
 )
 from syncnas_bench.power import find_meter
 from syncnas_bench.runs import parse_row
-from syncnas_bench.simulated.device import IDLE_W
-from tests.support.adb_cases import device_of, no_server_env, short_folder
+from syncnas_bench.simulated.power import IDLE_W
+from tests.support.adb_cases import device_of, no_server_env, short_folder, wait_for
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
-from tests.support.bench_cases import Collector, plan_of, sim_plan
+from tests.support.bench_cases import Collector, children_of, plan_of, sim_plan
 from tests.support.latency_cases import quick
 
 SUPPLY = "/sys/class/power_supply/battery"
@@ -62,7 +63,7 @@ def test_a_meter_is_found(texts: dict[str, str], files: list[str], microwatts: f
     meter, reason = find_meter(texts)
     assert meter is not None and reason == ""
     assert [file.name for file in meter.files] == files
-    assert meter.microwatts == microwatts
+    assert meter.microwatts_per_reading == microwatts
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def make_battery(root: Path, **texts: str) -> Path:
 
 def busy(seconds: float) -> Step:
     """One call all the time."""
-    return Step("busy", (Job.solo("j", 0, Call(0, 0, "c", run_us=5000)),), rounds=int(seconds * 200))
+    return Step("busy", (Job.solo("j", 0, Call(0, 0, "c", spend=Spend(5000))),), rounds=int(seconds * 200))
 
 
 def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
@@ -105,10 +106,11 @@ def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
     runs = Collector()
 
     def drain() -> None:
+        wait_for(lambda: children_of(os.getpid()))
         time.sleep(0.7)
         (battery / "current_now").write_text("-1000000\n")
 
-    plan = plan_of("sim:a", busy(1.5), dataclasses.replace(busy(0.3), name="later"), power=meter)
+    plan = plan_of("sim:a", busy(2.0), dataclasses.replace(busy(0.3), name="later"), power=meter)
     thread = threading.Thread(target=drain)
     thread.start()
     device.run(plan, on_run=runs)
@@ -118,12 +120,13 @@ def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
     assert set(trace.microwatts.tolist()) == {1_606_800, 3_900_000}
     assert (np.diff(trace.microwatts) >= 0).all(), "it rose once"
     job = runs[0].jobs[0]
-    assert 12 <= len(trace.time_ns) <= 17, "ten a second"
-    assert abs(int(trace.time_ns[0]) - int(job.t0_ns[0])) < 100_000_000, "on the clock of the stamps"
+    gaps_ns = np.diff(trace.time_ns)
+    assert (gaps_ns >= 100_000_000).all() and gaps_ns.min() < 200_000_000, "ten a second, fewer on a busy machine"
+    assert abs(int(trace.time_ns[0]) - int(job.t0_ns[0])) < 2e9, "on the clock of the stamps"
     assert trace.mean_w(int(job.t0_ns[-60]), 2**62) == pytest.approx(3.9)
     assert trace.mean_w(0, 1) is None
     assert runs[1].power is not None and set(runs[1].power.microwatts.tolist()) == {3_900_000}
-    assert Run.from_json(runs[0].to_json()).power.microwatts.tolist() == trace.microwatts.tolist()  # type: ignore[union-attr]
+    assert Run.from_record(runs[0].to_record()).power.microwatts.tolist() == trace.microwatts.tolist()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("text", ["", "many", "1e300", "nan"])
@@ -173,16 +176,21 @@ def test_a_simulated_gauge_tells_what_its_units_draw() -> None:
     meter, reason = device.power_meter()
     assert meter is not None and reason == "" and meter.files == ()
     watts = {law.name: law.watts for law in quick("battery")}
-    first, second = (Lane(unit, (Call(0, 0, "c", run_us=4000.0),)) for unit in (0, 1))
-    for lanes, drawn in (((first,), watts["cpu"]), ((second,), watts["gpu"]), ((first, second), sum(watts.values()))):
+    first, second = (Lane(unit, (Call(0, 0, "c", spend=Spend(4000.0)),)) for unit in (0, 1))
+    for lanes in ((first,), (second,), (first, second)):
         runs = Collector()
         step = Step("s", (Job("j", lanes),), rounds=200)
         device.run(BenchPlan(device.default_units(), (), (step,), power=meter), on_run=runs)
         trace, job = runs[0].power, runs[0].jobs[0]
         assert trace is not None
-        share = max(job.busy_us(n).sum() for n in range(len(lanes))) * 1e3 / (job.t0_ns[-1] - job.t0_ns[0])
-        found = trace.mean_w(int(trace.time_ns[1]), int(trace.time_ns[-2]))
-        assert found == pytest.approx(IDLE_W + share * drawn, rel=0.08)
+        joules = sum(
+            job.busy_us(n).sum() * 1e-6 * watts[device.default_units()[lane.unit_index].name]
+            for n, lane in enumerate(job.lanes)
+        )
+        # One reading each 0.1 s, the mean of that time.
+        assert 0.1 * trace.microwatts.sum() * 1e-6 == pytest.approx(
+            0.1 * len(trace.time_ns) * IDLE_W + joules, rel=1e-3
+        )
     assert SimDevice("phone").power_meter() == (None, "sim:phone has no gauge")
 
 
@@ -205,7 +213,7 @@ def test_a_phone_is_asked_for_its_gauge_and_its_runner_reads_it(phone: AdbDaemon
             f"{SUPPLY}/voltage_now",
         ]
         # The stand-in's runner sees this host's /sys, so it is shown where the stand-in's is.
-        shown = PowerMeter(meter.source, tuple(phone.root / str(file)[1:] for file in meter.files), meter.microwatts)
+        shown = dataclasses.replace(meter, files=tuple(phone.root / str(file)[1:] for file in meter.files))
         runs = Collector()
         device.run(plan_of("sim:a", busy(0.5), power=shown), on_run=runs)
         assert runs[0].power is not None and set(runs[0].power.microwatts.tolist()) == {1_606_800}

@@ -49,8 +49,8 @@ def test_refusal_names_the_grammar() -> None:
         {"kind": "cpu", "software": True},
         {"kind": "gpu", "cores": (1,)},
         {"kind": "cpu", "cores": (1, 0)},
-        {"kind": "sim", "name": "a", "slowdown": 0.5},
-        {"kind": "sim", "name": "a", "noise": 0.5},
+        {"kind": "sim", "name": "a", "threads": 2},
+        {"kind": "sim", "name": "a b"},
     ],
 )
 def test_bad_fields_are_refused(fields: dict[str, object]) -> None:

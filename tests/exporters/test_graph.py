@@ -10,6 +10,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
+import syncnas_exporters
 from syncnas_exporters import Activation, Graph, GraphBuilder, GraphError, Op, OpKind, Tensor
 from tests.support.export_cases import weights
 
@@ -144,9 +145,17 @@ def test_generated_names_avoid_the_names_of_inputs() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    heavy = ["torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers"]
+    heavy = ["numpy", "torch", "onnx", "onnxruntime", "ai_edge_litert", "flatbuffers"]
     code = f"import sys, syncnas_exporters; print([name for name in {heavy} if name in sys.modules])"
     paths = [path for path in sys.path if path]
     program = f"import sys; sys.path[:0] = {paths}\n{code}"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_every_name_of_the_package_is_there_and_no_other() -> None:
+    for name in syncnas_exporters.__all__:
+        assert getattr(syncnas_exporters, name).__name__ == name
+        assert name in dir(syncnas_exporters)
+    with pytest.raises(AttributeError, match="write_caffe"):
+        syncnas_exporters.write_caffe  # noqa: B018

@@ -16,9 +16,10 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE, OutputCheck
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import measure
+from tests.support.configs import parse_config
 from tests.support.litert_stub import lying_litert
 
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
@@ -104,7 +105,7 @@ def test_a_wrong_output_is_measured_again(tiny: ModelConfig, tmp_path: Path) -> 
     profile = measure(tiny, device, UNITS, QUICK, tmp_path / "j")
     assert device.launches == 3
     assert any(text.startswith("1 steps were measured again") for text in profile.warnings)
-    runs = [Run.from_json(row["run"]) for row in rows_of(tmp_path / "j")]
+    runs = [Run.from_record(row["run"]) for row in rows_of(tmp_path / "j")]
     assert [len(run.metadata.get("failures", [])) for run in runs] == [2, 0, 0, 0, 0, 0]
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import BenchPlan, HostDevice, Run, Step, Unit, Work
+from syncnas_bench import BenchPlan, HostDevice, Run, Step, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.measuring.jobs import network_job
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import all_strategies, random_strategy
 from syncnas_deploy.networks.weights import parameter_count, parameter_shapes
 from syncnas_deploy.prediction.predict import ProfileCosts, predict
@@ -77,11 +78,9 @@ def run_once(bundle: Bundle, units: tuple[Unit, ...], folder: Path) -> np.ndarra
     image.tofile(folder / "image.f32")
     branches = range(bundle.config.branch_count)
     files = tuple(bundle.tflite(branch) for branch in branches)
-    work = {segment.name: Work(0, 0, 0) for segment in bundle.segments}
     job = network_job(
         "once",
         bundle.segments,
-        work,
         files=list(branches),
         units=list(branches),
         image=folder / "image.f32",
@@ -132,15 +131,15 @@ def test_twenty_strategies_of_each_base_at_its_latency(name: str) -> None:
     base = load_config(name)
     profile = law_profile(base)
     limit = pipeline.budget_us("1.0x", profile)
-    solver = WidthSolver(base, ProfileCosts(profile, base), limit)
+    solver = WidthSolver(base, ProfileCosts(profile, Placement()), limit)
     rng = np.random.default_rng(20)
     drawn: dict[str, ModelConfig] = {}
     while len(drawn) < 20:
         strategy = random_strategy(rng, len(base.stages))
         if strategy in drawn or solver.minimum_us(strategy) > limit:
             continue
-        config = branched(base, strategy, solver.solve(strategy).expanded)
-        assert predict(config, base, profile).makespan_us <= limit + 1e-6
+        config = branched(base, strategy, solver.solve(strategy).widths)
+        assert predict(config, profile).makespan_us <= limit + 1e-6
         drawn[strategy] = config
     for number, config in enumerate(drawn.values()):
         # Reduced resolution makes twenty networks of eleven bases affordable; two are checked as they are.

@@ -12,10 +12,12 @@ import pytest
 
 from syncnas_deploy.errors import ConfigError, StrategyError, UnknownModel
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched, check_strategy, stage_outputs
-from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, parse_config, read_config
+from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, read_config
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_count, parameter_shapes
 from syncnas_deploy.resources import shipped
+from tests.support.configs import parse_config
 
 DATA = Path(__file__).parent.parent / "data"
 PUBLISHED = json.loads((DATA / "published_state_dicts.json").read_text())
@@ -57,7 +59,7 @@ def test_every_strategy_gives_a_valid_config_and_segments(mobilenet: ModelConfig
     strategies = ["".join(letters) + last for letters in product("nac", repeat=6) for last in "ac"]
     assert len(strategies) == 1458
     for strategy in strategies:
-        config = branched(mobilenet, strategy, trunk=len(strategy.replace("n", "")) % 2)
+        config = branched(mobilenet, strategy, placement=Placement(len(strategy.replace("n", "")) % 2))
         segments = cut(config)
         syncs = len(strategy.replace("n", ""))
         assert len(segments) == 2 * syncs + 2
@@ -74,7 +76,7 @@ def test_every_strategy_gives_a_valid_config_and_segments(mobilenet: ModelConfig
 
 def test_segment_inputs_are_the_outputs_of_the_phase_before(mobilenet: ModelConfig) -> None:
     for strategy in ("cnaccna", "nnnnnnc", "aaaaaaa", "ccccccc"):
-        segments = cut(branched(mobilenet, strategy, trunk=1))
+        segments = cut(branched(mobilenet, strategy, placement=Placement(1)))
         out = {(s.phase, s.branch): s.output_shape for s in segments}
         for segment in segments[1:]:
             if segment.phase == 1:

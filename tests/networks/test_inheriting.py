@@ -11,6 +11,7 @@ from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.networks.weights import check_weights, parameter_shapes, random_weights
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.training.module import build
 
 
@@ -42,7 +43,8 @@ def test_a_single_block_stage_that_concatenates_computes_the_base(mobilenet: Mod
 
 def test_wider_branches_compute_the_base_too(mobilenet: ModelConfig) -> None:
     weights = random_weights(parameter_shapes(mobilenet), 3)
-    widths = [[[b.expanded_channels + 8 for b in stage.branches[0]] for stage in mobilenet.stages]] * 2
+    wider = [[width + 8 for width in stage] for stage in mobilenet.widths.nested[0]]
+    widths = Widths.of([wider, wider])
     config = branched(mobilenet, "nannnna", widths)
     found, wanted = logits(config, inherit(config, mobilenet, weights)), logits(mobilenet, weights)
     assert np.abs(found - wanted).max() <= 1e-3 * np.abs(wanted).max()
@@ -55,7 +57,7 @@ def test_narrower_branches_keep_the_channels_that_weigh_most(mobilenet: ModelCon
     weights[f"{prefix}pw2.0.weight"][:, dead] *= 1e-6
     widths = [[[b.expanded_channels for b in stage.branches[0]] for stage in mobilenet.stages] for _ in (0, 1)]
     widths[0][3][1] = widths[1][3][1] = 192
-    config = branched(mobilenet, "nnnnnna", widths)
+    config = branched(mobilenet, "nnnnnna", Widths.of(widths))
     made = inherit(config, mobilenet, weights)
     kept = weights[f"{prefix}dw.0.weight"][1::2]
     assert np.array_equal(made["stage4.branch1.1.dw.0.weight"], kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,8 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import read_bundle, run_chain
 from syncnas_deploy.errors import ConfigError
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement, predict
@@ -23,14 +25,15 @@ from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_deploy.training.checkpoints import write_safetensors
 from syncnas_deploy.training.module import build
 from syncnas_exporters import TfliteRunner
-from tests.support.latency_cases import law_profile
+from tests.support.configs import parse_config
+from tests.support.latency_cases import STEM_US, law_profile
 
 SMALL = 64
 
 
 @pytest.fixture(scope="module")
 def twin(mobilenet: ModelConfig) -> ModelConfig:
-    return branched(mobilenet, "nnanncc", twin_stem=True)
+    return branched(mobilenet, "nnanncc", placement=Placement(twin_stem=True))
 
 
 def test_each_branch_has_its_stem_and_nothing_crosses_to_the_first_stage(
@@ -49,12 +52,12 @@ def test_it_is_kept_in_a_file_and_refused_in_a_base(mobilenet: ModelConfig, twin
     assert parse_config(config_text(twin), "twin") == twin
     assert "twin_stem" not in config_text(branched(mobilenet, "nnanncc"))
     with pytest.raises(ConfigError, match="twin_stem needs two branches"):
-        dataclasses.replace(mobilenet, twin_stem=True)
+        dataclasses.replace(mobilenet, placement=Placement(twin_stem=True))
 
 
 def test_it_computes_what_the_network_computes(mobilenet: ModelConfig, tmp_path: Path) -> None:
     small = parse_config(config_text(mobilenet).replace('"input_size": 224', f'"input_size": {SMALL}'), "small")
-    config = branched(small, "nnanncc", twin_stem=True)
+    config = branched(small, "nnanncc", placement=Placement(twin_stem=True))
     weights = random_weights(parameter_shapes(config), 3)
     write_safetensors(tmp_path / "w.safetensors", weights)
     bundle = pipeline.export(config, tmp_path / "bundle", weights=tmp_path / "w.safetensors")
@@ -74,20 +77,20 @@ def test_it_computes_what_the_network_computes(mobilenet: ModelConfig, tmp_path:
 def test_the_table_decides(mobilenet: ModelConfig) -> None:
     profile = law_profile(mobilenet)
     # By this law a fork takes 3 us and unit 1's stem 101 us, slowed by contention: the stem is better on one unit.
-    assert fastest_placement(profile, mobilenet) == (0, False)
+    assert fastest_placement(profile) == Placement()
     dear = tuple(
-        dataclasses.replace(row, uploads_us=(900.0, 900.0)) if row.place == "fork" else row for row in profile.syncs
+        msgspec.structs.replace(row, uploads_us=(900.0, 900.0)) if row.place == "fork" else row for row in profile.syncs
     )
-    slow = dataclasses.replace(profile, syncs=dear)
-    assert fastest_placement(slow, mobilenet) == (0, True)
+    slow = msgspec.structs.replace(profile, syncs=dear)
+    assert fastest_placement(slow) == Placement(0, True)
     limit = pipeline.budget_us("1.0x", slow)
-    costs = ProfileCosts(slow, mobilenet, twin_stem=True)
+    costs = ProfileCosts(slow, Placement(twin_stem=True))
     solved = WidthSolver(mobilenet, costs, limit).solve("nnannna")
-    config = branched(mobilenet, "nnannna", solved.expanded, twin_stem=True)
-    found = predict(config, mobilenet, slow)
+    config = branched(mobilenet, "nnannna", solved.widths, placement=Placement(twin_stem=True))
+    found = predict(config, slow)
     assert 0.97 * limit <= found.makespan_us <= limit + 1e-6
-    assert [segment.solo_us for segment in found.phases[0].segments] == [100.0, 101.0]
-    without = predict(dataclasses.replace(config, twin_stem=False), mobilenet, slow)
+    assert [segment.solo_us for segment in found.phases[0].segments] == list(STEM_US)
+    without = predict(dataclasses.replace(config, placement=Placement()), slow)
     assert without.makespan_us > found.makespan_us + 700
 
 

@@ -12,7 +12,7 @@ from syncnas_deploy.prediction.curves import (
     Curve,
     CurveModel,
     CurveShape,
-    Places,
+    WidthPlaces,
     _Grams,
 )
 
@@ -78,7 +78,7 @@ def test_what_is_straight_stays_straight() -> None:
 def test_tuning_makes_what_was_measured_likelier() -> None:
     model = model_of(stepped_us)
     tuned = model.with_shape(model.tuned())
-    assert np.sqrt(np.mean(tuned.leave_one_out() ** 2)) < np.sqrt(np.mean(model.leave_one_out() ** 2))
+    assert np.sqrt(np.mean(errors_of(tuned, stepped_us) ** 2)) < np.sqrt(np.mean(errors_of(model, stepped_us) ** 2))
     assert tuned.shape == model.tuned()
     assert CurveShape.of(list(tuned.shape.numbers())) == tuned.shape
     assert len(tuned.shape.alignment) == len(ALIGNMENT_PERIODS)
@@ -88,30 +88,18 @@ def test_prediction_is_the_direct_formula() -> None:
     shape = CurveShape(noise=0.02)
     model = model_of(stepped_us, shape)
     pairs = [(i, width) for i, curve in enumerate(CURVES) for width in widths_of(curve, i)]
-    places = Places.of(CURVES, pairs)
+    places = WidthPlaces.of(CURVES, pairs)
     us = np.array([stepped_us(CURVES[i], w) for i, w in pairs])
     scale = np.array([np.interp(1.0, places.x[places.curve == i], us[places.curve == i]) for i in range(len(CURVES))])
     y = us / scale[places.curve]
     noisy = _Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * y**2 + 1e-9)
-    there = Places.of(CURVES, [(4, 100), (4, 132)])
+    there = WidthPlaces.of(CURVES, [(4, 100), (4, 132)])
     cross = _Grams(there, places).covariance(shape)
     mean = there.x + cross @ np.linalg.solve(noisy, y - places.x)
     covariance = _Grams(there, there).covariance(shape) - cross @ np.linalg.solve(noisy, cross.T)
     found, deviation = model.predict(4, np.array([100, 132]))
     assert found == pytest.approx(mean * scale[4])
     assert deviation * mean == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-6)
-
-
-def test_leaving_one_out_is_fitting_without_it() -> None:
-    shape = CurveShape()
-    model = model_of(stepped_us, shape)
-    pairs = [(i, width) for i, curve in enumerate(CURVES) for width in widths_of(curve, i)]
-    # Not the width next to the base's, by which the curve is scaled.
-    index, width = 3, widths_of(CURVES[3], 3)[0]
-    rest = {(i, w): stepped_us(CURVES[i], w) for i, w in pairs if (i, w) != (index, width)}
-    us, _ = CurveModel(CURVES, rest, shape).predict(index, np.array([width]))
-    told = model.leave_one_out()[pairs.index((index, width))]
-    assert told == pytest.approx(us[0] / stepped_us(CURVES[index], width) - 1, rel=0.02)
 
 
 def test_a_gain_is_the_variance_that_goes_away() -> None:
@@ -121,7 +109,7 @@ def test_a_gain_is_the_variance_that_goes_away() -> None:
     gains = Certainty(CURVES, known, shape).gains(0, widths, weights)
 
     def variance(pairs: list[tuple[int, int]]) -> np.ndarray:
-        there, places = Places.of(CURVES, [(0, int(w)) for w in widths]), Places.of(CURVES, pairs)
+        there, places = WidthPlaces.of(CURVES, [(0, int(w)) for w in widths]), WidthPlaces.of(CURVES, pairs)
         gram = _Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * places.x**2 + 1e-9)
         cross = _Grams(there, places).covariance(shape)
         own = _Grams(there, there).covariance(shape) - cross @ np.linalg.solve(gram, cross.T)

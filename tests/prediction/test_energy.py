@@ -6,29 +6,35 @@ import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from syncnas_bench import PowerMeter, RunnerHung, SimDevice
-from syncnas_bench.simulated.device import IDLE_W
+from syncnas_bench import PowerMeter, RunnerHung
+from syncnas_bench.simulated.power import IDLE_W
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.errors import MeasurementError
+from syncnas_deploy.measuring import power
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.prediction import energy
-from syncnas_deploy.prediction.energy import PowerModel, PowerRow
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
+from syncnas_deploy.prediction.rows import PowerRow
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import ProfileProgress
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_text, prediction_text, profile_text
+from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile, quick
+from tests.support.virtual_time import VirtualDevice
 
 # By the law: 1 W at rest, units of 2 and 3 W, a tenth more together.
 ROWS = (
     PowerRow("idle", 1.1, (0.05, 0.0)),
-    PowerRow("first", 2.8, (0.9, 0.0)),
-    PowerRow("second", 3.4, (0.0, 0.8)),
+    PowerRow("unit_0", 2.8, (0.9, 0.0)),
+    PowerRow("unit_1", 3.4, (0.0, 0.8)),
     PowerRow("both", 5.29, (0.9, 0.7)),
 )
 FAST = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
@@ -37,8 +43,8 @@ WATTS = {law.name: law.watts for law in quick("battery")}
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(energy, "SETTLE_S", 0.2)
-    monkeypatch.setattr(energy, "MEASURED_S", 1.2)
+    monkeypatch.setattr(power, "SETTLE_S", 0.2)
+    monkeypatch.setattr(power, "MEASURED_S", 1.2)
 
 
 def test_the_model_finds_the_law() -> None:
@@ -55,8 +61,8 @@ def test_the_model_finds_the_law() -> None:
     ("rows", "says"),
     [
         (ROWS[:3], "in state 'both'"),
-        ((ROWS[0], dataclasses.replace(ROWS[1], busy=(0.05, 0.0)), *ROWS[2:]), "too much alike"),
-        ((ROWS[0], dataclasses.replace(ROWS[1], watts=0.9), *ROWS[2:]), "drew nothing while it worked"),
+        ((ROWS[0], msgspec.structs.replace(ROWS[1], busy=(0.05, 0.0)), *ROWS[2:]), "too much alike"),
+        ((ROWS[0], msgspec.structs.replace(ROWS[1], watts=0.9), *ROWS[2:]), "drew nothing while it worked"),
     ],
 )
 def test_rows_that_tell_no_law(rows: tuple[PowerRow, ...], says: str) -> None:
@@ -65,12 +71,13 @@ def test_rows_that_tell_no_law(rows: tuple[PowerRow, ...], says: str) -> None:
 
 
 def test_the_energy_of_a_prediction_by_hand(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    widths = [[[16], *([b.expanded_channels // 2 for b in st.branches[0]] for st in mobilenet.stages[1:])]] * 2
-    config = branched(mobilenet, "nnanncc", widths, trunk=1)
+    narrow = [[16], *([b.expanded_channels // 2 for b in st.branches[0]] for st in mobilenet.stages[1:])]
+    widths = Widths.of([narrow, narrow])
+    config = branched(mobilenet, "nnanncc", widths, placement=Placement(1))
     profile = law_profile(mobilenet)
-    assert predict(config, mobilenet, profile).energy_mj is None
-    told = dataclasses.replace(profile, power=ROWS)
-    found = predict(config, mobilenet, told)
+    assert predict(config, profile).energy_mj is None
+    told = msgspec.structs.replace(profile, power=ROWS)
+    found = predict(config, told)
     wanted_mj = 0.0
     for phase in found.phases:
         us = {segment.branch: segment.concurrent_us for segment in phase.segments}
@@ -90,7 +97,7 @@ def test_the_energy_of_a_prediction_by_hand(mobilenet: ModelConfig, tmp_path: Pa
 
 @pytest.mark.usefixtures("short")
 def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    device = SimDevice("battery", quick("battery"))
+    device = VirtualDevice("battery", quick("battery"))
     profile = pipeline.profile(mobilenet, device, out=tmp_path / "p.json", settings=FAST)
     model = profile.power_model
     assert model is not None and not any("energy" in text for text in profile.warnings)
@@ -98,14 +105,14 @@ def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig
     assert model.unit_w == pytest.approx((WATTS["cpu"], WATTS["gpu"]), rel=0.05)
     assert model.together == pytest.approx(1.0, abs=0.05)
 
-    found = pipeline.search(profile, mobilenet, evaluator="capacity", trials=2)
+    found = pipeline.search(profile, mobilenet, evaluator="capacity", settings=SearchSettings(trials=2))
     bundle = pipeline.export(found.config, tmp_path / "bundle", seed=0, force=True)
     base = pipeline.export(mobilenet, tmp_path / "base", seed=0, force=True)
     result = pipeline.bench(bundle, device, samples=12, launches=1, baselines=[(base, None)], out=tmp_path / "b.json")
     measured = result.energy
     assert measured is not None and measured.source == "simulated gauge"
     assert measured.idle_w == pytest.approx(IDLE_W, abs=0.05)
-    prediction = predict(found.config, mobilenet, profile)
+    prediction = predict(found.config, profile)
     assert prediction.energy_mj == pytest.approx(measured.network_mj, rel=0.15)
     for baseline, mj in zip(result.baselines, measured.baselines_mj, strict=True):
         watts = WATTS[baseline.unit.removeprefix("sim:")]
@@ -117,7 +124,7 @@ def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig
     assert f"{prediction.energy_mj:.3f}" in read_all([tmp_path / "p.json", tmp_path / "b.json"]).to_text()
 
 
-class Deaf(SimDevice):
+class Deaf(VirtualDevice):
     """Its meter was found and tells nothing."""
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
@@ -147,7 +154,7 @@ def test_a_meter_that_tells_nothing_spoils_nothing_else(mobilenet: ModelConfig, 
     assert read_result(tmp_path / "b.json") == result
 
 
-class Brittle(SimDevice):
+class Brittle(VirtualDevice):
     """It is lost as soon as its power is read."""
 
     def run(self, plan, **more):  # type: ignore[no-untyped-def]
@@ -166,12 +173,12 @@ def test_latencies_are_not_lost_with_the_power(mobilenet: ModelConfig, tmp_path:
     assert result.makespan.median_us > 0 and "missed its deadline" in result.no_energy
 
 
-class Feverish(SimDevice):
+class Feverish(VirtualDevice):
     """Too warm while its power is read, as a phone may be."""
 
     def run(self, plan, *, on_run, **more):  # type: ignore[no-untyped-def]
-        warm = {"invalid": "thermal status 2"} if plan.power is not None else {}
-        return super().run(plan, on_run=lambda run: on_run(run.with_metadata(warm)), **more)
+        reason = "thermal status 2" if plan.power is not None else ""
+        return super().run(plan, on_run=lambda run: on_run(run.as_unusable(reason) if reason else run), **more)
 
 
 @pytest.mark.usefixtures("short")
@@ -185,11 +192,11 @@ def test_power_read_on_an_unfit_device_counts_for_nothing(mobilenet: ModelConfig
 def test_the_reading_of_power_is_resumed_too(
     mobilenet: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = SimDevice("battery", quick("battery"))
+    device = VirtualDevice("battery", quick("battery"))
     out, asked = tmp_path / "p.json", []
-    run = SimDevice.run
+    run = VirtualDevice.run
 
-    def stopped(self: SimDevice, plan, **more):  # type: ignore[no-untyped-def]
+    def stopped(self: VirtualDevice, plan, **more):  # type: ignore[no-untyped-def]
         if plan.power is None:
             return run(self, plan, **more)
         asked.append([step.name for step in plan.steps])
@@ -197,16 +204,16 @@ def test_the_reading_of_power_is_resumed_too(
 
         def keep_two(found):  # type: ignore[no-untyped-def]
             keep(found)
-            if len(asked) == 1 and found.step == "first":
+            if len(asked) == 1 and found.step == "unit_0":
                 raise KeyboardInterrupt
 
         return run(self, plan, on_run=keep_two, **more)
 
-    monkeypatch.setattr(SimDevice, "run", stopped)
+    monkeypatch.setattr(VirtualDevice, "run", stopped)
     with pytest.raises(KeyboardInterrupt):
         pipeline.profile(mobilenet, device, out=out, settings=FAST)
-    steps: list[Progress] = []
+    steps: list[ProfileProgress] = []
     profile = pipeline.profile(mobilenet, device, out=out, settings=FAST, resume=True, on_progress=steps.append)
-    assert [p.step for p in steps] == ["power, second", "power, both"] and steps[-1].done == steps[-1].total
-    assert asked == [["idle", "first", "second", "both"], ["second", "both"]]
-    assert {row.state for row in profile.power} == {"idle", "first", "second", "both"}
+    assert [p.step for p in steps] == ["power, unit_1", "power, both"] and steps[-1].done == steps[-1].total
+    assert asked == [["idle", "unit_0", "unit_1", "both"], ["unit_1", "both"]]
+    assert {row.state for row in profile.power} == {"idle", "unit_0", "unit_1", "both"}

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from syncnas_deploy.errors import ProfileError, ProfileMismatch
+from syncnas_deploy.errors import ConfigError, ProfileError, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import load_config
-from syncnas_deploy.prediction.profile import Point, Sample
+from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile, write_profile
+from syncnas_deploy.prediction.rows import LaunchSample, Point
 from tests.support.latency_cases import INVOCATION_US, law_profile, law_us
 
 
@@ -26,23 +27,24 @@ def test_a_written_profile_reads_back_equal(mobilenet: ModelConfig, tmp_path: Pa
 def test_look_ups_follow_the_measurements(mobilenet: ModelConfig) -> None:
     table = law_profile(mobilenet).table
     for unit in (0, 1):
-        assert table.invocation_us(unit) == pytest.approx(INVOCATION_US)
+        assert table.invocation_us(unit) == pytest.approx(INVOCATION_US[unit])
         for halved in (False, True):
             point = Point("block", 3, 1, halved=halved, width=300, expands=True)
             # A straight law is found to a fraction of a percent by curves that could also have steps.
-            assert table.block_us(unit, 3, 1, halved, 300) == pytest.approx(law_us(unit, point), rel=3e-3)
+            assert table.block_us(unit, BlockKey(3, 1, halved), 300) == pytest.approx(law_us(unit, point), rel=3e-3)
     # A block whose width equals its input has no expansion; only the base's own is measured so.
-    assert table.block_us(0, 0, 0, False, 32, expands=False) == law_us(0, Point("block", 0, 0, width=32))
-    assert table.fixed_us(1, "sync", 6, SyncOp.CONCAT) == 11.0
+    assert table.block_us(0, BlockKey(0, 0), 32, expands=False) == law_us(0, Point("block", 0, 0, width=32))
+    assert table.fixed_us(1, "sync", 6, SyncOp.CONCAT) == 18.0
+    assert table.fixed_us(0, "sync", 6, SyncOp.ADD) == 13.0
 
 
 @pytest.mark.parametrize(
     "look",
     [
-        lambda t: t.block_us(0, 3, 1, False, 4000),
-        lambda t: t.block_us(0, 3, 1, False, 8),
-        lambda t: t.block_us(0, 3, 1, False, 64, expands=False),
-        lambda t: t.block_us(0, 9, 0, False, 64),
+        lambda t: t.block_us(0, BlockKey(3, 1), 4000),
+        lambda t: t.block_us(0, BlockKey(3, 1), 8),
+        lambda t: t.block_us(0, BlockKey(3, 1), 64, expands=False),
+        lambda t: t.block_us(0, BlockKey(9, 0), 64),
         lambda t: t.fixed_us(0, "sync", 6, SyncOp.NONE),
         lambda t: t.contention(0, 7),
         lambda t: t.crossing(0, "sync", 6, SyncOp.ADD),
@@ -57,7 +59,7 @@ def test_a_missing_entry_raises(mobilenet: ModelConfig, look: Any) -> None:
 
 def test_one_launch_that_reads_wrong_does_not_move_the_median() -> None:
     launches = [np.full(20, us) for us in (100.0, 101.0, 170.0, 99.0, 100.5)]
-    sample = Sample.of(launches)
+    sample = LaunchSample.of(launches)
     assert sample.median_us == 100.5
     assert sample.count == 100
     assert sample.disagreement == pytest.approx(71 / 100.5)
@@ -70,7 +72,7 @@ def test_a_profile_of_another_base_is_refused(mobilenet: ModelConfig) -> None:
 
 def changed(base: ModelConfig, path: str, value: Any) -> str:
     """A profile's JSON with one place changed; `...` deletes it."""
-    top = profile_to_json(law_profile(base))
+    top = json.loads(json.dumps(profile_to_json(law_profile(base))))
     at: Any = top
     *folders, last = path.split("/")
     for key in folders:
@@ -78,7 +80,7 @@ def changed(base: ModelConfig, path: str, value: Any) -> str:
     if value is ...:
         del at[last]
     else:
-        at[last] = value
+        at[int(last) if last.isdecimal() else last] = value
     return json.dumps(top)
 
 
@@ -87,35 +89,39 @@ def changed(base: ModelConfig, path: str, value: Any) -> str:
     [
         ("schema", "syncnas-deploy/device-profile/9", "upgrade"),
         ("schema", "syncnas-deploy/device-profile/1", "measure the device again"),
-        ("shapes/0/noise", 0, "must be between"),
-        ("shapes/0/steps", [0.1], "5 to 5 items"),
-        ("curves/0/base_width", 0, "must be between"),
-        ("held_out/0/trunk", 2, "must be between"),
-        ("held_out/0/first_widths", [0], "must be an integer"),
-        ("learning/0/points", -1, "must be between"),
-        ("jitter", [0.1], "2 to 2 items"),
+        ("schema", "syncnas-deploy/device-profile/2", "earlier version; measure the device again"),
+        ("shapes/0/noise", 0, r"'shapes\[0\].noise' must be a number from 1e-06 to 1"),
+        ("shapes/0/steps", [0.1], "a list of 5 items"),
+        ("curves/0/base_width", 0, r"'curves\[0\].base_width' must be an integer from 1"),
+        ("held_out/0/placement/trunk", 2, "an integer from 0 to 1"),
+        ("held_out/0/widths/0", [0], "an integer from 1"),
+        ("held_out/0/widths/0", [16, 16], "expected 17 widths per branch"),
+        ("held_out/0/strategy", "nnnnnnx", "contains 'x'"),
+        ("learning/0/points", -1, "an integer from 0"),
+        ("jitter", [0.1], "a list of 2 items"),
         ("schema", "syncnas-deploy/model-config/1", "'schema' must be"),
-        ("kind", "guessed", "must be one of measured, simulated"),
-        ("units", ["cpu:1"], "2 to 2 items"),
-        ("units", [1, 2], "two strings"),
-        ("points", {}, "must be a list"),
-        ("points/0/launches_us", [], "1 to 1000 items"),
-        ("points/0/launches_us", [float("nan")], "NaN"),
-        ("points/0/launches_us", [-5.0], "above 0"),
-        ("points/0/launches_us", [1e300], "must be a number between"),
-        ("points/0/launches_us", ["5"], "must be a number between"),
-        ("points/0/unit", 2, "'unit' must be between"),
-        ("points/0/part", "tail", "must be one of"),
-        ("points/0/op", "x", "must be one of"),
-        ("points/0/halved", 1, "true or false"),
-        ("points/0/width", ..., "'width' is missing"),
+        ("kind", "guessed", "one of measured, simulated"),
+        ("units", ["cpu:1"], "a list of 2 items"),
+        ("units", [1, 2], "found 1"),
+        ("points", {}, "a list"),
+        ("points/0/sample/launches_us", [], "a list of 1 to 1000 items"),
+        ("points/0/sample/launches_us", [float("nan")], "NaN"),
+        ("points/0/sample/launches_us", [-5.0], "not above 0"),
+        ("points/0/sample/launches_us", [1e300], r"'points\[0\].sample.launches_us\[0\]' must be a number from"),
+        ("points/0/sample/launches_us", ["5"], "a number"),
+        ("points/0/unit", 2, r"'points\[0\].unit' must be an integer from 0 to 1, found 2"),
+        ("points/0/point/part", "tail", "one of block, head"),
+        ("points/0/point/op", "x", "one of n, a, c"),
+        ("points/0/point/halved", 1, "true or false"),
+        ("points/0/sample", ..., "is missing"),
         ("points/0/extra", 1, "not a known field"),
-        ("contention/0/factor", 0, "must be between"),
+        ("contention/0/factor", 0, "a number from 0.1"),
         ("contention/0/factor", 1e999, "Infinity"),
-        ("syncs/0/place", "spoon", "must be one of"),
-        ("syncs/0/uploads_us", [1.0, -1.0], "between 0"),
-        ("syncs/0/barrier_us", -1.0, "between 0"),
-        ("device", {"cores": 2}, "values are strings"),
+        ("syncs/0/place", "spoon", "one of"),
+        ("syncs/0/uploads_us", [1.0, -1.0], "a number from 0"),
+        ("syncs/0/barrier_us", -1.0, "a number from 0"),
+        ("device", {"cores": 2}, r"'device\[...\]' must be a string"),
+        ("base/stages", [], "stages"),
         ("extra", 1, "not a known field"),
     ],
 )
@@ -124,6 +130,6 @@ def test_bad_profiles_name_file_field_and_reason(
 ) -> None:
     file = tmp_path / "profile.json"
     file.write_text(changed(mobilenet, path, value))
-    with pytest.raises(ProfileError, match=says) as caught:
+    with pytest.raises((ProfileError, ConfigError), match=says) as caught:
         read_profile(file)
     assert "profile.json" in str(caught.value)

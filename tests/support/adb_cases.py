@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from syncnas_bench.adb.device import AdbDevice
+from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.discovery import connector
+from syncnas_bench.adb.link import Link
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.adb.server import server_devices, server_version
+from syncnas_bench.adb.target import find_runtime
+from syncnas_bench.environment import Environment
 from tests.support.adb_daemon import AdbDaemon
 
 QUICK = Patience(reconnect_s=15, cool_s=0.15, poll_s=0.05)
@@ -96,9 +102,23 @@ def no_server_env(home: Path) -> dict[str, str]:
     return {"HOME": str(home), "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(free_port())}
 
 
-def device_of(serial: str, env: dict[str, str], patience: Patience = QUICK, **more: object) -> AdbDevice:
-    """The device, with little patience."""
-    return AdbDevice(serial, connector(serial, env), env=env, patience=patience, **more)  # type: ignore[arg-type]
+def connect_to(serial: str, env: Mapping[str, str]) -> Callable[[], Link]:
+    """The way to a device that environment variables lead to."""
+    environment = Environment(env)
+    return connector(serial, environment.adb_server, environment.adb_keys)
+
+
+def connect_directly(daemon: AdbDaemon, env: Mapping[str, str], deadline_s: float = 10.0) -> Link:
+    """A link without a server in between."""
+    return Link(connect_tcp("127.0.0.1", daemon.port, Environment(env).adb_keys, deadline_s))
+
+
+def device_of(
+    serial: str, env: Mapping[str, str], patience: Patience = QUICK, kind: type[AdbDevice] = AdbDevice, **more: Any
+) -> Any:
+    """The device, with little patience, as the given class."""
+    runtime = functools.partial(find_runtime, environment=Environment(env))
+    return kind(serial, connect_to(serial, env), patience=patience, **{"runtime": runtime, **more})
 
 
 @contextmanager

@@ -54,10 +54,13 @@ class Faults:
 
 @dataclass
 class Counts:
-    """What happened so far."""
+    """What happened so far. An early write is one that did not wait for the OKAY of the one before, and is answered
+    by a reset.
+    """
 
     connections: int = 0
     resets: int = 0
+    early_writes: int = 0
     services: list[str] = field(default_factory=list)
 
 
@@ -338,6 +341,7 @@ class DaemonChannel:
         self._peer, self.ours, self.theirs = peer, ours, theirs
         self._received: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._ready = asyncio.Semaphore(1)
+        self._owes_okay = False
         self._buffer = bytearray()
         self.ended = asyncio.Event()
 
@@ -345,6 +349,10 @@ class DaemonChannel:
         if name == b"OKAY":
             self._ready.release()
         elif name == b"WRTE":
+            if self._owes_okay:  # a real daemon's buffers are made for one at a time
+                self._peer.daemon.counts.early_writes += 1
+                self._peer.reset()
+            self._owes_okay = True
             self._received.put_nowait(payload)
         elif name == b"CLSE":
             self.end()
@@ -360,6 +368,7 @@ class DaemonChannel:
         if data is None:
             self._received.put_nowait(None)
             return b""
+        self._owes_okay = False
         if not self.ended.is_set():
             await self._peer.send(b"OKAY", self.ours, self.theirs)
         return data

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from syncnas_bench import BenchError, Job, Run, RunnerCrashed, RunnerHung, Step, UnitUnavailable, run_with_retries
 from syncnas_bench.adb.device import AdbDevice
-from syncnas_bench.adb.discovery import connector
 from syncnas_bench.adb.link import Link
 from syncnas_bench.adb.run import Patience
+from syncnas_bench.environment import LITERT_VARIABLE
 from syncnas_bench.errors import LinkStalled, StorageFull
-from syncnas_bench.local.host import LITERT_VARIABLE
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
 from tests.support.adb_cases import AdbServer, device_of, find_adb, no_server_env, short_folder
@@ -75,7 +74,8 @@ class Bench:
     def lying(self, lie: str) -> AdbDevice:
         """The device with a LiteRT library that lies, and a GPU that computes on the CPU."""
         env = self.env | {LITERT_VARIABLE: str(lying_litert(lie))}
-        return GpuBoard(self.serial, connector(self.serial, env), env=env, patience=PATIENCE)
+        board: AdbDevice = device_of(self.serial, env, PATIENCE, GpuBoard)
+        return board
 
 
 Fault = Callable[[Bench, random.Random], str]
@@ -216,7 +216,7 @@ def heat(bench: Bench, rng: random.Random) -> str:
     tainted = [
         run
         for run in runs
-        if "invalid" not in run.metadata
+        if not run.unusable_reason
         and any(run.metadata[f"condition_{when}"]["thermal_status"] for when in ("before", "after"))
     ]
     return "TAINTED ROW" if tainted else whole(runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Call, Job, Lane, Run, Step, Unit
+from syncnas_bench import BenchPlan, Call, Job, Lane, Run, Spend, Step, Unit
 from syncnas_bench.device import runner_program
 from syncnas_exporters.graph import Graph, GraphBuilder
 from syncnas_exporters.tflite import write_tflite
@@ -56,7 +56,7 @@ def plan_of(units: str, *steps: Step, files: tuple[Path, ...] = (), **fields: ob
 
 def sim_plan(*, rounds: int = 3, steps: int = 1, run_us: float = 50.0) -> BenchPlan:
     """One simulated unit running one call, `steps` times."""
-    job = Job.solo("job", 0, Call(0, 0, "call", run_us=run_us))
+    job = Job.solo("job", 0, Call(0, 0, "call", spend=Spend(run_us)))
     return plan_of("sim:a", *(Step(f"step{i}", (job,), rounds=rounds) for i in range(steps)))
 
 

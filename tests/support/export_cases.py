@@ -14,7 +14,7 @@ from torch import Tensor as Torch
 
 from syncnas_exporters import Activation, Graph, GraphBuilder, nhwc
 
-Floats = npt.NDArray[np.float32]
+Float32Array = npt.NDArray[np.float32]
 FUSED = {Activation.NONE: lambda x: x, Activation.RELU: F.relu, Activation.RELU6: F.relu6}
 
 
@@ -32,11 +32,11 @@ class Case:
         inputs = [builder.input(f"x{i}", shape) for i, shape in enumerate(self.shapes)]
         return builder.build(self.build(builder, *inputs))
 
-    def inputs(self) -> dict[str, Floats]:
+    def inputs(self) -> dict[str, Float32Array]:
         rng = np.random.default_rng(7)
         return {f"x{i}": (3 * rng.standard_normal(s)).astype(np.float32) for i, s in enumerate(self.shapes)}
 
-    def expected(self) -> list[Floats]:
+    def expected(self) -> list[Float32Array]:
         """Outputs by torch, laid out as the graph's: `[N, H, W, C]` or `[N, C]`."""
         arrays = self.inputs().values()
         given = [torch.from_numpy(a if a.ndim == 2 else a.transpose(0, 3, 1, 2).copy()) for a in arrays]
@@ -45,17 +45,17 @@ class Case:
         return [nhwc(r) if r.ndim == 4 else r for r in results]
 
 
-def weights(*shape: int, seed: int = 1) -> Floats:
+def weights(*shape: int, seed: int = 1) -> Float32Array:
     scale = 1.0 / np.sqrt(max(1, int(np.prod(shape[1:]))))
     values = np.random.default_rng([seed, *shape]).standard_normal(shape)
     return (scale * values).astype(np.float32)
 
 
-def torch_conv(x: Torch, weight: Floats, bias: Floats, **options: Any) -> Torch:
+def torch_conv(x: Torch, weight: Float32Array, bias: Float32Array, **options: Any) -> Torch:
     return F.conv2d(x, torch.from_numpy(weight.transpose(0, 3, 1, 2).copy()), torch.from_numpy(bias), **options)
 
 
-def torch_depthwise(x: Torch, weight: Floats, bias: Floats, **options: Any) -> Torch:
+def torch_depthwise(x: Torch, weight: Float32Array, bias: Float32Array, **options: Any) -> Torch:
     laid_out = torch.from_numpy(weight.transpose(3, 0, 1, 2).copy())
     return F.conv2d(x, laid_out, torch.from_numpy(bias), groups=weight.shape[3], **options)
 
@@ -234,3 +234,9 @@ CASES = [
     classifier_case(),
     two_outputs_case(),
 ]
+
+
+def add_graph() -> Graph:
+    """Two inputs ``a`` and ``b`` [1, 3, 3, 2], and their sum ``add_0``."""
+    g = GraphBuilder("sum")
+    return g.build([g.add(g.input("a", (1, 3, 3, 2)), g.input("b", (1, 3, 3, 2)))])

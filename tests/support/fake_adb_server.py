@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import socketserver
 import threading
 from collections.abc import Callable
@@ -31,16 +33,18 @@ class FakeAdbServer:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                length = self.request.recv(4)
                 if answer is None:
                     stop.wait(30)
-                elif length:
-                    request = self.request.recv(int(length, 16)).decode()
-                    self.request.sendall(answer(request))
+                    return
+                with contextlib.suppress(ConnectionError):
+                    while length := self.request.recv(4):
+                        request = self.request.recv(int(length, 16), socket.MSG_WAITALL).decode()
+                        self.request.sendall(answer(request))
 
         self._server: Any = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
+        self.address = ("127.0.0.1", self.port)
         self.env = {"ANDROID_ADB_SERVER_PORT": str(self.port)}
 
     def __enter__(self) -> FakeAdbServer:

@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from syncnas_bench import BenchError, Job, Run, Step, default_device, find_device
+from syncnas_bench import BenchError, Job, Run, Spend, Step, default_device, find_device
 from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.discovery import list_adb_devices
 from syncnas_bench.adb.lease import take_lease
 from syncnas_bench.adb.link import Link
-from syncnas_bench.doctor import examine
+from syncnas_bench.environment import Environment
 from syncnas_bench.plan import Call
 from syncnas_bench.session import read_session
-from tests.support.adb_cases import device_of, no_server_env, short_folder
+from tests.support.adb_cases import connect_directly, device_of, no_server_env, short_folder
 from tests.support.adb_daemon import HEAD, AdbDaemon
 from tests.support.adb_phone import COOL, battery, make_phone, power, set_dump
 from tests.support.bench_cases import run_text, sim_plan
@@ -58,7 +58,7 @@ class Sandbox:
         self.env = no_server_env(self.home)
         self.serial = f"127.0.0.1:{phone.port}"
         self.good_output = run_text(base, sim_plan(steps=2).to_text()).stdout
-        Link(connect_tcp("127.0.0.1", phone.port, self.env)).close()
+        connect_directly(phone, self.env).close()
         self.before = self._state()
 
     def _state(self) -> dict[Path, str]:
@@ -69,7 +69,7 @@ class Sandbox:
     @contextlib.contextmanager
     def link(self) -> Iterator[Link]:
         """A link to the phone."""
-        link = Link(connect_tcp("127.0.0.1", self.phone.port, self.env))
+        link = connect_directly(self.phone, self.env)
         try:
             yield link
         finally:
@@ -119,13 +119,13 @@ def names_in_commands(box: Sandbox, rng: random.Random) -> None:
 
 def names_of_devices(box: Sandbox, rng: random.Random) -> None:
     """A hostile name where a device's is asked for."""
-    find_device(rng.choice(NAMES), box.env)
+    find_device(rng.choice(NAMES), Environment(box.env))
 
 
 def names_in_plans(box: Sandbox, rng: random.Random) -> None:
     """Steps, jobs and signatures become parts of file names and of lines."""
     name, at = rng.choice(NAMES), rng.randrange(3)
-    call = Call(0, 0, name if at == 0 else "call", run_us=1.0)
+    call = Call(0, 0, name if at == 0 else "call", spend=Spend(1.0))
     Step(name if at == 1 else "step", (Job.solo(name if at == 2 else "job", 0, call),))
 
 
@@ -165,9 +165,7 @@ def shell_that_lies(box: Sandbox, rng: random.Random) -> None:
     box.phone.faults.instead = {"shell": lie, "exec": lie}
     device = device_of(box.serial, box.env)
     try:
-        rng.choice(
-            (device.facts, device.condition, lambda: take_lease(device.link, "/data"), lambda: examine(device))
-        )()
+        rng.choice((device.facts, device.condition, lambda: take_lease(device.link, "/data"), device.examine))()
     finally:
         device.close()
 
@@ -214,12 +212,12 @@ def texts_of_a_phone(box: Sandbox, rng: random.Random) -> None:
 
 def _use(device: Any) -> None:
     """All that is shown of a device must be JSON and printable; then a plan is run on it."""
-    shown = [device.facts().to_dict(), device.condition().to_dict(), [check.to_dict() for check in examine(device)]]
+    shown = [device.facts().to_dict(), device.condition().to_dict(), [check.to_dict() for check in device.examine()]]
     shown.append([f"{info.unit} {info.description} {info.reason}" for info in device.units()])
     assert _is_printable(json.loads(json.dumps(shown, allow_nan=False))), "a text would move the cursor"
     runs: list[Run] = []
     device.run(sim_plan(rounds=1), on_run=runs.append, deadline_s=20)
-    assert all(_is_printable(json.loads(run.to_json())) for run in runs)
+    assert all(_is_printable(run.to_record()) for run in runs)
 
 
 def _is_printable(value: Any) -> bool:
@@ -279,13 +277,13 @@ def rows_that_lie(box: Sandbox, rng: random.Random) -> None:
     runs: list[Run] = []
     read_session(sim_plan(steps=2), _Said(said), runs.append)
     for run in runs:
-        Run.from_json(run.to_json())
+        Run.from_record(json.loads(json.dumps(run.to_record())))
 
 
 def daemon_that_lies(box: Sandbox, rng: random.Random) -> None:
     """Packets of ADB's protocol that are wrong from the first one on."""
     with _liar(_packets(rng)) as port:
-        link = Link(connect_tcp("127.0.0.1", port, box.env, deadline_s=2))
+        link = Link(connect_tcp("127.0.0.1", port, Environment(box.env).adb_keys, deadline_s=2))
         try:
             link.shell("true", deadline_s=2)
         finally:
@@ -351,8 +349,8 @@ def server_that_lies(box: Sandbox, rng: random.Random) -> None:
         )
 
     with FakeAdbServer(answer) as server:
-        env = box.env | server.env
-        json.dumps([entry.serial for entry in list_adb_devices(env, 2.0)])
+        env = Environment(box.env | server.env)
+        json.dumps([entry.serial for entry in list_adb_devices(env.adb_server, 2.0)])
         default_device(env)
         find_device("A", env)
 

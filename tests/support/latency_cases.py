@@ -7,69 +7,90 @@ import functools
 
 from syncnas_bench import SIM_DEVICES, SimUnit
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
-from syncnas_deploy.networks.widths import ratio_widths
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.resizing import ratio_widths
 from syncnas_deploy.prediction.curves import CurveShape
-from syncnas_deploy.prediction.profile import (
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.rows import (
     ContentionRow,
-    DeviceProfile,
     HeldOutRow,
+    LaunchSample,
     LearningRow,
     NetworkRow,
     Point,
     PointRow,
-    Sample,
     SyncPlace,
     SyncRow,
-    base_digest,
 )
 from syncnas_deploy.profiling.parts import chain
 from syncnas_deploy.profiling.width_design import curves_of
 
 RATIOS = (1.0, 0.15, 1.4)
-INVOCATION_US = 2.0
-CONTENTION = (1.25, 1.1)
-STEM_US, HEAD_US, SYNC_OP_US = 100.0, 200.0, 10.0
-SYNC_US = {"fork": 3.0, "sync": 5.0, "join": 7.0}
+INVOCATION_US = (2.0, 3.5)
+CONTENTION = ((1.25, 1.30, 1.20, 1.35, 1.15, 1.40, 1.10), (1.10, 1.06, 1.14, 1.04, 1.12, 1.02, 1.08))
+"""By [unit][stage]: no two alike, so that whatever mixes up units or stages shows."""
+STEM_US, HEAD_US = (100.0, 130.0), (200.0, 250.0)
+"""By unit."""
 
 
 def quick(name: str, speed: float = 8.0) -> tuple[SimUnit, SimUnit]:
     """The laws of a shipped simulated device with faster units, so that tests wait less."""
-    first, second = (
+    laws = [
         dataclasses.replace(law, macs_per_us=speed * law.macs_per_us, bytes_per_us=speed * law.bytes_per_us)
         for law in SIM_DEVICES[name]
-    )
-    return first, second
+    ]
+    return laws[0], laws[1]
 
 
-def exactly(us: float) -> Sample:
+def exactly(latency_us: float) -> LaunchSample:
     """A quantity without noise."""
-    return Sample((us, us, us), us, us, 30)
+    return LaunchSample((latency_us,) * 3, latency_us, latency_us, 30)
+
+
+def sync_op_us(unit: int, stage: int, op: SyncOp) -> float:
+    """The ADD or CONCAT after a stage, as one invocation."""
+    return 10.0 + unit + 0.5 * stage + (4.0 if op is SyncOp.CONCAT else 0.0)
 
 
 def law_us(unit: int, point: Point) -> float:
-    """Latency of a point, an invocation included."""
+    """Latency of a point, an invocation included. A block with halved outputs takes more than half of a whole one."""
     if point.part == "stem":
-        return STEM_US + unit
+        return STEM_US[unit]
     if point.part == "head":
-        return HEAD_US + unit
+        return HEAD_US[unit]
     if point.part == "sync":
-        return SYNC_OP_US + unit
+        return sync_op_us(unit, point.stage, point.op)
     if point.part == "invocation":
-        return INVOCATION_US + 0.25 * point.width
+        return INVOCATION_US[unit] + 0.25 * point.width
     width_us = 0.5 * point.width * (0.6 if point.halved else 1.0) * (1.0 + 0.5 * unit)
-    return width_us + 20.0 + INVOCATION_US - (0.0 if point.expands else 6.0)
+    return width_us + 20.0 + INVOCATION_US[unit] - (0.0 if point.expands else 6.0)
 
 
 def crossing(trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
-    """1 us of barrier, the rest uploads on both units."""
-    upload_us = SYNC_US[place] - 1.0
-    return SyncRow(trunk, place, stage, op, 1000, (0.0, 0.0), 1.0, (upload_us, upload_us), exactly(SYNC_US[place]))
+    """A crossing whose every part differs by trunk, unit and place; unit 1 takes longer than unit 0."""
+    scale = {"fork": 1.0, "sync": 2.0, "join": 3.0}[place] * (1.0 + 0.25 * trunk)
+    scale *= 1.5 if op is SyncOp.CONCAT else 1.0
+    downloads_us = (0.5 * scale, 1.25 * scale)
+    uploads_us = (0.75 * scale, 2.0 * scale)
+    if place == "fork":
+        downloads_us = tuple(us if unit == trunk else 0.0 for unit, us in enumerate(downloads_us))
+        uploads_us = tuple(us if unit != trunk else 0.0 for unit, us in enumerate(uploads_us))
+    elif place == "join":
+        downloads_us = tuple(us if unit != trunk else 0.0 for unit, us in enumerate(downloads_us))
+        uploads_us = tuple(us if unit == trunk else 0.0 for unit, us in enumerate(uploads_us))
+    barrier_us = 0.3 * scale
+    total_us = max(downloads_us) + barrier_us + max(uploads_us)
+    return SyncRow(trunk, place, stage, op, 1000, downloads_us, barrier_us, uploads_us, exactly(total_us))
 
 
 def whole_us(base: ModelConfig, unit: int, ratio: float) -> float:
     """The base as one graph: its parts, and one invocation for all of them."""
-    points = [part.point for part in chain(base, ratio_widths(base, ratio), SyncOp.ADD, 0, "") if part.of_network]
-    return sum(law_us(unit, point) for point in points) - (len(points) - 1) * INVOCATION_US
+    points = [part.point for part in chain(base, ratio_widths(base, ratio), SyncOp.ADD, 0, "")]
+    points = [point for point in points if point.part in ("stem", "block", "head")]
+    return sum(law_us(unit, point) for point in points) - (len(points) - 1) * INVOCATION_US[unit]
+
+
+STRAIGHT = CurveShape(smooth=0.0, steps=(0.0,) * 5, alignment=(0.0,) * 2, noise=1e-4)
 
 
 @functools.cache
@@ -90,9 +111,7 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
             syncs.append(crossing(trunk, "join", last, op))
     return DeviceProfile(
         kind="simulated",
-        base=base.name,
-        base_sha256=base_digest(base),
-        stages=len(base.stages),
+        base=base,
         units=("sim:left", "sim:right"),
         device={"name": "law"},
         versions={},
@@ -101,13 +120,13 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
         settings={"launches": "3", "rounds": "10"},
         warnings=("made by hand",),
         curves=curves_of(base),
-        shapes=(CurveShape(smooth=0.0, steps=(0.0,) * 5, alignment=(0.0,) * 2, noise=1e-4),) * 2,
+        shapes=(STRAIGHT, STRAIGHT),
         points=tuple(points.values()),
         networks=tuple(NetworkRow(u, n, exactly(whole_us(base, u, r))) for u in (0, 1) for n, r in enumerate(RATIOS)),
-        contention=tuple(ContentionRow(u, s, CONTENTION[u]) for u in (0, 1) for s in stages),
+        contention=tuple(ContentionRow(u, s, CONTENTION[u][s]) for u in (0, 1) for s in stages),
         syncs=tuple(syncs),
         jitter=(0.0, 0.0),
         learning=(LearningRow(0, 120, 0.03, 0.05), LearningRow(1, 120, 0.02, 0.04)),
-        held_out=(HeldOutRow("nnnnnna", 0, False, (16,) * 17, (20,) * 17, 1030.0, exactly(1000.0)),),
+        held_out=(HeldOutRow("nnnnnna", Placement(), ((16,) * 17, (20,) * 17), 1030.0, exactly(1000.0)),),
         power=(),
     )

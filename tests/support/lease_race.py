@@ -18,6 +18,7 @@ if __name__ == "__main__":
 from syncnas_bench.adb import lease as adb_lease
 from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.link import Link
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import DeviceLeased
 
 if TYPE_CHECKING:
@@ -54,7 +55,12 @@ def _ask(host: str, port: int, home: str, scratch: str, tries: int, *, dies: boo
     # What tells two machines apart is their boot; "0" is this one.
     if host != "0":
         adb_lease._host = lambda: host * 16
-    link, mark, held, overlaps = Link(connect_tcp("127.0.0.1", port, {"HOME": home})), f"{home}/mark", 0, 0
+    link, mark, held, overlaps = (
+        Link(connect_tcp("127.0.0.1", port, Environment({"HOME": home}).adb_keys)),
+        f"{home}/mark",
+        0,
+        0,
+    )
     for _ in range(tries):
         try:
             lease = adb_lease.take_lease(link, scratch, seconds=60)

@@ -15,14 +15,15 @@ from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.training.module import SyncNet, build
 from syncnas_exporters import TfliteRunner, nchw, nhwc, run_onnx, write_onnx, write_tflite
 
-Array = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
+Features = Mapping[str, Float32Array]
 TOLERANCE = 1e-4
 """Relative to the largest value of the tensor, as float32 sums in another order differ."""
 
 
-def torch_features(model: SyncNet, image: Array) -> dict[tuple[int, int], Array]:
+def torch_features(model: SyncNet, image: Float32Array) -> dict[tuple[int, int], Float32Array]:
     """Each branch's own features [1, H, W, C] after each stage, before the sync; stage -1 is the stem."""
-    found: dict[tuple[int, int], Array] = {}
+    found: dict[tuple[int, int], Float32Array] = {}
     with torch.no_grad():
         x = model.stem_conv(torch.from_numpy(nchw(image)))
         both = (x, x)
@@ -35,7 +36,7 @@ def torch_features(model: SyncNet, image: Array) -> dict[tuple[int, int], Array]
     return found
 
 
-def close(got: Array, want: Array) -> None:
+def close(got: Float32Array, want: Float32Array) -> None:
     """Equal within the tolerance."""
     assert got.shape == want.shape
     assert np.abs(got - want).max() <= TOLERANCE * max(1.0, float(np.abs(want).max()))
@@ -58,11 +59,11 @@ class Exported:
             for branch in range(config.branch_count)
         ]
 
-    def tflite(self, segment: Segment, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    def tflite(self, segment: Segment, inputs: Features) -> Features:
         """Run a segment with LiteRT."""
         return self._runners[segment.branch].run(segment.name, inputs)
 
-    def onnx(self, segment: Segment, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+    def onnx(self, segment: Segment, inputs: Features) -> Features:
         """Run a segment with ONNX Runtime; NHWC in and out."""
         model = write_onnx(self._graphs[segment.name])
         outputs = run_onnx(model, {name: nchw(x) for name, x in inputs.items()})
@@ -91,7 +92,9 @@ def chain_equals_torch(config: ModelConfig, seed: int) -> None:
     close(run_chain(exported.segments, exported.tflite, exported.image), exported.logits)
 
 
-def inputs_of(segment: Segment, features: Mapping[tuple[int, int], Array], image: Array) -> dict[str, Array]:
+def inputs_of(
+    segment: Segment, features: Mapping[tuple[int, int], Float32Array], image: Float32Array
+) -> dict[str, Float32Array]:
     """The segment's inputs as torch has them."""
     if segment.stem:
         return {"image": image}

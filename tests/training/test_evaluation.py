@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from syncnas_deploy.bundle import write_bundle
-from syncnas_deploy.errors import ConfigError, DatasetError, DeviceUnavailable, OutputExists, WeightsError
+from syncnas_deploy.errors import ConfigError, DatasetError, OutputExists, TorchDeviceUnavailable, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Array, parameter_shapes, random_weights
+from syncnas_deploy.networks.weights import Float32Array, parameter_shapes, random_weights
 from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
 from syncnas_deploy.training.evaluation import (
-    Progress,
+    EvaluationProgress,
     Tally,
     accuracy_to_json,
     evaluate,
@@ -33,7 +33,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_set(tmp_path_factory.mktemp("pictures") / "val", 12, 3)
 
 
-def weights_of(config: ModelConfig) -> dict[str, Array]:
+def weights_of(config: ModelConfig) -> dict[str, Float32Array]:
     """Random ones, of a classifier that takes sides."""
     return random_weights(parameter_shapes(config), 7)
 
@@ -87,7 +87,7 @@ def test_damaged_pictures_are_counted_named_and_left_out(tmp_path: Path) -> None
     (folder / "cross" / "0000.png").write_bytes(whole[: len(whole) // 2])
     (folder / "circle" / "text.jpg").write_text("no picture")
     (folder / "square" / "zero.jpg").write_bytes(b"")
-    steps: list[Progress] = []
+    steps: list[EvaluationProgress] = []
     config = small_config(8)
     found = evaluate_model(config, weights_of(config), folder, batch=2, workers=0, on_progress=steps.append)
     assert found.images == 11
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_refused(pictures: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
         evaluate_model(config, weights, pictures / "absent")
     for name in ("tpu", "cuda:99", "cuda:-1", "cuda:x"):
-        with pytest.raises(DeviceUnavailable, match="torch finds none here"):
+        with pytest.raises(TorchDeviceUnavailable, match="torch finds none here"):
             torch_device(name)
 
 

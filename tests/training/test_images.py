@@ -17,7 +17,7 @@ from syncnas_deploy.training.images import (
     evaluation_pixels,
     evaluation_set,
     normalized,
-    printable,
+    printable_path,
     read_image_set,
     training_pixels,
     training_sets,
@@ -175,4 +175,4 @@ def test_without_pillow_a_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_any_name_can_be_printed() -> None:
-    assert printable(os.fsdecode(b"a\xff/\n.png")) == "a\\xff/\\n.png"
+    assert printable_path(os.fsdecode(b"a\xff/\n.png")) == "a\\xff/\\n.png"

@@ -12,7 +12,7 @@ import torch
 from syncnas_deploy.errors import MissingDependency, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
-from syncnas_deploy.networks.weights import Array, parameter_shapes, random_weights
+from syncnas_deploy.networks.weights import Float32Array, parameter_shapes, random_weights
 from syncnas_deploy.training.checkpoints import from_timm, load_weights
 from syncnas_deploy.training.module import build
 
@@ -55,9 +55,9 @@ def test_logits_equal_timms(timm: Any, name: str) -> None:
     assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
-def as_timm(config: ModelConfig, weights: dict[str, Array]) -> dict[str, Array]:
+def as_timm(config: ModelConfig, weights: dict[str, Float32Array]) -> dict[str, Float32Array]:
     """Our weights under other names, in timm's manner: groups apart, the post-pool layer as a convolution."""
-    theirs: dict[str, Array] = {}
+    theirs: dict[str, Float32Array] = {}
     for name, value in _pieces(config, weights):
         if name == "post_pool.weight":
             value = value.reshape(*value.shape, 1, 1)
@@ -65,7 +65,7 @@ def as_timm(config: ModelConfig, weights: dict[str, Array]) -> dict[str, Array]:
     return theirs
 
 
-def _pieces(config: ModelConfig, weights: dict[str, Array]) -> Iterator[tuple[str, Array]]:
+def _pieces(config: ModelConfig, weights: dict[str, Float32Array]) -> Iterator[tuple[str, Float32Array]]:
     grouped = {
         f"stages.{s}.blocks.{i}.{part}.0.weight": groups
         for _, s, i, block in config.blocks()

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_deploy.training.module import build
 from tests.support.parity_cases import check
@@ -32,7 +34,8 @@ def test_segments_and_chain_equal_torch(mobilenet: ModelConfig, strategy: str) -
         [[4 * int(rng.integers(1, 1 + b.expanded_channels // 3)) for b in st.branches[0]] for st in mobilenet.stages]
         for _ in (0, 1)
     ]
-    check(branched(mobilenet, strategy, expanded, trunk=len(strategy.strip("n")) % 2), seed=1)
+    placement = Placement(len(strategy.strip("n")) % 2)
+    check(branched(mobilenet, strategy, Widths.of(expanded), placement=placement), seed=1)
 
 
 def test_a_saved_state_dict_loads(mobilenet: ModelConfig, tmp_path: Path) -> None:

@@ -36,9 +36,11 @@ from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
 from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_deploy.training.evaluation import evaluate_model
 from syncnas_deploy.training.event_file import FILE_NAME
-from syncnas_deploy.training.learner import Progress
+from syncnas_deploy.training.images import training_sets
+from syncnas_deploy.training.learner import Learner, TrainingProgress
+from syncnas_deploy.training.processes import group_of
 from syncnas_deploy.training.recipe import Recipe, Schedule, published_rate
-from syncnas_deploy.training.run import Trained, train
+from syncnas_deploy.training.run import Trained, TrainingOptions, train
 from syncnas_deploy.training.run_folder import BEST, HISTORY, LAST, EpochRow
 from tests.support.picture_cases import draw_set, small_branched, small_config
 
@@ -86,7 +88,7 @@ def test_two_branches_learn_four_shapes_and_the_bundle_agrees_on_every_picture(t
     draw_set(tmp_path / "set" / "train", 200, 1)
     draw_set(tmp_path / "set" / "val", 50, 2)
     recipe = Recipe(rate=0.2, epochs=8, batch=32, warmup_epochs=2, dropout=0.0, smallest_crop=0.5)
-    run = train(small_branched(8), tmp_path / "set", tmp_path / "run", recipe, workers=0)
+    run = train(small_branched(8), tmp_path / "set", tmp_path / "run", recipe, TrainingOptions(workers=0))
     assert run.best.top1 > 0.9
     config = load_config(tmp_path / "run" / "config.json")
     weights = load_weights(tmp_path / "run" / BEST, config)
@@ -100,19 +102,46 @@ class Killed(Exception):
     """Stands for what ends a run at any moment."""
 
 
+def test_the_average_follows_faster_in_the_first_steps(few: Path) -> None:
+    """After step t it keeps min(decay, (1 + t) / (10 + t)) of itself. Source: tf.train.ExponentialMovingAverage."""
+    config, recipe = small_config(8), replace(QUICK, epochs=1, batch=4, accumulate=1, ema_decay=0.5)
+    training, validation = training_sets(few, recipe.held_out, recipe.seed)
+    with group_of("cpu") as group:
+        learner = Learner(config, recipe, training, validation, group, 0)
+        learner.start(None, None, few)
+        average = {name: value.clone().double() for name, value in learner.checkpoint().model.items()}
+
+        def follow(progress: TrainingProgress) -> None:
+            keep = min(0.5, (1 + progress.step) / (10 + progress.step))
+            kept.append(keep)
+            for name, value in learner.checkpoint().model.items():
+                average[name] = keep * average[name] + (1 - keep) * value.double()
+
+        kept: list[float] = []
+        list(learner.epochs(few, follow))
+        found = learner.checkpoint().average
+    assert kept[0] == 2 / 11 and kept[7] == pytest.approx(0.5) and kept[-1] == 0.5 and len(kept) > 10
+    assert found is not None
+    for name, value in found.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), average[name], rtol=1e-5, atol=1e-6)
+
+
 def test_a_killed_and_resumed_run_is_equal_to_an_uninterrupted_one(few: Path, tmp_path: Path) -> None:
     config = small_branched(8)
-    whole = train(config, few, tmp_path / "whole", QUICK, workers=0)
+    whole = train(config, few, tmp_path / "whole", QUICK, TrainingOptions(workers=0))
 
-    def kill(p: Progress) -> None:
+    def kill(p: TrainingProgress) -> None:
         if (p.epoch, p.step) == (2, 2):
             raise Killed
 
     with pytest.raises(Killed):
-        train(config, few, tmp_path / "killed", QUICK, workers=0, on_progress=kill)
+        train(config, few, tmp_path / "killed", QUICK, TrainingOptions(workers=0), on_progress=kill)
     torch.manual_seed(99)
     rows: list[EpochRow] = []
-    resumed = train(config, few, tmp_path / "killed", QUICK, workers=2, resume=True, on_epoch=rows.append)
+    resumed = train(
+        config, few, tmp_path / "killed", QUICK, TrainingOptions(workers=2, resume=True), on_epoch=rows.append
+    )
     assert [row.epoch for row in rows] == [2, 3]
     assert losses(resumed) == losses(whole)
     for name in (LAST, BEST):
@@ -120,14 +149,16 @@ def test_a_killed_and_resumed_run_is_equal_to_an_uninterrupted_one(few: Path, tm
         assert len(wanted) > 100
         assert wanted.keys() == found.keys()
         assert all(torch.equal(wanted[key], found[key]) for key in wanted)
-    again = train(config, few, tmp_path / "killed", QUICK, workers=0, resume=True)
+    again = train(config, few, tmp_path / "killed", QUICK, TrainingOptions(workers=0, resume=True))
     assert losses(again) == losses(whole)
 
 
 def test_history_progress_and_event_file_tell_the_same(few: Path, tmp_path: Path) -> None:
-    steps: list[Progress] = []
+    steps: list[TrainingProgress] = []
     logs, out = tmp_path / "logs", tmp_path / "run"
-    run = train(small_config(8), few, out, QUICK, workers=0, tensorboard=logs, on_progress=steps.append)
+    run = train(
+        small_config(8), few, out, QUICK, TrainingOptions(workers=0, tensorboard=logs), on_progress=steps.append
+    )
     with (out / HISTORY).open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
@@ -182,28 +213,28 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_epoch(
     monkeypatch.setattr(Schedule, "at", lambda _, epoch: 0.05 if epoch < 1 else 1e30)
     out = tmp_path / "run"
     with pytest.raises(TrainingDiverged, match=r"In epoch 2, step 2, the loss is .*last\.pth holds epoch 1"):
-        train(small_config(8), few, out, QUICK, workers=0)
+        train(small_config(8), few, out, QUICK, TrainingOptions(workers=0))
     assert all(torch.isfinite(t).all() for t in tensors(out / LAST).values())
     assert len((out / HISTORY).read_text().splitlines()) == 2
 
 
 def test_an_older_run_is_not_lost_by_mistake(few: Path, tmp_path: Path) -> None:
     out, recipe = tmp_path / "run", replace(QUICK, epochs=1)
-    train(small_config(8), few, out, recipe, workers=0)
+    train(small_config(8), few, out, recipe, TrainingOptions(workers=0))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     with pytest.raises(OutputExists, match=r"give --resume to go on or --force"):
-        train(small_config(8), few, out, recipe, workers=0)
+        train(small_config(8), few, out, recipe, TrainingOptions(workers=0))
     with pytest.raises(ResumeMismatch, match=r"was begun with weight_decay 1e-05, not 0\.1"):
-        train(small_config(8), few, out, replace(recipe, weight_decay=0.1), workers=0, resume=True)
+        train(small_config(8), few, out, replace(recipe, weight_decay=0.1), TrainingOptions(workers=0, resume=True))
     with pytest.raises(ResumeMismatch, match="was begun with network small"):
-        train(small_config(16), few, out, recipe, workers=0, resume=True)
+        train(small_config(16), few, out, recipe, TrainingOptions(workers=0, resume=True))
     assert before == {path.name: path.read_bytes() for path in out.iterdir()}
-    train(small_config(8), few, out, replace(recipe, seed=1), workers=0, force=True)
+    train(small_config(8), few, out, replace(recipe, seed=1), TrainingOptions(workers=0, force=True))
     assert before[LAST] != (out / LAST).read_bytes()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "config.json").write_text("{}")
     with pytest.raises(OutputExists, match="holds files of something else"):
-        train(small_config(8), few, tmp_path / "other", recipe, workers=0)
+        train(small_config(8), few, tmp_path / "other", recipe, TrainingOptions(workers=0))
 
 
 class Exploit:
@@ -215,14 +246,14 @@ class Exploit:
 
 def test_a_checkpoint_that_cannot_be_used_is_refused(few: Path, tmp_path: Path) -> None:
     out, recipe = tmp_path / "run", replace(QUICK, epochs=1)
-    train(small_config(8), few, out, recipe, workers=0)
+    train(small_config(8), few, out, recipe, TrainingOptions(workers=0))
     whole = (out / LAST).read_bytes()
     other = torch.load(out / LAST, weights_only=True)
     other["state_dict"].pop("stem_conv.0.weight")
 
     def refused(match: str) -> None:
         with pytest.raises(CheckpointError, match=match):
-            train(small_config(8), few, out, recipe, workers=0, resume=True)
+            train(small_config(8), few, out, recipe, TrainingOptions(workers=0, resume=True))
 
     for cut in (0, 10, len(whole) // 2, len(whole) - 30):
         (out / LAST).write_bytes(whole[:cut])
@@ -242,13 +273,13 @@ def test_damaged_pictures_are_named_and_their_neighbours_stand_in(tmp_path: Path
     folder = draw_set(tmp_path / "set", 12, 7)
     for name in ("cross", "square"):
         (folder / name / "0003.png").write_bytes(b"")
-    run = train(small_config(8), folder, tmp_path / "run", QUICK, workers=0)
+    run = train(small_config(8), folder, tmp_path / "run", QUICK, TrainingOptions(workers=0))
     assert [text.split(": ")[0][-14:] for text in run.unreadable] == ["cross/0003.png", "quare/0003.png"]
     assert len(run.history) == 3
     for path in folder.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(DatasetError, match="no picture could be read"):
-        train(small_config(8), folder, tmp_path / "none", QUICK, workers=0)
+        train(small_config(8), folder, tmp_path / "none", QUICK, TrainingOptions(workers=0))
 
 
 def test_initial_weights_fit_or_are_refused(few: Path, tmp_path: Path) -> None:
@@ -256,23 +287,27 @@ def test_initial_weights_fit_or_are_refused(few: Path, tmp_path: Path) -> None:
     many = replace(config, classes=9)
     weights = random_weights(parameter_shapes(many), 0)
     with pytest.raises(WeightsError, match=r"have 9 classes and the pictures 4; give --new-classifier"):
-        train(many, few, tmp_path / "run", recipe, weights=weights, workers=0)
+        train(many, few, tmp_path / "run", recipe, TrainingOptions(weights=weights, workers=0))
     run = train(
-        many, few, tmp_path / "run", replace(recipe, rate=1e-9), weights=weights, new_classifier=True, workers=0
+        many,
+        few,
+        tmp_path / "run",
+        replace(recipe, rate=1e-9),
+        TrainingOptions(weights=weights, new_classifier=True, workers=0),
     )
     assert run.config.classes == 4
     kept = load_weights(tmp_path / "run" / LAST, run.config)
     assert np.allclose(kept["stem_conv.0.weight"], weights["stem_conv.0.weight"], atol=1e-5)
     del weights["head_conv.0.weight"]
     with pytest.raises(WeightsError, match=r"head_conv\.0\.weight is missing"):
-        train(many, few, tmp_path / "new", recipe, weights=weights, new_classifier=True, workers=0)
+        train(many, few, tmp_path / "new", recipe, TrainingOptions(weights=weights, new_classifier=True, workers=0))
     assert not (tmp_path / "new").exists()
 
 
 def test_settings_that_cannot_work_are_refused_before_anything_is_written(few: Path, tmp_path: Path) -> None:
     def refused(error: type[Exception], match: str, recipe: Recipe) -> None:
         with pytest.raises(error, match=match):
-            train(small_config(8), few, tmp_path / "run", recipe, workers=0)
+            train(small_config(8), few, tmp_path / "run", recipe, TrainingOptions(workers=0))
         assert not (tmp_path / "run").exists()
 
     refused(DatasetError, "44 pictures to train on are fewer than the 256 of one step", Recipe())
@@ -288,7 +323,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_written(few: P
 
 def test_another_input_size_and_bf16_train_too(few: Path, tmp_path: Path) -> None:
     recipe = replace(QUICK, epochs=1, input_size=24, precision="bf16")
-    run = train(small_branched(8), few, tmp_path / "run", recipe, workers=0)
+    run = train(small_branched(8), few, tmp_path / "run", recipe, TrainingOptions(workers=0))
     config: ModelConfig = load_config(tmp_path / "run" / "config.json")
     assert config == run.config
     assert config.stages[1].branches[1][0].input_size == 12
@@ -316,7 +351,7 @@ class Spy(Learner):
 training.Learner = Spy
 recipe = Recipe(rate=0.05, epochs=2, batch=4, accumulate=2, warmup_epochs=1, period_epochs=4,
                 ema_decay=0.9)
-training.train(small_branched(8), Path(sys.argv[2]), Path(sys.argv[3]), recipe, workers=0)
+training.train(small_branched(8), Path(sys.argv[2]), Path(sys.argv[3]), recipe, training.TrainingOptions(workers=0))
 """
 
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
+from syncnas_bench.adb.examination import examine
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, parse_power, parse_probe
+from syncnas_bench.adb.probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, ask, parse_power, parse_probe
 from syncnas_bench.adb.run import Connection, DeviceRun, Load, Patience, read_condition
-from syncnas_bench.adb.target import DeviceRuntime, check_fits, find_runtime, runner_for
+from syncnas_bench.adb.target import DeviceRuntime, check_fits, runner_for
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo
+from syncnas_bench.doctor import Check
 from syncnas_bench.errors import CommandFailed, LinkLost, RuntimeMissing, UnitUnavailable
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.power import PowerMeter
 from syncnas_bench.session import Launch
 from syncnas_bench.units import MAX_THREADS, Unit
 
-FindRuntime = Callable[[Probe, Mapping[str, str]], DeviceRuntime]
+FindRuntime = Callable[[Probe], DeviceRuntime]
 
 
 class AdbDevice:
@@ -26,7 +27,6 @@ class AdbDevice:
     Args:
         serial: its name, as `find_device` takes it.
         connect: makes a link to it; called again whenever the link is lost.
-        env: the environment to find things in; by default this process's.
         runtime: finds LiteRT's libraries for it.
         runner: the native runner; by default the package's for such a device.
         patience: see `Patience`.
@@ -37,13 +37,11 @@ class AdbDevice:
         serial: str,
         connect: Callable[[], Link],
         *,
-        env: Mapping[str, str] | None = None,
-        runtime: FindRuntime = find_runtime,
+        runtime: FindRuntime,
         runner: Path | None = None,
         patience: Patience | None = None,
     ) -> None:
         self._connection = Connection(serial, connect)
-        self._env = dict(os.environ if env is None else env)
         self._find_runtime, self._runner = runtime, runner
         self._patience = patience or Patience()
         self._probe: Probe | None = None
@@ -58,8 +56,14 @@ class AdbDevice:
         """The link to it; made when there is none. Raises DeviceUnavailable, LinkLost."""
         return self._connection.link
 
+    def __enter__(self) -> AdbDevice:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Close the link."""
+        """Close the link. See `Device.close`."""
         self._connection.drop()
 
     def probe(self, *, again: bool = False) -> Probe:
@@ -67,14 +71,15 @@ class AdbDevice:
 
         Raises:
             DeviceUnavailable, LinkLost: it cannot be reached.
+            DeviceLost: it tells only parts of it.
         """
         if self._probe is None or again:
-            self._probe = parse_probe(self.link.shell(FACTS_SCRIPT).stdout)
+            self._probe = parse_probe(ask(self.link, FACTS_SCRIPT))
         return self._probe
 
     def runtime(self) -> DeviceRuntime:
         """LiteRT's libraries for it. Raises RuntimeMissing."""
-        return self._find_runtime(self.probe(), self._env)
+        return self._find_runtime(self.probe())
 
     def facts(self) -> DeviceFacts:
         """Read the device's facts. A missing LiteRT is a fact too."""
@@ -142,13 +147,16 @@ class AdbDevice:
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
         """Its battery gauge or supply sensor. See `Device.power_meter`. Raises DeviceUnavailable, LinkLost."""
-        return parse_power(self.link.shell(POWER_SCRIPT).stdout)
+        return parse_power(ask(self.link, POWER_SCRIPT))
+
+    def examine(self) -> tuple[Check, ...]:
+        """The device, its battery and heat included. See `Device.examine`."""
+        return tuple(examine(self))
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on the device. See `Device.run`.
 
-        A row whose device was hot, low on battery or changed around each of three tries has the reason in
-        `metadata["invalid"]`.
+        A row whose device was hot, low on battery or changed around each of three tries has an `unusable_reason`.
 
         Raises:
             BenchError: see `runner.run_plan`; besides,

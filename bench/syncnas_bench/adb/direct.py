@@ -13,7 +13,6 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 from adb_shell.exceptions import TcpTimeoutException, UsbReadFailedError, UsbWriteFailedError
@@ -22,6 +21,7 @@ from adb_shell.transport.tcp_transport import TcpTransport
 from syncnas_bench.adb.channel import left_s, stalled
 from syncnas_bench.adb.keys import load_signers
 from syncnas_bench.adb.server import unavailable
+from syncnas_bench.environment import KeyPlaces
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, LinkStalled, ServiceRefused
 
 CONNECT_S = 10.0
@@ -31,12 +31,12 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 _SMALLEST_PAYLOAD_BYTES = 4096
 _HEAD = struct.Struct("<4s5I")
 _POLL_S = 1.0
-_TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
+_SIGNATURE, _PUBLIC_KEY = 2, 3
 _FEATURES = "shell_v2,cmd,stat_v2"
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
-def connect_tcp(host: str, port: int, env: Mapping[str, str], deadline_s: float = CONNECT_S) -> DirectTransport:
+def connect_tcp(host: str, port: int, keys: KeyPlaces, deadline_s: float = CONNECT_S) -> DirectTransport:
     """Connect to a daemon that listens on a TCP port.
 
     Raises:
@@ -53,7 +53,7 @@ def connect_tcp(host: str, port: int, env: Mapping[str, str], deadline_s: float 
             "offline",
         ) from error
     _tune(wire._connection)
-    return DirectTransport(wire, serial, env, deadline_s)
+    return DirectTransport(wire, serial, keys, deadline_s)
 
 
 def _tune(connection: socket.socket) -> None:
@@ -76,7 +76,7 @@ class DirectTransport:
         LinkLost, LinkStalled: the daemon closes the connection, or does not answer.
     """
 
-    def __init__(self, wire: Any, serial: str, env: Mapping[str, str], deadline_s: float = CONNECT_S) -> None:
+    def __init__(self, wire: Any, serial: str, keys: KeyPlaces, deadline_s: float = CONNECT_S) -> None:
         self._wire, self._serial = wire, serial
         self._send_lock = threading.Lock()
         self._changed = threading.Condition()
@@ -86,7 +86,7 @@ class DirectTransport:
         self._checksum = True
         self.max_payload_bytes = _SMALLEST_PAYLOAD_BYTES
         try:
-            banner = self._handshake(env, time.monotonic() + deadline_s)
+            banner = self._handshake(keys, time.monotonic() + deadline_s)
         except BaseException:
             self._wire.close()
             raise
@@ -110,7 +110,7 @@ class DirectTransport:
         """What fits an OPEN packet."""
         return self.max_payload_bytes - 1
 
-    def _handshake(self, env: Mapping[str, str], deadline_at: float) -> str:
+    def _handshake(self, keys: KeyPlaces, deadline_at: float) -> str:
         hello = f"host::features={_FEATURES}\0".encode()
         self.send(b"CNXN", VERSION_WITHOUT_CHECKSUM, MAX_PAYLOAD_BYTES, hello, deadline_at)
         name, kind, limit, payload = self._packet(deadline_at)
@@ -121,15 +121,15 @@ class DirectTransport:
                 "unauthorized",
             )
         if name == b"AUTH":
-            name, kind, limit, payload = self._authorize(env, payload, deadline_at)
+            name, kind, limit, payload = self._authorize(keys, payload, deadline_at)
         if name != b"CNXN":
             raise LinkLost(f"what answers at {self._serial} is no ADB daemon: it said {name!r}.")
         self._checksum = kind < VERSION_WITHOUT_CHECKSUM
         self.max_payload_bytes = max(_SMALLEST_PAYLOAD_BYTES, min(limit, MAX_PAYLOAD_BYTES))
         return payload.rstrip(b"\0").decode("utf-8", "replace")
 
-    def _authorize(self, env: Mapping[str, str], token: bytes, deadline_at: float) -> tuple[bytes, int, int, bytes]:
-        signers = load_signers(env)
+    def _authorize(self, keys: KeyPlaces, token: bytes, deadline_at: float) -> tuple[bytes, int, int, bytes]:
+        signers = load_signers(keys)
         for signer in signers:
             self.send(b"AUTH", _SIGNATURE, 0, signer.Sign(token), deadline_at)
             answer = self._packet(deadline_at)

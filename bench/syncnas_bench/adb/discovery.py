@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from syncnas_bench.adb.device import AdbDevice, FindRuntime
-from syncnas_bench.adb.direct import DirectTransport, connect_tcp
 from syncnas_bench.adb.link import Link
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.adb.server import (
@@ -18,12 +17,15 @@ from syncnas_bench.adb.server import (
     ServerEntry,
     ServerTransport,
     remedy_of,
-    server_address,
     server_devices,
     server_version,
 )
 from syncnas_bench.adb.target import find_runtime
+from syncnas_bench.environment import Address, Environment, KeyPlaces
 from syncnas_bench.errors import DeviceNotFound, DeviceUnavailable, LinkLost
+
+if TYPE_CHECKING:
+    from syncnas_bench.adb.direct import DirectTransport
 
 USB_CONNECT_S = 10.0
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -53,19 +55,16 @@ def is_serial(text: str) -> bool:
     return _SERIAL.fullmatch(text) is not None or _HOST_PORT.fullmatch(text) is not None
 
 
-def list_adb_devices(env: Mapping[str, str] | None = None, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
+def list_adb_devices(server: Address, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
     """The devices that a running adb server knows; without a server, those on USB.
 
     Devices on the network that no server knows are not listed; `HOST:PORT` reaches them all the same.
 
     Args:
-        env: environment variables; by default this process's.
+        server: where the adb server is, if there is one.
         deadline_s: for each question to the server.
-
-    Raises:
-        DeviceUnavailable: a variable that tells where the server is cannot be read.
     """
-    entries = _server_entries(os.environ if env is None else env, deadline_s)
+    entries = _server_entries(server, deadline_s)
     if entries is None:
         return _usb_entries()
     return tuple(
@@ -73,13 +72,12 @@ def list_adb_devices(env: Mapping[str, str] | None = None, deadline_s: float = C
     )
 
 
-def _server_entries(env: Mapping[str, str], deadline_s: float = CALL_S) -> tuple[ServerEntry, ...] | None:
+def _server_entries(server: Address, deadline_s: float = CALL_S) -> tuple[ServerEntry, ...] | None:
     """The server's devices, or None if no server answers."""
-    address = server_address(env)
-    if server_version(address, deadline_s) is None:
+    if server_version(server, deadline_s) is None:
         return None
     try:
-        return server_devices(address, deadline_s)
+        return server_devices(server, deadline_s)
     except LinkLost:
         return None
 
@@ -121,29 +119,33 @@ def usb_state(error: Exception) -> tuple[str, str]:
     return "offline", remedy_of("offline")
 
 
-def connector(serial: str, env: Mapping[str, str]) -> Callable[[], Link]:
+def connector(serial: str, server: Address, keys: KeyPlaces) -> Callable[[], Link]:
     """How to get a link to a device; the way is chosen anew with each call."""
 
     def connect() -> Link:
-        entries = _server_entries(env)
+        entries = _server_entries(server)
         if entries is not None and any(entry.serial == serial for entry in entries):
-            return Link(ServerTransport(server_address(env), serial))
+            return Link(ServerTransport(server, serial))
         match = _HOST_PORT.fullmatch(serial)
         if match and int(match[2]) < 65536:
-            return Link(connect_tcp(match[1].strip("[]"), int(match[2]), env))
+            from syncnas_bench.adb.direct import connect_tcp
+
+            return Link(connect_tcp(match[1].strip("[]"), int(match[2]), keys))
         if entries is not None:
             raise DeviceUnavailable(f"device {serial} is not connected; {remedy_of('offline')}.", "offline")
-        return Link(_connect_usb(serial, env))
+        return Link(_connect_usb(serial, keys))
 
     return connect
 
 
-def _connect_usb(serial: str, env: Mapping[str, str]) -> DirectTransport:
+def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
+    from syncnas_bench.adb.direct import DirectTransport
+
     for wire in _usb_transports():
         try:
             wire.connect(USB_CONNECT_S)
             if wire.serial_number == serial:
-                return DirectTransport(wire, serial, env)
+                return DirectTransport(wire, serial, keys)
             wire.close()
         except (DeviceUnavailable, LinkLost):
             raise
@@ -157,30 +159,30 @@ def _connect_usb(serial: str, env: Mapping[str, str]) -> DirectTransport:
 
 
 def find_adb_device(
-    serial: str,
-    env: Mapping[str, str] | None = None,
-    *,
-    runtime: FindRuntime = find_runtime,
-    patience: Patience | None = None,
+    serial: str, environment: Environment, *, runtime: FindRuntime | None = None, patience: Patience | None = None
 ) -> AdbDevice:
     """A device by its serial or HOST:PORT, connected.
+
+    Args:
+        runtime: finds LiteRT's libraries for it; by default `find_runtime`.
 
     Raises:
         DeviceNotFound: the text can be no serial, or no such device is connected.
         DeviceUnavailable: it is there and cannot be used yet; the message says what to do.
     """
-    environment = dict(os.environ if env is None else env)
     if not is_serial(serial):
         raise DeviceNotFound(f"{serial!r} can be no device's serial; run `syncnas-deploy devices` for those there are.")
-    device = AdbDevice(serial, connector(serial, environment), env=environment, runtime=runtime, patience=patience)
+    server, find = environment.adb_server, runtime or functools.partial(find_runtime, environment=environment)
+    connect = connector(serial, server, environment.adb_keys)
+    device = AdbDevice(serial, connect, runtime=find, patience=patience)
     try:
         device.link.shell(["true"])
     except DeviceUnavailable as error:
-        if error.state == "offline" and ":" not in serial and not _is_listed(serial, environment):
+        if error.state == "offline" and ":" not in serial and not _is_listed(serial, server):
             raise DeviceNotFound(str(error)) from error
         raise
     return device
 
 
-def _is_listed(serial: str, env: Mapping[str, str]) -> bool:
-    return any(entry.serial == serial for entry in list_adb_devices(env))
+def _is_listed(serial: str, server: Address) -> bool:
+    return any(entry.serial == serial for entry in list_adb_devices(server))

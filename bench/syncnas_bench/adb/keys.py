@@ -5,30 +5,25 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 
 from adb_shell.auth import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 
+from syncnas_bench.environment import KEYS_VARIABLE, KeyPlaces
 from syncnas_bench.errors import DeviceUnavailable
 
-KEYS_VARIABLE = "ADB_VENDOR_KEYS"
 
-
-def key_paths(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """Private keys: ~/.android/adbkey, created if it is absent, and the files or folders in ADB_VENDOR_KEYS.
+def key_paths(keys: KeyPlaces) -> tuple[Path, ...]:
+    """Private keys that are there: the own one, created if it is absent, and the vendors'.
 
     Raises:
         DeviceUnavailable: the key cannot be created.
     """
-    home = Path(env.get("ANDROID_USER_HOME") or Path(env.get("HOME") or Path.home()) / ".android")
-    own = home / "adbkey"
-    if not own.is_file():
-        _create(own)
-    found = [own]
-    for text in filter(None, env.get(KEYS_VARIABLE, "").split(os.pathsep)):
-        path = Path(text)
+    if not keys.own.is_file():
+        _create(keys.own)
+    found = [keys.own]
+    for path in keys.vendor:
         found += sorted(path.glob("*.adb_key")) if path.is_dir() else [path]
     return tuple(path for path in dict.fromkeys(found) if path.is_file())
 
@@ -53,14 +48,14 @@ def _create(path: Path) -> None:
         fresh.with_name(f"{fresh.name}.pub").unlink(missing_ok=True)
 
 
-def load_signers(env: Mapping[str, str]) -> list[PythonRSASigner]:
+def load_signers(keys: KeyPlaces) -> list[PythonRSASigner]:
     """A signer for each readable key.
 
     Raises:
         DeviceUnavailable: a key is not one of adb's.
     """
     signers = []
-    for path in key_paths(env):
+    for path in key_paths(keys):
         try:
             public = base64.b64encode(keygen.encode_pubkey(str(path))).decode() + " syncnas-deploy"
             signers.append(PythonRSASigner(public, path.read_text()))

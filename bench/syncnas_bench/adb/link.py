@@ -75,15 +75,6 @@ def quote(command: Command) -> str:
     return command if isinstance(command, str) else shlex.join(command)
 
 
-def file_sha256(path: Path) -> str:
-    """Hex digest of a local file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class Link:
     """A device at the other end of a transport."""
 

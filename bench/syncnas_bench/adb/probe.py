@@ -11,14 +11,22 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
-from syncnas_bench.errors import printable
+from syncnas_bench.errors import DeviceLost, printable
 from syncnas_bench.power import PATTERNS, PowerMeter, find_meter
 from syncnas_bench.units import MAX_CORE
 
+if TYPE_CHECKING:
+    from syncnas_bench.adb.link import Link
+
 _CPUS = "/sys/devices/system/cpu/cpu[0-9]*"
 _ZONES = "/sys/class/thermal/thermal_zone[0-9]*"
+
+_BEGIN, _END = "@@begin", "@@end"
+TRIES = 3
+"""How often a script is run whose answer is not whole."""
 
 FACTS_SCRIPT = f"""
 echo @@getprop; getprop 2>/dev/null
@@ -36,7 +44,6 @@ echo @@cpus; grep -H . {_CPUS}/cpu_capacity {_CPUS}/cpufreq/related_cpus {_CPUS}
 echo @@gpu; cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>/dev/null; dumpsys SurfaceFlinger 2>/dev/null | grep -m1 GLES
 echo @@scratch
 for d in "$TMPDIR" /data/local/tmp /tmp; do [ -n "$d" ] && [ -d "$d" ] && [ -w "$d" ] && echo "$d" && break; done
-true
 """
 
 CONDITION_SCRIPT = f"""
@@ -50,12 +57,10 @@ echo @@zones; grep -H . {_ZONES}/type {_ZONES}/temp 2>&1
 echo @@thermal; dumpsys thermalservice 2>/dev/null | grep -m1 'Thermal Status'
 echo @@battery; dumpsys battery 2>/dev/null | grep -E '^ +(level|temperature|.* powered):'
 echo @@power; dumpsys power 2>/dev/null | grep -E '^ *(mWakefulness|mLowPowerMode|mLowPowerModeEnabled)='
-true
 """
 
 POWER_SCRIPT = f"""
 echo @@power; grep -H . {" ".join(PATTERNS)} 2>/dev/null
-true
 """
 
 _BATTERY_LOW_PERCENT = 25
@@ -153,6 +158,24 @@ class PhoneCondition(Condition):
             "a highest clock": (before.max_mhz, self.max_mhz),
         }
         return next((f"{what} changed" for what, (old, new) in named.items() if old != new), "")
+
+
+def ask(link: Link, script: str) -> str:
+    """The whole answer of a script. It is run again where it did not run from its first line to its last.
+
+    Raises:
+        DeviceLost: the answer was not whole three times.
+        DeviceUnavailable, LinkLost: the device cannot be reached.
+    """
+    for _ in range(TRIES):
+        done = link.shell(f"echo {_BEGIN}{script}echo {_END}\n")
+        lines = done.stdout.split()
+        if done.exit_code == 0 and lines[:1] == [_BEGIN] and lines[-1:] == [_END]:
+            return done.stdout
+    raise DeviceLost(
+        f"{link.serial} told only a part of what it was asked about itself, {TRIES} times (exit code "
+        f"{done.exit_code}); reconnect it and run the same command again, which goes on where it stopped."
+    )
 
 
 def sections(answer: str) -> dict[str, list[str]]:

@@ -8,10 +8,8 @@ from collections.abc import Iterator
 
 from syncnas_bench import errors
 from syncnas_bench.adb.link import Link, quote
-from syncnas_bench.session import signal_name
+from syncnas_bench.session import LEAVE_S, LOG_LINES, signal_name
 
-LOG_LINES = 40
-LEAVE_S = 20.0
 PING_S = 5.0
 _SIGNALS_FROM = 128
 

@@ -17,15 +17,13 @@ from pathlib import Path
 from syncnas_bench import errors
 from syncnas_bench.adb.lease import LEASE_S, Lease, take_lease
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.probe import CONDITION_SCRIPT, PhoneCondition, parse_condition
+from syncnas_bench.adb.probe import CONDITION_SCRIPT, PhoneCondition, ask, parse_condition
 from syncnas_bench.adb.process import AdbProcess, kill_left
 from syncnas_bench.adb.workspace import Workspace, pull_output, stage
 from syncnas_bench.device import DeviceFacts, OnRun
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-from syncnas_bench.session import Launch, read_session
-
-MAX_TRIES = 3
+from syncnas_bench.session import MAX_TRIES, Launch, read_session
 
 
 @dataclass(frozen=True)
@@ -106,8 +104,8 @@ class _Spoiled(Exception):
 
 
 def read_condition(link: Link) -> PhoneCondition:
-    """The device's present condition. Raises LinkLost."""
-    return parse_condition(link.shell(CONDITION_SCRIPT).stdout)
+    """The device's present condition. Raises LinkLost, DeviceLost."""
+    return parse_condition(ask(link, CONDITION_SCRIPT))
 
 
 class DeviceRun:
@@ -238,7 +236,6 @@ class DeviceRun:
             "condition_after": after.to_dict(),
             "tries": self._tries[self._done] + (0 if reason else 1),
         }
-        if reason:
-            metadata["invalid"] = reason
-        self._on_run(dataclasses.replace(run, row=self._done).with_metadata(metadata))
+        judged = run.as_unusable(reason) if reason else run
+        self._on_run(dataclasses.replace(judged, row=self._done).with_metadata(metadata))
         self._done += 1

@@ -9,13 +9,12 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from syncnas_bench.adb.channel import ExactReader, left_s, stalled
+from syncnas_bench.adb.channel import left_s, stalled
+from syncnas_bench.environment import Address
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, ServiceRefused
 
-DEFAULT_PORT = 5037
 CALL_S = 5.0
 MAX_SERVICE_BYTES = 4000
 _READ_BYTES = 256 * 1024
@@ -55,28 +54,10 @@ class ServerEntry:
     model: str
 
 
-def server_address(env: Mapping[str, str]) -> tuple[str, int]:
-    """Host and port of the adb server: ADB_SERVER_SOCKET (tcp:HOST:PORT), ANDROID_ADB_SERVER_PORT, else 5037.
-
-    Raises:
-        DeviceUnavailable: a variable is set to something else.
-    """
-    spec = env.get("ADB_SERVER_SOCKET", "")
-    if spec:
-        match = re.fullmatch(r"tcp:(?:(.+):)?([0-9]{1,5})", spec)
-        if match is None:
-            raise DeviceUnavailable(f"ADB_SERVER_SOCKET is {spec!r}; write it as tcp:HOST:PORT or unset it.", "server")
-        return (match[1] or "127.0.0.1").strip("[]"), int(match[2])
-    port = env.get("ANDROID_ADB_SERVER_PORT", str(DEFAULT_PORT))
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise DeviceUnavailable(f"ANDROID_ADB_SERVER_PORT is {port!r}; set it to a port or unset it.", "server")
-    return env.get("ANDROID_ADB_SERVER_ADDRESS", "127.0.0.1"), int(port)
-
-
 class SocketChannel:
     """A channel that is a socket of its own."""
 
-    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+    def __init__(self, address: Address, deadline_at: float) -> None:
         try:
             self._socket = socket.create_connection(address, timeout=left_s(deadline_at))
         except TimeoutError:
@@ -94,11 +75,28 @@ class SocketChannel:
 
     def read(self, deadline_at: float) -> bytes:
         """See `Channel.read`."""
+        return self._receive(_READ_BYTES, deadline_at)
+
+    def take(self, count: int, deadline_at: float) -> bytes:
+        """The next `count` bytes and not one more: what follows is for whoever reads next.
+
+        Raises:
+            LinkLost, LinkStalled: they do not come.
+        """
+        taken = bytearray()
+        while len(taken) < count:
+            chunk = self._receive(count - len(taken), deadline_at)
+            if not chunk:
+                raise LinkLost("the adb server ended the connection in the middle of an answer; try again.")
+            taken += chunk
+        return bytes(taken)
+
+    def _receive(self, most_bytes: int, deadline_at: float) -> bytes:
         self._socket.settimeout(left_s(deadline_at))
         if hasattr(socket, "TCP_QUICKACK"):  # the server waits for acknowledgements of small writes
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         try:
-            return self._socket.recv(_READ_BYTES)
+            return self._socket.recv(most_bytes)
         except TimeoutError:
             raise stalled() from None
         except OSError as error:
@@ -126,16 +124,15 @@ class SocketChannel:
 class _Request:
     """A connection to the server on which requests are made."""
 
-    def __init__(self, address: tuple[str, int], deadline_at: float) -> None:
+    def __init__(self, address: Address, deadline_at: float) -> None:
         self.channel = SocketChannel(address, deadline_at)
-        self._reader = ExactReader(self.channel)
         self._deadline_at = deadline_at
 
     def ask(self, request: str) -> str:
         """Send a request; "" if it is granted, else the server's reason."""
         raw = request.encode()
         self.channel.write(b"%04x" % len(raw) + raw, self._deadline_at)
-        status = self._reader.take(4, self._deadline_at)
+        status = self.channel.take(4, self._deadline_at)
         if status == b"OKAY":
             return ""
         if status != b"FAIL":
@@ -144,13 +141,13 @@ class _Request:
 
     def text(self) -> str:
         """A text that follows an answer."""
-        length = self._reader.take(4, self._deadline_at)
+        length = self.channel.take(4, self._deadline_at)
         if not re.fullmatch(rb"[0-9a-fA-F]{4}", length):
             raise LinkLost(f"what answers is no adb server: it said {length!r}.")
-        return self._reader.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
+        return self.channel.take(int(length, 16), self._deadline_at).decode("utf-8", "replace")
 
 
-def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[str, str]:
+def _query(address: Address, request: str, deadline_s: float) -> tuple[str, str]:
     """Refusal ("" for none) and answer."""
     asked = _Request(address, time.monotonic() + deadline_s)
     try:
@@ -160,7 +157,7 @@ def _query(address: tuple[str, int], request: str, deadline_s: float) -> tuple[s
         asked.channel.close()
 
 
-def server_version(address: tuple[str, int], deadline_s: float = CALL_S) -> int | None:
+def server_version(address: Address, deadline_s: float = CALL_S) -> int | None:
     """The protocol version of the adb server, or None if none answers there."""
     try:
         refused, answer = _query(address, "host:version", deadline_s)
@@ -169,7 +166,7 @@ def server_version(address: tuple[str, int], deadline_s: float = CALL_S) -> int 
         return None
 
 
-def server_devices(address: tuple[str, int], deadline_s: float = CALL_S) -> tuple[ServerEntry, ...]:
+def server_devices(address: Address, deadline_s: float = CALL_S) -> tuple[ServerEntry, ...]:
     """The devices an adb server knows, whatever their state.
 
     Raises:
@@ -195,7 +192,7 @@ class ServerTransport:
 
     max_service_bytes = MAX_SERVICE_BYTES
 
-    def __init__(self, address: tuple[str, int], serial: str, deadline_s: float = CALL_S) -> None:
+    def __init__(self, address: Address, serial: str, deadline_s: float = CALL_S) -> None:
         self._address, self._serial = address, serial
         self._channels: list[SocketChannel] = []
         state = next((entry.state for entry in server_devices(address, deadline_s) if entry.serial == serial), None)

@@ -21,7 +21,7 @@ _MAX_LINE_BYTES = 256 * 1024 * 1024
 _NEWLINE = 0x0A
 
 
-class Output(Protocol):
+class ShellOutput(Protocol):
     """Takes what the channel delivers apart."""
 
     exit_code: int | None
@@ -148,7 +148,7 @@ def marked(script: str, token: str) -> str:
 class ShellStream:
     """A running command; closing it ends the command's input."""
 
-    def __init__(self, channel: Channel, output: Output) -> None:
+    def __init__(self, channel: Channel, output: ShellOutput) -> None:
         self._channel, self._output = channel, output
         self._pending = bytearray()
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import platform
-import re
-import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.adb.probe import Probe
-from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing
-from syncnas_bench.litert.store import RuntimeStore, default_store
+from syncnas_bench.device import runner_program
+from syncnas_bench.environment import Environment
+from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing, RuntimeRejected
+from syncnas_bench.litert.abis import RUNTIME_LIBRARY
+from syncnas_bench.litert.elf import read_elf
+from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.local.host import find_litert, litert_version
 
-RUNTIME_VARIABLE = "SYNCNAS_DEVICE_LITERT"
 ANDROID_ABI = "arm64-v8a"
-LIBRARY = "libLiteRt.so"
-_PROGRAM = "syncnas-runner"
-_MACHINES = {"x86_64": 62, "aarch64": 183}  # ELF's e_machine
 _BUILT_FOR = ("x86_64-linux", "aarch64-linux")
 
 
@@ -64,11 +61,7 @@ def runner_for(probe: Probe) -> Path:
         RuntimeMismatch: there is none for such a device.
         RuntimeMissing: it was not built.
     """
-    target = target_of(probe)
-    program = Path(__file__).parents[1] / "_native" / target / _PROGRAM
-    if not program.is_file():
-        raise RuntimeMissing(f"the runner for {target} was not built; reinstall the package.")
-    return program
+    return runner_program(target_of(probe))
 
 
 def runtime_in(folder: Path, version: str) -> DeviceRuntime:
@@ -77,13 +70,15 @@ def runtime_in(folder: Path, version: str) -> DeviceRuntime:
     Raises:
         RuntimeMissing: there is no libLiteRt.so in it.
     """
-    library = folder / LIBRARY
+    library = folder / RUNTIME_LIBRARY
     if not library.is_file():
-        raise RuntimeMissing(f"there is no {LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries.")
+        raise RuntimeMissing(
+            f"there is no {RUNTIME_LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries."
+        )
     return DeviceRuntime(library, tuple(sorted(folder.glob("libLiteRt*Accelerator.so"))), version)
 
 
-def find_runtime(probe: Probe, env: Mapping[str, str]) -> DeviceRuntime:
+def find_runtime(probe: Probe, environment: Environment) -> DeviceRuntime:
     """The runtime for a device: SYNCNAS_DEVICE_LITERT, this machine's own if the device is alike, or the store's.
 
     The store's is checked against its lock file.
@@ -92,13 +87,13 @@ def find_runtime(probe: Probe, env: Mapping[str, str]) -> DeviceRuntime:
         RuntimeMissing: there is none; the message says how to get it.
         RuntimeRejected: the store's libraries are no longer what they were.
     """
-    named = env.get(RUNTIME_VARIABLE)
-    if named:
-        return runtime_in(Path(named), f"LiteRT from {named}")
+    named = environment.device_litert
+    if named is not None:
+        return runtime_in(named, f"LiteRT from {named}")
     if not probe.bionic and probe.arch == platform.machine():
-        library = find_litert(env)
+        library = find_litert(environment.litert)
         return runtime_in(library.parent, litert_version(library))
-    store = RuntimeStore(default_store(env))
+    store = RuntimeStore(environment.store)
     entry = store.choose(target_of(probe))
     return runtime_in(store.path / entry.folder, f"LiteRT {entry.version}")
 
@@ -109,18 +104,17 @@ def check_fits(probe: Probe, file: Path) -> None:
     Raises:
         RuntimeMismatch: it cannot.
     """
-    content = file.read_bytes()
-    if content[:4] != b"\x7fELF" or len(content) < 20:
-        raise RuntimeMismatch(f"{file.name} is no ELF file; replace it.")
+    try:
+        facts = read_elf(file)
+    except RuntimeRejected as error:
+        raise RuntimeMismatch(str(error)) from error
     arch = "aarch64" if probe.bionic else probe.arch
-    (machine,) = struct.unpack_from("<H", content, 18)
-    if _MACHINES.get(arch) != machine:
+    if facts.machine != arch:
         raise RuntimeMismatch(f"{file.name} is for another processor than the device's {arch}; get the right one.")
-    asked = [(int(major), int(minor)) for major, minor in re.findall(rb"GLIBC_([0-9]+)\.([0-9]+)", content)]
-    if not asked:
+    if facts.glibc is None:
         return
     if probe.bionic:
         raise RuntimeMismatch(f"{file.name} is for Linux with glibc, and the device runs Android; get Android's.")
-    if probe.glibc is not None and max(asked) > probe.glibc:
-        need, has = (".".join(map(str, version)) for version in (max(asked), probe.glibc))
+    if probe.glibc is not None and facts.glibc > probe.glibc:
+        need, has = (".".join(map(str, version)) for version in (facts.glibc, probe.glibc))
         raise RuntimeMismatch(f"{file.name} needs glibc {need} and the device has {has}; update the device's system.")

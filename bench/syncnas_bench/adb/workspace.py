@@ -7,8 +7,9 @@ import re
 import secrets
 from pathlib import Path
 
-from syncnas_bench.adb.link import Link, file_sha256
+from syncnas_bench.adb.link import Link
 from syncnas_bench.errors import StorageFull, TransferFailed
+from syncnas_bench.files import sha256_of
 from syncnas_bench.plan import BenchPlan, Job, Step
 
 PREFIX = "syncnas-"
@@ -60,7 +61,7 @@ class Workspace:
             TransferFailed: the device refused one, or has other bytes now.
             LinkLost: the device cannot be reached.
         """
-        digests = {local: file_sha256(local) for local in files}
+        digests = {local: sha256_of(local) for local in files}
         places = [f"{self.folder}/{name or digests[local]}" for local, (name, _) in files.items()]
         missing = {
             place: local for place, local in zip(places, files, strict=True) if self._there.get(place) != digests[local]

@@ -1,10 +1,15 @@
-"""The kinds of system that a runtime is made for, and what others call them."""
+"""The kinds of system that a runtime is made for, what others call them, and what LiteRT's libraries are called."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from syncnas_bench.errors import RuntimeRejected
+
+RUNTIME_LIBRARY = "libLiteRt.so"
+LIBRARY = re.compile(r"libLiteRt[A-Za-z0-9_]{0,48}\.so", re.ASCII)
+"""What any library of LiteRT's is called."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import json
 import re
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.errors import DownloadFailed
+from syncnas_bench.files import sha256_of, strict_json
 
 MAX_BYTES = 1 << 30
 TRIES = 4
@@ -46,7 +46,7 @@ class _Partial:
     def validator(self, url: str) -> str:
         """What the server called the version that the file is a part of; "" if it is not a part of `url`."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            note = json.loads(self._note.read_text())
+            note = strict_json(self._note.read_text())
             if note.get("url") == url and isinstance(note.get("validator"), str) and self.path.is_file():
                 return str(note["validator"])
         return ""
@@ -104,15 +104,6 @@ def download(
     partial.replace(into)
     part.forget()
     return found
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _continue(url: str, part: _Partial, max_bytes: int, silence_s: float, on_progress: OnProgress) -> None:

@@ -1,4 +1,4 @@
-"""What a shared library says of itself: its machine, its system, its name and what it needs.
+"""What a shared library, or a program that may lie anywhere, says of itself: machine, system, name, what it needs.
 
 Source: the System V ABI's chapters on object files and dynamic linking.
 """
@@ -6,6 +6,7 @@ Source: the System V ABI's chapters on object files and dynamic linking.
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from syncnas_bench.errors import RuntimeRejected
 _MACHINES = {183: "aarch64", 62: "x86_64", 40: "arm", 3: "x86", 243: "riscv64"}
 _SHARED = 3  # ET_DYN
 _PT_LOAD, _PT_DYNAMIC = 1, 2
-_DT_NEEDED, _DT_STRTAB, _DT_SONAME = 1, 5, 14
-_MAX_SEGMENTS, _MAX_DYNAMIC, _MAX_NAME_BYTES = 64, 4096, 256
+_DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_VERNEED = 1, 5, 14, 0x6FFFFFFE
+_MAX_SEGMENTS, _MAX_DYNAMIC, _MAX_NAME_BYTES, _MAX_VERSIONS = 64, 4096, 256, 4096
+_GLIBC = re.compile(r"GLIBC_([0-9]{1,4})\.([0-9]{1,4})")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class ElfFacts:
         system: "linux" if it wants glibc, "android" if it wants bionic, else "unknown".
         soname: its own name, or "".
         needed: names of the libraries it is linked to.
+        glibc: the newest version of glibc that it asks for, such as (2, 31); None if it asks for none.
     """
 
     machine: str
     system: str
     soname: str
     needed: tuple[str, ...]
+    glibc: tuple[int, int] | None = None
 
     @property
     def abi(self) -> str:
@@ -70,7 +74,9 @@ def _read(content: mmap.mmap) -> ElfFacts:
     strings = _place(loads, values[_DT_STRTAB][0]) if _DT_STRTAB in values else 0
     needed = tuple(_name(content, strings + offset) for offset in values.get(_DT_NEEDED, []))
     sonames = [_name(content, strings + offset) for offset in values.get(_DT_SONAME, [])]
-    return ElfFacts(machine, _system(needed), sonames[0] if sonames else "", needed)
+    versions = _versions(content, loads, strings, values[_DT_VERNEED][0]) if _DT_VERNEED in values else []
+    glibc = [(int(match[1]), int(match[2])) for name in versions if (match := _GLIBC.match(name))]
+    return ElfFacts(machine, _system(needed), sonames[0] if sonames else "", needed, max(glibc, default=None))
 
 
 def _segments(content: mmap.mmap) -> tuple[list[tuple[int, int, int]], tuple[int, int]]:
@@ -99,6 +105,22 @@ def _dynamic_values(content: mmap.mmap, dynamic: tuple[int, int]) -> dict[int, l
             break
         values.setdefault(tag, []).append(value)
     return values
+
+
+def _versions(content: mmap.mmap, loads: list[tuple[int, int, int]], strings: int, address: int) -> list[str]:
+    """Names of all symbol versions that it needs, such as "GLIBC_2.17". Both lists are chained by distances."""
+    place, names = _place(loads, address), list[str]()
+    while len(names) <= _MAX_VERSIONS:
+        _, count, _, first, following = struct.unpack_from("<HHIII", content, place)
+        entry = place + first
+        for _ in range(count):
+            _, _, _, name, step = struct.unpack_from("<IHHII", content, entry)
+            names.append(_name(content, strings + name))
+            entry += step
+        if following == 0 or count == 0:
+            return names
+        place += following
+    raise ValueError("it needs too many symbol versions")
 
 
 def _place(loads: list[tuple[int, int, int]], address: int) -> int:

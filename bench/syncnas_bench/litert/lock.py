@@ -6,30 +6,30 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from syncnas_bench.errors import RuntimeRejected
-from syncnas_bench.litert.abis import ABIS
-from syncnas_bench.litert.sources import LIBRARY
+from syncnas_bench.files import decode, strict_json, write_whole
+from syncnas_bench.litert.abis import ABIS, LIBRARY
 
 SCHEMA = 1
-VERSION = re.compile(r"\d+\.\d+\.\d+[a-z0-9.-]{0,20}")
+VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]{0,20}")
 _MAX_BYTES = 1 << 20
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Library:
     """One file of a runtime, as it was when it came."""
 
-    name: str
-    sha256: str
-    bytes: int
+    name: Annotated[str, Meta(pattern=rf"\A{LIBRARY.pattern}\Z")]
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    bytes: Annotated[int, Meta(ge=0)]
     needed: tuple[str, ...]
 
     @property
@@ -48,10 +48,10 @@ class Runtime:
         libraries: `libLiteRt.so` first, then by name.
     """
 
-    version: str
-    abi: str
+    version: Annotated[str, Meta(pattern=rf"\A{VERSION.pattern}\Z")]
+    abi: Annotated[str, Meta(pattern=rf"\A({'|'.join(abi.name for abi in ABIS)})\Z")]
     origin: str
-    libraries: tuple[Library, ...]
+    libraries: Annotated[tuple[Library, ...], Meta(min_length=1)]
 
     @property
     def folder(self) -> str:
@@ -67,6 +67,14 @@ class Runtime:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Document:
+    """The lock file. Every part of a path in it is checked by its type."""
+
+    schema: Annotated[int, Meta(ge=SCHEMA, le=SCHEMA)]
+    runtimes: tuple[Runtime, ...]
 
 
 def _newest_first(entry: Runtime) -> tuple[tuple[int, ...], bool, str]:
@@ -88,13 +96,13 @@ class LockFile:
             RuntimeRejected: the file cannot be read, or was not written by this version.
         """
         try:
-            entries = _parse(self._path.read_bytes())
+            entries = _parse(self._path.read_bytes(), self._path.name)
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, KeyError, TypeError) as e:
+        except (OSError, ValueError) as error:
             raise RuntimeRejected(
-                f"{self._path} cannot be read ({type(e).__name__}: {e}); remove it, then add or fetch again."
-            ) from e
+                f"{self._path} cannot be read ({error}); remove it, then add or fetch again."
+            ) from error
         return tuple(sorted(entries, key=lambda entry: (entry.abi, _newest_first(entry))))
 
     @contextlib.contextmanager
@@ -108,30 +116,17 @@ class LockFile:
         """Add an entry, in place of the one for the same version and ABI. To be called while holding the file."""
         others = [known for known in self.read() if (known.abi, known.version) != (entry.abi, entry.version)]
         document = {"schema": SCHEMA, "runtimes": [known.to_dict() for known in (*others, entry)]}
-        fresh = self._path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(document, indent=1) + "\n")
-        fresh.replace(self._path)
+        write_whole(self._path, json.dumps(document, indent=1) + "\n")
 
 
-def _parse(content: bytes) -> list[Runtime]:
+def _parse(content: bytes, what: str) -> tuple[Runtime, ...]:
     if len(content) > _MAX_BYTES:
-        raise ValueError("it is too large")
-    document = json.loads(content)
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"its schema is {document['schema']!r}, not {SCHEMA}")
-    return [_runtime(entry) for entry in document["runtimes"]]
-
-
-def _runtime(entry: dict[str, Any]) -> Runtime:
-    """An entry of the lock file; all that becomes part of a path is checked."""
-    libraries = tuple(
-        Library(item["name"], item["sha256"], int(item["bytes"]), tuple(map(str, item["needed"])))
-        for item in entry["libraries"]
-    )
-    for library in libraries:
-        if LIBRARY.fullmatch(library.name) is None or _SHA256.fullmatch(library.sha256) is None:
-            raise ValueError(f"{library.name!r} is no library of LiteRT's")
-    version, abi, origin = (str(entry[key]) for key in ("version", "abi", "origin"))
-    if VERSION.fullmatch(version) is None or abi not in [known.name for known in ABIS]:
-        raise ValueError(f"{version!r} for {abi!r} is no runtime")
-    return Runtime(version, abi, origin, libraries)
+        raise ValueError(f"{what}: is larger than {_MAX_BYTES} bytes")
+    try:
+        value = strict_json(content)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
+    schema = value.get("schema") if isinstance(value, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ValueError(f"{what}: `$.schema`: is {schema}, and this version reads up to {SCHEMA}")
+    return decode(_Document, value, what).runtimes

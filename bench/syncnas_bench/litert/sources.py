@@ -17,11 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from syncnas_bench.errors import RuntimeMissing, RuntimeRejected
-from syncnas_bench.litert.abis import Abi, known_abi
+from syncnas_bench.litert.abis import LIBRARY, RUNTIME_LIBRARY, Abi, known_abi
 from syncnas_bench.litert.elf import ElfFacts, read_elf
 
-LIBRARY = re.compile(r"libLiteRt[A-Za-z0-9_]{0,48}\.so", re.ASCII)
-RUNTIME_LIBRARY = "libLiteRt.so"
 MAX_LIBRARY_BYTES = 256 * 1024 * 1024
 _MAX_ENTRIES = 20_000
 _MAX_LIBRARIES = 64

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -18,21 +17,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected
-from syncnas_bench.litert.abis import ABIS, Abi, parse_abi
-from syncnas_bench.litert.downloads import NotThere, download, sha256_of
+from syncnas_bench.files import sha256_of
+from syncnas_bench.litert.abis import ABIS, LIBRARY, RUNTIME_LIBRARY, Abi, parse_abi
+from syncnas_bench.litert.downloads import NotThere, download
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.lock import VERSION, Library, LockFile, Runtime
-from syncnas_bench.litert.sources import (
-    LIBRARY,
-    MAX_LIBRARY_BYTES,
-    RUNTIME_LIBRARY,
-    FoundLibrary,
-    collect,
-    version_in_name,
-)
+from syncnas_bench.litert.sources import MAX_LIBRARY_BYTES, FoundLibrary, collect, version_in_name
 
-STORE_VARIABLE = "SYNCNAS_RUNTIMES"
 LOCK_FILE = "runtimes.lock.json"
 DEFAULT_VERSION = "2.3.0"
 DEFAULT_ABI = "aarch64-android"
@@ -43,20 +36,15 @@ OnProgress = Callable[[str, int, int], None]
 """Told a file's name, how many bytes of it are here, and how many there will be (0 if not known)."""
 
 
-def default_store(env: Mapping[str, str] | None = None) -> Path:
-    """The folder that SYNCNAS_RUNTIMES names, else one in the user's cache."""
-    env = os.environ if env is None else env
-    if env.get(STORE_VARIABLE):
-        return Path(env[STORE_VARIABLE])
-    cache = env.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "syncnas-deploy" / "runtimes"
-
-
 class RuntimeStore:
-    """A folder of runtimes. Several processes may use one; each change is there whole or not at all."""
+    """A folder of runtimes. Several processes may use one; each change is there whole or not at all.
+
+    Args:
+        path: the folder; by default this process's, see `Environment.store`.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.path = path or default_store()
+        self.path = path or Environment.of_process().store
         self._lock = LockFile(self.path / LOCK_FILE)
 
     def entries(self) -> tuple[Runtime, ...]:
@@ -158,7 +146,7 @@ class RuntimeStore:
         return tuple(self.path / runtime.folder / library.name for library in runtime.libraries)
 
     def problems(self, runtime: Runtime) -> tuple[str, ...]:
-        """What is not as the lock file says, one sentence a file."""
+        """What is not as the lock file says, one sentence per file."""
         found = []
         for library, path in zip(runtime.libraries, self.files(runtime), strict=True):
             if not path.is_file():

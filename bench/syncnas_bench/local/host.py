@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
 from pathlib import Path
 
+from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores, read_text
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
+from syncnas_bench.environment import LITERT_VARIABLE, SOFTWARE_ICD_VARIABLE, Environment
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
+from syncnas_bench.litert.abis import RUNTIME_LIBRARY
 from syncnas_bench.local import vulkan
 from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan
@@ -21,33 +24,33 @@ from syncnas_bench.power import PowerMeter, read_meter
 from syncnas_bench.session import Launch
 from syncnas_bench.units import Unit
 
-LITERT_VARIABLE = "SYNCNAS_LITERT"
-_LITERT_LIBRARY = "libLiteRt.so"
 _LITERT_DISTRIBUTION = "ai-edge-litert"
 
 _SOFTWARE_NOTE = "software GPU: it proves the GPU code path; its times say nothing about a GPU"
 _SOFTWARE_REMEDY = (
     "install a software Vulkan driver (Debian: `apt install chromium-common`, or Mesa 25's "
-    f"mesa-vulkan-drivers), or set {vulkan.SOFTWARE_ICD_VARIABLE} to its icd json"
+    f"mesa-vulkan-drivers), or set {SOFTWARE_ICD_VARIABLE} to its icd json"
 )
 
 
-def find_litert(env: Mapping[str, str] | None = None) -> Path:
-    """The LiteRT library: what SYNCNAS_LITERT names, else the one in the ai-edge-litert package.
+def find_litert(named: Path | None = None) -> Path:
+    """The LiteRT library of this machine.
+
+    Args:
+        named: the one to take, see `Environment.litert`; by default the one in the ai-edge-litert package.
 
     Raises:
-        RuntimeMissing: neither is there.
+        RuntimeMissing: it is not there.
     """
-    named = (os.environ if env is None else env).get(LITERT_VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise RuntimeMissing(f"{LITERT_VARIABLE} names {named!r}, which is not a file; correct or unset it.")
-        return Path(named).resolve()
+    if named is not None:
+        if not named.is_file():
+            raise RuntimeMissing(f"{LITERT_VARIABLE} names {str(named)!r}, which is not a file; correct or unset it.")
+        return named.resolve()
     # Looked up without importing it: the import alone would load the library into this process.
     spec = importlib.util.find_spec("ai_edge_litert")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        if (Path(folder) / _LITERT_LIBRARY).is_file():
-            return Path(folder) / _LITERT_LIBRARY
+        if (Path(folder) / RUNTIME_LIBRARY).is_file():
+            return Path(folder) / RUNTIME_LIBRARY
     raise RuntimeMissing(
         f"the LiteRT library is missing; run `pip install {_LITERT_DISTRIBUTION}` or set {LITERT_VARIABLE}."
     )
@@ -79,7 +82,7 @@ class HostDevice:
 
     Args:
         litert: the LiteRT library; by default what `find_litert` finds, when it is needed.
-        env: the environment to find things in and to run with; by default this process's.
+        environment: what to find things by, and what runs get; by default this process's.
         runner: the native runner; by default the one in the package.
         root: where sensors are looked for.
     """
@@ -90,22 +93,31 @@ class HostDevice:
         self,
         *,
         litert: Path | None = None,
-        env: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         runner: Path | None = None,
         root: Path = Path("/"),
     ) -> None:
         self._root = root
-        self._env = dict(os.environ if env is None else env)
+        self._environment = environment or Environment.of_process()
         self._litert = litert
         self._runner = runner
         self._adapters: tuple[vulkan.Adapter, ...] | None = None
 
+    def __enter__(self) -> HostDevice:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _litert_library(self) -> Path:
-        return self._litert or find_litert(self._env)
+        return self._litert or find_litert(self._environment.litert)
 
     def _hardware_gpu(self) -> vulkan.Adapter | None:
         if self._adapters is None:
-            self._adapters = vulkan.list_adapters(self._env)
+            self._adapters = vulkan.list_adapters(self._environment.variables)
         return next((adapter for adapter in self._adapters if adapter.is_hardware), None)
 
     def facts(self) -> DeviceFacts:
@@ -143,7 +155,7 @@ class HostDevice:
         for precision in ("fp32", "fp16"):
             unit = Unit.parse(f"gpu:{precision}")
             found.append(UnitInfo(unit, adapter.name if adapter else "GPU", "", adapter is not None, reason))
-        icd = vulkan.software_icd(self._env)
+        icd = vulkan.software_icd(self._environment.software_icd)
         description = f"software GPU by {icd.name}" if icd else "software GPU"
         reason = "" if icd else _SOFTWARE_REMEDY
         software = Unit("gpu", software=True)
@@ -162,6 +174,18 @@ class HostDevice:
     def power_meter(self) -> tuple[PowerMeter | None, str]:
         """This machine's battery gauge or supply sensor. See `Device.power_meter`."""
         return read_meter(self._root)
+
+    def examine(self) -> tuple[doctor.Check, ...]:
+        """Facts, what tells power, free space, clocks and load. See `Device.examine`."""
+        condition, free = self.condition(), shutil.disk_usage(tempfile.gettempdir()).free
+        return (
+            doctor.Check("connection", "ok", "this machine"),
+            *doctor.facts_checks(self),
+            doctor.power_check(self),
+            doctor.space_check(free),
+            doctor.clocks_check(condition),
+            doctor.load_check(condition),
+        )
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan on this machine. See `Device.run`.
@@ -198,11 +222,11 @@ class HostDevice:
                 "or ask for gpu:software, which proves that the code works but not how fast."
             )
         if True not in gpus:
-            return self._env
-        icd = vulkan.software_icd(self._env)
+            return dict(self._environment.variables)
+        icd = vulkan.software_icd(self._environment.software_icd)
         if icd is None:
             raise UnitUnavailable(f"there is no software Vulkan driver here; {_SOFTWARE_REMEDY}.")
-        return self._env | {"VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}
+        return {**self._environment.variables, "VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}
 
 
 def _os_name() -> str:

@@ -22,10 +22,7 @@ from typing import IO
 from syncnas_bench import errors
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-from syncnas_bench.session import Launch, read_session, signal_name
-
-LOG_LINES = 40
-LEAVE_S = 20.0
+from syncnas_bench.session import LEAVE_S, LOG_LINES, Launch, read_session, signal_name
 
 
 def run_plan(

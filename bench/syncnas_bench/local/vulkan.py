@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 TIMEOUT_S = 20.0
-SOFTWARE_ICD_VARIABLE = "SYNCNAS_SOFTWARE_VULKAN_ICD"
 
 _TYPES = {0: "other", 1: "integrated", 2: "discrete", 3: "virtual", 4: "cpu"}
 _PROPERTIES_BYTES = 4096  # VkPhysicalDeviceProperties is 824 bytes; the rest is reserve
@@ -47,13 +46,17 @@ class Adapter:
         return self.type in ("integrated", "discrete", "virtual")
 
 
-def list_adapters(env: Mapping[str, str] | None = None) -> tuple[Adapter, ...]:
-    """The adapters that the Vulkan loader finds under `env`; none if there is no loader or it fails."""
+def list_adapters(variables: Mapping[str, str] | None = None) -> tuple[Adapter, ...]:
+    """The adapters that the Vulkan loader finds; none if there is no loader or it fails.
+
+    Args:
+        variables: the loader's environment; by default this process's.
+    """
     command = [sys.executable, "-I", str(Path(__file__).resolve())]
     try:
         done = subprocess.run(
             command,
-            env=dict(os.environ if env is None else env),
+            env=dict(os.environ if variables is None else variables),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=TIMEOUT_S,
@@ -64,19 +67,19 @@ def list_adapters(env: Mapping[str, str] | None = None) -> tuple[Adapter, ...]:
         return ()
 
 
-def software_icd(env: Mapping[str, str] | None = None, root: Path = Path("/")) -> Path | None:
+def software_icd(named: Path | None = None, root: Path = Path("/")) -> Path | None:
     """The manifest of a software Vulkan driver, or None.
 
-    The file that SYNCNAS_SOFTWARE_VULKAN_ICD names comes first, then SwiftShader as Debian's chromium
-    brings it, then Mesa's lavapipe.
+    Args:
+        named: the one to take; by default SwiftShader as Debian's chromium brings it, then Mesa's lavapipe.
+        root: where they are looked for.
     """
-    named = (os.environ if env is None else env).get(SOFTWARE_ICD_VARIABLE)
-    if named:
-        return Path(named) if Path(named).is_file() else None
+    if named is not None:
+        return named if named.is_file() else None
     for folder, pattern in _SOFTWARE_ICDS:
-        found = sorted((root / folder).glob(pattern))
-        if found:
-            return found[0]
+        manifests = sorted((root / folder).glob(pattern))
+        if manifests:
+            return manifests[0]
     return None
 
 

@@ -1,111 +1,42 @@
-"""Simulated devices: the real native runner on units whose times follow a law that is written here.
+"""Simulated devices: the real native runner on units whose times follow a law (see `simulated.law`).
 
 They let every command run, and be tested, without a phone. No number of theirs is a measurement of
 any hardware, and their facts say so.
-
-The law, for a call with `Work(macs, bytes, ops)` on one `SimUnit`:
-
-    run_us      = launch_us + ops * op_us + macs / macs_per_us + bytes / bytes_per_us
-    download_us = upload_us = transfer_us + moved bytes / transfer_bytes_per_us
-    pressure    = bytes / bytes_per_us / run_us
-
-A unit that computes channels in tiles takes for each kernel what it takes to fill its last tile. A download moves
-the call's own output, an upload the outputs it reads from its partner. A unit whose memory is the host's moves
-nothing. Noise, drift, throttling and slowdown under load are added by the runner (see bench/native/simulated.h).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
-from syncnas_bench.errors import DeviceNotFound, UnitUnavailable
+from syncnas_bench.errors import DeviceNotFound, PlanError, UnitUnavailable
 from syncnas_bench.local.runner import run_plan
-from syncnas_bench.plan import BenchPlan, Call, Job, Lane, Step, Work
+from syncnas_bench.plan import BenchPlan, Call, Job, Lane
 from syncnas_bench.power import PowerMeter
-from syncnas_bench.runs import PowerTrace, Run
+from syncnas_bench.runs import Run
 from syncnas_bench.session import Launch
+from syncnas_bench.simulated.law import SimUnit, Vices
+from syncnas_bench.simulated.power import simulated_power
+from syncnas_bench.simulated.spend import Spend
 from syncnas_bench.units import Unit
 
+if TYPE_CHECKING:
+    from syncnas_bench.simulated.work import Work
 
-@dataclass(frozen=True)
-class SimUnit:
-    """The law of one simulated unit. See the module for the formulas.
-
-    Attributes:
-        transfer_us, transfer_bytes_per_us: cost of moving features; 0 bytes per us means that the
-            unit works in the host's memory and moves nothing.
-        noise, slowdown, tail, drift, period_s, throttle, heat_s: see `Unit`.
-        tile: output channels that a kernel computes at a time.
-        watts: drawn while it is in a call, besides what the device draws at rest.
-        steady: whether every call has full pressure on memory, whatever it computes.
-    """
-
-    name: str
-    description: str
-    launch_us: float
-    op_us: float
-    macs_per_us: float
-    bytes_per_us: float
-    transfer_us: float = 0.0
-    transfer_bytes_per_us: float = 0.0
-    noise: float = 0.0
-    slowdown: float = 1.0
-    tail: float = 0.0
-    drift: float = 0.0
-    period_s: float = 60.0
-    throttle: float = 1.0
-    heat_s: float = 1e6
-    tile: int = 1
-    steady: bool = True
-    watts: float = 0.0
-
-    @property
-    def unit(self) -> Unit:
-        """As the plan writes it."""
-        return Unit(
-            "sim",
-            name=self.name,
-            noise=self.noise,
-            slowdown=self.slowdown,
-            tail=self.tail,
-            drift=self.drift,
-            period_s=self.period_s,
-            throttle=self.throttle,
-            heat_s=self.heat_s,
-        )
-
-    def run_us(self, work: Work) -> float:
-        """Time of a call, in microseconds, before noise and slowdown."""
-        macs = work.macs + sum(macs * (-channels % self.tile) / channels for macs, channels in work.kernels)
-        computing = macs / self.macs_per_us + work.bytes / self.bytes_per_us
-        return self.launch_us + work.ops * self.op_us + computing
-
-    def pressure(self, work: Work) -> float:
-        """How much a call needs the memory that both units share, 0 to 1."""
-        return 1.0 if self.steady else work.bytes / self.bytes_per_us / self.run_us(work)
-
-    def move_us(self, moved_bytes: int) -> float:
-        """Time to move features between this unit and the host, in microseconds."""
-        if self.transfer_bytes_per_us == 0:
-            return 0.0
-        return self.transfer_us + moved_bytes / self.transfer_bytes_per_us
-
-
+_CALM = Vices(noise=0.01)
 _DUO = tuple(
-    SimUnit(name, "one of two equal units in shared memory", 2.0, 1.0, 20_000.0, 20_000.0, noise=0.01)
+    SimUnit(name, "one of two equal units in shared memory", 2.0, 1.0, 20_000.0, 20_000.0, vices=_CALM)
     for name in ("left", "right")
 )
 
+_CPU_VICES, _GPU_VICES = Vices(noise=0.02, slowdown=1.08), Vices(noise=0.02, slowdown=1.04)
 _PHONE = (
-    SimUnit("cpu", "CPU-like: short launch, host memory", 5.0, 2.0, 12_000.0, 8_000.0, noise=0.02, slowdown=1.08),
+    SimUnit("cpu", "CPU-like: short launch, host memory", 5.0, 2.0, 12_000.0, 8_000.0, vices=_CPU_VICES),
     SimUnit(
         "gpu",
         "GPU-like: long launch, high throughput, features are copied",
@@ -115,8 +46,7 @@ _PHONE = (
         20_000.0,
         transfer_us=15.0,
         transfer_bytes_per_us=4_000.0,
-        noise=0.02,
-        slowdown=1.04,
+        vices=_GPU_VICES,
     ),
 )
 
@@ -127,24 +57,28 @@ _STEPS = (
     dataclasses.replace(_CPU, description="CPU-like: 16 channels at a time", tile=16),
     dataclasses.replace(_GPU, description="GPU-like: work groups of 32 channels", tile=32),
 )
-_MEMORY = (
-    dataclasses.replace(_CPU, description="CPU-like: slowed by what both read", slowdown=3.0, steady=False),
-    dataclasses.replace(_GPU, description="GPU-like: slowed by what both read", slowdown=2.0, steady=False),
+_MEMORY = tuple(
+    dataclasses.replace(law, description=f"{kind}-like: slowed by what both read", steady=False, vices=vices)
+    for kind, law, vices in (
+        ("CPU", _CPU, dataclasses.replace(_CPU_VICES, slowdown=3.0)),
+        ("GPU", _GPU, dataclasses.replace(_GPU_VICES, slowdown=2.0)),
+    )
 )
 _RESTLESS = tuple(
     dataclasses.replace(
         law,
         description=f"{law.description}; noisy, drifts, stalls now and then",
-        noise=0.03,
-        tail=0.03,
-        drift=0.03,
-        period_s=7.0,
+        vices=dataclasses.replace(law.vices, noise=0.03, tail=0.03, drift=0.03, period_s=7.0),
     )
     for law in (_CPU, _GPU)
 )
 
 _HOT = tuple(
-    dataclasses.replace(law, description=f"{law.description}; slower once it is hot", throttle=1.25, heat_s=2.0)
+    dataclasses.replace(
+        law,
+        description=f"{law.description}; slower once it is hot",
+        vices=dataclasses.replace(law.vices, throttle=1.25, heat_s=2.0),
+    )
     for law in (_CPU, _GPU)
 )
 _BATTERY = tuple(
@@ -163,10 +97,6 @@ SIM_DEVICES = MappingProxyType(
         "battery": _BATTERY,
     }
 )
-IDLE_W = 0.8
-"""What a simulated device draws at rest, if its power is told."""
-_GAUGE_NS = 100_000_000
-"""A simulated gauge tells the mean of so long, as often."""
 _NOTE = "simulated: its times follow a law and measure no hardware"
 
 
@@ -187,6 +117,15 @@ class SimDevice:
             raise DeviceNotFound(f"there is no simulated device {name!r}; there are {known}.")
         self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
         self._name = f"sim:{name}"
+
+    def __enter__(self) -> SimDevice:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     @property
     def name(self) -> str:
@@ -228,6 +167,10 @@ class SimDevice:
             return PowerMeter("simulated gauge", (), 1.0), ""
         return None, f"{self.name} has no gauge"
 
+    def examine(self) -> tuple[doctor.Check, ...]:
+        """Its facts. See `Device.examine`."""
+        return (doctor.Check("connection", "ok", "this machine"), *doctor.facts_checks(self))
+
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan with times by the law. See `Device.run`.
 
@@ -249,10 +192,26 @@ class SimDevice:
         )
 
     def timed(self, plan: BenchPlan) -> BenchPlan:
-        """The plan with each call's times by the law; a call without `work` keeps its own times."""
+        """The plan with what each call spends by the law; a call that says what it spends keeps that.
+
+        Raises:
+            UnitUnavailable: the plan names a unit that this device does not have.
+            PlanError: a call neither says what it spends nor has a file.
+            ModelRejected: a file cannot be read, or lacks a signature that is called.
+        """
         laws = tuple(self._law(unit) for unit in plan.units)
-        steps = tuple(_timed_step(step, laws) for step in plan.steps)
-        return dataclasses.replace(plan, units=tuple(law.unit for law in laws), steps=steps, runtime=None, power=None)
+        steps = tuple(
+            dataclasses.replace(step, jobs=tuple(_timed_job(job, laws, plan) for job in step.jobs))
+            for step in plan.steps
+        )
+        return dataclasses.replace(
+            plan,
+            units=tuple(law.unit for law in laws),
+            simulation=tuple(law.vices.words for law in laws),
+            steps=steps,
+            runtime=None,
+            power=None,
+        )
 
     def _law(self, unit: Unit) -> SimUnit:
         if unit.kind != "sim" or unit.name not in self._units:
@@ -261,54 +220,35 @@ class SimDevice:
         return self._units[unit.name]
 
 
-def simulated_power(run: Run, watts: Sequence[float]) -> PowerTrace:
-    """What a gauge would have told while a step ran, from its recorded runs.
-
-    Args:
-        run: the step; its unrecorded runs draw nothing here.
-        watts: of each unit while it is in a call.
-    """
-    calls = [
-        (job.t0_ns + phase.begin_ns, job.t0_ns + phase.end_ns, watts[lane.unit_index])
-        for job in run.jobs
-        for lane in job.lanes
-        for phase in lane.phases
-    ]
-    first, last = min(int(job.t0_ns[0]) for job in run.jobs), max(int(end.max()) for _, end, _ in calls)
-    ticks = np.arange(first, last + _GAUGE_NS, _GAUGE_NS, dtype=np.int64)
-    joules = np.zeros(len(ticks))  # times 1e9, up to each tick
-    for begin, end, power in calls:
-        order = np.argsort(begin)
-        spent = np.concatenate([[0], np.cumsum((end - begin)[order])])
-        at = np.searchsorted(begin[order], ticks)
-        over = np.where(at > 0, np.maximum(end[order][np.maximum(at, 1) - 1] - ticks, 0), 0)
-        joules += power * (spent[at] - over)
-    microwatts = 1e6 * (IDLE_W + np.diff(joules) / _GAUGE_NS)
-    return PowerTrace(ticks[1:], microwatts.astype(np.int64))
-
-
-def _timed_step(step: Step, laws: tuple[SimUnit, ...]) -> Step:
-    return dataclasses.replace(step, jobs=tuple(_timed_job(job, laws) for job in step.jobs))
-
-
-def _timed_job(job: Job, laws: tuple[SimUnit, ...]) -> Job:
+def _timed_job(job: Job, laws: tuple[SimUnit, ...], plan: BenchPlan) -> Job:
     lanes = []
     for index, lane in enumerate(job.lanes):
         partner = job.lanes[1 - index] if len(job.lanes) == 2 else None
-        law = laws[lane.unit_index]
-        calls = tuple(_timed_call(call, partner, law) for call in lane.calls)
+        calls = tuple(_timed_call(call, partner, laws[lane.unit_index], plan) for call in lane.calls)
         lanes.append(Lane(lane.unit_index, calls))
     return dataclasses.replace(job, lanes=tuple(lanes))
 
 
-def _timed_call(call: Call, partner: Lane | None, law: SimUnit) -> Call:
-    if call.work is None:
+def _timed_call(call: Call, partner: Lane | None, law: SimUnit, plan: BenchPlan) -> Call:
+    if call.spend is not None:
         return call
+    work = _work(call, plan)
     source = partner.latest_before(call.phase) if partner is not None and "partner" in call.inputs else None
-    return dataclasses.replace(
-        call,
-        run_us=law.run_us(call.work),
-        pressure=law.pressure(call.work),
-        download_us=law.move_us(call.output_bytes),
-        upload_us=law.move_us(source.output_bytes) if source is not None else 0.0,
+    uploads = source is not None and law.transfer_bytes_per_us > 0
+    spend = Spend(
+        run_us=law.run_us(work),
+        download_us=law.move_us(work.output_bytes),
+        upload_us=law.move_us(_work(source, plan).output_bytes) if source is not None and uploads else 0.0,
+        shared=law.shared(work),
     )
+    return dataclasses.replace(call, spend=spend)
+
+
+def _work(call: Call, plan: BenchPlan) -> Work:
+    from syncnas_bench.simulated.work import work_of
+
+    if call.file_index >= len(plan.files):
+        raise PlanError(
+            f"call {call.signature!r} has no file that tells what it computes; give it one, or what it spends."
+        )
+    return work_of(plan.files[call.file_index], call.signature)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from syncnas_exporters.graph import Graph
-from syncnas_exporters.tflite.lowering import Lowering, TfliteOp, TfliteTensor
+from syncnas_exporters.tflite.lowering import TfliteLowering, TfliteOp, TfliteTensor
 
 _SCHEMA_VERSION = 3
 _FILE_IDENTIFIER = b"TFL3"
@@ -45,7 +45,7 @@ class FileEmitter:
     def add_graph(self, graph: Graph) -> None:
         """Write one graph as a subgraph, and the signature that calls it."""
         builder = self._builder
-        lowering = Lowering(graph)
+        lowering = TfliteLowering(graph)
         index = {name: position for position, name in enumerate(lowering.tensors)}
         names = {name: builder.CreateString(name) for name in index}
         tensors = [self._tensor(tensor, names[tensor.name]) for tensor in lowering.tensors.values()]
@@ -104,9 +104,9 @@ class FileEmitter:
     def _buffer(self, data: npt.NDArray[Any]) -> int:
         """Index of the buffer that holds `data`: float32 shared by identity, int32 shared by value."""
         key = id(data) if data.dtype == np.float32 else data.tobytes()
-        found = self._buffer_of.get(key)
-        if found is not None:
-            return found
+        index = self._buffer_of.get(key)
+        if index is not None:
+            return index
         builder = self._builder
         builder.StartVector(1, data.nbytes, _DATA_ALIGNMENT_BYTES)
         end = builder.head
@@ -160,10 +160,14 @@ class FileEmitter:
         return int(schema.TensorMapEnd(self._builder))
 
     def _int_vector(self, values: tuple[int, ...]) -> int:
-        found = self._int_vectors.get(values)
-        if found is None:
-            found = self._int_vectors[values] = self._packed(values, "i")
-        return found
+        offset = self._int_vectors.get(values)
+        if offset is None:
+            builder = self._builder
+            builder.StartVector(4, len(values), 4)
+            builder.head -= 4 * len(values)
+            struct.pack_into(f"<{len(values)}i", builder.Bytes, builder.head, *values)
+            offset = self._int_vectors[values] = int(builder.EndVector())
+        return offset
 
     def _offset_vector(self, offsets: Sequence[int]) -> int:
         """A vector of tables: each element is the distance from its own place to the table."""
@@ -175,10 +179,3 @@ class FileEmitter:
         here.head -= 4 * count
         struct.pack_into(f"<{count}I", here.Bytes, here.head, *distances)
         return int(here.EndVector())
-
-    def _packed(self, values: Sequence[int], code: str) -> int:
-        builder = self._builder
-        builder.StartVector(4, len(values), 4)
-        builder.head -= 4 * len(values)
-        struct.pack_into(f"<{len(values)}{code}", builder.Bytes, builder.head, *values)
-        return int(builder.EndVector())

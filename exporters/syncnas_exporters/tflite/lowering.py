@@ -57,7 +57,7 @@ _DIRECT = {
 }
 
 
-class Lowering:
+class TfliteLowering:
     """The tensors and operators of one subgraph.
 
     Names it invents hold a `$`, which no tensor of a graph does.

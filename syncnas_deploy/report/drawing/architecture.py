@@ -1,4 +1,4 @@
-"""An architecture as a drawing: a column of blocks a branch, going down by stage, and what crosses between the units.
+"""An architecture as a drawing: one column of blocks per branch, stage below stage, and what crosses between the units.
 
 Tinted panels are segments, so a panel is what one unit runs without waiting for the other. Between panels of both
 columns are the crossings: a fork after the stem, a joint on each unit that adds or concatenates, and what has to be
@@ -334,13 +334,13 @@ def _segment_name(segment: Segment) -> str:
 
 
 def _height(parts: tuple[Part, ...], stage: int) -> float:
-    """Of one stage's boxes, gaps included."""
+    """Height of one stage's boxes, gaps included."""
     heights = [part.box.height for part in parts if part.stage == stage]
     return sum(heights) + BLOCK_GAP * (len(heights) - 1)
 
 
 def _facts(config: ModelConfig) -> list[str]:
-    """What is said below the name."""
+    """The lines below the name."""
     facts = [f"strategy {config.strategy}"] if config.strategy else []
     facts += [
         f"{len(config.stages)} stages",
@@ -351,7 +351,7 @@ def _facts(config: ModelConfig) -> list[str]:
 
 
 def _warnings(times: Shares) -> list[str]:
-    """What a reader must not overlook."""
+    """Sentences that a reader must not overlook."""
     labels = ["SIMULATED units: no real device was measured"] if times.simulated else []
     if any("software" in unit for unit in times.unit_texts):
         labels.append("SOFTWARE GPU: its times say nothing about a GPU")

@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Box:
-    """What a box says.
+    """The text of a box.
 
     Attributes:
         kind: block, stem or head.
@@ -45,7 +45,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        """Of the box, pixels."""
+        """Height of the box, pixels."""
         return LINE * len(self.lines) + 2 * BOX_INSET
 
 
@@ -75,7 +75,7 @@ def stem_box(config: ModelConfig) -> Box:
 
 
 def head_box(config: ModelConfig) -> Box:
-    """The head's box: a line each for convolution and pool, for a layer after the pool, and for the classifier."""
+    """The head's box: one line each for convolution and pool, a layer after the pool, and the classifier."""
     head = config.head
     lines = [Line("k1 s1", (str(head.in_channels), "", str(head.out_channels)), "pool")]
     width, title = head.out_channels, f"head: ({head.in_channels}, {head.out_channels}), pool"
@@ -97,7 +97,7 @@ class Columns:
 
     @classmethod
     def of(cls, boxes: Iterable[Box]) -> Columns:
-        """Wide enough for all of them."""
+        """Columns that are wide enough for all these boxes."""
         lines = [line for box in boxes for line in box.lines]
         rooms = [max(text_width(line.channels[i], SIZE) for line in lines) for i in range(3)]
         return cls(
@@ -108,7 +108,7 @@ class Columns:
 
     @property
     def width(self) -> float:
-        """Of a box, pixels."""
+        """Width of a box, pixels."""
         return 2 * PAD + self.label + GAP + sum(self.channels) + 2 * ARROW_ROOM + GAP + self.mark
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.report.drawing.svg import Canvas, Point, fit
+from syncnas_deploy.report.drawing.svg import Canvas, Position, fit
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 420.0, 200.0, 56.0, 76.0, 190.0, 56.0
 SMALL, SIZE = 11.0, 12.0
@@ -23,7 +23,7 @@ def learning_plot(profile: DeviceProfile) -> str:
     top = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, highest) if step >= highest)
     span = max(points[-1] - points[0], 1)
 
-    def at(count: int, error: float) -> Point:
+    def at(count: int, error: float) -> Position:
         return LEFT + WIDTH * (count - points[0]) / span, TOP + HEIGHT * (1 - error / top)
 
     canvas = Canvas()

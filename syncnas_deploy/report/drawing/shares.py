@@ -1,7 +1,7 @@
 """Where a network's time goes by a profile: what each part adds on its unit, alone.
 
-A part's time is that of one invocation of it less the invocation, as in `prediction.predict`. A share is that time over
-all of its branch's, so the shares of a branch and what its invocations and syncs take make a whole.
+The time of a part is the time of one call of it, minus what a call itself costs (see `prediction.predict`). Its share
+is that time over the whole time of its branch: the shares of a branch, its calls and its syncs add up to 1.
 """
 
 from __future__ import annotations
@@ -68,19 +68,19 @@ def shares(config: ModelConfig, profile: DeviceProfile, unit: int | None = None)
         parts = part_times_us(segment, profile.table, chosen)
         total_us, times_us = times[chosen], sum(parts.values())
         row = SegmentPrediction(segment.name, 0, total_us, total_us)
-        found = {(0, place): us / times_us for place, us in parts.items()}
+        part_shares = {(0, place): us / times_us for place, us in parts.items()}
         texts = (profile.units[chosen],)
-        return Shares(texts, (chosen,), found, {row.name: row}, (), total_us, True, simulated)
+        return Shares(texts, (chosen,), part_shares, {row.name: row}, (), total_us, True, simulated)
     prediction = predict(config, profile)
     rows = {row.name: row for phase in prediction.phases for row in phase.segments}
     branch_us = [sum(row.solo_us for row in rows.values() if row.branch == branch) for branch in (0, 1)]
-    found = {
+    part_shares = {
         (segment.branch, place): us / branch_us[segment.branch]
         for segment in cut(config)
         for place, us in part_times_us(segment, profile.table, segment.branch).items()
     }
     syncs_us = tuple(phase.sync_us for phase in prediction.phases[:-1])
-    return Shares(profile.units, (0, 1), found, rows, syncs_us, prediction.makespan_us, False, simulated)
+    return Shares(profile.units, (0, 1), part_shares, rows, syncs_us, prediction.makespan_us, False, simulated)
 
 
 def part_times_us(segment: Segment, table: LatencyTable, unit: int) -> dict[Place, float]:

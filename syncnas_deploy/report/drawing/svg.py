@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from unicodedata import east_asian_width
 
-Point = tuple[float, float]
+Position = tuple[float, float]
 
 PALETTE: dict[str, tuple[str, str]] = {
     "page": ("#ffffff", "#0e1217"),
@@ -28,7 +28,7 @@ PALETTE: dict[str, tuple[str, str]] = {
     "strong1": ("#a2570a", "#e9a957"),
     "warning": ("#a12b2b", "#ff9d94"),
 }
-"""Role: its light and its dark colour. A role that ends in a digit belongs to the first or the second unit."""
+"""Role: its light and its dark colour. A role that ends in 0 or 1 belongs to that unit."""
 
 FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 CHARACTER_EM, WIDE_EM = 0.62, 1.12
@@ -80,31 +80,31 @@ class Canvas:
         self._add("</g>")
 
     def rect(
-        self, at: Point, width: float, height: float, *, fill: str, stroke: str | None = None, radius: float = 0.0
+        self, at: Position, width: float, height: float, *, fill: str, stroke: str | None = None, radius: float = 0.0
     ) -> None:
         """A box, its corner at the top left."""
         corner = f' rx="{_number(radius)}"' if radius else ""
         place = f'x="{_number(at[0])}" y="{_number(at[1])}" width="{_number(width)}" height="{_number(height)}"'
         self._add(f"<rect {place}{corner} {_paint(fill, stroke)}/>")
 
-    def circle(self, at: Point, radius: float, *, fill: str, stroke: str | None = None) -> None:
-        """A disc."""
+    def circle(self, at: Position, radius: float, *, fill: str, stroke: str | None = None) -> None:
+        """A filled circle."""
         place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
         self._add(f"<circle {place} {_paint(fill, stroke, 1.5)}/>")
 
-    def line(self, points: Sequence[Point], *, stroke: str, width: float = 1.5, dashed: bool = False) -> None:
+    def line(self, points: Sequence[Position], *, stroke: str, width: float = 1.5, dashed: bool = False) -> None:
         """Straight pieces with rounded corners."""
         path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
         dash = ' stroke-dasharray="3 2.5"' if dashed else ""
         round_ = 'stroke-linejoin="round" stroke-linecap="round"'
         self._add(f'<path d="{path}" {_paint(None, stroke, width)} {round_}{dash}/>')
 
-    def area(self, corners: Sequence[Point], *, fill: str) -> None:
-        """What lies between straight lines from corner to corner."""
+    def area(self, corners: Sequence[Position], *, fill: str) -> None:
+        """A filled polygon."""
         path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + "Z"
         self._add(f'<path d="{path}" {_paint(fill, None)}/>')
 
-    def arrowhead(self, tip: Point, direction: Point, *, fill: str, size: float = 7.0) -> None:
+    def arrowhead(self, tip: Position, direction: Position, *, fill: str, size: float = 7.0) -> None:
         """A triangle that points in `direction` (one of the four along the axes)."""
         (x, y), (dx, dy) = tip, direction
         back_x, back_y, side = x - dx * size, y - dy * size, 0.5 * size
@@ -112,7 +112,7 @@ class Canvas:
         self.area(corners, fill=fill)
 
     def text(
-        self, at: Point, text: str, *, size: float, fill: str = "ink", anchor: str = "start", bold: bool = False
+        self, at: Position, text: str, *, size: float, fill: str = "ink", anchor: str = "start", bold: bool = False
     ) -> None:
         """One line of text; `at` is on its middle height, at its start, middle or end as `anchor` says."""
         place = f'x="{_number(at[0])}" y="{_number(at[1] + 0.35 * size)}" font-size="{_number(size)}"'

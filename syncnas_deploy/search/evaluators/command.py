@@ -1,4 +1,4 @@
-"""Any program as an evaluator: it gets a network and prints its reward."""
+"""Any program as an evaluator: it reads a network and prints a reward."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ class Command:
 
     @property
     def cost(self) -> str:
-        """Only its limit is known."""
+        """The time limit; how long the program really takes is not known."""
         return f"what {self.words[0]} takes, at most {self.limit_s:g} s per candidate"
 
     @property
     def key(self) -> dict[str, object]:
-        """The words, and not the program's files: it can be mended, and the search goes on."""
+        """The words of the command. The program's files do not count: it can be mended, and the search resumed."""
         return {"name": "command", "words": list(self.words)}
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
@@ -95,7 +95,7 @@ class Command:
         return self._parsed(output, time.perf_counter() - started)
 
     def _run(self, words: list[str], config: Path, seed: int) -> str:
-        """Its standard output, after a good end."""
+        """Run the program to its end and return what it wrote on stdout."""
         environment = {**os.environ, "SYNCNAS_SEED": str(seed)}
         with config.open("rb") as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             try:

@@ -21,11 +21,11 @@ Rungs = Mapping[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Halving:
-    """The rule.
+    """When a candidate is given up.
 
     Attributes:
-        epochs: of a candidate that is never given up.
-        factor: at each rung the best 1 / factor go on; 1 gives up on none.
+        epochs: how long a candidate is trained that is never given up.
+        factor: at each rung the best 1 / factor of the candidates go on; 1 gives up none.
     """
 
     epochs: int

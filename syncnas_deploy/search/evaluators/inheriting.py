@@ -1,4 +1,4 @@
-"""Inherited weights: a candidate's reward is its accuracy with the weights of its base model."""
+"""Inherited weights: a candidate's reward is its top-1 with weights made from its base model's."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SEEN = 512
 
 @dataclass(frozen=True)
 class Inherit:
-    """Top-1 of a candidate with its base's weights, right away or after a short fine-tuning.
+    """Top-1 of a candidate with its base's weights, without or after a short fine-tuning.
 
-    Right away means with batch norms that have seen a few hundred pictures: those of the base have the statistics of
-    other features.
+    Without fine-tuning, the batch norms first see a few hundred pictures, since the base's statistics are of other
+    features.
 
     Attributes:
         weights: of the base model: a file or ``timm:NAME``.
@@ -73,8 +73,8 @@ class Inherit:
             readers=options.integer("readers", 0, 0, 64),
             pictures=opened(folder, recipe),
         )
-        base = None if base is None else _absolute(base)
-        return cls(_absolute(weights), _digest(weights), base, how, epochs, spread)
+        base_source = None if base is None else _absolute(base)
+        return cls(_absolute(weights), _digest(weights), base_source, how, epochs, spread)
 
     @property
     def name(self) -> str:
@@ -84,7 +84,7 @@ class Inherit:
 
     @property
     def cost(self) -> str:
-        """Pictures that it passes through the network."""
+        """How many pictures go through the network per candidate, and how large they are."""
         if self.epochs:
             return self.how.cost
         return f"one pass over the validation pictures at {self.how.recipe.input_size} pixels"

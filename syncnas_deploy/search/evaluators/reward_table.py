@@ -1,4 +1,4 @@
-"""A table of rewards that someone else has determined, by strategy."""
+"""Rewards by strategy, read from a file."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _rewards(path: Path, content: bytes) -> dict[str, float | None]:
     except csv.Error as e:
         raise RewardTableError(f"{path}: not CSV ({e}); correct the quotes.") from None
     if len(rows) < 2:
-        raise RewardTableError(f"{path}: has no rows; give a header strategy,reward and a row per strategy.")
+        raise RewardTableError(f"{path}: has no rows; give a header strategy,reward and one row per strategy.")
     header = rows[0][1]
     for column in ("strategy", "reward"):
         if header.count(column) != 1:

@@ -1,4 +1,4 @@
-"""Proxy training: a candidate's reward is its accuracy after a few epochs on small pictures."""
+"""Proxy training: a candidate's reward is its top-1 after a few epochs on small pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda", "mps")
 RATE_BATCH = 256
-"""Pictures per step that the published learning rates are for; other batches scale them."""
+"""Pictures per step that the published learning rates are for; other batches scale the rate."""
 _SEEDS = 2**31
 
 
@@ -90,12 +90,12 @@ class Train:
 
     @property
     def cost(self) -> str:
-        """Passes over pictures."""
+        """How many pictures go through the network per candidate, and how large they are."""
         most = self.recipe.epochs * self.pictures.count
         rungs = self.halving.rungs
         least = f"{rungs[0] * self.pictures.count:,} to " if rungs else ""
-        pixels = self.recipe.input_size
-        return f"forward and backward passes over {least}{most:,} pictures of {pixels} x {pixels} per candidate"
+        size = self.recipe.input_size
+        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate"
 
     @property
     def key(self) -> dict[str, object]:
@@ -116,19 +116,19 @@ class Train:
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures after the last epoch; infeasible where the training diverges.
 
-        A candidate that is given up at a rung has as reward its top-1 there plus what others gained from there on.
+        A candidate that is given up at a rung gets its value there, plus what others gained from there to the end.
 
         Raises:
             DatasetError: pictures that cannot be used.
             ConfigError: the network cannot have that input size.
-            DeviceUnavailable: no such device here.
+            TorchDeviceUnavailable: no such device here.
         """
         network = scaled(self.recipe.resized(config, self.pictures.classes), self.width)
         return trained(self, network, seed, None)
 
 
 def trained(how: Train, network: ModelConfig, seed: int, weights: dict[str, Any] | None) -> Evaluation:
-    """Train a network as `how` says, giving up at its rungs, from weights where there are some."""
+    """Train a network with the pictures, recipe and rungs of `how`, from `weights` or from random ones."""
     # Threads of OpenMP that spin while they wait slow each other down; torch reads this when it is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from syncnas_deploy.training.proxy import train_briefly

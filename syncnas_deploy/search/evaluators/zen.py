@@ -61,12 +61,12 @@ class Zen:
 
     @property
     def cost(self) -> str:
-        """Time for MobileNetV2."""
+        """Seconds per candidate of MobileNetV2's size; they grow with the square of the input size."""
         return f"about {0.5 * (self.input_size / 64) ** 2:.1f} s per candidate on two idle cores, no training"
 
     @property
     def spread(self) -> None:
-        """Each evaluation computes it from its draws."""
+        """None: each evaluation has its own, from its draws."""
         return None
 
     @property

@@ -33,12 +33,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.search.widths.choices import Selection, WidthChoices
-from syncnas_deploy.search.widths.maxplus import Float64Array, convolve, delay, split
+from syncnas_deploy.search.widths.maxplus import convolve, delay, split
 
 BRANCHES = (0, 1)
 
@@ -105,7 +106,7 @@ class SolvedWidths:
 
 
 @dataclass(frozen=True)
-class _Segment:
+class _StageRange:
     """A run of stages between syncs. `before` is the op of the sync it starts from, '' at the stem."""
 
     first: int
@@ -146,7 +147,7 @@ class WidthSolver:
         self._choices: dict[tuple[int, int, bool], list[WidthChoices]] = {}
         self._stages: dict[tuple[int, int, bool], list[Float64Array]] = {}
         self._runs: dict[tuple[int, int, int, bool], list[Float64Array]] = {}
-        self._segments: dict[_Segment, Float64Array] = {}
+        self._segments: dict[_StageRange, Float64Array] = {}
         self._beginnings: dict[str, Float64Array] = {}
 
     def minimum_us(self, strategy: str) -> float:
@@ -176,7 +177,7 @@ class WidthSolver:
         selection.widen(self.budget_us)
         return SolvedWidths(strategy, self._solved(selection), selection.latency_us(), selection.utility())
 
-    def _fastest(self, strategy: str, segments: list[_Segment]) -> Selection:
+    def _fastest(self, strategy: str, segments: list[_StageRange]) -> Selection:
         """Every block at its fastest width."""
         return Selection(
             [[self._segment_choices(b, seg) for b in BRANCHES] for seg in segments],
@@ -184,7 +185,7 @@ class WidthSolver:
             self._fixed_us(strategy),
         )
 
-    def _search_bins(self, strategy: str, segments: list[_Segment], selection: Selection) -> None:
+    def _search_bins(self, strategy: str, segments: list[_StageRange], selection: Selection) -> None:
         """Set the selection to the best within time bins; to the fastest where rounding up leaves none."""
         available = math.floor((self.budget_us - self._fixed_us(strategy)) / self._bin_us)
         # A sum of floating-point times may come out a few ulp above the sum of their bins: then one bin less.
@@ -219,7 +220,7 @@ class WidthSolver:
                 self._runs[key] = [*before, convolve(before[-1], end)]
         return self._runs[key]
 
-    def _segment(self, seg: _Segment) -> Float64Array:
+    def _segment(self, seg: _StageRange) -> Float64Array:
         """Utilities of a segment: both branches have the same time."""
         if seg not in self._segments:
             branches = [self._run(b, seg.first, seg.last, seg.op == "c")[-1] for b in BRANCHES]
@@ -240,7 +241,7 @@ class WidthSolver:
 
     # --- from the best utility back to the widths that have it ---
 
-    def _trace(self, segments: list[_Segment], t: int) -> list[list[list[int]]] | None:
+    def _trace(self, segments: list[_StageRange], t: int) -> list[list[list[int]]] | None:
         """Indices of the best choices within t bins, by [segment][branch][block]; None when nothing fits."""
         strategy = "".join("n" * (seg.last - seg.first) + seg.op for seg in segments)
         if t < 0:
@@ -257,7 +258,7 @@ class WidthSolver:
             t = before
         return choices[::-1]
 
-    def _trace_branch(self, branch: int, seg: _Segment, t: int) -> list[int]:
+    def _trace_branch(self, branch: int, seg: _StageRange, t: int) -> list[int]:
         """Indices of the best choices of a segment's blocks on one branch, within t bins."""
         runs = self._run(branch, seg.first, seg.last, seg.op == "c")
         choices: list[int] = []
@@ -310,7 +311,7 @@ class WidthSolver:
             self._choices[key] = [self._block(branch, BlockKey(stage, i, halved)) for i in blocks]
         return self._choices[key]
 
-    def _segment_choices(self, branch: int, seg: _Segment) -> list[WidthChoices]:
+    def _segment_choices(self, branch: int, seg: _StageRange) -> list[WidthChoices]:
         """The choices of a segment's blocks on a branch, in running order."""
         choices: list[WidthChoices] = []
         for stage in range(seg.first, seg.last + 1):
@@ -323,12 +324,12 @@ class WidthSolver:
         np.maximum.at(utilities, choices.bins, choices.utility)
         return np.maximum.accumulate(utilities[:-1])
 
-    def _start_us(self, branch: int, seg: _Segment) -> float:
+    def _start_us(self, branch: int, seg: _StageRange) -> float:
         """What a segment takes on a branch before its first block."""
         op_us = self.table.sync_op_us(branch, seg.first - 1, seg.before) if seg.before else 0.0
         return _time(self.table.invocation_us(branch) + op_us, "a segment's start")
 
-    def _start_bins(self, branch: int, seg: _Segment) -> int:
+    def _start_bins(self, branch: int, seg: _StageRange) -> int:
         return min(math.ceil(self._start_us(branch, seg) / self._bin_us), self.bins + 1)
 
     def _fixed_us(self, strategy: str) -> float:
@@ -339,7 +340,7 @@ class WidthSolver:
         ends_us += table.join_us(strategy[-1]) + table.head_us(strategy[-1])
         return _time(syncs_us + ends_us, "stem, head and syncs")
 
-    def _cut(self, strategy: str) -> list[_Segment]:
+    def _cut(self, strategy: str) -> list[_StageRange]:
         check_strategy(strategy, len(self.base.stages))
         ends = [s + 1 for s, op in enumerate(strategy) if op != "n"]
         return [_last_segment(strategy[:end]) for end in ends]
@@ -348,10 +349,10 @@ class WidthSolver:
         return Widths.from_flat([selection.widths(b) for b in BRANCHES], self._depths)
 
 
-def _last_segment(letters: str) -> _Segment:
+def _last_segment(letters: str) -> _StageRange:
     """The segment that ends with the sync that `letters` ends in."""
     first = max(letters.rfind(op, 0, -1) for op in "ac") + 1
-    return _Segment(first, len(letters) - 1, letters[first - 1] if first else "", letters[-1])
+    return _StageRange(first, len(letters) - 1, letters[first - 1] if first else "", letters[-1])
 
 
 def _checked(

@@ -13,8 +13,9 @@ from syncnas_bench import BenchPlan, Call, HostDevice, Job, Run, Step, Unit
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.lease import take_lease
 from syncnas_bench.adb.probe import Cluster, parse_condition, parse_probe
-from syncnas_bench.adb.target import RUNTIME_VARIABLE, check_fits, find_runtime, target_of
+from syncnas_bench.adb.target import check_fits, find_runtime, target_of
 from syncnas_bench.device import runner_program
+from syncnas_bench.environment import DEVICE_LITERT_VARIABLE, Environment
 from syncnas_bench.errors import (
     DeviceLeased,
     RuntimeMismatch,
@@ -177,7 +178,7 @@ def test_real_plan_end_to_end(way: str, tmp_path: Path) -> None:
             assert output == (tmp_path / "out").read_bytes()
             assert set(on_host[0].metadata) <= set(runs[0].metadata)
             assert runs[0].metadata["device"]["name"] == serial
-            assert "invalid" not in runs[0].metadata
+            assert runs[0].unusable_reason == ""
             assert left_behind(phone) == []
             device.close()
     finally:
@@ -250,15 +251,15 @@ def test_a_library_for_another_device(tmp_path: Path) -> None:
         )
     text = tmp_path / "libLiteRt.so"
     text.write_text("hello")
-    with pytest.raises(RuntimeMismatch, match="no ELF file"):
+    with pytest.raises(RuntimeMismatch, match="does not begin like an ELF file"):
         check_fits(board, text)
     runner = runner_program().parent.parent / "aarch64-linux" / "syncnas-runner"
     check_fits(board, runner)
     with pytest.raises(RuntimeMismatch, match="the device runs Android"):
         check_fits(android, runner)
     with pytest.raises(RuntimeMissing, match=r"no libLiteRt\.so in"):
-        find_runtime(android, {RUNTIME_VARIABLE: str(tmp_path / "none")})
-    assert find_runtime(android, {RUNTIME_VARIABLE: str(tmp_path)}).library == text
+        find_runtime(android, Environment({DEVICE_LITERT_VARIABLE: str(tmp_path / "none")}))
+    assert find_runtime(android, Environment({DEVICE_LITERT_VARIABLE: str(tmp_path)})).library == text
 
 
 def test_twice_the_room_is_needed(phone: AdbDaemon, device: AdbDevice, tmp_path: Path) -> None:

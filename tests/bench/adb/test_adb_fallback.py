@@ -14,17 +14,17 @@ import pytest
 
 from syncnas_bench import BenchPlan, Job, Launch, RunnerCrashed, RunnerHung, Step, UnitUnavailable
 from syncnas_bench.adb.device import AdbDevice
-from syncnas_bench.adb.discovery import connector
-from syncnas_bench.local.host import LITERT_VARIABLE
+from syncnas_bench.environment import LITERT_VARIABLE
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from tests.support.adb_cases import QUICK, no_server_env, short_folder
+from tests.support.adb_cases import QUICK, device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
+from tests.support.configs import parse_config
 from tests.support.litert_stub import lying_litert
 
 
@@ -41,16 +41,17 @@ def phone() -> Iterator[AdbDaemon]:
         yield daemon
 
 
-def device_of(phone: AdbDaemon, home: Path, lie: str) -> AdbDevice:
+def board_of(phone: AdbDaemon, home: Path, lie: str) -> AdbDevice:
     """The device with that library."""
     env = no_server_env(home) | {LITERT_VARIABLE: str(lying_litert(lie))}
     serial = f"127.0.0.1:{phone.port}"
-    return GpuBoard(serial, connector(serial, env), env=env, patience=QUICK)
+    board: GpuBoard = device_of(serial, env, QUICK, GpuBoard)
+    return board
 
 
 def launch(phone: AdbDaemon, home: Path, lie: str, plan: BenchPlan, runs: Collector, **limits: float) -> Launch:
     """One launch on it."""
-    device = device_of(phone, home, lie)
+    device = board_of(phone, home, lie)
     try:
         return device.run(plan, on_run=runs, **limits)
     finally:
@@ -102,6 +103,6 @@ def test_wrong_outputs_of_a_phone_give_no_profile(
     settings = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
     before = len(phone.counts.services)
     with pytest.raises(WrongOutput, match=says):
-        pipeline.profile(base, device_of(phone, tmp_path, lie), out=tmp_path / "p.json", settings=settings)
+        pipeline.profile(base, board_of(phone, tmp_path, lie), out=tmp_path / "p.json", settings=settings)
     assert list(tmp_path.glob("p.json*")) == []
     assert sum("plan.txt" in service for service in phone.counts.services[before:]) == 3, "tried three times"

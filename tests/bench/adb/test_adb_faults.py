@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncnas_bench import Run
+from syncnas_bench.adb import run as adb_run
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.errors import DeviceLost, DeviceUnavailable, RunnerCrashed, RunnerHung, StorageFull
@@ -20,6 +23,7 @@ from tests.support.adb_cases import QUICK, AdbServer, device_of, find_adb, no_se
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_fault_cases import FAULTS, Bench
 from tests.support.adb_phone import battery, make_phone, power, set_dump, thermal
+from tests.support.adb_shells import raw_shell, shell_v2
 from tests.support.bench_cases import Collector, is_running, sim_plan
 
 STEPS = [f"step{i}" for i in range(4)]
@@ -175,6 +179,61 @@ def test_storage_that_fills_up(phone: AdbDaemon, device: AdbDevice) -> None:
     device.run(sim_plan(), on_run=Collector())
 
 
+def spoil(phone: AdbDaemon, instead: str, times: int) -> None:
+    """Have the next questions about the device answered by other commands."""
+    left = times
+
+    def shells(run: Callable[..., Any], *more: bytes) -> Callable[[Any], Any]:
+        async def serve(channel: Any) -> None:
+            nonlocal left
+            script = phone.counts.services[-1].partition(":")[2]
+            if "echo @@begin" in script and left > 0:
+                left -= 1
+                script = script.replace("echo @@begin", f"{instead}\necho @@begin", 1)
+            await run(phone.root, channel, script, *more)
+
+        return serve
+
+    phone.faults.instead["exec"] = shells(raw_shell, b"\n")
+    if not phone.legacy:
+        phone.faults.instead["shell"] = shells(shell_v2)
+
+
+@pytest.mark.parametrize(
+    "instead", ["exit 0", "echo @@begin; echo @@arch; exit 0", "echo @@begin; echo @@end; exit 129"]
+)
+def test_an_answer_that_is_not_whole_is_asked_for_again(phone: AdbDaemon, device: AdbDevice, instead: str) -> None:
+    spoil(phone, instead, times=2)
+    assert device.probe().model == "Example Test Phone"
+    spoil(phone, instead, times=2)
+    assert device.condition().screen == "Awake"
+    spoil(phone, instead, times=1)
+    runs = Collector()
+    device.run(sim_plan(steps=2), on_run=runs)
+    assert [run.metadata["tries"] for run in runs] == [1, 1], "no row is spoiled by it"
+    spoil(phone, instead, times=10**6)
+    for ask in (lambda: device.probe(again=True), device.condition, lambda: device.run(sim_plan(), on_run=runs)):
+        with pytest.raises(DeviceLost, match=r"only a part .* 3 times .*; reconnect it and run the same command again"):
+            ask()
+    phone.faults.instead.clear()
+    assert device.probe(again=True).model == "Example Test Phone"
+
+
+def test_the_lease_is_extended_with_each_row(
+    phone: AdbDaemon, device: AdbDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adb_run, "LEASE_S", 5.0)
+    ends_s = []
+
+    def look(_run: Run) -> None:
+        (owner,) = scratch(phone).glob("syncnas.lease/*/owner")
+        ends_s.append(int(owner.read_text().split()[1]))
+        time.sleep(1.1)  # the lease is counted in whole seconds
+
+    device.run(sim_plan(steps=3), on_run=look, stall_s=3.0)
+    assert ends_s[0] < ends_s[1] < ends_s[2]
+
+
 def test_on_run_that_fails_ends_the_runner(phone: AdbDaemon, device: AdbDevice) -> None:
     pids = []
 
@@ -188,17 +247,19 @@ def test_on_run_that_fails_ends_the_runner(phone: AdbDaemon, device: AdbDevice) 
     assert is_clean(phone)
 
 
-def test_heat_in_mid_run_is_waited_for_and_the_step_redone(phone: AdbDaemon, device: AdbDevice) -> None:
+def test_heat_in_mid_run_is_waited_for_and_the_step_redone(phone: AdbDaemon, tmp_path: Path) -> None:
     # Looks at the condition: before the launch, and before and after each step.
     set_dump(phone.root, "thermalservice", *[thermal(status) for status in (0, 0, 0, 2, 2, 1, 0)])
     runs = Collector()
-    device.run(sim_plan(steps=4), on_run=runs)
+    patience = dataclasses.replace(QUICK, cool_s=60)
+    with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path), patience) as device:
+        device.run(sim_plan(steps=4), on_run=runs)
     assert steps_of(runs) == STEPS
     assert [run.metadata["tries"] for run in runs] == [1, 2, 1, 1]
     for run in runs:
         assert run.metadata["condition_before"]["thermal_status"] == 0
         assert run.metadata["condition_after"]["thermal_status"] == 0
-        assert "invalid" not in run.metadata
+        assert run.unusable_reason == ""
 
 
 @pytest.mark.parametrize(
@@ -216,7 +277,7 @@ def test_what_does_not_get_better_is_marked_invalid(
     runs = Collector()
     device.run(sim_plan(steps=2), on_run=runs)
     assert steps_of(runs) == STEPS[:2]
-    assert [(run.metadata["invalid"], run.metadata["tries"]) for run in runs] == [(reason, 3)] * 2
+    assert [(run.unusable_reason, run.metadata["tries"]) for run in runs] == [(reason, 3)] * 2
 
 
 def test_screen_and_clock_that_change_around_a_step(phone: AdbDaemon, device: AdbDevice) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from syncnas_bench.adb.direct import connect_tcp
-from syncnas_bench.adb.discovery import connector, find_adb_device, list_adb_devices, usb_state
+from syncnas_bench.adb.discovery import find_adb_device, list_adb_devices, usb_state
 from syncnas_bench.adb.keys import key_paths, load_signers
 from syncnas_bench.adb.link import Link, quote
-from syncnas_bench.adb.server import server_address, server_version
+from syncnas_bench.adb.server import ServerTransport, server_version
 from syncnas_bench.discovery import device_specs, find_device
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import (
     CommandFailed,
     DeviceNotFound,
@@ -25,9 +27,19 @@ from syncnas_bench.errors import (
     StorageFull,
     TransferFailed,
 )
-from tests.support.adb_cases import AdbServer, find_adb, free_port, no_server_env, short_folder, wait_for
+from tests.support.adb_cases import (
+    AdbServer,
+    connect_directly,
+    connect_to,
+    find_adb,
+    free_port,
+    no_server_env,
+    short_folder,
+    wait_for,
+)
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
+from tests.support.fake_adb_server import FakeAdbServer, okay
 
 WAYS = [("direct", False), ("direct", True), ("server", False), ("server", True)]
 
@@ -64,9 +76,9 @@ def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=legacy) as daemon:
         if way == "server":
             server = request.getfixturevalue("server")
-            connect = connector(server.connect(daemon), server.env)
+            connect = connect_to(server.connect(daemon), server.env)
         else:
-            connect = connector(f"127.0.0.1:{daemon.port}", no_server_env(home))
+            connect = connect_to(f"127.0.0.1:{daemon.port}", no_server_env(home))
         link = connect()
         yield Reached(daemon, connect, link, home)
         link.close()
@@ -230,14 +242,14 @@ def test_unknown_key_is_refused_and_then_accepted(tmp_path: Path) -> None:
     env = no_server_env(tmp_path)
     with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon:
         with pytest.raises(DeviceUnavailable, match="accept this computer's key") as caught:
-            connect_tcp("127.0.0.1", daemon.port, env)
+            connect_tcp("127.0.0.1", daemon.port, Environment(env).adb_keys)
         assert caught.value.state == "unauthorized"
         daemon.accept_shown_keys()
-        link = Link(connect_tcp("127.0.0.1", daemon.port, env))
+        link = Link(connect_tcp("127.0.0.1", daemon.port, Environment(env).adb_keys))
         assert link.shell("echo in").stdout == "in\n"
         link.close()
         other = env | {"HOME": str(tmp_path / "other"), "ADB_VENDOR_KEYS": str(tmp_path / ".android/adbkey")}
-        Link(connect_tcp("127.0.0.1", daemon.port, other)).close()
+        Link(connect_tcp("127.0.0.1", daemon.port, Environment(other).adb_keys)).close()
     key = tmp_path / ".android/adbkey"
     assert key.stat().st_mode & 0o777 == 0o600
     assert sorted(path.name for path in key.parent.iterdir()) == ["adbkey", "adbkey.pub"]
@@ -246,43 +258,61 @@ def test_unknown_key_is_refused_and_then_accepted(tmp_path: Path) -> None:
 def test_unknown_key_through_a_server(server: AdbServer) -> None:
     with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon:
         serial = server.connect(daemon)
-        states = {entry.serial: entry for entry in list_adb_devices(server.env)}
+        states = {entry.serial: entry for entry in list_adb_devices(server.address)}
         assert states[serial].state == "unauthorized"
         assert "accept this computer's key" in states[serial].remedy
         with pytest.raises(DeviceUnavailable, match="unauthorized"):
-            find_device(serial, server.env)
+            find_device(serial, Environment(server.env))
         daemon.accept_shown_keys()
-        wait_for(lambda: serial in device_specs(server.env))
-        assert find_device(serial, server.env).name == serial
+        wait_for(lambda: serial in device_specs(Environment(server.env)))
+        assert find_device(serial, Environment(server.env)).name == serial
 
 
 def test_keys_that_are_no_keys(tmp_path: Path) -> None:
     bad = tmp_path / "bad.adb_key"
     bad.write_text("hello")
     env = {"HOME": str(tmp_path), "ADB_VENDOR_KEYS": str(tmp_path)}
-    assert [path.name for path in key_paths(env)] == ["adbkey", "bad.adb_key"]
+    assert [path.name for path in key_paths(Environment(env).adb_keys)] == ["adbkey", "bad.adb_key"]
     with pytest.raises(DeviceUnavailable, match=r"bad\.adb_key cannot be read"):
-        load_signers(env)
+        load_signers(Environment(env).adb_keys)
+
+
+def test_what_a_server_sends_together_with_its_okay_is_not_lost() -> None:
+    """A loaded server's OKAY and the first bytes of an answer arrive as one: they were dropped once."""
+    frames = struct.pack("<BI", 1, 6) + b"whole\n" + struct.pack("<BI", 3, 1) + b"\0"
+
+    def answer(request: str) -> bytes:
+        if request == "host:devices-l":
+            return okay(b"A device\n")
+        if request.endswith(":features"):
+            return okay(b"shell_v2,cmd")
+        return b"OKAY" if request == "host:transport:A" else b"OKAY" + frames
+
+    with FakeAdbServer(answer) as server:
+        link = Link(ServerTransport(server.address, "A"))
+        assert link.shell("true").stdout == "whole\n"
+        link.close()
 
 
 def test_where_the_server_is() -> None:
-    assert server_address({}) == ("127.0.0.1", 5037)
-    assert server_address({"ANDROID_ADB_SERVER_PORT": "6000"}) == ("127.0.0.1", 6000)
-    assert server_address({"ADB_SERVER_SOCKET": "tcp:far:6001", "ANDROID_ADB_SERVER_PORT": "1"}) == ("far", 6001)
-    assert server_address({"ADB_SERVER_SOCKET": "tcp:6001"}) == ("127.0.0.1", 6001)
+    assert Environment({}).adb_server == ("127.0.0.1", 5037)
+    assert Environment({"ANDROID_ADB_SERVER_PORT": "6000"}).adb_server == ("127.0.0.1", 6000)
+    both = {"ADB_SERVER_SOCKET": "tcp:far:6001", "ANDROID_ADB_SERVER_PORT": "1"}
+    assert Environment(both).adb_server == ("far", 6001)
+    assert Environment({"ADB_SERVER_SOCKET": "tcp:6001"}).adb_server == ("127.0.0.1", 6001)
     for env in ({"ADB_SERVER_SOCKET": "local:x"}, {"ANDROID_ADB_SERVER_PORT": "x"}, {"ANDROID_ADB_SERVER_PORT": "0"}):
         with pytest.raises(DeviceUnavailable, match="or unset it"):
-            server_address(env)
+            _ = Environment(env).adb_server
 
 
 def test_nobody_there(tmp_path: Path) -> None:
     env = no_server_env(tmp_path)
-    assert server_version(server_address(env)) is None
-    assert list_adb_devices(env) == ()
+    assert server_version(Environment(env).adb_server) is None
+    assert list_adb_devices(Environment(env).adb_server) == ()
     with pytest.raises(DeviceUnavailable, match="no device answers"):
-        find_device(f"127.0.0.1:{free_port()}", env)
+        find_device(f"127.0.0.1:{free_port()}", Environment(env))
     with pytest.raises(DeviceNotFound, match="there is no device 'R5CT'"):
-        find_device("R5CT", env)
+        find_device("R5CT", Environment(env))
 
 
 @pytest.mark.parametrize("text", ["", "-s", "a b", "a;b", "$(id)", "a\n", "x" * 200, "../x", "ü"])
@@ -307,7 +337,7 @@ def test_states_of_usb_ports() -> None:
 def test_a_terminal_in_between(tmp_path: Path) -> None:
     with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=True) as daemon:
         daemon.faults.refused_services = frozenset({"exec"})
-        link = Link(connect_tcp("127.0.0.1", daemon.port, no_server_env(tmp_path)))
+        link = connect_directly(daemon, no_server_env(tmp_path))
         done = link.shell("echo out; echo err >&2; exit 7")
         assert (done.exit_code, done.stdout, done.stderr.rstrip()) == (7, "out\n", "err")
         with link.stream("echo 1; read -r x; echo 2") as stream:

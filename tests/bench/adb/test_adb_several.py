@@ -13,13 +13,14 @@ import pytest
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import main
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, parse_config
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import ProfileProgress
 from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
+from tests.support.configs import parse_config
 
 UNITS = ("sim:left", "sim:right")
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_bench.environment import Environment
 from syncnas_bench.errors import BenchError, RuntimeMismatch, RuntimeMissing, RuntimeRejected
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.sources import version_in_name
-from syncnas_bench.litert.store import RuntimeStore, default_store
+from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.local.host import find_litert
 from tests.support.runtime_cases import (
     ARM,
@@ -291,12 +292,30 @@ def test_flipped_bytes_of_an_archive_never_end_in_a_traceback(store: RuntimeStor
         '{"schema": 1, "runtimes": [{"version": "2.3.0", "abi": "../..", "origin": "", "libraries": []}]}',
         '{"schema": 1, "runtimes": [{"version": "2.3.0", "abi": "aarch64-android", "origin": "", "libraries": '
         '[{"name": "../../etc/passwd", "sha256": "", "bytes": 1, "needed": []}]}]}',
+        '{"schema": true, "runtimes": []}',
+        '{"schema": 1, "schema": 1, "runtimes": []}',
+        '{"schema": 1, "runtimes": [NaN]}',
+        "[" * 100_000,
     ],
 )
 def test_lock_file_that_cannot_be_used_is_named(store: RuntimeStore, text: str) -> None:
     store.path.mkdir()
     (store.path / "runtimes.lock.json").write_text(text)
     with pytest.raises(RuntimeRejected, match=r"runtimes\.lock\.json cannot be read .*; remove it"):
+        store.entries()
+
+
+def test_the_field_of_a_lock_file_that_is_wrong_is_named_with_its_value(store: RuntimeStore, folder: Path) -> None:
+    store.add(folder, version="2.3.0")
+    path = store.path / "runtimes.lock.json"
+    text = path.read_text()
+    path.write_text(text.replace('"bytes": ', '"bytes": -'))
+    with pytest.raises(
+        RuntimeRejected, match=r"`\$\.runtimes\[0\]\.libraries\[0\]\.bytes`: Expected .* >= 0, found -[0-9]+\)"
+    ):
+        store.entries()
+    path.write_text(text.replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(RuntimeRejected, match=r"`\$\.schema`: is 2, and this version reads up to 1"):
         store.entries()
 
 
@@ -317,9 +336,9 @@ def test_many_processes_lose_nothing(store: RuntimeStore, folder: Path) -> None:
 
 
 def test_where_the_store_is(tmp_path: Path) -> None:
-    assert default_store({"SYNCNAS_RUNTIMES": str(tmp_path)}) == tmp_path
-    assert default_store({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "syncnas-deploy" / "runtimes"
-    assert default_store({}).parts[-3:] == (".cache", "syncnas-deploy", "runtimes")
+    assert Environment({"SYNCNAS_RUNTIMES": str(tmp_path)}).store == tmp_path
+    assert Environment({"XDG_CACHE_HOME": str(tmp_path)}).store == tmp_path / "syncnas-deploy" / "runtimes"
+    assert Environment({}).store.parts[-3:] == (".cache", "syncnas-deploy", "runtimes")
 
 
 def test_nothing_to_take_is_named(store: RuntimeStore, tmp_path: Path) -> None:

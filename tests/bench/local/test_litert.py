@@ -26,6 +26,7 @@ from syncnas_bench import (
     UnitUnavailable,
     seeded_input,
 )
+from syncnas_bench.environment import Environment
 from syncnas_bench.local.host import find_litert
 from tests.support.bench_cases import SHAPE, VALUES, Collector, branches, only_child, plan_of, write_branches
 
@@ -90,9 +91,12 @@ def test_no_lane_starts_before_both_features_are_ready(model: Path) -> None:
     step = Step("net", (Job("j", branches()),), rounds=50)
     HostDevice().run(plan_of("cpu:1 cpu:1", step, files=(model,)), on_run=runs)
     job = runs[0].job("j")
-    assert (job.sync_first_us(0) >= 0).all()
-    assert (job.sync_overhead_us(0) >= job.sync_first_us(0)).all()
-    assert (job.call(0, 1).begin_ns >= job.call(1, 0).end_ns).all()
+    for lane in (0, 1):
+        for other in (0, 1):
+            assert (job.call(lane, 1).begin_ns >= job.call(other, 0).arrive_ns).all()
+    later = [np.maximum(job.call(0, p).end_ns, job.call(1, p).end_ns) for p in (0, 1)]
+    begins = np.maximum(job.call(0, 1).begin_ns, job.call(1, 1).begin_ns)
+    assert (job.sync_overhead_us(0) == (begins - later[0]) / 1e3).all()
 
 
 def test_input_file_feeds_all_external_inputs_in_order(model: Path, tmp_path: Path) -> None:
@@ -141,9 +145,9 @@ def test_library_of_another_kind_names_the_missing_symbol(model: Path) -> None:
 def test_litert_variable_comes_first(tmp_path: Path) -> None:
     library = tmp_path / "libLiteRt.so"
     with pytest.raises(RuntimeMissing, match="SYNCNAS_LITERT"):
-        find_litert({"SYNCNAS_LITERT": str(library)})
+        find_litert(Environment({"SYNCNAS_LITERT": str(library)}).litert)
     library.write_bytes(b"")
-    assert find_litert({"SYNCNAS_LITERT": str(library)}) == library
+    assert find_litert(Environment({"SYNCNAS_LITERT": str(library)}).litert) == library
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, 100, 1000, -1000, -1])
@@ -170,7 +174,9 @@ def test_signature_is_not_what_the_plan_says(model: Path, signature: str, reason
 
 
 def test_hardware_gpu_is_refused_where_there_is_none(model: Path) -> None:
-    device = HostDevice(env=dict(os.environ, VK_DRIVER_FILES="/none.json", VK_ICD_FILENAMES="/none.json"))
+    device = HostDevice(
+        environment=Environment({**os.environ, "VK_DRIVER_FILES": "/none.json", "VK_ICD_FILENAMES": "/none.json"})
+    )
     with pytest.raises(UnitUnavailable, match="gpu:software"):
         device.run(plan_of("gpu", solo_step(), files=(model,)), on_run=Collector())
 

@@ -26,6 +26,7 @@ from syncnas_bench import (
     PlanError,
     Run,
     RuntimeMissing,
+    Spend,
     Step,
     run_plan,
 )
@@ -103,7 +104,7 @@ def test_every_row_of_a_simulated_plan_comes_back(arm64: list[str]) -> None:
 
 def test_two_units_meet_at_a_barrier(arm64: list[str]) -> None:
     lanes = tuple(
-        syncnas_bench.Lane(i, (Call(0, 0, "a", run_us=us), Call(1, 0, "b", ("own", "partner"), run_us=50)))
+        syncnas_bench.Lane(i, (Call(0, 0, "a", spend=Spend(us)), Call(1, 0, "b", ("own", "partner"), spend=Spend(50))))
         for i, us in ((0, 400), (1, 100))
     )
     # No spinning: the earlier lane sleeps on the condition, so mutexes and conditions of this libc are used.

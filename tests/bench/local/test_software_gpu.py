@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from syncnas_bench import Call, HostDevice, Job, Lane, Step, UnitUnavailable
-from syncnas_bench.local.vulkan import SOFTWARE_ICD_VARIABLE, software_icd
+from syncnas_bench.environment import SOFTWARE_ICD_VARIABLE, Environment
+from syncnas_bench.local.vulkan import software_icd
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
 
 
@@ -18,7 +19,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def device(model: Path) -> HostDevice:
-    icd = software_icd()
+    icd = software_icd(Environment.of_process().software_icd)
     if icd is None:
         pytest.skip("no software Vulkan driver: install SwiftShader (Debian: chromium-common)")
     found = HostDevice()
@@ -71,7 +72,7 @@ def test_software_and_hardware_gpu_do_not_mix(device: HostDevice, model: Path) -
 
 
 def test_driver_that_is_not_there(model: Path, tmp_path: Path) -> None:
-    absent = HostDevice(env=dict(os.environ, **{SOFTWARE_ICD_VARIABLE: str(tmp_path / "icd.json")}))
+    absent = HostDevice(environment=Environment({**os.environ, SOFTWARE_ICD_VARIABLE: str(tmp_path / "icd.json")}))
     step = Step("s", (Job.solo("j", 0, Call(0, 0, "left0")),))
     with pytest.raises(UnitUnavailable, match="chromium-common"):
         absent.run(plan_of("gpu:software", step, files=(model,)), on_run=Collector())

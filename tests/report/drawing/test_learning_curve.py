@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -20,7 +20,7 @@ from tests.support.latency_cases import law_profile
 
 def test_every_point_and_both_units_are_on_it(mobilenet: ModelConfig) -> None:
     rows = tuple(LearningRow(u, n, e, e / 2) for n, e in ((120, 0.09), (154, 0.03), (188, 0.01)) for u in (0, 1))
-    svg = learning_plot(dataclasses.replace(law_profile(mobilenet), learning=rows))
+    svg = learning_plot(msgspec.structs.replace(law_profile(mobilenet), learning=rows))
     texts = ["".join(node.itertext()) for node in ET.fromstring(svg).iter() if node.tag.endswith("text")]
     assert {"120", "154", "188", "10 %"} <= set(texts)
     assert "sim:left: 1.0%" in texts and "sim:right: 1.0%" in texts
@@ -30,7 +30,7 @@ def test_every_point_and_both_units_are_on_it(mobilenet: ModelConfig) -> None:
 
 def test_without_one_it_is_said(mobilenet: ModelConfig) -> None:
     with pytest.raises(ProfileMismatch, match="no learning curve"):
-        learning_plot(dataclasses.replace(law_profile(mobilenet), learning=()))
+        learning_plot(msgspec.structs.replace(law_profile(mobilenet), learning=()))
 
 
 def test_the_command_draws_one_profile(mobilenet: ModelConfig, tmp_path: Path) -> None:

@@ -49,13 +49,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained_base(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A base that has learnt the shapes: its config, its weights, and pictures that it has not seen."""
-    from syncnas_deploy.training.run import train
+    from syncnas_deploy.training.run import TrainingOptions, train
 
     folder = tmp_path_factory.mktemp("base")
     draw_set(folder / "set" / "train", 100, 1)
     draw_set(folder / "set" / "val", 25, 2)
     recipe = Recipe(rate=0.2, epochs=8, batch=32, warmup_epochs=1, dropout=0.0, smallest_crop=0.5)
-    run = train(BASE, folder / "set", folder / "run", recipe, workers=0)
+    run = train(BASE, folder / "set", folder / "run", recipe, TrainingOptions(workers=0))
     assert run.best.top1 > 0.6
     return folder / "run" / "config.json", folder / "run" / "best.pth", folder / "set"
 

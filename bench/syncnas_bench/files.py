@@ -1,0 +1,98 @@
+"""Files that machines write and read: digests, whole or not at all, and JSON by a declared type."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+_BLOCK_BYTES = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, in place of one that is there. It is on the disk before it gets its name. Raises OSError."""
+    raw = content.encode() if isinstance(content, str) else content
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with fresh.open("xb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def strict_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, names a key of an object twice, holds NaN or Infinity, or nests without bottom.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def decode(kind: type[T], value: Any, what: str) -> T:
+    """A plain JSON value as a declared type: a dataclass or a Struct with msgspec's constraints.
+
+    Args:
+        what: names the value in the error.
+
+    Raises:
+        ValueError: it does not fit; one sentence without its end that names the field, such as "lock.json:
+            `$.runtimes[0].bytes`: Expected `int`, got `str`".
+    """
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at ")
+        raise ValueError(f"{what}: {place or '`$`'}: {reason}{_found_at(value, place)}") from error
+
+
+def _found_at(value: Any, place: str) -> str:
+    """The value at a place such as `$.runtimes[0].bytes`, if it is short; a place in a mapping is not followed."""
+    for step in place.strip("`").replace("[", ".").replace("]", "").split(".")[1:]:
+        try:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return ""
+    text = json.dumps(value, default=str)
+    return f", found {text}" if len(text) <= 60 else ""

@@ -1,0 +1,140 @@
+"""A bundle: what its manifest admits, the formats it is written in, and that it is never half there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from syncnas_deploy import bundle as bundles
+from syncnas_deploy import pipeline
+from syncnas_deploy.bundle import Bundle, read_bundle, write_bundle
+from syncnas_deploy.bundle_formats import FORMATS
+from syncnas_deploy.cli import cli
+from syncnas_deploy.errors import BundleError, OutputError, OutputExists
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from tests.support.picture_cases import small_branched
+
+
+@pytest.fixture(scope="module")
+def config() -> ModelConfig:
+    return small_branched()
+
+
+def written(folder: Path, config: ModelConfig, **options: Any) -> Bundle:
+    weights = random_weights(parameter_shapes(config), 0)
+    return write_bundle(folder, config, weights, source="a test", **options)
+
+
+@pytest.fixture(scope="module")
+def bundle(config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return written(tmp_path_factory.mktemp("b") / "bundle", config)
+
+
+def test_a_bundle_is_read_as_it_was_written(bundle: Bundle, config: ModelConfig) -> None:
+    assert read_bundle(bundle.folder) == bundle
+    assert bundle.config == config
+    assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "reference.npz"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": "syncnas-deploy/bundle/2"}, "'schema' is version 2, this program reads up to 1; upgrade"),
+        ({"made_by": 3}, "'made_by' must be printable text of 1 to 256 characters, found 3; correct it"),
+        ({"weights": "\x1b"}, "'weights' must be printable text of 1 to 4096 characters"),
+        ({"extra": 1}, "'extra' is not a known field; remove it"),
+        ({"files": {"../x": "0" * 64}}, "'files': a name in it must be a plain file of this folder; correct it"),
+        ({"files": {".x": "0" * 64}}, "'files': a name in it must be a plain file of this folder; correct it"),
+        ({"files": {"x": "0" * 63}}, "'files[...]' must be a sha256: 64 hexadecimal digits; correct it"),
+        ({"files": {"x": "0" * 64}}, None),
+        ({"segments": []}, "'segments' must be a list of 1 to 64 items"),
+        ({"config": {}}, "config: 'schema' is missing; add it"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused_in_a_sentence(
+    change: dict[str, Any], sentence: str | None, bundle: Bundle, tmp_path: Path
+) -> None:
+    value = json.loads((bundle.folder / "manifest.json").read_text())
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(value | change))
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    expected = f"{path}: {sentence}" if sentence else f"{tmp_path / 'x'}: is missing; export the bundle again."
+    assert str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("branch", 2, "'segments[0].branch' must be an integer from 0 to 1, found 2; correct it."),
+        ("sync", "x", "'segments[0].sync' must be one of n, a, c, found \"x\"; correct it."),
+        ("name", "other", "'segments' are not those of the config; export the bundle again."),
+        ("output_shape", [1, 2, 3, 4], "'segments' are not those of the config; export the bundle again."),
+    ],
+)
+def test_a_segment_that_does_not_fit_is_refused_in_a_sentence(
+    field: str, value: object, sentence: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    manifest = json.loads((bundle.folder / "manifest.json").read_text())
+    manifest["segments"][0][field] = value
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(BundleError) as caught:
+        read_bundle(tmp_path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+@pytest.mark.parametrize("text", ['{"schema": "a", "schema": "b"}', '{"schema": NaN}', "{"])
+def test_a_manifest_that_is_no_json_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(BundleError, match=r"manifest\.json: "):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize(("formats", "found"), [(("bogus",), "bogus"), (("tflite", "caffe"), "caffe"), ((), "none")])
+def test_an_unknown_format_is_refused_with_the_known_ones(formats: tuple[str, ...], found: str, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=f"formats are any of tflite, onnx, found '{found}'; give one of them"):
+        pipeline.export("mobilenet_v2", tmp_path / "b", formats=formats)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_offers_the_formats_of_the_table() -> None:
+    option = next(p for p in cli.commands["export"].params if p.name == "formats")
+    assert list(option.type.choices) == list(FORMATS)  # type: ignore[attr-defined]
+
+
+def test_each_format_writes_its_files(config: ModelConfig, tmp_path: Path) -> None:
+    onnx = written(tmp_path / "onnx", config, formats=("onnx",))
+    assert sorted(onnx.files) == sorted([*(f"{s.name}.onnx" for s in onnx.segments), "reference.npz"])
+    with pytest.raises(BundleError, match="--format tflite"):
+        onnx.tflite(0)
+
+
+def test_an_export_that_fails_leaves_the_old_bundle(
+    bundle: Bundle, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = written(tmp_path / "b", config)
+
+    def broken(work: Path, *_: object) -> None:
+        (work / "branch0.tflite").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundles, "_fill", broken)
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path / "b", config, force=True)
+    assert read_bundle(tmp_path / "b") == old
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]
+
+
+def test_an_export_killed_between_two_names_is_found_again(config: ModelConfig, tmp_path: Path) -> None:
+    old = written(tmp_path / "b", config)
+    (tmp_path / "b").rename(tmp_path / ".b.replaced")
+    (tmp_path / ".b.00000000.part").mkdir()
+    with pytest.raises(OutputExists, match="--force"):
+        written(tmp_path / "b", config)
+    assert read_bundle(tmp_path / "b") == old
+    assert list(tmp_path.iterdir()) == [tmp_path / "b"]
