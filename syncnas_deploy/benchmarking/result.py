@@ -1,4 +1,4 @@
-"""BenchResult: what a bundle did on a device, with every sample; it is its own schema."""
+"""BenchResult: what a bundle did on a device, with every sample. The classes are the file's schema."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _Sentence = Annotated[str, Meta(max_length=2000)]
 
 
 class RunSamples(Struct, frozen=True, forbid_unknown_fields=True):
-    """Samples of one quantity, microseconds, all launches together, in order."""
+    """Samples of one quantity, microseconds, in the order of launches and runs."""
 
     samples_us: Annotated[tuple[_Microseconds, ...], Meta(min_length=1)]
 
     @property
     def median_us(self) -> float:
-        """Median."""
+        """Median, microseconds."""
         return float(np.median(self.samples_us))
 
     @property
     def p10_us(self) -> float:
-        """10th percentile."""
+        """10th percentile, microseconds."""
         return float(np.percentile(self.samples_us, 10))
 
     @property
     def p90_us(self) -> float:
-        """90th percentile."""
+        """90th percentile, microseconds."""
         return float(np.percentile(self.samples_us, 90))
 
 
 class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
-    """One segment alone, the other unit idle, and beside its partner."""
+    """Times of one segment: alone with the other unit idle, and beside its partner."""
 
     name: _Text
     branch: Annotated[int, Meta(ge=0, le=1)]
@@ -57,10 +57,10 @@ class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Energy(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an inference takes besides the idle device, in a loop.
+    """Energy of one inference besides the idle device, measured in a loop.
 
     Attributes:
-        source: the meter.
+        source: name of the meter.
         idle_w: what the whole device draws at rest, in watts.
         network_mj: of the network, in millijoules.
         baselines_mj: of each baseline.
@@ -77,14 +77,15 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         config: the network.
-        device: name; `simulated` and `software_gpu` label what is no real unit.
+        device: its name. `simulated` and `software_gpu` say that a unit is no real one.
         facts: of the device, as text.
         units: of branch 0 and of branch 1.
         makespan, again: the same network twice in each round (A/A).
-        syncs: overhead after each phase but the last.
-        change: of the network's time from the first to the last third of a launch, relative; what heats up, slows down.
+        syncs: overhead after each phase but the last, [phases - 1].
+        change: relative change of the network's time from the first to the last third of a launch. A unit that heats up
+            becomes slower.
         difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
-        warnings: what was left out and why, and what else a reader should know, a sentence each.
+        warnings: one sentence for each thing that a reader should know, such as what was left out and why.
         energy: None where it was not measured; `no_energy` says why.
     """
 

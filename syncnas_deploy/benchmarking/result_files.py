@@ -30,7 +30,7 @@ def result_to_json(result: BenchResult) -> dict[str, Any]:
 
 
 def _summary(result: BenchResult) -> dict[str, Any]:
-    """What people and scripts look for first; reading a result ignores it."""
+    """The numbers that people and scripts look for first. Reading a result ignores them."""
     return {
         "name": result.config.name,
         "strategy": result.config.strategy,
@@ -75,7 +75,7 @@ def read_result(path: Path) -> BenchResult:
 
     Raises:
         DocumentError: naming file, field and remedy.
-        ConfigError: its network is none.
+        ConfigError: its config is not valid.
     """
     top = Fields(read_json(path, DocumentError), str(path), DocumentError)
     if top.schema(SCHEMA, VERSION) < VERSION:

@@ -1,7 +1,7 @@
 """Benchmarking a bundle: both branches at once on two units, each branch alone, and baselines beside them.
 
-Everything is interleaved in one step: each round has a turn of every job, so that a neighbour's noise meets all alike.
-The network is in there twice, and the ratio of its two medians (A/A) says how far two equal things read apart.
+Everything is interleaved in one step: each round has one turn of every job, so noise from other programs hits all jobs
+alike. The network is measured twice. The ratio of its two medians (A/A) says how much two equal things can differ.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def run_bench(
         BenchError: the device could not run it.
         BundleError: a baseline has two branches.
         WrongOutput: the outputs are not those of the exporting host.
+        MeasurementError: the device was never fit to be measured.
     """
     rounds = -(-samples // (launches * REPEATS))
     with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
@@ -86,14 +87,14 @@ def run_bench(
             run_with_retries(device, jobs.power_plan(meter, result), on_run=loops.append, deadline_s=deadline_s)
             result = msgspec.structs.replace(result, energy=_energy(meter, loops))
         except (BenchError, MeasurementError) as error:
-            # The latencies are in: they are not lost for it.
+            # The latencies are measured. They are kept although the power cannot be read.
             result = msgspec.structs.replace(result, no_energy=str(error))
         on_launch(total, total)
         return result
 
 
 def _energy(meter: PowerMeter, loops: Sequence[Run]) -> Energy:
-    """Of steps of one job each: the network nearly idle, the network, and each baseline."""
+    """Energy from runs of steps of one job each, in this order: nearly idle, the network, each baseline."""
     rest, network, *others = loops
     at_rest_w = idle_w(rest, network)
     first, *rest_mj = (inference_mj(run, at_rest_w) for run in (network, *others))
@@ -163,7 +164,7 @@ class _BundleJobs:
         return BenchPlan(tuple(self._units), tuple(self._files), (step,), seed=seed, spin_us=SPIN_US)
 
     def power_plan(self, meter: PowerMeter, result: BenchResult) -> BenchPlan:
-        """One launch that measures energy."""
+        """One launch that reads the power in each loop."""
         by_name = {job.name: job for job in self._jobs}
         latency_us = {NETWORK: result.makespan.median_us}
         latency_us |= {baseline_name(i): base.makespan.median_us for i, base in enumerate(result.baselines)}
@@ -172,7 +173,7 @@ class _BundleJobs:
         return power_plan(self.plan(1, seed=0), meter, [idle, *loops])
 
     def result(self, counted: UsableRuns) -> BenchResult:
-        """What the usable launches say."""
+        """The result of the usable launches."""
         config, runs = self._bundle.config, list(counted.runs.values())
         facts = self._device.facts()
         segments = []
@@ -222,7 +223,7 @@ class _BundleJobs:
             if not difference <= TOLERANCE[precision]:
                 raise WrongOutput(
                     f"{self._bundle.folder}: on {self._device.name} the logits differ from the exporting host's by "
-                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times count for nothing."
+                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times do not count."
                 )
             worst = max(worst, difference)
         return worst
@@ -233,7 +234,7 @@ def _busy(lane: int, phase: int) -> Callable[[JobRun], Float64Array]:
 
 
 def _change(launches: Sequence[Float64Array]) -> float:
-    """Median over launches of the last third's median over the first third's, less 1."""
+    """Relative change within a launch: the last third's median over the first third's, less 1. Median over launches."""
     ratios = []
     for us in launches:
         third = -(-len(us) // 3)

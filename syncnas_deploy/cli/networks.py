@@ -80,7 +80,10 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
 
 
 @weights.command(
-    epilog=epilog("syncnas-deploy weights inherit base.pth --config syncnas_mobilenet_v2_100 --out start.safetensors")
+    epilog=epilog(
+        "syncnas-deploy weights inherit base.pth --config syncnas_mobilenet_v2_100 --out start.safetensors",
+        "syncnas-deploy weights inherit my_base.pth --config best.json --base my_base.json --out start.safetensors",
+    )
 )
 @click.argument("source")
 @click.option("--config", required=True, help="The branched network: a shipped name or a config file.")

@@ -67,7 +67,7 @@ def epilog(*examples: str) -> str:
 def open_device(name: str | None) -> Device:
     """The named device, closed when the command ends.
 
-    Where none is named, it is the one that is meant, with a note of what its user should know.
+    Where none is named, it is the default device. A note says what the user should know of that choice.
     """
     from syncnas_bench import default_device
     from syncnas_deploy import pipeline

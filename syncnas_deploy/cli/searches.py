@@ -26,15 +26,14 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=epilog(
-        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found",
-        "syncnas-deploy search --profile mobilenet_v2-sim-phone --base mobilenet_v2 --budget 25ms "
+        "syncnas-deploy search --profile host.json --budget 1.0x --out found",
+        "syncnas-deploy search --profile mobilenet_v2-sim-phone --budget 25ms "
         "--evaluator capacity --trials 300 --out found",
-        "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 1.0x --out found --resume",
+        "syncnas-deploy search --profile host.json --budget 1.0x --out found --resume",
         "syncnas-deploy search --profile host.json --base mobilenet_v2 --budget 0.8x --budget 1.0x "
         "--evaluator train:pictures,epochs=9 --workers 4 --out found",
-        "syncnas-deploy search --profile phone.json --base mobilenet_v2 --budget 0.8x --budget 1.0x --max-energy 8 "
-        "--out found",
-        "syncnas-deploy search --profile host.json --base mobilenet_v2 --evaluator 'command:python rate.py {config}' "
+        "syncnas-deploy search --profile phone.json --budget 0.8x --budget 1.0x --max-energy 8 --out found",
+        "syncnas-deploy search --profile host.json --evaluator 'command:python rate.py {config}' "
         "--workers tcp://127.0.0.1:8786 --worker-resource GPU=1 --out found",
     )
 )

@@ -28,7 +28,7 @@ def progress_text(progress: ProfileProgress) -> str:
 
 
 def note_how_to_go_on(paths: Sequence[Path]) -> None:
-    """The command that resumes, if any of the profiles has finished steps."""
+    """Note the command that resumes, if any of the profiles has finished steps."""
     if any(path.with_name(path.name + ".journal").exists() for path in paths):
         words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
         note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")

@@ -23,7 +23,7 @@ images_option = click.option(
     "folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="A folder that holds a folder of pictures a class.",
+    help="A folder that holds one folder of pictures per class.",
 )
 torch_device_option = click.option(
     "--device", default="cpu", show_default=True, metavar="cpu|cuda|mps", help="Where torch computes."
@@ -65,8 +65,8 @@ def evaluate(
 ) -> None:
     """Accuracy of CONFIG (by torch) or BUNDLE (its TFLite segments) on an image folder.
 
-    The folder holds a folder of pictures a class, named so that their order is that of the model's classes; where it
-    holds `val`, that is used. Pictures that cannot be decoded are named and left out.
+    The folder holds one folder of pictures per class. Their names in order are the model's classes. Where there is a
+    folder `val`, that is used. Pictures that cannot be decoded are named and left out.
     """
     from syncnas_deploy import pipeline
     from syncnas_deploy.training.evaluation import accuracy_to_json
@@ -188,8 +188,8 @@ def train(
 ) -> None:
     """Train CONFIG on an image folder, with the published recipe as default.
 
-    PATH holds `train` and `val` with a folder of pictures a class in each, or such folders itself. OUT gets
-    config.json, last.pth, best.pth and history.csv. Under torchrun, one process a GPU.
+    PATH holds `train` and `val` with one folder of pictures per class in each, or such folders itself. OUT gets
+    config.json, last.pth, best.pth and history.csv. Under torchrun, one process per GPU.
     """
     import dataclasses
 

@@ -9,18 +9,18 @@ from syncnas_bench import Call, InputSource, Job, Lane
 from syncnas_deploy.networks.segments import Feed, Segment
 
 SPIN_US = 2000
-"""How long a branch polls at a sync before it sleeps; waking up from sleep costs tens of microseconds."""
+"""How long a lane polls at a barrier before it sleeps, microseconds. Waking up from sleep costs tens of them."""
 
 DISCARD, REPEATS = 6, 6
 """A turn of a job: unrecorded runs, then recorded ones.
 
-A job that comes after another one is not yet what it is in a loop: on one server CPU its first run took 5 to 30 %
-longer and its second 5 to 16 %, on another 1 to 5 % longer and up to 2.5 % less; the sixth is within 1 to 3 % on both.
-What is measured is the job in a loop, as an application runs it. See `benchmarks/turns.py`.
+What is measured is a job in a loop, as an application runs it. After another job, its first runs are not like that.
+On one server CPU the first run took 5 to 30 % longer and the second 5 to 16 %. On another CPU the first took 1 to 5 %
+longer and the second up to 2.5 % less. The sixth run is within 1 to 3 % on both. See `benchmarks/turns.py`.
 """
 
 CHANGE = 0.05
-"""What changes by more than this within a launch, relative, makes a profile or a result carry a warning."""
+"""Relative change of a time within a launch. A larger one makes a profile or a result carry a warning."""
 
 _SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
 

@@ -1,4 +1,4 @@
-"""Reading the power: jobs that run for some seconds while a meter tells what the device draws."""
+"""Reading the power: jobs that run for some seconds while a meter measures what the device draws."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.prediction.rows import PowerRow, PowerState
 
 SETTLE_S = 2.0
-"""Gauges tell a mean of the last second or so; readings count from here on."""
+"""Seconds before readings count, since gauges give a mean of the last second or so."""
 MEASURED_S = 6.0
 _IDLE_GAP_US = 400_000
 _LONGEST_GAP_US = 10_000_000
@@ -26,9 +26,9 @@ class PowerLoop:
     """A job that is run for some seconds while the power is read.
 
     Attributes:
-        name: of its step.
-        us: what a run takes, microseconds.
-        resting: it is run now and then, so that the device is nearly idle.
+        name: the name of its step.
+        us: duration of one run, microseconds.
+        resting: whether it runs with long gaps, so that the device is nearly idle.
     """
 
     name: str
@@ -37,7 +37,7 @@ class PowerLoop:
     resting: bool = False
 
     def step(self) -> Step:
-        """Recorded throughout; it writes no output."""
+        """The step that runs it. Every run is recorded, and none writes an output."""
         gap_us = min(_LONGEST_GAP_US, max(_IDLE_GAP_US, math.ceil(self.us / _IDLE_DUTY))) if self.resting else 0
         rounds = math.ceil((SETTLE_S + MEASURED_S) * 1e6 / (self.us + gap_us))
         return Step(self.name, (dataclasses.replace(self.job, output=None),), rounds=max(3, rounds), gap_us=gap_us)
@@ -49,10 +49,10 @@ def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[PowerLoop]) -
 
 
 def power_row(state: PowerState, run: Run) -> PowerRow:
-    """Mean power of a loop on the plan's first two units.
+    """Mean power of a loop, and how busy the plan's first two units were.
 
     Raises:
-        MeasurementError: the meter told too little.
+        MeasurementError: the meter gave too few values.
     """
     (job,) = run.jobs
     begin_ns, end_ns = _span(run)
@@ -65,11 +65,11 @@ def idle_w(rest: Run, loop: Run) -> float:
     """What the device draws at rest, in watts.
 
     Args:
-        rest: a step that is nearly idle.
-        loop: the same job all the time.
+        rest: a run of a step that is nearly idle.
+        loop: a run of a step with the same job all the time.
 
     Raises:
-        MeasurementError: the meter told too little.
+        MeasurementError: the meter gave too few values.
     """
     watts, shares = [], []
     for run in (rest, loop):
@@ -81,17 +81,17 @@ def idle_w(rest: Run, loop: Run) -> float:
 
 
 def inference_mj(run: Run, at_rest_w: float) -> float:
-    """Energy of one run of a step of one job, besides the idle device's, in millijoules.
+    """Energy of one inference besides the idle device's, in millijoules. The step has one job.
 
     Raises:
-        MeasurementError: the meter told too little.
+        MeasurementError: the meter gave too few values.
     """
     begin_ns, end_ns = _span(run)
     return round((_mean_w(run) - at_rest_w) * (end_ns - begin_ns) / len(run.jobs[0].t0_ns) / 1e6, 6)
 
 
 def _span(run: Run) -> tuple[int, int]:
-    """From the first begin of a step's one job to its last end."""
+    """First begin and last end of a step's one job, in nanoseconds."""
     (job,) = run.jobs
     return int(job.t0_ns[0]), int(job.t0_ns[-1] + job.makespan_ns[-1])
 
@@ -100,7 +100,7 @@ def _mean_w(run: Run) -> float:
     begin_ns, end_ns = _span(run)
     if run.unusable_reason:
         raise MeasurementError(
-            f"The device was not fit to have its power read ({run.unusable_reason}); measure it again."
+            f"The device was not fit while its power was read ({run.unusable_reason}); measure it again."
         )
     begin_ns += round(min(SETTLE_S * 1e9, 0.3 * (end_ns - begin_ns)))
     assert run.power is not None
@@ -108,6 +108,7 @@ def _mean_w(run: Run) -> float:
     mean_w = run.power.mean_w(begin_ns, end_ns)
     if mean_w is None or told < _LEAST_READINGS:
         raise MeasurementError(
-            f"The power meter told {told} values during {run.step}, too few to go by; check that its files can be read."
+            f"The power meter gave {told} values during {run.step}, too few for a mean; check that its files "
+            "can be read."
         )
     return mean_w

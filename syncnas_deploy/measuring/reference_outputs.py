@@ -1,7 +1,7 @@
-"""Whether a device computed what it was asked to: a plan's outputs beside those of LiteRT on this host's CPU.
+"""Whether a device computes the right values: its outputs beside those of LiteRT on this host's CPU.
 
-The runner feeds seeded values, so this host can compute what must come out: by LiteRT's interpreter, one call after
-the other, with neither the runner nor its buffers in between. The last recorded run of each job is compared.
+The runner feeds seeded values. So this host can compute the outputs with LiteRT's interpreter, one call after the
+other. Neither the runner nor its buffers take part in that. The last recorded run of each job is compared.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from syncnas_deploy.errors import WrongOutput
 from syncnas_exporters import TfliteRunner, difference
 
 Outputs = tuple[Float32Array, ...]
-"""What a job puts out, flat: one array for each lane that has a call in the last phase."""
+"""A job's outputs: one flat array [values] for each lane that has a call in the last phase."""
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
 """Largest accepted difference to the host's outputs, relative to the largest of them."""
 
 
 class OutputCheck:
-    """What devices must put out, computed once a step.
+    """The outputs that devices must give, computed once per step.
 
-    Steps of simulated units compute nothing; they pass unchecked.
+    Simulated units compute nothing, so their steps pass unchecked.
 
     Args:
         folder: where outputs go until they are compared.
@@ -39,7 +39,7 @@ class OutputCheck:
         self._expected: dict[str, Mapping[str, Outputs]] = {}
 
     def watched(self, plan: BenchPlan) -> BenchPlan:
-        """A plan that writes its outputs; it is the one whose runs are checked from now on.
+        """The plan with its outputs written to files. From now on, its runs are checked.
 
         Args:
             plan: its jobs have neither input nor output files. A step that an earlier plan had must be the same.
@@ -49,7 +49,7 @@ class OutputCheck:
         return self._plan
 
     def check(self, run: Run) -> float:
-        """Compare what a step's jobs have written, and remove it.
+        """Compare the files that a step's jobs have written, and remove them.
 
         Returns:
             The largest difference, relative; 0 for simulated units.
@@ -68,24 +68,24 @@ class OutputCheck:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
         if not run.output.finite:
-            raise WrongOutput(f"{where} put out NaN or infinity; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave NaN or infinity; {_REMEDY}.")
         if step.name not in self._expected:
             self._expected[step.name] = expected_outputs(plan, step)
         expected = self._expected[step.name][job.name]
         if found.size != sum(part.size for part in expected):
-            raise WrongOutput(f"{where} put out {found.size} values of {sum(p.size for p in expected)}; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave {found.size} of {sum(p.size for p in expected)} values; {_REMEDY}.")
         ends = np.cumsum([part.size for part in expected])[:-1]
         worst = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
         allowed = TOLERANCE["fp16" if any(unit.precision == "fp16" for unit in units) else "fp32"]
         if worst > allowed:
             raise WrongOutput(
-                f"{where} put out values that differ from this host's by {worst:.2g} (relative), "
+                f"{where} gave values that differ from this host's by {worst:.2g} (relative), "
                 f"more than {allowed:g}; {_REMEDY}."
             )
         return worst
 
 
-_REMEDY = "its times count for nothing: update the device's system or choose another unit"
+_REMEDY = "its times do not count: update the device's system or choose another unit"
 
 
 def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
@@ -98,7 +98,7 @@ def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
 
 
 def _take_file(path: Path) -> Float32Array:
-    """The values in a file, which is removed; none where it is not there."""
+    """The values of a file, [values]; the file is removed. Empty where there is no file."""
     if not path.exists():
         return np.zeros(0, np.float32)
     values = np.fromfile(path, "<f4").astype(np.float32)
@@ -107,7 +107,7 @@ def _take_file(path: Path) -> Float32Array:
 
 
 def expected_outputs(plan: BenchPlan, step: Step) -> Mapping[str, Outputs]:
-    """What each job of a step must put out, by its name; jobs of equal calls are computed once.
+    """The outputs that each job of a step must give, by the job's name. Jobs with equal calls are computed once.
 
     Args:
         plan: has the files and the seed.
@@ -141,7 +141,7 @@ def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> 
 def _inputs(
     plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Float32Array]
 ) -> dict[str, Float32Array]:
-    """What a call is fed, by the signature's names."""
+    """The inputs of a call, by the signature's names."""
     values = {}
     shapes = model.signatures[call.signature].inputs
     for i, ((name, shape), source) in enumerate(zip(shapes.items(), call.inputs, strict=True)):

@@ -1,8 +1,9 @@
-"""One rule for what counts of a measurement; `profile`, `profile --check` and `bench` all ask it.
+"""Which launches count. `profile`, `profile --check` and `bench` all ask this one rule.
 
-A launch counts as a whole, since what its steps are compared with was measured in the same launch. It is left out
-where the device was hot, low on battery or changed meanwhile (the row says so itself), and where it read wrong: a
-network that every launch measures was off by more than `WRONG_LAUNCH` there.
+A launch counts as a whole, because its steps are compared with each other. It is left out for one of two reasons:
+
+- The device was hot, low on battery, or changed meanwhile. The run says so itself (`Run.unusable_reason`).
+- It read wrong: an anchor was off by more than `WRONG_LAUNCH`.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from syncnas_bench import Run
 from syncnas_deploy.errors import MeasurementError
 
 Runs = Mapping[tuple[int, str], Run]
-"""By (launch, step)."""
+"""Runs by (launch, name of the step)."""
 
 WRONG_LAUNCH = 0.10
-"""A launch reads wrong where an anchor's time differs by more than this from its median over launches, relative."""
+"""Relative difference of an anchor's time to its median over launches. A larger one says that the launch read wrong."""
 
 
 @dataclass(frozen=True)
 class Anchor:
-    """A job that every launch measures; its time tells whether a launch read wrong."""
+    """A job that every launch measures. Its time says whether a launch read wrong."""
 
     step: str
     job: str
@@ -33,12 +34,12 @@ class Anchor:
 
 @dataclass(frozen=True)
 class UsableRuns:
-    """What counts.
+    """The runs of the launches that count.
 
     Attributes:
-        runs: by (launch, step).
-        left_out: launches that do not count.
-        warnings: what was left out and why, and what else a reader should know, a sentence each.
+        runs: by (launch, name of the step).
+        left_out: numbers of the launches that do not count.
+        warnings: one sentence for each thing that a reader should know, such as what was left out and why.
     """
 
     runs: Runs
@@ -48,6 +49,10 @@ class UsableRuns:
 
 def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
     """The launches that count.
+
+    Args:
+        runs: of all launches.
+        anchors: that each launch measures.
 
     Raises:
         MeasurementError: the device was never fit to be measured.
@@ -84,7 +89,7 @@ def keeper(runs: dict[tuple[int, str], Run], launch: int) -> Callable[[Run], Non
 
 
 def launches_of(runs: Runs, step: str) -> list[int]:
-    """Launches in which a step was measured."""
+    """Numbers of the launches in which a step was measured, ascending."""
     return sorted(launch for launch, name in runs if name == step)
 
 

@@ -1,7 +1,7 @@
 """ModelConfig: one network, of one or two branches, as data.
 
-A base model has one branch. A branched model has two, which exchange features after some stages; which ones
-and how is its strategy, one letter a stage: n (none), a (add) or c (concat), the last never n.
+A base model has one branch. A branched model has two, which exchange features after some stages. Its strategy says
+after which stages and how: one letter per stage, n (none), a (add) or c (concat). The last letter is never n.
 Tensor shapes here are spatial size (input_size, pixels, square) and channels.
 """
 
@@ -244,7 +244,7 @@ class ModelConfig:
 
 
 def _first_problem(config: ModelConfig) -> str | None:
-    """What does not fit, or None."""
+    """The first thing that does not fit, as a sentence, or None."""
     branch_counts = {len(stage.branches) for stage in config.stages}
     if branch_counts not in ({1}, {2}):
         return "every stage must have one branch, or every stage two"
@@ -338,7 +338,7 @@ def branched(
 
     Args:
         base: a model of one branch.
-        strategy: one letter a stage.
+        strategy: one letter per stage.
         widths: of both branches; the base's own where None.
         name: of the new model; base and strategy where None.
         placement: where stem and head run.

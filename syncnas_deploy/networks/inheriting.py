@@ -36,7 +36,7 @@ def inherit(config: ModelConfig, base: ModelConfig, weights: Weights, seed: int 
         config: the branched model.
         base: the base model it came from.
         weights: of the base.
-        seed: for what the base has nothing for.
+        seed: of the weights that the base does not have.
 
     Raises:
         WeightsError: `weights` are not the base's, or `config` is not two branches of `base`.
@@ -92,7 +92,7 @@ class _Source:
         self._w = {name: weights[prefix + name] for name in block_shapes(block)}
 
     def importance(self) -> Float32Array:
-        """Of each expanded channel: the L1 norm of its projection, times the scale of its batch norm.
+        """Importance of each expanded channel, [C]: the L1 norm of its projection, times the scale of its batch norm.
 
         Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017 (the L1 criterion).
         """

@@ -26,7 +26,7 @@ def width_at(block: BlockSpec, ratio: float) -> int:
 
 
 def ratio_widths(base: ModelConfig, ratio: float) -> Widths:
-    """Every width of a base model at a ratio to its own; see `width_at`. One branch."""
+    """The widths of a base model times a ratio, see `width_at`. They are of one branch."""
     return Widths.of([[[width_at(block, ratio) for block in stage.branches[0]] for stage in base.stages]])
 
 
@@ -43,7 +43,7 @@ def at_widths(base: ModelConfig, widths: Widths) -> ModelConfig:
 
 
 def input_width(base: ModelConfig, key: BlockKey, branch: int = 0) -> int:
-    """Channels that enter a block of `base` as a branch has it."""
+    """Input channels of a block of `base`, in the form that a branch has of it."""
     blocks = base.stages[key.stage].branches[0]
     if key.block == 0 or not key.halved:
         return blocks[key.block].in_channels

@@ -2,7 +2,7 @@
 
 A strategy is one letter per stage, n (none), a (add) or c (concat), the last never n. There are 2 * 3^(stages - 1) of
 them: 1,458 for seven stages.
-`syncnas_deploy.networks.config.check_strategy` says what is wrong with one that is typed in.
+`syncnas_deploy.networks.config.check_strategy` says what is wrong with a text that is none.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def block_prefix(config: ModelConfig, branch: int, stage: int, index: int) -> str:
-    """Where a block's names begin."""
+    """The beginning of the names of a block's weights."""
     if config.branch_count == 1:
         return f"stages.{stage}.blocks.{index}."
     return f"stage{stage + 1}.branch{branch + 1}.{index}."

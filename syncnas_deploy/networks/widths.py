@@ -1,4 +1,4 @@
-"""Widths as data: the expanded channels of every block, in one form from config to report."""
+"""Widths as data: the expanded channels of every block, in the same form from config to report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BlockKey:
     halved: bool = False
 
     def __str__(self) -> str:
-        """As people count: from 1."""
+        """Stage and block as people count them, from 1."""
         return f"stage {self.stage + 1} block {self.block + 1}{' (halved)' if self.halved else ''}"
 
 
@@ -28,23 +28,23 @@ class Widths:
     """Expanded channels of every block of one or two branches: `widths[branch, stage, block]`.
 
     Attributes:
-        nested: the same by [branch][stage][block].
+        nested: expanded channels, [branch][stage][block].
     """
 
     nested: tuple[tuple[tuple[int, ...], ...], ...]
 
     @classmethod
     def of(cls, nested: Iterable[Iterable[Iterable[int]]]) -> Widths:
-        """From sequences by [branch][stage][block]."""
+        """Widths from sequences, [branch][stage][block]."""
         return cls(tuple(tuple(tuple(int(width) for width in stage) for stage in branch) for branch in nested))
 
     @classmethod
     def from_flat(cls, flat: Sequence[Sequence[int]], depths: Sequence[int]) -> Widths:
-        """From each branch's blocks in running order; see `flat`.
+        """Widths from each branch's blocks in running order, as `flat` gives them.
 
         Args:
-            flat: by [branch][block of the network].
-            depths: how many blocks each stage has.
+            flat: expanded channels, [branch][block of the network].
+            depths: number of blocks of each stage, [stage].
 
         Raises:
             ValueError: another number of blocks.
@@ -72,11 +72,11 @@ class Widths:
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """How many blocks each stage has."""
+        """Number of blocks of each stage, [stage]."""
         return tuple(len(stage) for stage in self.nested[0])
 
     def flat(self) -> tuple[tuple[int, ...], ...]:
-        """Each branch's widths in running order: by [branch][block of the network]."""
+        """Each branch's widths in running order, [branch][block of the network]."""
         return tuple(tuple(itertools.chain.from_iterable(branch)) for branch in self.nested)
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:

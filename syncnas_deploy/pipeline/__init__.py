@@ -1,12 +1,15 @@
 """The front door for Python users: one function per command, values in and values out.
 
-from syncnas_deploy import pipeline
+from pathlib import Path
 
-host = pipeline.device("host")
-profile = pipeline.profile("mobilenet_v2", host, out=Path("host.json"))
-found = pipeline.search(profile, "mobilenet_v2", budget="1.0x", evaluator="zen", trials=24)
-bundle = pipeline.export(found.config, Path("bundle"), seed=0)
-result = pipeline.bench(bundle, host)
+from syncnas_deploy import pipeline
+from syncnas_deploy.search.loop import SearchSettings
+
+with pipeline.device("host") as host:
+    profile = pipeline.profile("mobilenet_v2", host, out=Path("host.json"))
+    found = pipeline.search(profile, budget="1.0x", evaluator="zen", settings=SearchSettings(trials=24))
+    bundle = pipeline.export(found.config, Path("bundle"), seed=0)
+    result = pipeline.bench(bundle, host)
 """
 
 from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench

@@ -48,7 +48,7 @@ def export(
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
-    """One core, the bench's own units, and all cores."""
+    """The units of a baseline for which none is named: one core, the bench's own units, and all cores."""
     cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
     first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
     return list(dict.fromkeys([*first, *chosen, *cpus]))
@@ -61,7 +61,7 @@ def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[
 
 
 def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
-    """What `bench` of the same arguments will measure, by a profile of the same device and units.
+    """The prediction for what `bench` of the same arguments measures, from a profile of the same device and units.
 
     Raises:
         ProfileMismatch: the profile is of another device, other units or another base.
@@ -71,7 +71,9 @@ def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, un
     texts = [str(unit) for unit in _chosen_units(opened, on, units)]
     other = measured.other_device(flat_text(on.facts().to_dict()), texts)
     if other:
-        raise ProfileMismatch(f"The profile says nothing of this measurement: {other}; measure a profile there.")
+        raise ProfileMismatch(
+            f"The profile does not fit this measurement: {other}; measure a profile on this device and these units."
+        )
     return predict(opened.config, measured)
 
 
@@ -94,7 +96,7 @@ def bench(
     Raises:
         BundleError: not a usable bundle.
         BenchError: the device could not run it.
-        MeasurementError: its outputs are wrong there.
+        MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
     opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
     if out is not None:
@@ -126,7 +128,7 @@ def draw(
 
     Raises:
         OutputError: `out` ends in neither, cannot be written, or a converter failed.
-        UnitError: a text that is no unit, or not one a branch.
+        UnitError: a text that is no unit, or not one text per branch.
         ProfileMismatch: the profile does not fit the model or was measured on other units.
         MissingDependency: a PNG and no converter is installed.
     """

@@ -1,4 +1,4 @@
-"""Devices by their names, and units of one."""
+"""Devices by their names, and the units of a device."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def waiting_devices(environment: Environment | None = None) -> tuple[Mapping[str
 
 
 def device(spec: str | None = None, environment: Environment | None = None) -> Device:
-    """The device `spec`, else ANDROID_SERIAL, else the only phone attached, else this host. A `with` closes it.
+    """The device that is named, or the one that is meant where none is named. A `with` closes it.
+
+    Without `spec` that is the one in ANDROID_SERIAL, else the only phone attached, else this host.
 
     Raises:
         DeviceNotFound: no such device.

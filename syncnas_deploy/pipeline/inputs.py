@@ -1,4 +1,4 @@
-"""What commands are given: a model or a profile by name or file, a base model, a latency budget."""
+"""Reading what commands are given: a model or a profile by name or file, a base model, a latency budget."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def models() -> Iterator[ModelConfig]:
 
 
 def base_model(config: ConfigLike) -> ModelConfig:
-    """A base model; a branched one stands for the base it came from.
+    """A base model. A branched model stands for the shipped base that it came from.
 
     Raises:
         UnknownModel: no such model.
@@ -47,7 +47,7 @@ def base_model(config: ConfigLike) -> ModelConfig:
 
 
 def budget_us(text: str, profile: DeviceProfile) -> float:
-    """A latency budget: ``1.0x`` of the base on the faster unit, or ``25ms``, or ``900us``; in microseconds.
+    """A latency budget in microseconds, from ``1.0x`` (of the base on its faster unit), ``25ms`` or ``900us``.
 
     Raises:
         InfeasibleBudget: not such a text, or not a positive time.

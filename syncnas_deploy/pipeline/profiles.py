@@ -1,4 +1,4 @@
-"""Profiles: one device or several at once, and whether a profile still holds."""
+"""Profiles: measuring one device or several at once, and whether a profile still holds."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def profile(
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
 
-    Finished steps are kept in ``<out>.journal`` until the profile is written; `resume` goes on from there, and gives
-    a profile that is finished already as it is.
+    Finished steps are kept in ``<out>.journal`` until the profile is written. `resume` goes on from there. A profile
+    that is finished already is returned as it is.
 
     Raises:
         OutputExists: the profile, or an unfinished journal without `resume`, is there already.
         JournalMismatch: the journal is of another run.
         BenchError: the device could not measure.
+        MeasurementError: what it measured cannot be right.
     """
     model = base_model(base)
     chosen = units_of(on, units)
@@ -79,7 +80,7 @@ def check_profile(
 
 
 def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
-    """Where a profile goes that is given no name of its own: BASE-DEVICE.profile.json."""
+    """The default place of a profile: ``BASE-DEVICE.profile.json`` in a folder."""
     safe = device.replace(":", "-").replace("/", "-")
     return folder / f"{base_model(base).name}-{safe}.profile.json"
 

@@ -22,7 +22,7 @@ from syncnas_deploy.search.workers import make_workers
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
-    """What a branched model will take on the profiled device.
+    """The predicted latency of a branched model on the profiled device.
 
     Raises:
         ProfileMismatch: another base, or a missing entry.
@@ -36,7 +36,7 @@ class FoundNetwork:
 
     Attributes:
         budget: as it was asked for.
-        best: what the search says of it.
+        best: its strategy, widths and reward.
         config: the network.
         prediction: its latency on the profiled device.
     """
@@ -73,7 +73,7 @@ class Found:
 
     @property
     def budget_us(self) -> float:
-        """That budget."""
+        """The latency budget that was named first, microseconds."""
         return self.main.best.budget_us
 
 
@@ -92,14 +92,26 @@ def search(
     on_progress: Callable[[SearchProgress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Found:
-    """Search sync strategies and widths for one or several latency budgets; writes what it found into `out`.
+    """Search sync strategies and widths for one or several latency budgets, and write the results into `out`.
 
-    The base is the profile's own; one that is given must be the same. Stem and head run where the table says that it
-    is fastest. `workers` are 1 (this process), a number of processes, or the address of a dask scheduler, whose workers
-    need `worker_resources`. With `settings.max_energy_mj`, what takes more by the profile's power is infeasible.
+    Stem and head run where the table says that it is fastest.
+
+    Args:
+        profile: of the device; its base is searched.
+        base: checked against the profile's base, where it is given.
+        budget: one latency or several, such as ``1.0x`` or ``25ms``; see `budget_us`.
+        evaluator: gives the rewards; see `make_evaluator`.
+        settings: with `max_energy_mj`, networks that take more by the profile's power are infeasible.
+        workers: 1 (this process), a number of processes, or the address of a dask scheduler.
+        worker_resources: what an evaluation needs of a dask worker, by name.
+        out: the folder of the results and of the journal; without it nothing is written.
+        resume: go on from the journal in `out`.
+        force: replace a search in `out`.
+        on_progress: called after each evaluation.
+        on_notice: called with sentences for the user.
 
     Raises:
-        ProfileMismatch: the profile is of another base, or energy is limited and it tells no power.
+        ProfileMismatch: the profile is of another base, or energy is limited and it has no power.
         InfeasibleBudget: nothing meets a budget or the energy, or a budget is given twice.
         OutputExists: `out` has a search and neither `resume` nor `force` was given.
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
@@ -110,7 +122,7 @@ def search(
         measured.check_base(base_model(base))
     if settings.max_energy_mj is not None and measured.power_model is None:
         raise ProfileMismatch(
-            "The profile tells no power, so energy cannot be limited; measure the device again where `doctor` finds a "
+            "The profile has no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
     costs = ProfileCosts(measured, fastest_placement(measured))

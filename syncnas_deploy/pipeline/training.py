@@ -1,4 +1,4 @@
-"""Weights: from files and from a base model; training, and accuracy."""
+"""Weights from files and from a base model, training, and accuracy."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def inherit_weights(
     """Write initial weights of a branched model, made from its base's; returns the number of tensors.
 
     Args:
-        base: the model that `source` is of; the shipped one that the config names where None.
+        base: the model that `source` is of. Where None, the shipped base that the config names.
 
     Raises:
         WeightsError: the weights are not the base's.

@@ -1,1 +1,1 @@
-"""What answers from measurements: profiles, curves, the latency table, predictions."""
+"""Answers from measurements: profiles, curves, the latency table, predictions. Nothing here measures."""

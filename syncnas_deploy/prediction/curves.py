@@ -1,9 +1,9 @@
 """Latency over expanded width: one Gaussian process over all blocks that were measured on a unit.
 
 Latency is not smooth in width. Kernels compute channels in tiles (32 at a time, say), so a width just above a
-multiple costs nearly a tile more; and features that are not aligned to a vector are read more slowly. A line through
-a few measured widths smooths that away and is wrong by 5 to 20 % in between. How large such steps are, and where,
-is much the same for all blocks of a unit, so all of them are learnt from together:
+multiple costs nearly a tile more. Features that are not aligned to a vector are read more slowly. A line through a
+few measured widths has no such steps and is wrong by 5 to 20 % between them. The sizes and places of the steps are much
+the same for all blocks of a unit, so all blocks are fitted together:
 
     us(block, width) / us(block, base width) = width / base width + GP(0, k),    x = width / base width
 
@@ -11,9 +11,9 @@ is much the same for all blocks of a unit, so all of them are learnt from togeth
       + sum over periods P of steps_P^2 * f f' * kin,          f = (-width mod P) / base width, unused in the last tile
       + sum over periods P of alignment_P^2 * x x' * [width = width' (mod P)] * kin
 
-`kin` says how alike two curves are: a part shared by blocks of similar output size, a part shared by a block with
-full and with halved outputs, and a part of its own. Amplitudes come from the marginal likelihood of what was
-measured, under a prior that keeps them plausible where little was.
+`kin` says how alike two curves are. It has three parts: one shared by blocks of similar output size, one shared by a
+block with full and with halved outputs, and one for each curve alone. Amplitudes maximise the marginal likelihood of
+the measured times, under a prior that keeps them plausible where little was measured.
 
 Source: Rasmussen & Williams, "Gaussian Processes for Machine Learning", 2006, chapters 2 and 5.
 """
@@ -35,9 +35,9 @@ from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, M
 from syncnas_deploy.networks.widths import BlockKey
 
 STEP_PERIODS = (8, 16, 32, 64, 128)
-"""Channels in a tile of a kernel."""
+"""Sizes of a kernel's tile, in channels."""
 ALIGNMENT_PERIODS = (16, 32)
-"""Channels after which rows of features are aligned alike."""
+"""Numbers of channels after which rows of features are aligned alike."""
 
 _LEVEL, _SLOPE = 0.1, 0.3
 _KIN_BLOCK, _KIN_OWN = 0.4, 0.3
@@ -55,9 +55,9 @@ class Curve(Struct, frozen=True, forbid_unknown_fields=True):
     """A block of the base whose width varies.
 
     Attributes:
-        halved: whether its stage gives half of its outputs (CONCAT).
+        halved: whether its stage gives half of its output channels (CONCAT).
         base_width: the base model's expanded channels.
-        output_size: of its features, pixels.
+        output_size: height and width of its output, pixels.
     """
 
     stage: Annotated[int, Meta(ge=0, le=MAX_STAGES)]
@@ -68,18 +68,19 @@ class Curve(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key(self) -> BlockKey:
-        """Of the block."""
+        """The block, and whether its outputs are halved."""
         return BlockKey(self.stage, self.block, self.halved)
 
 
 class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a unit's curves have in common: amplitudes relative to a block's time at the base width.
+    """What a unit's curves have in common. Amplitudes are relative to a block's time at the base width.
 
     Attributes:
-        smooth, length: of what bends a curve slowly (caches, say), and over which distance in ln(width).
-        steps: by STEP_PERIODS; 1 means that an unused channel of a tile costs as much as a used one.
-        alignment: by ALIGNMENT_PERIODS.
-        kinship: distance in log2(output size) over which blocks stop being alike.
+        smooth: amplitude of slow bends of a curve, which come from caches, say.
+        length: distance of these bends, in ln(width).
+        steps: one amplitude for each of STEP_PERIODS; 1: an unused channel of a tile costs as much as a used one.
+        alignment: one amplitude for each of ALIGNMENT_PERIODS.
+        kinship: distance at which blocks stop being alike, in log2(output size).
         noise: standard deviation of a measured time, relative to it.
     """
 
@@ -91,12 +92,12 @@ class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
     noise: Annotated[float, Meta(ge=1e-6, le=1)] = 0.01
 
     def numbers(self) -> Float64Array:
-        """All of them, in the order of the fields."""
+        """The shape as one array, in the order of the fields, [numbers]."""
         return np.array([self.smooth, self.length, *self.steps, *self.alignment, self.kinship, self.noise])
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> CurveShape:
-        """From `numbers`."""
+        """The shape from an array that `numbers` made, [numbers]."""
         steps, aligned = len(STEP_PERIODS), len(ALIGNMENT_PERIODS)
         values = [float(value) for value in numbers]
         return cls(
@@ -111,7 +112,15 @@ class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class WidthPlaces:
-    """Widths on curves, as arrays of one length: where something was, or shall be, measured."""
+    """Widths on curves: where something was measured, or could be. Each array is [n].
+
+    Attributes:
+        curve: index of the curve.
+        width: expanded channels.
+        base_width: the base's expanded channels there.
+        log_size: log2 of the output size in pixels.
+        block: index of the block; equal for its curves with full and with halved outputs.
+    """
 
     curve: Int64Array
     width: Int64Array
@@ -121,7 +130,7 @@ class WidthPlaces:
 
     @classmethod
     def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> WidthPlaces:
-        """From (index of a curve, width) pairs."""
+        """The places at pairs of (index of a curve, width), [n]."""
         index = np.array([curve for curve, _ in pairs], dtype=np.int64)
         chosen = [curves[i] for i in index]
         blocks = {place: i for i, place in enumerate(dict.fromkeys((curve.stage, curve.block) for curve in curves))}
@@ -135,7 +144,7 @@ class WidthPlaces:
 
     @property
     def x(self) -> Float64Array:
-        """Width relative to the base's."""
+        """Width relative to the base's, [n]."""
         return np.asarray(self.width / self.base_width)
 
 
@@ -154,7 +163,7 @@ class _Grams:
         self.aligned = [self.xx * ((a.width % p)[:, None] == (b.width % p)[None]) for p in ALIGNMENT_PERIODS]
 
     def covariance(self, shape: CurveShape) -> Float64Array:
-        """k of the module's text."""
+        """The covariance k of the module's text, [n, m]."""
         kin = np.exp(-self.size_distance / shape.kinship) + _KIN_BLOCK**2 * self.block + _KIN_OWN**2 * self.same
         varied = shape.smooth**2 * self.xx * np.exp(-self.bend / (2 * shape.length**2))
         for amplitude, unused in zip(shape.steps, self.unused, strict=True):
@@ -178,8 +187,9 @@ class CurveModel:
 
     Args:
         curves: the blocks.
-        measured: microseconds by (index of a curve, width), an invocation included; each curve has one or more.
-        shape: of the unit.
+        measured: latency in microseconds by (index of a curve, width). It includes one invocation. Each curve has at
+            least one.
+        shape: the unit's; the default one where None.
     """
 
     def __init__(
@@ -196,7 +206,7 @@ class CurveModel:
 
     @cached_property
     def _fit(self) -> tuple[Float64Array, Float64Array]:
-        """Cholesky factor of the covariance, and its inverse times the residuals."""
+        """Cholesky factor of the covariance, [n, n], and the covariance's inverse times the residuals, [n]."""
         return _solve(self._grams, self._y, self._residuals, self.shape)
 
     @property
@@ -208,7 +218,15 @@ class CurveModel:
         return np.asarray(self._y - self._places.x)
 
     def predict(self, curve: int, widths: Int64Array) -> tuple[Float64Array, Float64Array]:
-        """Latency at widths of a curve, microseconds, and its standard deviation relative to it."""
+        """Latency at widths of a curve.
+
+        Args:
+            curve: its index.
+            widths: expanded channels, [n].
+
+        Returns:
+            Microseconds, [n], and their standard deviations relative to them, [n].
+        """
         there = WidthPlaces.of(self.curves, [(curve, int(width)) for width in widths])
         cross = _Grams(there, self._places).covariance(self.shape)
         with one_thread():
@@ -220,7 +238,7 @@ class CurveModel:
         return np.asarray(mean * self._scale_us[curve]), np.asarray(deviation / mean)
 
     def tuned(self) -> CurveShape:
-        """The shape under which what was measured is likeliest, by coordinate ascent on a multiplicative grid."""
+        """The shape under which the measured times are likeliest, by coordinate ascent on a multiplicative grid."""
         prior = CurveShape().numbers()
         grams, y, residuals = self._grams, self._y, self._residuals
 
@@ -248,7 +266,7 @@ class CurveModel:
 
 
 def _scales(count: int, places: WidthPlaces, us: Float64Array) -> Float64Array:
-    """Each curve's time at the base width, microseconds, from the measured widths around it."""
+    """Each curve's time at the base width, microseconds, from the measured widths around it. [count]"""
     scales = np.ones(count)
     for curve in range(count):
         at = places.curve == curve
@@ -268,7 +286,7 @@ def _solve(
 
 
 def _noisy(grams: _Grams, y: Float64Array, shape: CurveShape) -> Float64Array:
-    """The covariance of what was measured."""
+    """The covariance of the measured times, their noise included, [n, n]."""
     covariance = grams.covariance(shape)
     covariance[np.diag_indices_from(covariance)] += shape.noise**2 * y**2 + _TINY
     return covariance
@@ -285,18 +303,18 @@ def _evidence(grams: _Grams, y: Float64Array, residuals: Float64Array, shape: Cu
 
 
 def _doubt(numbers: Float64Array, prior: Float64Array) -> float:
-    """How implausible a shape is: log-normal around the prior, narrow for the noise."""
+    """How implausible a shape is, under a log-normal prior that is narrow for the noise. 0 is the prior itself."""
     spread = np.full(len(prior), 1.5)
     spread[-1] = 0.7
     return float(0.5 * np.sum((np.log(numbers / prior) / spread) ** 2))
 
 
 class Certainty:
-    """How much a further measurement would tell, given where has been measured; what was measured does not matter.
+    """How much one more measurement would tell. It depends on where was measured, and not on the measured times.
 
     Args:
         curves: the blocks.
-        places: (index of a curve, width) that are measured.
+        places: (index of a curve, width) of each measurement so far.
         shape: of the unit.
     """
 
@@ -310,7 +328,16 @@ class Certainty:
                 )
 
     def gains(self, curve: int, widths: Int64Array, weights: Float64Array) -> Float64Array:
-        """By width: the variance that measuring there would remove, a weighted sum over `widths` of the curve. [n]"""
+        """The variance that a measurement at each width would remove, as a weighted sum over the widths.
+
+        Args:
+            curve: its index.
+            widths: expanded channels, [n].
+            weights: what each width counts, [n].
+
+        Returns:
+            The removed variance by width of the measurement, [n].
+        """
         there = WidthPlaces.of(self._curves, [(curve, int(width)) for width in widths])
         posterior = _Grams(there, there).covariance(self._shape)
         if self._pairs:
@@ -322,7 +349,7 @@ class Certainty:
         return np.asarray(weights @ relative**2 / (np.maximum(np.diag(posterior), 0.0) + noise))
 
     def add(self, curve: int, width: int) -> None:
-        """Count a width as measured: another row of the precision, by the inverse of a bordered matrix."""
+        """Count a width as measured. The precision gets one more row, by the inverse of a bordered matrix."""
         there = WidthPlaces.of(self._curves, [(curve, width)])
         if self._pairs:
             with one_thread():
@@ -339,7 +366,7 @@ class Certainty:
         self._pairs.append((curve, width))
 
     def _gram(self, places: WidthPlaces) -> Float64Array:
-        """Covariance of measurements."""
+        """The covariance of measurements at places, their noise included, [n, n]."""
         gram = _Grams(places, places).covariance(self._shape)
         gram[np.diag_indices_from(gram)] += self._shape.noise**2 * places.x**2 + _TINY
         return gram

@@ -1,10 +1,10 @@
-"""Energy: what a device draws in a few states, and what an inference takes by that.
+"""Energy of an inference, from what a device draws in a few states.
 
     P(state) = idle + busy_0 * watts_0 + busy_1 * watts_1      busy: share of the time that a unit is in a call
 
-Three states (nearly idle, each unit alone at work) give idle, watts_0 and watts_1; a fourth, both at work, says how
-much more or less they draw together. An inference takes what its units draw besides the idle device while they work.
-What the features' crossing draws is not told apart.
+Three states give idle, watts_0 and watts_1: nearly idle, and each unit alone at work. The fourth state, both at work,
+says how much more or less they draw together. The energy of an inference is what its units draw while they work,
+besides the idle device. What the crossings draw is not measured apart.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class PowerModel:
 
     @classmethod
     def of(cls, rows: Sequence[PowerRow]) -> PowerModel:
-        """From a row of each state.
+        """The model from one row per state.
 
         Raises:
-            MeasurementError: a state is missing, or they do not tell the units apart.
+            MeasurementError: a state is missing, or the units cannot be told apart.
         """
         by_state = {row.state: row for row in rows}
         missing = [state for state in get_args(PowerState) if state not in by_state]

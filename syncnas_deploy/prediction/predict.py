@@ -1,13 +1,13 @@
-"""What a network will take, from a profile's latency table.
+"""The latency of a network, predicted from a profile's latency table.
 
-Phase by phase: each branch's segment ends after its time under contention, the features are downloaded, both
-branches meet at the barrier, each uploads its partner's features and begins its next segment. So where two branches
-take the same time, predicted = stem + fork + sum of segments + syncs + join + head.
+The network is walked phase by phase. Each branch's segment ends after its time under contention. Its features are
+downloaded. Both branches meet at the barrier. Each uploads its partner's features and begins its next segment. So where
+two branches take the same time, predicted = stem + fork + sum of segments + syncs + join + head.
 
 A segment of n parts (its sync's operation and its blocks) is the sum of its parts less n - 1 invocations. While
-both branches run, each is slowed by its contention; once one has finished, the other goes on at its solo pace.
+both branches run, each is slowed by its contention. Once one has finished, the other goes on at its solo pace.
 
-Times vary from run to run, and at a barrier the later of two branches counts: where both take about the same time,
+Times vary from run to run, and at a barrier the later of two branches counts. Where both take about the same time,
 the later one takes longer than either does in the median. That wait is added, from the profile's jitter.
 Source: Clark, "The greatest of a finite set of random variables", Operations Research 1961.
 """
@@ -37,7 +37,7 @@ SHORTEST_US = 0.01
 
 @dataclass(frozen=True)
 class SegmentPrediction:
-    """One segment: alone on its unit, and beside its partner."""
+    """One segment's latency, microseconds: alone on its unit, and beside its partner."""
 
     name: str
     branch: int
@@ -50,8 +50,8 @@ class PhasePrediction:
     """One phase: its segments, and the crossing to the next phase.
 
     Attributes:
-        sync_us: from the later branch's end to the later begin of the next phase; 0 after the last.
-        wait_us: by how much the later branch ends after either does in the median.
+        sync_us: sync overhead, from the later branch's end to the later begin of the next phase; 0 after the last.
+        wait_us: how much later the later branch ends than either does in the median.
     """
 
     segments: tuple[SegmentPrediction, ...]
@@ -64,8 +64,8 @@ class Prediction:
     """A whole network, phase by phase.
 
     Attributes:
-        makespan_us: first input ready to last output ready.
-        energy_mj: of an inference besides the idle device, millijoules; None where the profile tells no power.
+        makespan_us: from the first input ready to the last output ready.
+        energy_mj: of one inference besides the idle device, millijoules; None where the profile has no power.
     """
 
     phases: tuple[PhasePrediction, ...]
@@ -74,7 +74,7 @@ class Prediction:
 
     @property
     def syncs_us(self) -> float:
-        """Part of the makespan that is crossings."""
+        """The part of the makespan that crossings take, microseconds."""
         return sum(phase.sync_us for phase in self.phases)
 
 
@@ -120,10 +120,11 @@ def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> flo
 
 
 def later_wait_us(mean_us: Sequence[float], deviation_us: Sequence[float]) -> float:
-    """Expected value of the larger of two normal times less the larger of their means.
+    """Expected value of the larger of two normal times, less the larger of their means.
 
     Args:
-        mean_us, deviation_us: of the two.
+        mean_us: the means, [2].
+        deviation_us: the standard deviations, [2].
     """
     spread = math.hypot(*deviation_us)
     if spread <= 0:
@@ -134,16 +135,16 @@ def later_wait_us(mean_us: Sequence[float], deviation_us: Sequence[float]) -> fl
 
 
 def _crossed(row: SyncRow, ends: Mapping[int, float], wait_us: float) -> dict[int, float]:
-    """When each branch begins its next segment, from when the branches ended."""
+    """When each branch begins its next segment, by the times at which the branches ended. Microseconds, by branch."""
     released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us + wait_us
     return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
 
 
 def check_structure(config: ModelConfig, base: ModelConfig) -> None:
-    """Refuse a config that is not two branches of `base` that differ from it in widths alone.
+    """Refuse a config that is not two branches of `base`. Only its widths may differ from the base's.
 
     Raises:
-        ProfileMismatch: as said.
+        ProfileMismatch: it has one branch, or more than its widths differs; the number of classes counts, too.
     """
     if config.strategy is None:
         raise ProfileMismatch(f"{config.name} has one branch; predict a branched model, or bench the base itself.")
@@ -155,20 +156,24 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
             same = twin.stages == config.stages and twin.input_size == config.input_size
     if not same and config.classes != base.classes:
         raise ProfileMismatch(
-            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile says "
-            f"nothing of its head; measure a base with {config.classes} classes."
+            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile "
+            f"cannot predict its head; measure a base with {config.classes} classes."
         )
     if not same:
         raise ProfileMismatch(
-            f"{config.name} differs from base {base.name} in more than its widths, so the profile says nothing of it."
+            f"{config.name} differs from base {base.name} in more than its widths, so the profile "
+            "cannot predict it; measure a profile for its own base."
         )
 
 
 def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[float, float]:
-    """Latency of one segment on the unit of its branch: alone, and with the other unit at work throughout.
+    """Latency of one segment on the unit of its branch.
 
-    One invocation, and each part less the invocation it was measured with. A segment that is `alone` in its phase is
-    not slowed. A stem beside another is slowed as the first stage is.
+    It is one invocation, and each part less the invocation that it was measured with. A segment that is `alone` in
+    its phase is not slowed. A stem beside another stem is slowed as the first stage is.
+
+    Returns:
+        Microseconds: alone, and with the other unit at work throughout.
     """
     unit = segment.branch
     once_us = table.invocation_us(unit)
@@ -198,13 +203,13 @@ def _halved(segment: Segment, stage: int) -> bool:
 
 
 def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]:
-    """Latencies of one or two segments that start together.
+    """Latencies of one or two segments that start together, microseconds, [1] or [2].
+
+    Until the shorter one ends, both are slowed. The rest of the longer one runs at its solo pace.
 
     Args:
-        solo: of each, alone.
-        loaded: of each, with the other unit at work throughout.
-
-    Until the shorter one ends, both are slowed; the rest of the longer runs at its solo pace.
+        solo: latency of each alone, [1] or [2].
+        loaded: latency of each with the other unit at work throughout, [1] or [2].
     """
     if len(solo) == 1:
         return list(solo)
@@ -230,9 +235,9 @@ def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, ta
 
 
 class ProfileCosts:
-    """A profile as the width solver wants it: latencies under contention, microseconds.
+    """A profile as a table of costs for the width solver: latencies under contention, microseconds.
 
-    Satisfies `search.widths.CostTable`; branch b runs on unit b.
+    Satisfies `search.widths.solver.CostTable`. Branch b runs on unit b.
 
     Args:
         profile: of a base model.
@@ -241,28 +246,29 @@ class ProfileCosts:
 
     def __init__(self, profile: DeviceProfile, placement: Placement) -> None:
         self._table, self._base, self.placement = profile.table, profile.base, placement
-        # Solved widths balance the branches of a segment; the later one then ends later by this (see `later_wait_us`).
+        # Solved widths balance the branches of a segment. The later one then takes longer by this factor.
+        # See `later_wait_us`.
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Candidate widths, multiples of 4 ascending, and what each adds to a segment, microseconds. [n], [n]"""
+        """Widths that a block may take, multiples of 4, ascending, [n], and what each adds to a segment, [n]."""
         widths, latencies_us = self._table.curve(branch, key)
         kept = keeps_expansion(self._base, key, widths, branch)
         added_us = np.maximum(latencies_us[kept] - self._table.invocation_us(branch), SHORTEST_US)
         return widths[kept], added_us * self._table.contention(branch, key.stage) * self._balance
 
     def invocation_us(self, branch: int) -> float:
-        """Once a segment."""
+        """Latency of calling a segment; each segment has it once."""
         return self._table.invocation_us(branch) * self._table.worst_contention(branch) * self._balance
 
     def sync_op_us(self, branch: int, stage: int, op: str) -> float:
-        """The partner's features become visible, and ADD or CONCAT as a segment's first operation."""
+        """Upload of the partner's features, and ADD or CONCAT as a segment's first operation."""
         us = self._table.fixed_us(branch, "sync", stage, SyncOp(op)) - self._table.invocation_us(branch)
         upload_us = max(self._sync(trunk, stage, op).uploads_us[branch] for trunk in (0, 1))
         return upload_us + max(SHORTEST_US, us) * self._table.contention(branch, stage) * self._balance
 
     def sync_us(self, stage: int, op: str) -> float:
-        """The slower unit's download, and the barrier; the trunk does not matter, so the larger of both."""
+        """The slower unit's download, and the barrier. The trunk should not matter, so the larger of both counts."""
         rows = [self._sync(trunk, stage, op) for trunk in (0, 1)]
         return max(max(row.downloads_us) + row.barrier_us for row in rows)
 
@@ -270,26 +276,26 @@ class ProfileCosts:
         return self._table.crossing(trunk, "sync", stage, SyncOp(op))
 
     def fork_us(self) -> float:
-        """The stem's output crosses to the other branch; where both have one, they meet."""
+        """Crossing of the stem's output to the other branch. Where both branches have a stem, only the barrier."""
         fork = self._table.crossing(self.placement.trunk, "fork", -1, SyncOp.NONE)
         return fork.barrier_us if self.placement.twin_stem else _total_us(fork)
 
     def stem_us(self) -> float:
-        """Stem alone on the trunk's unit, or on both units at once."""
+        """The stem, alone on the trunk's unit or on both units at once."""
         if self.placement.twin_stem:
             both_us = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
             return max(both_us) * self._balance
         return self._table.fixed_us(self.placement.trunk, "stem")
 
     def head_us(self, op: str) -> float:
-        """Last sync's operation and head, as one segment on the trunk's unit."""
+        """The last sync's operation and the head, as one segment on the trunk's unit."""
         last, trunk = len(self._base.stages) - 1, self.placement.trunk
         once_us = self._table.invocation_us(trunk)
         parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
         return once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)
 
     def join_us(self, op: str) -> float:
-        """The other branch's last features cross to the trunk."""
+        """Crossing of the other branch's last features to the trunk."""
         return _total_us(self._table.crossing(self.placement.trunk, "join", len(self._base.stages) - 1, SyncOp(op)))
 
 

@@ -33,19 +33,19 @@ _Text = Annotated[str, Meta(max_length=256)]
 _RowCount = Meta(max_length=MAX_ROWS)
 
 IDENTITY = ("name", "model", "cpu_model")
-"""Facts that two measurements must share to be of one device."""
+"""Facts of a device. Two measurements with a different value of one of them are of different devices."""
 
 
 class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     """Measurements of one base model on two units of one device, with their provenance.
 
     Attributes:
-        base: the base model, whole.
-        units: of branch 0 and of branch 1, as their texts.
-        device, versions, condition, settings: facts as text, nested names joined by dots.
-        learning: how prediction got better with more points.
-        held_out: how far it is off for networks that the table was not made from.
-        power: what the device drew in four states; empty where no meter told.
+        base: the base model's whole config.
+        units: texts of the units of branch 0 and of branch 1.
+        device, versions, condition, settings: facts as text; nested names are joined by dots.
+        learning: how predictions got better with more points.
+        held_out: how far predictions are off for networks that the table was not made from.
+        power: what the device drew in four states; empty where it has no power meter.
     """
 
     kind: Kind
@@ -63,7 +63,7 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
 
     @property
     def expected_error(self) -> float | None:
-        """What 9 of 10 predictions are within, relative, by the held-out networks; None where there are none."""
+        """The relative error that 9 of 10 held-out networks were within; None where no networks were held out."""
         if not self.held_out:
             return None
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
@@ -72,7 +72,7 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
         """Refuse another base model than the one that was measured.
 
         Raises:
-            ProfileMismatch: as said.
+            ProfileMismatch: name or content of the two base models differ.
         """
         if self.base.name != base.name or base_digest(self.base) != base_digest(base):
             raise ProfileMismatch(
@@ -81,23 +81,23 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
             )
 
     def other_device(self, device: Mapping[str, str], units: Sequence[str]) -> str:
-        """Why the profile says nothing of a measurement; "" where it is of the same device and units.
+        """Why the profile says nothing about a measurement; "" where device and units are the same.
 
         Args:
             device: facts of the device that was measured, as text.
-            units: of branch 0 and of branch 1.
+            units: texts of the units of branch 0 and of branch 1.
         """
         for fact in IDENTITY:
             mine, theirs = self.device.get(fact), device.get(fact)
             if mine is not None and theirs is not None and mine != theirs:
-                return f"it is of a device whose {fact} is {mine!r}, and {theirs!r} was measured"
+                return f"it is of a device whose {fact} is {mine!r}, not {theirs!r}"
         if tuple(units) != self.units:
-            return f"it is of units {' and '.join(self.units)}, and {' and '.join(units)} were measured"
+            return f"it is of units {' and '.join(self.units)}, not of {' and '.join(units)}"
         return ""
 
     @cached_property
     def power_model(self) -> PowerModel | None:
-        """What each unit draws; None where no meter told."""
+        """What each unit draws; None where no power was measured."""
         return PowerModel.of(self.power) if self.power else None
 
     @cached_property

@@ -1,4 +1,4 @@
-"""DeviceProfile as a file: one row per line, whole or not at all, and checked field by field when read."""
+"""DeviceProfile as a file: written whole or not at all, one row per line, and checked field by field when read."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_profile(path: Path) -> DeviceProfile:
 
     Raises:
         ProfileError: naming file, field and remedy.
-        ConfigError: its base is no network.
+        ConfigError: its base is no valid config.
     """
     value = read_json(path, ProfileError)
     top = Fields(value, str(path), ProfileError)

@@ -1,4 +1,4 @@
-"""Rows of a device profile: each is what was measured of one thing, and its own schema.
+"""Rows of a device profile. Each row is what was measured of one thing. The classes are the file's schema.
 
 All latencies are microseconds of one inference of batch 1. Units are 0 and 1, as in `DeviceProfile.units`.
 """
@@ -23,7 +23,7 @@ SyncPlace = Literal["fork", "sync", "join"]
 PowerState = Literal["idle", "unit_0", "unit_1", "both"]
 
 INVOCATION_OPS = (1, 9)
-"""Operations on next to nothing, in one graph: with one of them and with several, what is left is the invocation."""
+"""Numbers of trivial operations in two graphs. Their times, extrapolated to no operation, are the invocation."""
 
 MAX_US = 1e9
 MAX_ROWS = 100_000
@@ -43,12 +43,12 @@ SignedMicroseconds = Annotated[float, Meta(ge=-MAX_US, le=MAX_US)]
 
 
 class LaunchSample(Struct, frozen=True, forbid_unknown_fields=True):
-    """One quantity over several launches: each launch's median and, pooled, its spread.
+    """One quantity over several launches: each launch's median, and the spread of all samples.
 
     Attributes:
-        launches_us: median of each launch.
+        launches_us: median of each launch, [launches].
         p10_us, p90_us: percentiles over all samples of all launches.
-        count: samples in all.
+        count: number of samples.
     """
 
     launches_us: Annotated[tuple[SignedMicroseconds, ...], Meta(min_length=1, max_length=1000)]
@@ -68,7 +68,7 @@ class LaunchSample(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, launches: Iterable[NDArray[np.float64]]) -> LaunchSample:
-        """From the raw samples of each launch, microseconds."""
+        """The statistics of raw samples: for each launch an array [samples], microseconds."""
         arrays = [np.asarray(a, dtype=np.float64) for a in launches]
         pooled = np.concatenate(arrays)
         low, high = np.percentile(pooled, [10, 90])
@@ -82,8 +82,8 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         part: stem, block, sync (the ADD or CONCAT itself), head (without a sync) or invocation (of trivial operations).
         stage, block: place in the base model; -1 where the part has none.
-        op: of a sync.
-        halved: whether the stage's outputs are shared by the branches (CONCAT).
+        op: ADD or CONCAT of a sync; NONE otherwise.
+        halved: whether each branch gives half of the stage's output channels (CONCAT).
         width: expanded channels of a block, operations of an invocation; 0 otherwise.
         expands: whether the block has a pointwise expansion.
     """
@@ -98,7 +98,7 @@ class Point(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def key(self) -> BlockKey:
-        """Of a block."""
+        """The block, where the part is one."""
         return BlockKey(self.stage, self.block, self.halved)
 
 
@@ -131,17 +131,17 @@ class ContentionRow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SyncRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """Crossing between the units at one place.
+    """A crossing between the units at one place.
 
     Attributes:
         trunk: the branch that runs stem and head; only fork and join differ by it.
         place: fork (stem to the other branch), sync (both ways after `stage`) or join (to the head).
-        bytes: what each crossing feature map holds.
-        downloads_us: by unit, from the end of its work until its features can be read by the other.
+        bytes: size of each feature map that crosses.
+        downloads_us: by unit, from the end of its work until the other unit can read its features.
         barrier_us: from the later unit's arrival until both go on.
         uploads_us: by unit, from going on until the other's features are visible on it.
-        sample: the overhead as measured there, later end to later begin; it is less than the sum of the parts
-            where one unit's download falls into the other's work.
+        sample: the whole overhead as measured, from the later end to the later begin. It is less than the sum of the
+            parts where one unit's download falls into the other's work.
     """
 
     trunk: UnitIndex
@@ -159,9 +159,9 @@ class LearningRow(Struct, frozen=True, forbid_unknown_fields=True):
     """How well the points so far predicted the next ones, before these were used.
 
     Attributes:
-        points: of the unit, so far.
-        network_error: of a chain's blocks in sum, relative; the larger of both chains.
-        point_error: of a block, relative, in the median.
+        points: number of the unit's points so far.
+        network_error: relative error of the sum of a chain's blocks; the larger one of both chains.
+        point_error: relative error of a block, in the median.
     """
 
     unit: UnitIndex
@@ -171,12 +171,12 @@ class LearningRow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HeldOutRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """A random network, both branches at once, that the table was not made from.
+    """A random network that the table was not made from, measured with both branches at once.
 
     Attributes:
-        widths: expanded channels by [branch][block of the network], see `Widths.flat`.
-        predicted_us: makespan, by the profile's own table when it was made.
-        sample: makespan as measured.
+        widths: expanded channels, [branch][block of the network]; see `Widths.flat`.
+        predicted_us: makespan by the profile's own table, when the profile was made.
+        sample: measured makespan.
     """
 
     strategy: Annotated[str, Meta(min_length=1, max_length=MAX_STAGES)]
@@ -194,7 +194,7 @@ class HeldOutRow(Struct, frozen=True, forbid_unknown_fields=True):
         """The network itself.
 
         Raises:
-            StrategyError, ConfigError, ValueError: it is none of `base`.
+            StrategyError, ConfigError, ValueError: strategy or widths do not fit `base`.
         """
         widths = Widths.from_flat(self.widths, base.widths.depths)
         return branched(base, self.strategy, widths, name=name, placement=self.placement)
@@ -204,9 +204,9 @@ class PowerRow(Struct, frozen=True, forbid_unknown_fields=True):
     """What the device drew in one state.
 
     Attributes:
-        state: which of its two units were at work.
-        watts: of the whole device, mean.
-        busy: by unit, the share of the time that it was in a call.
+        state: which of its two units worked.
+        watts: mean power of the whole device.
+        busy: by unit, the share of the time in a call, 0 to 1.
     """
 
     state: PowerState
@@ -219,8 +219,8 @@ class MeasuredRows(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     Attributes:
         curves: the blocks whose width varies.
-        shapes: what the curves of each unit have in common; fitted to the points when the profile was made.
-        jitter: how much a segment's time varies from run to run, standard deviation relative to it, by unit.
+        shapes: by unit, what its curves have in common; fitted to the points when the profile was made.
+        jitter: by unit, the relative standard deviation of a segment's time from run to run.
     """
 
     curves: Annotated[tuple[Curve, ...], _RowCount]

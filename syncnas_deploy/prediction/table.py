@@ -34,7 +34,7 @@ def curve_model(
 
 
 class LatencyTable:
-    """Look-ups on a profile's rows. A missing entry raises; nothing guesses."""
+    """Look-ups on a profile's rows. Unit 0 runs branch 0, unit 1 runs branch 1. All latencies are microseconds."""
 
     def __init__(self, rows: MeasuredRows) -> None:
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
@@ -72,7 +72,7 @@ class LatencyTable:
         return entries[key]
 
     def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
-        """Stem, head or a sync's own operation, as one invocation.
+        """Latency of the stem, the head or a sync's own operation, as one invocation.
 
         Raises:
             ProfileMismatch: not measured.
@@ -81,7 +81,7 @@ class LatencyTable:
         return self._entry(self._fixed, (unit, part, stage, op), f"the {part} {where}on unit {unit}")
 
     def block_us(self, unit: int, key: BlockKey, width: int, *, expands: bool = True) -> float:
-        """One block as one invocation, by the curve of its unit over expanded width.
+        """Latency of one block as one invocation, by its curve over expanded width.
 
         Raises:
             ProfileMismatch: not measured, or the width is outside the measured range.
@@ -99,7 +99,10 @@ class LatencyTable:
         return float(self._models[unit].predict(self._index[key], np.array([width]))[0][0])
 
     def curve(self, unit: int, key: BlockKey) -> tuple[Int64Array, Float64Array]:
-        """Widths of a block, multiples of 4 within the measured range, and its latencies there, microseconds. [n], [n]
+        """A block's latency over width.
+
+        Returns:
+            Widths, multiples of 4 within the measured range, ascending, [n], and the latency at each, [n].
 
         Raises:
             ProfileMismatch: not measured.
@@ -132,7 +135,7 @@ class LatencyTable:
         return max(1.0, *factors)
 
     def crossing(self, trunk: int, place: SyncPlace, stage: int, op: SyncOp) -> SyncRow:
-        """A crossing's parts.
+        """The crossing at one place, with its parts.
 
         Raises:
             ProfileMismatch: not measured.
@@ -140,7 +143,7 @@ class LatencyTable:
         return self._entry(self._syncs, (trunk, place, stage, op), f"the {place} after stage {stage + 1} ({op.value})")
 
     def network_us(self, unit: int) -> float:
-        """The whole base network on one unit.
+        """Latency of the whole base network on one unit.
 
         Raises:
             ProfileMismatch: not measured.
@@ -148,7 +151,7 @@ class LatencyTable:
         return self._entry(self._networks, (unit, 0), f"the base network on unit {unit}")
 
     def invocation_us(self, unit: int) -> float:
-        """What calling a graph takes, whatever is in it: each part was measured with it, a segment has it once.
+        """Latency of calling a graph, whatever is in it. Each part was measured with it; a segment has it once.
 
         Raises:
             ProfileMismatch: not measured.
@@ -157,7 +160,7 @@ class LatencyTable:
 
 
 def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
-    """Time of graphs of few and of many trivial operations, extrapolated to none."""
+    """Times of graphs with few and with many trivial operations, extrapolated to no operation."""
     few, many = INVOCATION_OPS
     per_op_us = (trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
     return max(0.0, trivial[unit, few] - few * max(0.0, per_op_us))

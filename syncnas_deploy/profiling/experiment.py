@@ -1,14 +1,14 @@
-"""What is measured in one launch of the runner: the files and steps of an experiment on two units.
+"""What one launch of the runner measures: the files and steps of an experiment on two units.
 
-pair_N     both chains (see `parts`) of width pair N, and the whole network of its full widths as one graph,
-           on unit 0 and on unit 1 in turns: solo latency. And the add chain on both units in step, the same part
-           on both at the same time: contention
-networks   four narrow two-branch networks, adding or concatenating after every stage, stem and head on
-           either branch: the overhead of every sync, fork and join in its place. And the base on either unit
-           again, which tells whether a unit became slower meanwhile
-held_out   random two-branch networks, which say how far predictions are off
+pair_N     solo latency: both chains (see `parts`) of width pair N, and the whole network of its full widths as one
+           graph, on unit 0 and on unit 1 in turns.
+           Contention: the ADD chain on both units in step, the same part on both at the same time
+networks   the overhead of every sync, fork and join in its place: four narrow two-branch networks, with ADD or CONCAT
+           after every stage, and stem and head on either branch.
+           Whether a unit became slower meanwhile: the base on either unit again
+held_out   how far predictions are off: random two-branch networks
 
-Where a meter tells, a launch after the others reads the power: nearly idle, each unit with the base, both.
+Where the device has a power meter, one more launch reads the power: nearly idle, each unit with the base, both.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from syncnas_exporters import write_tflite
 CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
 NETWORKS, HELD_OUT = "networks", "held_out"
 TOGETHER = "together"
-"""The job of a pair's step in which both units work."""
+"""Name of the job, in a pair's step, in which both units work."""
 
 _NARROW = 0.4
 """Width ratio of the networks that measure syncs.
@@ -51,15 +51,15 @@ class ProfileSettings:
     """How much is measured.
 
     Attributes:
-        points: on each unit, at most.
-        error: width pairs are added until one is predicted, before it is used, within this.
-        launches: processes that measure each point.
-        rounds: of a launch; each measures every point in a turn.
+        points: most points on each unit.
+        error: width pairs are added until one was predicted within this relative error before it was used.
+        launches: number of launches that measure each point.
+        rounds: rounds of a launch; each has one turn of every job.
         discard: unrecorded runs at the start of a turn.
         repeats: recorded runs in a turn.
-        networks: held out, to tell how far predictions are off.
+        networks: number of held-out networks, which say how far predictions are off.
         seed: of weights, inputs and held-out networks.
-        deadline_s: for one launch.
+        deadline_s: longest duration of one launch, seconds.
     """
 
     points: int = 250
@@ -96,6 +96,12 @@ class Experiment:
         units: of branch 0 and of branch 1.
         settings: how much to measure.
         folder: where the model files go.
+
+    Attributes:
+        chains: parts in running order, by (number of the width pair, ADD or CONCAT).
+        pairs: width pairs so far; pair 0 has the base's widths.
+        narrow: the networks that measure syncs, by name.
+        held_out: the random networks.
     """
 
     def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: ProfileSettings, folder: Path) -> None:
@@ -124,7 +130,7 @@ class Experiment:
         return write_network(config, self.settings.seed, self._add_file)
 
     def add_pair(self, pair: WidthPair) -> None:
-        """Have one more width pair measured."""
+        """Add one more width pair to what is measured."""
         number = len(self.pairs)
         self.pairs.append(pair)
         graphs = []
@@ -139,29 +145,29 @@ class Experiment:
         for unit in (0, 1):
             call = Call(0, file, "whole")
             jobs.append(Job.solo(whole_job(unit), unit, call))
-        # In the same rounds as the chains alone: a machine that is warm from other work reads otherwise.
+        # In the same rounds as the chains alone, since a machine that is warm from other work gives other times.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
         self._solo.append(self._step(pair_step(number), jobs))
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Everything that one launch measures now."""
+        """The steps of one launch, with all width pairs so far."""
         base = {whole_job(0), whole_job(1)}
         again = tuple(job for job in self._solo[0].jobs if job.name in base) if self._solo else ()
         networks = dataclasses.replace(self._networks, jobs=(*self._networks.jobs, *again))
         return (*self._solo, networks, *self._held_out)
 
     def plan(self, steps: Sequence[str], seed: int) -> BenchPlan:
-        """One launch of the named steps."""
+        """The plan of one launch, with the named steps."""
         wanted = tuple(step for step in self.steps if step.name in set(steps))
         return BenchPlan(self.units, tuple(self._files), wanted, seed=seed, spin_us=SPIN_US)
 
     def power_plan(self, meter: PowerMeter, latency_us: Mapping[str, float]) -> BenchPlan:
-        """One launch that reads the power in each `PowerState`, with the base's widths.
+        """The plan of one launch that reads the power in each `PowerState`, with the base's widths.
 
         Args:
-            meter: the device's.
-            latency_us: what a run takes, by job of pair 0, microseconds.
+            meter: the device's power meter.
+            latency_us: duration of a run, microseconds, by the name of a job of pair 0.
         """
         jobs = {job.name: job for job in self._solo[0].jobs}
         states: dict[PowerState, str] = {

@@ -1,4 +1,4 @@
-"""From runs to a profile: the same runs always give the same tables."""
+"""From runs to a profile. The same runs always give the same tables."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ from syncnas_deploy.profiling.experiment import (
 from syncnas_deploy.profiling.width_design import curves_of
 
 LAUNCH_DISAGREEMENT = 0.25
-"""Points whose launches' medians differ by more than this make a profile carry a warning."""
+"""Relative range of a point's medians over launches. A larger one makes a profile carry a warning."""
 MOST_SLOWED = 10.0
-"""The largest factor of contention: a unit that does a tenth of its work while the other one works."""
+"""The largest factor of contention: a unit that does only a tenth of its work while the other one works."""
 SHORT_OVERLAP = 0.03
 """Relative measurement error.
 
@@ -97,7 +97,7 @@ def point_rows(experiment: Experiment, runs: Runs) -> tuple[PointRow, ...]:
 
 
 def fitted(base: ModelConfig, rows: Iterable[PointRow]) -> tuple[CurveModel, CurveModel]:
-    """The curves of both units, each with the shape that is likeliest for it."""
+    """The curves of both units, each with its likeliest shape."""
     kept = tuple(rows)
     models = [curve_model(curves_of(base), kept, unit) for unit in (0, 1)]
     tuned = [model.with_shape(model.tuned()) for model in models]
@@ -113,18 +113,18 @@ def assemble(
     warnings: Sequence[str],
     power: Sequence[PowerRow] = (),
 ) -> DeviceProfile:
-    """The profile of usable runs.
+    """The profile that usable runs give.
 
     Args:
         experiment: what was measured.
-        device: on which.
-        runs: of usable launches.
-        learning: how the error went down.
-        warnings: what a reader should know about how it was measured.
-        power: what the device drew, where a meter told.
+        device: the device that was measured.
+        runs: of the usable launches.
+        learning: how the error went down with more points.
+        warnings: sentences on how it was measured, for a reader.
+        power: what the device drew; empty without a power meter.
 
     Raises:
-        MeasurementError: what was measured cannot be right.
+        MeasurementError: the measured times cannot be right.
     """
     base, facts = experiment.base, device.facts()
     rows = point_rows(experiment, runs)
@@ -173,11 +173,11 @@ def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
 
 
 def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]:
-    """By unit and stage: how much slower its blocks are while the other unit works.
+    """How much slower a stage's blocks are while the other unit works, by unit and stage.
 
-    Measured with both units running the same blocks in step, against the same blocks alone in the same rounds. A
-    block that takes longer than its partner is slowed only until that has ended (see `slowed`). Medians of the runs;
-    the factor is the median over launches and pairs.
+    Both units run the same blocks in step. In the same rounds each unit runs them alone. A block that takes longer than
+    its partner is slowed only until the partner has ended (see `slowed`). Times are medians of the runs. The factor is
+    the median over launches and pairs.
     """
     factors: dict[tuple[int, int], list[float]] = defaultdict(list)
     for number in range(len(experiment.pairs)):
@@ -206,10 +206,10 @@ def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
     """The factor by which work is slower while its partner works.
 
     Args:
-        alone_us: what it takes without a partner.
-        loaded_us: what it took.
-        shared_us: how long of that the partner worked, too. Where this is little the factor is uncertain and is
-            drawn towards 1.
+        alone_us: its duration without a partner.
+        loaded_us: its duration beside a partner.
+        shared_us: how much of `loaded_us` the partner worked, too. Where this is short, the factor is uncertain and
+            is pulled towards 1.
     """
     slack_us = SHORT_OVERLAP * loaded_us
     progress_us = alone_us - (loaded_us - shared_us)
@@ -217,9 +217,10 @@ def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
 
 
 def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:
-    """By unit: how much a segment's time varies from run to run, relative.
+    """How much a segment's time varies from run to run, by unit.
 
-    Standard deviation by the interquartile range, over the segments of the networks that measure syncs; the median.
+    It is the standard deviation (interquartile range / 1.349) over the median, for each segment of the networks that
+    measure syncs; of all these the median.
     """
     spreads: dict[int, list[float]] = {0: [], 1: []}
     for launch in launches_of(runs, NETWORKS):
@@ -260,9 +261,16 @@ def _syncs(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[SyncR
 
 
 def crossing_us(jobs: Sequence[JobRun], phase: int) -> tuple[tuple[float, float], float, tuple[float, float]]:
-    """Downloads by unit, barrier, and uploads by unit at the crossing after a phase: medians of launches' medians.
+    """The parts of the crossing after a phase, in microseconds: medians of the launches' medians.
 
-    A unit that has no call before (after) the crossing has no download (upload).
+    A unit that has no call before the crossing has no download. One that has no call after it has no upload.
+
+    Args:
+        jobs: the same job in each launch.
+        phase: the phase before the crossing.
+
+    Returns:
+        Downloads by unit, the barrier, and uploads by unit.
     """
     parts: dict[str, list[float]] = defaultdict(list)
     for job in jobs:
@@ -301,7 +309,7 @@ def _held_out(experiment: Experiment, runs: Runs, profile: DeviceProfile) -> tup
 def _warnings(
     rows: Sequence[PointRow], networks: Sequence[NetworkRow], contention: Sequence[ContentionRow]
 ) -> tuple[str, ...]:
-    """What a reader of the numbers should know."""
+    """Sentences on what a reader of the numbers should know."""
     texts = [
         f"unit {row.unit}: the network of pair {row.pair} differed by {row.sample.disagreement:.0%} between launches"
         for row in networks
@@ -313,14 +321,17 @@ def _warnings(
     for unit in (0, 1):
         if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
             texts.append(
-                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than that one "
-                "that it cannot be told"
+                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than the other "
+                "unit that its contention cannot be measured"
             )
     return tuple(texts)
 
 
 def _changes(runs: Runs) -> tuple[str, ...]:
-    """Units that changed within launches, as those do that heat up: all launches then agree, and all are mixtures."""
+    """Sentences on units that changed within launches, such as units that heat up.
+
+    The launches of such a unit agree with each other, and each of them is a mixture.
+    """
     texts = []
     for unit in (0, 1):
         name = whole_job(unit)

@@ -1,10 +1,13 @@
 """Measuring a device for a base model, launch by launch, until the table is certain enough.
 
-The first launch measures the base's widths, both ends of the range and widths in between. Each later one first looks at
-what has been measured, and adds a width pair where the curves are least certain, until a pair was predicted well
-enough before it was used, or the points are spent (see `design`). Several launches are made of everything, since a
-process now and then reads wrong as a whole; such a launch is repeated. Every finished step is journalled before the
-next is started, and what is measured depends on nothing but the journal: an interrupted run goes on as it would have.
+The first launch measures the base's widths, both ends of the range, and widths in between. Each later launch first
+looks at what was measured. It adds a width pair where the curves are least certain (see `width_design`). That ends when
+a pair was predicted well enough before it was used, or when the points are spent.
+
+Everything is measured in several launches, since now and then a whole process reads wrong. Such a launch is repeated.
+
+Every finished step is journalled before the next one starts. What is measured depends on the journal alone, so an
+interrupted run goes on as it would have.
 """
 
 from __future__ import annotations
@@ -46,18 +49,26 @@ from syncnas_deploy.profiling.fit import assemble, fitted, point_rows, settings_
 from syncnas_deploy.profiling.width_design import curves_of, first_pairs, next_pair
 
 POWER_LAUNCH = -1
-"""In the journal, the launch that reads the power, after all others."""
+"""Number, in the journal, of the launch that reads the power. It comes after all others."""
 LAUNCHES_OF_A_PAIR = 3
-"""A pair is added early enough to be measured in so many launches."""
+"""Number of launches that measure a pair. None is added so late that it would have fewer."""
 REPEATED_LAUNCHES = 2
-"""So many launches that cannot be used are measured again."""
+"""Number of unusable launches that are measured again."""
 ANCHORS = tuple(Anchor(pair_step(0), whole_job(unit)) for unit in (0, 1))
 """The base on either unit."""
 
 
 @dataclass(frozen=True)
 class ProfileProgress:
-    """A step is done: steps done, steps in all (as far as is known), seconds gone and still to go."""
+    """A step is done.
+
+    Attributes:
+        done: number of finished steps.
+        total: number of all steps, as far as is known.
+        step: name of the step.
+        elapsed_s: seconds since the start.
+        eta_s: estimated seconds to go.
+    """
 
     done: int
     total: int
@@ -113,9 +124,9 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of a profile's journal: one finished step.
 
     Attributes:
-        launch: counts from 0; `POWER_LAUNCH` for the one that reads the power.
-        step: its name.
-        run: see `Run.to_record`.
+        launch: number of the launch, from 0; `POWER_LAUNCH` for the one that reads the power.
+        step: name of the step.
+        run: the run, see `Run.to_record`.
     """
 
     launch: Annotated[int, msgspec.Meta(ge=POWER_LAUNCH)]
@@ -128,7 +139,7 @@ def _step_row(row: Mapping[str, Any], where: str) -> StepRow:
 
 
 class _Measurement:
-    """One profile in the making."""
+    """A profile that is being measured."""
 
     def __init__(
         self,
@@ -152,7 +163,7 @@ class _Measurement:
         self._at_start, self._started = len(found), time.monotonic()
 
     def run(self) -> DeviceProfile:
-        """Measure what is missing, and make the profile."""
+        """Measure what the journal does not have, and make the profile."""
         for pair in first_pairs(self._base):
             self._experiment.add_pair(pair)
         self._experiment.add_pair(next_pair(self._base, self._experiment.pairs))
@@ -185,7 +196,7 @@ class _Measurement:
             return frozenset(launch for launch, _ in runs)
 
     def _power(self, runs: Runs) -> tuple[tuple[PowerRow, ...], tuple[str, ...]]:
-        """What the device drew, and what a reader should know about that; nothing where no meter tells."""
+        """Rows of what the device drew, and warnings. Both are empty where it has no power meter."""
         if self._meter is None:
             return (), ()
         times: dict[str, list[float]] = defaultdict(list)
@@ -207,7 +218,7 @@ class _Measurement:
             rows = tuple(power_row(state, self._loops[state]) for state in get_args(PowerState))
             PowerModel.of(rows)
         except (BenchError, MeasurementError) as error:
-            # The table is measured: it is not lost for it.
+            # The table is measured. It is kept although the power cannot be read.
             return (), (f"no energy: {error}",)
         return rows, ()
 
@@ -228,7 +239,12 @@ class _Measurement:
         run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=self._settings.deadline_s)
 
     def _tell(self, step: str, left: int) -> None:
-        """A step is done, so many are left as far as is known."""
+        """Report that a step is done.
+
+        Args:
+            step: its name.
+            left: number of steps that are left, as far as is known.
+        """
         done, elapsed_s = len(self._runs) + len(self._loops), time.monotonic() - self._started
         eta_s = elapsed_s / (done - self._at_start) * left
         self._on_progress(ProfileProgress(done, done + left, step, elapsed_s, eta_s))
@@ -237,9 +253,9 @@ class _Measurement:
         return sum(at == launch for at, _ in self._runs)
 
     def _look(self, launch: int) -> None:
-        """Before a launch: how well was the last pair predicted, and is another one wanted?"""
+        """Before a launch, judge how well the last pair was predicted, and add another pair where it is needed."""
         last = len(self._experiment.pairs) - 1
-        # Nothing of later launches, which a resumed run has already: it must decide as it did then.
+        # A resumed run has later launches already. It must decide as it did then, without them.
         runs = {key: run for key, run in self._runs.items() if key[0] < launch}
         unusable = self._left_out(runs)
         runs = {key: run for key, run in runs.items() if key[0] not in unusable}
@@ -262,14 +278,19 @@ class _Measurement:
 
 @dataclass(frozen=True)
 class EarlierCurves:
-    """What was known before a pair was measured: the curves of both units, and from how many points each."""
+    """What was known before a pair was measured.
+
+    Attributes:
+        models: curves of both units.
+        points: by unit, the number of points that its curves are made of.
+    """
 
     models: tuple[CurveModel, CurveModel]
     points: tuple[int, int]
 
     @classmethod
     def of(cls, experiment: Experiment, runs: Runs, *, pairs: int) -> EarlierCurves:
-        """From the runs of the pairs before pair number `pairs`."""
+        """The curves from the first `pairs` width pairs."""
         names = {pair_step(number) for number in range(pairs)}
         rows = point_rows(experiment, {key: run for key, run in runs.items() if key[1] in names})
         counts = [sum(row.unit == unit for row in rows) for unit in (0, 1)]
@@ -277,7 +298,7 @@ class EarlierCurves:
 
 
 def learning_rows(experiment: Experiment, runs: Runs, number: int, known: EarlierCurves) -> tuple[LearningRow, ...]:
-    """How well pair `number` was predicted by what was known before it, by unit."""
+    """How well the curves of before predicted pair `number`: one row per unit."""
     measured = {
         (row.unit, row.point): row.sample.median_us
         for row in point_rows(experiment, {key: run for key, run in runs.items() if key[1] == pair_step(number)})

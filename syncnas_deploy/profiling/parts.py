@@ -1,9 +1,10 @@
-"""Points: the parts of a base model whose latency is measured, each as one graph of its own.
+"""Points: the parts of a base model whose latency is measured. Each part is a graph of its own.
 
-Every part is measured inside a chain, a whole network run part by part on one unit: a part's input was just
-written by the part before it and its weights were last used a whole network ago, as they are in the network
-itself. There are two chains for each set of widths. In the ``add`` chain stages keep their outputs and an ADD follows
-each; in the ``concat`` chain blocks give half of their stage's output channels and a CONCAT follows.
+Every part is measured inside a chain, a whole network run part by part on one unit. So a part's input was just
+written by the part before it, and its weights were last used a whole network ago, as in the network itself.
+
+There are two chains for each width pair. In the ADD chain stages keep their outputs, and an ADD follows each stage. In
+the CONCAT chain blocks give half of their stage's output channels, and a CONCAT follows each stage.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from syncnas_exporters.graph import Graph
 
 @dataclass(frozen=True)
 class PointGraph:
-    """A point and its graph; `joins` is whether it takes the features before it twice (a sync)."""
+    """A point and its graph. `joins` says whether it is a sync that takes the features before it as both inputs."""
 
     point: Point
     graph: Graph
@@ -29,13 +30,14 @@ class PointGraph:
 
 
 def chain(base: ModelConfig, widths: Widths, op: SyncOp, seed: int, prefix: str) -> tuple[PointGraph, ...]:
-    """All parts of one chain, in running order; graph names begin with `prefix`.
+    """All parts of one chain, in running order.
 
     Args:
         base: a base model.
-        widths: of its one branch.
+        widths: expanded channels of its one branch.
         op: ADD or CONCAT; see the module's text.
         seed: of the weights.
+        prefix: the beginning of each graph's name.
     """
     halved = op is SyncOp.CONCAT
     parts = [_invocation(ops, f"{prefix}ops{ops}") for ops in sorted(INVOCATION_OPS, reverse=True)]

@@ -1,4 +1,4 @@
-"""Two-branch networks as things to measure: random ones that no table has seen, and their files and jobs."""
+"""Two-branch networks to measure: random networks that no table was made from, and files and jobs of any network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from syncnas_exporters.graph import Graph
 def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConfig, ...]:
     """Networks of different strategies, each block at a random width within the measured range.
 
-    Trunks take turns, and of every four networks the last two compute the stem on both branches.
+    The trunk is branch 0 and branch 1 in turns. Of every four networks the last two compute the stem on both branches.
     """
     rng = np.random.default_rng([seed, count])
     networks: dict[str, ModelConfig] = {}
@@ -40,7 +40,7 @@ def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConf
 
 
 def random_widths(base: ModelConfig, strategy: str, rng: np.random.Generator) -> Widths:
-    """A width for every block of both branches, each within what a profile covers."""
+    """A random width for every block of both branches, within the range that a profile covers."""
     choices = {}
     for curve in curves_of(base):
         block = base.stages[curve.stage].branches[0][curve.block]
@@ -58,7 +58,11 @@ def random_widths(base: ModelConfig, strategy: str, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class NetworkFiles:
-    """A two-branch network, its segments, and the .tflite of each branch by its number in a plan."""
+    """A two-branch network and its files.
+
+    Attributes:
+        files: by branch, the index of its .tflite file in a plan.
+    """
 
     config: ModelConfig
     segments: tuple[Segment, ...]
@@ -69,7 +73,7 @@ class NetworkFiles:
         return network_job(name, self.segments, files=self.files, units=(0, 1))
 
     def solo(self, name: str, branch: int) -> Job:
-        """One branch, the other unit idle."""
+        """One branch alone, the other unit idle."""
         return solo_job(name, self.segments, branch, file=self.files[branch], unit=branch)
 
 

@@ -1,8 +1,8 @@
-"""Whether a profile still holds: a sample of what it says, measured again.
+"""Whether a profile still holds: a sample of it is measured again.
 
 The sample is the base network alone on each unit, and the two-branch networks that were held out when the profile was
-made. A device is slower in another condition, after an update or with another program running; then every number of
-the profile is off by about as much as these.
+made. A device may be slower in another condition, after an update, or beside another program. Then every number of the
+profile is off by about as much as the sample.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ STEP = "check"
 ROUNDS = 3
 LAUNCHES = 3
 TOLERANCE = 0.05
-"""A profile holds where what it says is off by no more than this in the median."""
+"""A profile holds where the sample changed by no more than this, relative, in the median."""
 
 _FACTS = ("model", "cpu_model", "cores", "os", "kernel", "runtime")
 
 
 @dataclass(frozen=True)
 class CheckRow:
-    """One network, then and now.
+    """One network, when the profile was made and now.
 
     Attributes:
-        then_us, now_us: median latency.
+        units: texts of the units that it runs on.
+        then_us, now_us: median latency, microseconds.
     """
 
     name: str
@@ -49,17 +50,18 @@ class CheckRow:
 
     @property
     def change(self) -> float:
-        """Now over then, less 1."""
+        """Relative change: now over then, less 1."""
         return self.now_us / self.then_us - 1
 
 
 @dataclass(frozen=True)
 class ProfileCheck:
-    """What a sample says of a profile.
+    """The verdict on a profile.
 
     Attributes:
-        differences: facts of the device that are not what they were, in words.
-        warnings: what was left out of the measurement and why, a sentence each.
+        rows: the networks of the sample.
+        differences: one sentence part for each fact of the device that is not what it was.
+        warnings: one sentence for each thing that was left out of the measurement, and why.
     """
 
     rows: tuple[CheckRow, ...]
@@ -68,12 +70,12 @@ class ProfileCheck:
 
     @property
     def change(self) -> float:
-        """Of all rows, the median."""
+        """Relative change in the median of all rows."""
         return statistics.median(row.change for row in self.rows)
 
     @property
     def holds(self) -> bool:
-        """Whether the numbers are still good."""
+        """Whether the profile's numbers can still be used."""
         return abs(self.change) <= TOLERANCE
 
 
@@ -86,7 +88,7 @@ def check_profile(
     """Measure a sample of a profile again, on its units.
 
     Args:
-        profile: whose networks are measured again.
+        profile: its sample is measured again.
         device: to measure on.
         on_launch: called with launches done and in all.
 

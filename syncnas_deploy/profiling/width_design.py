@@ -1,12 +1,13 @@
-"""Which widths to measure next: where the curves of both units are least certain.
+"""Which widths to measure next: those where the curves of both units are least certain.
 
-A width pair measures every block at one width with full outputs, and at one with halved outputs. The first three are at
-the base's widths and at both ends of the range. In a further one each block gets the width that, once measured, leaves
-the least variance on its curve, averaged over widths and summed over units (I-optimal design). The variance of a
-Gaussian process does not depend on what will be measured, so blocks are chosen in turn, each given all before it.
+A width pair measures every block at one width with full outputs, and at one width with halved outputs. The first three
+pairs have the base's widths and both ends of the range. In each further pair a block gets the width whose measurement
+leaves the least variance on its curve, averaged over widths and summed over units (I-optimal design). The variance of a
+Gaussian process does not depend on the times that will be measured. So the blocks' widths are chosen one after another,
+each given all before it.
 
-Widths that a search would choose count most: those that no wider one is predicted to undercut. A search picks the
-best of many predictions, and with it their errors; they should be small there.
+Widths that a search would choose count most: those that no wider width is predicted to beat. A search picks the best of
+many predictions, and with them their errors. So the errors should be small there.
 
 Source: Chaloner & Verdinelli, "Bayesian experimental design: a review", Statistical Science 1995 (I-optimality);
 Gramacy & Apley, "Local Gaussian process approximation for large computer experiments", JCGS 2015 (choice in turn).
@@ -26,31 +27,32 @@ from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape
 
 RANGE = (0.15, 1.4)
-"""Widths relative to the base's that are measured, and that a table answers for."""
+"""Lowest and highest width, relative to the base's. These are measured, and a table answers for widths between them."""
 
 SLACK = 1.02
+"""A wider width beats a width whose latency is at least this many times its own."""
 DOMINATED_WEIGHT = 0.2
 """Weight of a width that a wider width beats in latency; all others weigh 1."""
 
 
 @dataclass(frozen=True)
 class WidthPair:
-    """Widths that are measured together: of one branch with full outputs, and of one with halved outputs."""
+    """Widths that are measured together: for each block one with full outputs, and one with halved outputs."""
 
     full: Widths
     halved: Widths
 
     def of(self, op: SyncOp) -> Widths:
-        """The widths of the chain that ends its stages in `op`."""
+        """The widths of the ADD chain or of the CONCAT chain."""
         return self.halved if op is SyncOp.CONCAT else self.full
 
     def width(self, key: BlockKey) -> int:
-        """Of one block."""
+        """The width of one block, expanded channels."""
         return (self.halved if key.halved else self.full)[0, key.stage, key.block]
 
 
 def curves_of(base: ModelConfig) -> tuple[Curve, ...]:
-    """Each block of the base, with full and with halved outputs."""
+    """The curves of a base: each block with full and with halved outputs."""
     return tuple(
         Curve(s, i, halved, block.expanded_channels, block.output_size)
         for _, s, i, block in base.blocks()
@@ -59,7 +61,7 @@ def curves_of(base: ModelConfig) -> tuple[Curve, ...]:
 
 
 def first_pairs(base: ModelConfig) -> tuple[WidthPair, ...]:
-    """The base's own widths, and both ends of the range."""
+    """The first three pairs: the base's own widths, and both ends of the range."""
     sets = (base.widths, *(ratio_widths(base, ratio) for ratio in RANGE))
     return tuple(WidthPair(widths, widths) for widths in sets)
 
@@ -69,8 +71,8 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
 
     Args:
         base: a base model.
-        pairs: measured already.
-        models: of both units, as far as is known; without them all widths count alike.
+        pairs: the pairs that are measured already.
+        models: curves of both units, where they are known; without them all widths count alike.
     """
     curves = curves_of(base)
     known = [(i, width) for i, curve in enumerate(curves) for width in _measured(base, curve, pairs)]
@@ -97,14 +99,23 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
 
 
 def worth(model: CurveModel, curve: int, widths: Int64Array) -> Float64Array:
-    """How much each width counts: 1 where no wider one is predicted to be faster, or as fast but for a little."""
+    """How much each width counts: 1 where no wider width is predicted to be faster by 2 % (`SLACK`) or more.
+
+    Args:
+        model: curves of one unit.
+        curve: index of a curve.
+        widths: expanded channels, ascending, [n].
+
+    Returns:
+        Weights, [n].
+    """
     latencies_us, _ = model.predict(curve, widths)
     wider_us = np.minimum.accumulate(np.append(latencies_us[1:], np.inf)[::-1])[::-1]
     return np.where(latencies_us < SLACK * wider_us, 1.0, DOMINATED_WEIGHT)
 
 
 def _measured(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> Iterator[int]:
-    """The widths of a curve that are measured with their expansion, each once."""
+    """The widths at which a curve is measured already, each once. Widths without an expansion are left out."""
     entering = input_width(base, curve.key)
     for width in dict.fromkeys(pair.width(curve.key) for pair in pairs):
         if width != entering:
@@ -112,7 +123,7 @@ def _measured(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> It
 
 
 def _free(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> Int64Array:
-    """Widths of a curve that are left to measure. [n]"""
+    """Widths of a curve that can still be measured, ascending, [n]."""
     taken = [pair.width(curve.key) for pair in pairs]
     allowed = allowed_widths(base, curve.key, min(taken), max(taken))
     return np.asarray(allowed[~np.isin(allowed, taken)])

@@ -49,7 +49,7 @@ class Comparison:
     results: list[BenchResult] = field(default_factory=list)
 
     def prediction(self, result: BenchResult) -> Prediction | None:
-        """From a profile of the same device, units and base; None where there is none."""
+        """The prediction from a profile of the same device, units and base; None where no profile is."""
         for measured in self.profiles:
             if measured.other_device(result.facts, result.units):
                 continue
@@ -157,7 +157,7 @@ def _search_text(search: SearchFolder) -> str:
     found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
     found.sort(key=lambda row: -float(row["reward"]))
     head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
-    # Energy is told where the profile told power.
+    # Energy is shown where the profile has power.
     energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
     trials = ["trial", "strategy", "predicted_us", "reward", *energy]
     rows = [[row.get(column, "") for column in trials] for row in found[:10]]

@@ -1,4 +1,4 @@
-"""Terminal tables. Latencies are printed in milliseconds or microseconds as the column's head says."""
+"""Tables for the terminal. The head of a column says whether its latencies are milliseconds or microseconds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def blocks_table(config: ModelConfig) -> str:
 
 
 def _runs_text(settings: Mapping[str, str]) -> str:
-    """Of a launch; profiles made before 2026-11-26 have no repeats."""
+    """Rounds of a launch, and runs of a round where the settings tell them."""
     repeats = f" of {settings['repeats']} runs" if "repeats" in settings else ""
     return f"{settings.get('rounds', '?')} rounds{repeats}"
 
@@ -131,7 +131,7 @@ def _learning(profile: DeviceProfile, unit: int) -> str:
 
 
 def expected_error_text(profile: DeviceProfile) -> str:
-    """How far the profile's predictions are off, as it found itself."""
+    """How far the profile's predictions are off, for the networks that were held out."""
     if profile.expected_error is None:
         return "how far predictions are off is not known: no networks were held out"
     errors = [row.error for row in profile.held_out]
@@ -143,7 +143,7 @@ def expected_error_text(profile: DeviceProfile) -> str:
 
 
 def check_text(check: ProfileCheck) -> str:
-    """What a sample measured again says of a profile."""
+    """Whether a profile still holds: the sample then and now, and a verdict."""
     rows: list[list[Cell]] = [[r.name, r.units, r.then_us, r.now_us, 100 * r.change] for r in check.rows]
     lines = [table(["network", "units", "then (us)", "now (us)", "change (%)"], rows)]
     lines += [f"different: {text}" for text in check.differences]
@@ -196,7 +196,7 @@ def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
 
 
 def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str:
-    """Measured, with the prediction beside it where there is one."""
+    """A result, with a prediction beside it where there is one."""
     lines = [f"{result.config.name} on {result.device}" + _labels(result)]
     lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:

@@ -114,9 +114,7 @@ def test_an_output_that_stays_wrong_is_no_row(
     tiny: ModelConfig, tmp_path: Path, spoil: Callable[[np.ndarray], None]
 ) -> None:
     device = Spoiled(spoil, 3)
-    with pytest.raises(
-        WrongOutput, match=r"job together of step pair_0 on cpu:1 and cpu:2 put out .* count for nothing"
-    ):
+    with pytest.raises(WrongOutput, match=r"job together of step pair_0 on cpu:1 and cpu:2 gave .* do not count"):
         measure(tiny, device, UNITS, QUICK, tmp_path / "j")
     assert device.launches == 3
     assert rows_of(tmp_path / "j") == []
@@ -125,7 +123,7 @@ def test_an_output_that_stays_wrong_is_no_row(
 @pytest.mark.parametrize("lie", ["NANS", "ZEROS", "ONE_WRONG"])
 def test_a_runtime_that_computes_nonsense_gives_no_profile(tiny: ModelConfig, tmp_path: Path, lie: str) -> None:
     device = HostDevice(litert=lying_litert(lie))
-    with pytest.raises(WrongOutput, match="put out NaN" if lie == "NANS" else "differ from this host's"):
+    with pytest.raises(WrongOutput, match="gave NaN" if lie == "NANS" else "differ from this host's"):
         pipeline.profile(tiny, device, out=tmp_path / "p.json", units=("cpu:1", "cpu:2"), settings=QUICK)
     assert list(tmp_path.iterdir()) == []
 

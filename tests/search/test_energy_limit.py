@@ -96,7 +96,7 @@ def test_a_search_of_another_limit_is_another_search(tmp_path: Path) -> None:
 
 def test_from_a_profile_to_the_report(mobilenet: ModelConfig, tmp_path: Path) -> None:
     profile = law_profile(mobilenet)
-    with pytest.raises(ProfileMismatch, match="tells no power"):
+    with pytest.raises(ProfileMismatch, match="has no power"):
         pipeline.search(profile, evaluator="capacity", settings=SearchSettings(trials=2, max_energy_mj=5.0))
     powered = structs.replace(profile, power=POWER)
     plain = pipeline.search(powered, evaluator="capacity", settings=SearchSettings(trials=3))
