@@ -20,7 +20,7 @@
     ├── DatasetError             a folder of pictures that cannot be used
     ├── RecipeError              settings of a training run that cannot be used
     ├── TrainingDiverged         the loss is no longer a finite number
-    ├── DeviceUnavailable        torch cannot compute where it was asked to
+    ├── TorchDeviceUnavailable        torch cannot compute where it was asked to
     ├── ProfileMismatch          a profile that does not fit the model or lacks an entry
     ├── InfeasibleBudget         no widths meet the latency budget
     ├── OutputError              a result cannot be written
@@ -116,7 +116,7 @@ class TrainingDiverged(SyncNasError):
     """The loss is no longer a finite number."""
 
 
-class DeviceUnavailable(SyncNasError):
+class TorchDeviceUnavailable(SyncNasError):
     """torch cannot compute where it was asked to."""
 
 

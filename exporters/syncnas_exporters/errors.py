@@ -27,7 +27,7 @@ class SignatureMismatch(ExportError):
     """Values that do not fit: an unknown signature, a missing input or a wrong shape."""
 
 
-class MissingDependency(ExportError):
+class MissingLibrary(ExportError):
     """An optional library is not installed; the message says how to install it."""
 
 

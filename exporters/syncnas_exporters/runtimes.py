@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from syncnas_exporters.errors import MissingDependency, NotAnOnnxModel, NotATfliteFile, SignatureMismatch
+from syncnas_exporters.errors import MissingLibrary, NotAnOnnxModel, NotATfliteFile, SignatureMismatch
 from syncnas_exporters.graph import Float32Array, GraphBuilder
 from syncnas_exporters.reader import ModelSource, Signature, read_signatures
 from syncnas_exporters.tflite import write_tflite
@@ -62,7 +62,7 @@ def run_onnx(model: bytes, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
     """Outputs of an ONNX model by name, on one CPU thread with ONNX Runtime; feature maps `[N, C, H, W]`.
 
     Raises:
-        MissingDependency: when onnxruntime is not installed.
+        MissingLibrary: when onnxruntime is not installed.
         NotAnOnnxModel: when ONNX Runtime cannot load the bytes.
         SignatureMismatch: when the inputs do not fit the model.
     """
@@ -70,7 +70,7 @@ def run_onnx(model: bytes, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
         import onnxruntime as ort
         from onnxruntime.capi import onnxruntime_pybind11_state as failures
     except ImportError as error:
-        raise MissingDependency(
+        raise MissingLibrary(
             'running ONNX needs the package onnxruntime; run: pip install "syncnas-deploy[onnx]"'
         ) from error
     options = ort.SessionOptions()

@@ -13,20 +13,18 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
+from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
-from syncnas_deploy.measuring.power import Loop, idle_w, inference_mj, power_plan
+from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.reference_outputs import TOLERANCE
-from syncnas_deploy.measuring.usable import Anchor, UsableRuns, usable
+from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.prediction.profile import flat_text
-
-Float64Array = NDArray[np.float64]
 
 NETWORK, AGAIN = "network", "again"
 STEP = "bench"
@@ -79,8 +77,7 @@ def run_bench(
         runs: dict[tuple[int, str], Run] = {}
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
-            keep = lambda run, n=launch: runs.update({(n, run.step): run})  # noqa: E731
-            run_with_retries(device, plan, on_run=keep, deadline_s=deadline_s)
+            run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
             on_launch(launch + 1, total)
         result = jobs.result(usable(runs, [Anchor(STEP, NETWORK)]))
         if meter is None:
@@ -171,8 +168,8 @@ class _BundleJobs:
         by_name = {job.name: job for job in self._jobs}
         latency_us = {NETWORK: result.makespan.median_us}
         latency_us |= {baseline_name(i): base.makespan.median_us for i, base in enumerate(result.baselines)}
-        loops = [Loop(name, by_name[name], run_us) for name, run_us in latency_us.items()]
-        idle = Loop("idle", by_name[NETWORK], latency_us[NETWORK], resting=True)
+        loops = [PowerLoop(name, by_name[name], run_us) for name, run_us in latency_us.items()]
+        idle = PowerLoop("idle", by_name[NETWORK], latency_us[NETWORK], resting=True)
         return power_plan(self.plan(1, seed=0), meter, [idle, *loops])
 
     def result(self, counted: UsableRuns) -> BenchResult:

@@ -11,8 +11,11 @@ import sys
 import click
 
 import syncnas_deploy
+from syncnas_bench import errors as bench_errors
+from syncnas_deploy import errors
 from syncnas_deploy.cli import bundles, devices, networks, profiles, reports, runtimes, searches, training
 from syncnas_deploy.cli.options import emit, epilog, json_option
+from syncnas_exporters import errors as export_errors
 
 EXIT_CODES = (
     (0, "done"),
@@ -29,48 +32,45 @@ EXIT_CODES = (
     (130, "interrupted; what was finished is kept"),
 )
 
-_BY_NAME = {
-    "DocumentError": 3,
-    "WeightsError": 3,
-    "DatasetError": 3,
-    "RecipeError": 2,
-    "DeviceUnavailable": 5,
-    "TrainingDiverged": 10,
-    "StrategyError": 2,
-    "UnknownModel": 4,
-    "UnknownEvaluator": 2,
-    "EvaluationError": 6,
-    "UnknownWorkers": 2,
-    "WorkersUnavailable": 5,
-    "ProfileMismatch": 7,
-    "InfeasibleBudget": 7,
-    "OutputError": 8,
-    "MeasurementError": 6,
-    "MissingDependency": 9,
-    # syncnas_exporters and syncnas_bench own their trees; their roots come last.
-    "UnitError": 2,
-    "PlanError": 2,
-    "RuntimeMissing": 5,
-    "RuntimeMismatch": 5,
-    "UnitUnavailable": 5,
-    "DeviceNotFound": 4,
-    "DeviceAmbiguous": 2,
-    "DeviceLeased": 5,
-    "RuntimeRejected": 3,
-    "ModelRejected": 3,
-    "BenchError": 6,
-    "ExportError": 3,
+CODES: dict[type[Exception], int] = {
+    errors.DocumentError: 3,
+    errors.WeightsError: 3,
+    errors.DatasetError: 3,
+    errors.RecipeError: 2,
+    errors.TorchDeviceUnavailable: 5,
+    errors.TrainingDiverged: 10,
+    errors.StrategyError: 2,
+    errors.UnknownModel: 4,
+    errors.UnknownEvaluator: 2,
+    errors.EvaluationError: 6,
+    errors.UnknownWorkers: 2,
+    errors.WorkersUnavailable: 5,
+    errors.ProfileMismatch: 7,
+    errors.InfeasibleBudget: 7,
+    errors.OutputError: 8,
+    errors.MeasurementError: 6,
+    errors.MissingDependency: 9,
+    bench_errors.UnitError: 2,
+    bench_errors.PlanError: 2,
+    bench_errors.RuntimeMissing: 5,
+    bench_errors.RuntimeMismatch: 5,
+    bench_errors.UnitUnavailable: 5,
+    bench_errors.DeviceUnavailable: 5,
+    bench_errors.DeviceNotFound: 4,
+    bench_errors.DeviceAmbiguous: 2,
+    bench_errors.DeviceLeased: 5,
+    bench_errors.RuntimeRejected: 3,
+    bench_errors.ModelRejected: 3,
+    bench_errors.BenchError: 6,
+    export_errors.MissingLibrary: 9,
+    export_errors.ExportError: 3,
 }
+"""An error's exit code is that of its nearest ancestor here."""
 
 
-def exit_code(error: Exception) -> int | None:
+def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error from any of the three trees; None for anything else."""
-    for ancestor in type(error).__mro__:
-        if ancestor.__module__.startswith(("syncnas_deploy", "syncnas_bench", "syncnas_exporters")):
-            code = _BY_NAME.get(ancestor.__name__)
-            if code is not None:
-                return code
-    return None
+    return next((CODES[ancestor] for ancestor in type(error).__mro__ if ancestor in CODES), None)
 
 
 def main() -> None:

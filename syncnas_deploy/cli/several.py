@@ -93,4 +93,4 @@ def _leave_if_any_failed(outcomes: Sequence[DeviceOutcome]) -> None:
         note(f"{outcome.device}: {error}")
     if failed:
         note_how_to_go_on([outcome.path for outcome, _ in failed])
-        raise click.exceptions.Exit(exit_code(failed[0][1]) or 1)  # type: ignore[arg-type]
+        raise click.exceptions.Exit(exit_code(failed[0][1]) or 1)

@@ -27,6 +27,7 @@ import msgspec
 from msgspec import Meta
 
 from syncnas_deploy.errors import DocumentError
+from syncnas_deploy.files.validation import kind_of, sentence, short
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 
@@ -89,8 +90,6 @@ def decode_document(
     try:
         return msgspec.convert(value, schema)
     except msgspec.ValidationError as e:
-        from syncnas_deploy.files.validation import sentence
-
         raise error(f"{where}: {sentence(schema, value, str(e))}") from None
 
 
@@ -206,13 +205,6 @@ class Fields:
         for i, value in enumerate(self.items(key, low, high)):
             yield Fields(value, f"{self.where}: {key}[{i}]", self._error)
 
-    def mapping(self, key: str) -> dict[str, str]:
-        """A flat object of strings to strings (facts and versions, kept as they were read)."""
-        value = self._get(key)
-        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-            self.fail(key, "must be an object whose values are strings")
-        return {str(k): str(v) for k, v in value.items()}
-
     def schema(self, name: str, newest: int) -> int:
         """The ``schema`` field, ``<name>/<version>``; a newer version asks for an upgrade."""
         text = self.text("schema")
@@ -233,21 +225,6 @@ class Fields:
         extra = sorted(set(self._value) - self._seen)
         if extra:
             self.fail(extra[0][:64], "is not a known field; remove it or correct its name")
-
-
-def kind_of(value: object) -> str:
-    """What a JSON value is, for messages."""
-    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def short(value: object) -> str:
-    """A JSON value for messages: its text, cut after 40 characters."""
-    try:
-        text = json.dumps(value)
-    except (ValueError, RecursionError):
-        text = kind_of(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def read_json(path: Path, error: type[DocumentError]) -> object:

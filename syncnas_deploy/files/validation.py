@@ -1,4 +1,4 @@
-"""What msgspec found wrong with a document, as the sentence that a user reads. Imported only when something is wrong.
+"""What msgspec found wrong with a document, as the sentence that a user reads.
 
 msgspec names the place and one broken bound (``Expected `int` >= 4 - at `$.points[0].width` ``). The sentence adds the
 whole range, what was found there, and what to do.
@@ -6,12 +6,11 @@ whole range, what was found there, and what to do.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import msgspec.inspect as inspect
-
-from syncnas_deploy.files.documents import kind_of, short
 
 _PLACE = re.compile(r" - at (?P<key>`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<field>[^.\[]+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
@@ -45,13 +44,30 @@ def sentence(schema: Any, value: object, message: str) -> str:
     return f"{_name(path) if path else 'the document'} must be {wanted}{shown}; correct it."
 
 
+def kind_of(value: object) -> str:
+    """What a JSON value is, for messages."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def short(value: object) -> str:
+    """A JSON value for messages: its text, cut after 40 characters."""
+    try:
+        text = json.dumps(value)
+    except (ValueError, RecursionError):
+        text = kind_of(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 def _name(path: str, field: str = "") -> str:
     whole = f"{path}.{field}" if field else path
     return repr(whole.removeprefix(".")[:120])
 
 
 def _shown(value: object) -> str:
-    return kind_of(value) if isinstance(value, (dict, list)) or value is None else short(value)
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return kind_of(value) if isinstance(value, dict) or value is None else short(value)
 
 
 def _look(kind: Any, value: Any, path: str) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ _LEAST_READINGS = 5
 
 
 @dataclass(frozen=True)
-class Loop:
+class PowerLoop:
     """A job that is run for some seconds while the power is read.
 
     Attributes:
@@ -43,7 +43,7 @@ class Loop:
         return Step(self.name, (dataclasses.replace(self.job, output=None),), rounds=max(3, rounds), gap_us=gap_us)
 
 
-def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[Loop]) -> BenchPlan:
+def power_plan(plan: BenchPlan, meter: PowerMeter, loops: Sequence[PowerLoop]) -> BenchPlan:
     """A launch with a plan's units and files that reads the power in one loop after another."""
     return dataclasses.replace(plan, steps=tuple(loop.step() for loop in loops), power=meter)
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, Run, Step, seeded_input
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WrongOutput
 from syncnas_exporters import TfliteRunner, difference
 
-Floats = NDArray[np.float32]
-Outputs = tuple[Floats, ...]
+Outputs = tuple[Float32Array, ...]
 """A job's outputs: one flat array [values] for each lane that has a call in the last phase."""
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
@@ -65,7 +64,7 @@ class OutputCheck:
         found = [(job, _take_file(job.output)) for job in step.jobs if job.output is not None]
         return max((self._check_job(plan, step, job, run.job(job.name), values) for job, values in found), default=0.0)
 
-    def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Floats) -> float:
+    def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Float32Array) -> float:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
         if not run.output.finite:
@@ -98,7 +97,7 @@ def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:
     return dataclasses.replace(step, jobs=tuple(jobs))
 
 
-def _take_file(path: Path) -> Floats:
+def _take_file(path: Path) -> Float32Array:
     """The values of a file, [values]; the file is removed. Empty where there is no file."""
     if not path.exists():
         return np.zeros(0, np.float32)
@@ -124,7 +123,7 @@ def expected_outputs(plan: BenchPlan, step: Step) -> Mapping[str, Outputs]:
 
 
 def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> Outputs:
-    done: dict[tuple[int, int], Floats] = {}
+    done: dict[tuple[int, int], Float32Array] = {}
     for phase in range(job.phases):
         for index, lane in enumerate(job.lanes):
             call = lane.call_at(phase)
@@ -140,8 +139,8 @@ def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> 
 
 
 def _inputs(
-    plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Floats]
-) -> dict[str, Floats]:
+    plan: BenchPlan, job: Job, index: int, call: Call, model: TfliteRunner, done: Mapping[tuple[int, int], Float32Array]
+) -> dict[str, Float32Array]:
     """The inputs of a call, by the signature's names."""
     values = {}
     shapes = model.signatures[call.signature].inputs

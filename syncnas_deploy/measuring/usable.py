@@ -9,7 +9,7 @@ A launch counts as a whole, because its steps are compared with each other. It i
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,6 +77,15 @@ def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
             f"than {WRONG_LAUNCH:.0%} there"
         )
     return UsableRuns(kept, frozenset(marked) | wrong, (*warnings, *_remarks(runs)))
+
+
+def keeper(runs: dict[tuple[int, str], Run], launch: int) -> Callable[[Run], None]:
+    """What a device calls with each run of a launch: it is kept in `runs`."""
+
+    def keep(run: Run) -> None:
+        runs[launch, run.step] = run
+
+    return keep
 
 
 def launches_of(runs: Runs, step: str) -> list[int]:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.weights import (
-    Float32Array,
     Weights,
     block_prefix,
     block_shapes,

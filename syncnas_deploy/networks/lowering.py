@@ -10,14 +10,12 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array, Float64Array
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, SyncOp
 from syncnas_deploy.networks.segments import Segment, cut
-from syncnas_deploy.networks.weights import Float32Array, Weights, block_prefix
+from syncnas_deploy.networks.weights import Weights, block_prefix
 from syncnas_exporters import Activation, Graph, GraphBuilder
-
-Float64Array = NDArray[np.float64]
 
 _FUSED = {"relu": Activation.RELU, "relu6": Activation.RELU6}
 

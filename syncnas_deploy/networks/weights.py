@@ -12,12 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
 
-Float32Array = NDArray[np.float32]
 Weights = Mapping[str, Float32Array]
 
 _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")

@@ -92,7 +92,7 @@ def evaluate(
     Raises:
         WeightsError: none, or they do not fit; or given for a bundle.
         DatasetError: unusable folder, or another number of classes.
-        DeviceUnavailable: torch finds no such device.
+        TorchDeviceUnavailable: torch finds no such device.
     """
     _need_torch("Evaluation")
     from syncnas_deploy.training.bundle_accuracy import evaluate_bundle

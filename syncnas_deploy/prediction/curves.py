@@ -28,14 +28,11 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta, Struct
-from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.blas import one_thread
 from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES
 from syncnas_deploy.networks.widths import BlockKey
-
-Float64Array = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 STEP_PERIODS = (8, 16, 32, 64, 128)
 """Sizes of a kernel's tile, in channels."""
@@ -125,11 +122,11 @@ class WidthPlaces:
         block: index of the block; equal for its curves with full and with halved outputs.
     """
 
-    curve: IntArray
-    width: IntArray
+    curve: Int64Array
+    width: Int64Array
     base_width: Float64Array
     log_size: Float64Array
-    block: IntArray
+    block: Int64Array
 
     @classmethod
     def of(cls, curves: Sequence[Curve], pairs: Sequence[tuple[int, int]]) -> WidthPlaces:
@@ -220,7 +217,7 @@ class CurveModel:
     def _residuals(self) -> Float64Array:
         return np.asarray(self._y - self._places.x)
 
-    def predict(self, curve: int, widths: IntArray) -> tuple[Float64Array, Float64Array]:
+    def predict(self, curve: int, widths: Int64Array) -> tuple[Float64Array, Float64Array]:
         """Latency at widths of a curve.
 
         Args:
@@ -330,7 +327,7 @@ class Certainty:
                     np.linalg.inv(self._gram(WidthPlaces.of(curves, places))), dtype=np.float64
                 )
 
-    def gains(self, curve: int, widths: IntArray, weights: Float64Array) -> Float64Array:
+    def gains(self, curve: int, widths: Int64Array, weights: Float64Array) -> Float64Array:
         """The variance that a measurement at each width would remove, as a weighted sum over the widths.
 
         Args:

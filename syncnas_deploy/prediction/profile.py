@@ -13,44 +13,36 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json
-from syncnas_deploy.prediction.curves import Curve, CurveShape
 from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.rows import (
     MAX_ROWS,
-    ContentionRow,
     HeldOutRow,
     LearningRow,
-    NetworkRow,
-    PointRow,
+    MeasuredRows,
     PowerRow,
-    SyncRow,
 )
 from syncnas_deploy.prediction.table import LatencyTable
 
 Kind = Literal["measured", "simulated"]
 _Text = Annotated[str, Meta(max_length=256)]
-_Jitter = Annotated[float, Meta(ge=0, le=100)]
 _RowCount = Meta(max_length=MAX_ROWS)
 
 IDENTITY = ("name", "model", "cpu_model")
 """Facts of a device. Two measurements with a different value of one of them are of different devices."""
 
 
-class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     """Measurements of one base model on two units of one device, with their provenance.
 
     Attributes:
         base: the base model's whole config.
         units: texts of the units of branch 0 and of branch 1.
         device, versions, condition, settings: facts as text; nested names are joined by dots.
-        curves: the blocks whose width varies.
-        shapes: by unit, what its curves have in common; fitted to the points when the profile was made.
-        jitter: by unit, the relative standard deviation of a segment's time from run to run.
         learning: how predictions got better with more points.
         held_out: how far predictions are off for networks that the table was not made from.
         power: what the device drew in four states; empty where it has no power meter.
@@ -65,13 +57,6 @@ class DeviceProfile(Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     created: _Text
     settings: Mapping[str, str]
     warnings: Annotated[tuple[str, ...], Meta(max_length=1000)]
-    curves: Annotated[tuple[Curve, ...], _RowCount]
-    shapes: tuple[CurveShape, CurveShape]
-    points: Annotated[tuple[PointRow, ...], _RowCount]
-    networks: Annotated[tuple[NetworkRow, ...], _RowCount]
-    contention: Annotated[tuple[ContentionRow, ...], _RowCount]
-    syncs: Annotated[tuple[SyncRow, ...], _RowCount]
-    jitter: tuple[_Jitter, _Jitter]
     learning: Annotated[tuple[LearningRow, ...], _RowCount] = ()
     held_out: Annotated[tuple[HeldOutRow, ...], _RowCount] = ()
     power: Annotated[tuple[PowerRow, ...], _RowCount] = ()

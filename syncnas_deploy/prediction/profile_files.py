@@ -24,7 +24,9 @@ ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learni
 def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
     """The profile as a JSON value; its base is written as a config file is."""
     value = msgspec.json.decode(msgspec.json.encode(profile))
-    return {"schema": f"{SCHEMA}/{VERSION}", **value, "base": config_to_json(profile.base)}
+    value["base"] = config_to_json(profile.base)
+    facts_first = sorted(value, key=lambda name: (name in ROWS, name == "jitter"))
+    return {"schema": f"{SCHEMA}/{VERSION}", **{name: value[name] for name in facts_first}}
 
 
 def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_STAGES, ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import BlockKey, Widths
+from syncnas_deploy.prediction.curves import Curve, CurveShape
 
 Part = Literal["stem", "block", "sync", "head", "invocation"]
 SyncPlace = Literal["fork", "sync", "join"]
@@ -27,6 +28,8 @@ INVOCATION_OPS = (1, 9)
 MAX_US = 1e9
 MAX_ROWS = 100_000
 
+_RowCount = Meta(max_length=MAX_ROWS)
+_Jitter = Annotated[float, Meta(ge=0, le=100)]
 UnitIndex = Annotated[int, Meta(ge=0, le=1)]
 StageIndex = Annotated[int, Meta(ge=-1, le=MAX_STAGES)]
 BlockIndex = Annotated[int, Meta(ge=-1, le=MAX_BLOCKS)]
@@ -209,3 +212,21 @@ class PowerRow(Struct, frozen=True, forbid_unknown_fields=True):
     state: PowerState
     watts: Annotated[float, Meta(ge=0, le=1e6)]
     busy: tuple[Share, Share]
+
+
+class MeasuredRows(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a latency table is made of.
+
+    Attributes:
+        curves: the blocks whose width varies.
+        shapes: by unit, what its curves have in common; fitted to the points when the profile was made.
+        jitter: by unit, the relative standard deviation of a segment's time from run to run.
+    """
+
+    curves: Annotated[tuple[Curve, ...], _RowCount]
+    shapes: tuple[CurveShape, CurveShape]
+    points: Annotated[tuple[PointRow, ...], _RowCount]
+    networks: Annotated[tuple[NetworkRow, ...], _RowCount]
+    contention: Annotated[tuple[ContentionRow, ...], _RowCount]
+    syncs: Annotated[tuple[SyncRow, ...], _RowCount]
+    jitter: tuple[_Jitter, _Jitter]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import SyncOp
 from syncnas_deploy.networks.resizing import step_multiples
 from syncnas_deploy.networks.widths import BlockKey
-from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape, Float64Array, IntArray
-from syncnas_deploy.prediction.rows import INVOCATION_OPS, Part, PointRow, SyncPlace, SyncRow
+from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, PointRow, SyncPlace, SyncRow
 
-if TYPE_CHECKING:
-    from syncnas_deploy.prediction.profile import DeviceProfile
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def curve_model(
@@ -35,12 +36,12 @@ def curve_model(
 class LatencyTable:
     """Look-ups on a profile's rows. Unit 0 runs branch 0, unit 1 runs branch 1. All latencies are microseconds."""
 
-    def __init__(self, profile: DeviceProfile) -> None:
+    def __init__(self, rows: MeasuredRows) -> None:
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
         self._narrow: dict[tuple[int, BlockKey], float] = {}
-        self._index = {curve.key: i for i, curve in enumerate(profile.curves)}
+        self._index = {curve.key: i for i, curve in enumerate(rows.curves)}
         self._widths: dict[tuple[int, BlockKey], list[int]] = defaultdict(list)
-        for row in profile.points:
+        for row in rows.points:
             point, latency_us = row.point, row.sample.median_us
             key = (row.unit, point.key)
             if point.part == "invocation":
@@ -52,18 +53,23 @@ class LatencyTable:
             else:
                 self._narrow[key] = latency_us
         self._models = tuple(
-            curve_model(profile.curves, profile.points, unit, shape) for unit, shape in enumerate(profile.shapes)
+            curve_model(rows.curves, rows.points, unit, shape) for unit, shape in enumerate(rows.shapes)
         )
-        self._curves: dict[tuple[int, BlockKey], tuple[IntArray, Float64Array]] = {}
-        self._contention = {(row.unit, row.stage): row.factor for row in profile.contention}
-        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in profile.syncs}
-        self._networks = {(row.unit, row.pair): row.sample.median_us for row in profile.networks}
-        trivial = {(r.unit, r.point.width): r.sample.median_us for r in profile.points if r.point.part == "invocation"}
+        self._curves: dict[tuple[int, BlockKey], tuple[Int64Array, Float64Array]] = {}
+        self._contention = {(row.unit, row.stage): row.factor for row in rows.contention}
+        self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in rows.syncs}
+        self._networks = {(row.unit, row.pair): row.sample.median_us for row in rows.networks}
+        trivial = {(r.unit, r.point.width): r.sample.median_us for r in rows.points if r.point.part == "invocation"}
         self._invocation = {unit: _invocation_us(trivial, unit) for unit, ops in trivial if ops == INVOCATION_OPS[0]}
-        self.jitter = profile.jitter
+        self.jitter = rows.jitter
 
     def _missing(self, what: str) -> ProfileMismatch:
         return ProfileMismatch(f"The profile has no entry for {what}; measure it again with `profile`.")
+
+    def _entry(self, entries: Mapping[K, V], key: K, what: str) -> V:
+        if key not in entries:
+            raise self._missing(what)
+        return entries[key]
 
     def fixed_us(self, unit: int, part: Part, stage: int = -1, op: SyncOp = SyncOp.NONE) -> float:
         """Latency of the stem, the head or a sync's own operation, as one invocation.
@@ -71,10 +77,8 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._fixed[unit, part, stage, op]
-        except KeyError:
-            raise self._missing(f"the {part} {f'of stage {stage + 1} ' if stage >= 0 else ''}on unit {unit}") from None
+        where = f"of stage {stage + 1} " if stage >= 0 else ""
+        return self._entry(self._fixed, (unit, part, stage, op), f"the {part} {where}on unit {unit}")
 
     def block_us(self, unit: int, key: BlockKey, width: int, *, expands: bool = True) -> float:
         """Latency of one block as one invocation, by its curve over expanded width.
@@ -94,7 +98,7 @@ class LatencyTable:
             raise self._missing(f"{key} on unit {unit} at width {width} (measured: {widths[0]} to {widths[-1]})")
         return float(self._models[unit].predict(self._index[key], np.array([width]))[0][0])
 
-    def curve(self, unit: int, key: BlockKey) -> tuple[IntArray, Float64Array]:
+    def curve(self, unit: int, key: BlockKey) -> tuple[Int64Array, Float64Array]:
         """A block's latency over width.
 
         Returns:
@@ -117,10 +121,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._contention[unit, stage]
-        except KeyError:
-            raise self._missing(f"contention of stage {stage + 1} on unit {unit}") from None
+        return self._entry(self._contention, (unit, stage), f"contention of stage {stage + 1} on unit {unit}")
 
     def worst_contention(self, unit: int) -> float:
         """The largest contention of any stage, at least 1.
@@ -139,10 +140,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._syncs[trunk, place, stage, op]
-        except KeyError:
-            raise self._missing(f"the {place} after stage {stage + 1} ({op.value})") from None
+        return self._entry(self._syncs, (trunk, place, stage, op), f"the {place} after stage {stage + 1} ({op.value})")
 
     def network_us(self, unit: int) -> float:
         """Latency of the whole base network on one unit.
@@ -150,10 +148,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._networks[unit, 0]
-        except KeyError:
-            raise self._missing(f"the base network on unit {unit}") from None
+        return self._entry(self._networks, (unit, 0), f"the base network on unit {unit}")
 
     def invocation_us(self, unit: int) -> float:
         """Latency of calling a graph, whatever is in it. Each part was measured with it; a segment has it once.
@@ -161,10 +156,7 @@ class LatencyTable:
         Raises:
             ProfileMismatch: not measured.
         """
-        try:
-            return self._invocation[unit]
-        except KeyError:
-            raise self._missing(f"the invocation overhead of unit {unit}") from None
+        return self._entry(self._invocation, unit, f"the invocation overhead of unit {unit}")
 
 
 def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:

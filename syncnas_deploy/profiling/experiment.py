@@ -21,7 +21,7 @@ from typing import Any
 
 from syncnas_bench import BenchPlan, Call, Job, Lane, PowerMeter, Step, Unit
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
-from syncnas_deploy.measuring.power import Loop, power_plan
+from syncnas_deploy.measuring.power import PowerLoop, power_plan
 from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.placement import Placement
@@ -176,7 +176,9 @@ class Experiment:
             "unit_1": whole_job(1),
             "both": TOGETHER,
         }
-        loops = [Loop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()]
+        loops = [
+            PowerLoop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()
+        ]
         return power_plan(self.plan([pair_step(0)], self.settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:

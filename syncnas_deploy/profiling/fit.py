@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 import syncnas_deploy
 from syncnas_bench import Device, JobRun
+from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.measuring.usable import Runs, launches_of
@@ -46,8 +46,6 @@ from syncnas_deploy.profiling.experiment import (
     whole_job,
 )
 from syncnas_deploy.profiling.width_design import curves_of
-
-Float64Array = NDArray[np.float64]
 
 LAUNCH_DISAGREEMENT = 0.25
 """Relative range of a point's medians over launches. A larger one makes a profile carry a warning."""

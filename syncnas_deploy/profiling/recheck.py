@@ -18,7 +18,7 @@ import numpy as np
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit, run_with_retries
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
-from syncnas_deploy.measuring.usable import Anchor, Runs, usable
+from syncnas_deploy.measuring.usable import Anchor, Runs, keeper, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
@@ -109,7 +109,7 @@ def check_profile(
         step = _step(profile, write_to(Path(folder), files))
         for launch in range(LAUNCHES):
             plan = BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US)
-            run_with_retries(device, plan, on_run=lambda run, n=launch: runs.update({(n, run.step): run}))  # type: ignore[misc]
+            run_with_retries(device, plan, on_run=keeper(runs, launch))
             on_launch(launch + 1, LAUNCHES)
     counted = usable(runs, [Anchor(STEP, _base_job(unit)) for unit in (0, 1)])
     return ProfileCheck(_rows(profile, counted.runs), _differences(profile.device, facts), counted.warnings)

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import allowed_widths, input_width, ratio_widths
 from syncnas_deploy.networks.widths import BlockKey, Widths
-from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape, Float64Array, IntArray
+from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape
 
 RANGE = (0.15, 1.4)
 """Lowest and highest width, relative to the base's. These are measured, and a table answers for widths between them."""
@@ -97,7 +98,7 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
     return WidthPair(full, halved)
 
 
-def worth(model: CurveModel, curve: int, widths: IntArray) -> Float64Array:
+def worth(model: CurveModel, curve: int, widths: Int64Array) -> Float64Array:
     """How much each width counts: 1 where no wider width is predicted to be faster by 2 % (`SLACK`) or more.
 
     Args:
@@ -121,7 +122,7 @@ def _measured(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> It
             yield width
 
 
-def _free(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> IntArray:
+def _free(base: ModelConfig, curve: Curve, pairs: Sequence[WidthPair]) -> Int64Array:
     """Widths of a curve that can still be measured, ascending, [n]."""
     taken = [pair.width(curve.key) for pair in pairs]
     allowed = allowed_widths(base, curve.key, min(taken), max(taken))

@@ -138,7 +138,7 @@ def search(
             infeasible=tuple(candidates.infeasible),
             budgets=len(budgets_us),
         )
-        loop = _Loop(candidates, searcher, evaluator, settings, on_notice)
+        loop = _SearchRun(candidates, searcher, evaluator, settings, on_notice)
         on_notice(described(evaluator))
         if journal_path is None:
             loop.run(pool, None, on_progress)
@@ -151,7 +151,7 @@ def search(
     return loop.result()
 
 
-class _Loop:
+class _SearchRun:
     """The state of one search: `run` is the loop, `_learn` is where every evaluation ends up."""
 
     def __init__(

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import MissingDependency, WeightsError
 from syncnas_deploy.files.output import atomic_output
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
-from syncnas_deploy.networks.weights import Float32Array, Weights, block_prefix, check_weights, parameter_shapes
+from syncnas_deploy.networks.weights import Weights, block_prefix, check_weights, parameter_shapes
 
 TIMM = "timm:"
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")

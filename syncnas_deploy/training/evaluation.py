@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from syncnas_deploy.errors import ConfigError, DeviceUnavailable
+from syncnas_deploy.errors import ConfigError, TorchDeviceUnavailable
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import MAX_SIZE, ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights
@@ -214,7 +214,7 @@ def evaluate_model(
     Raises:
         WeightsError: they do not fit.
         DatasetError: unusable folder, or another number of classes.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
         ConfigError: an input size that the network cannot have.
     """
     size = _input_size(config, input_size)
@@ -240,7 +240,7 @@ def evaluate_images(
     Raises:
         WeightsError: they do not fit.
         DatasetError: not one picture could be decoded.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     check_weights(weights, config, "The weights")
     place = torch_device(device)
@@ -264,7 +264,7 @@ def torch_device(name: str) -> torch.device:
     """The torch device of a name in `DEVICES`, or of ``cuda:INDEX``.
 
     Raises:
-        DeviceUnavailable: torch sees no such device.
+        TorchDeviceUnavailable: torch sees no such device.
     """
     kind, _, index = name.partition(":")
     usable = kind in DEVICES and (not index or index.isdecimal())
@@ -273,7 +273,9 @@ def torch_device(name: str) -> torch.device:
     elif kind == "mps":
         usable = usable and torch.backends.mps.is_available()
     if not usable:
-        raise DeviceUnavailable(f"Device {name[:40]!r}: torch finds none here; choose another of {', '.join(DEVICES)}.")
+        raise TorchDeviceUnavailable(
+            f"Device {name[:40]!r}: torch finds none here; choose another of {', '.join(DEVICES)}."
+        )
     return torch.device(name)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, StageSpec, SyncOp
-from syncnas_deploy.networks.weights import Float32Array, Weights
+from syncnas_deploy.networks.weights import Weights
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,

@@ -71,7 +71,7 @@ def group_of(device: str) -> Iterator[Group]:
         device: cpu, mps or cuda; with several processes, each takes the GPU of its local rank.
 
     Raises:
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Float32Array, Weights
+from syncnas_deploy.networks.weights import Weights
 from syncnas_deploy.training.batches import evaluation_loader, network_input
 from syncnas_deploy.training.evaluation import torch_device
 from syncnas_deploy.training.images import ImageSet
@@ -48,7 +49,7 @@ def train_briefly(
     Raises:
         DatasetError: too few pictures for one step, or none readable.
         TrainingDiverged: the loss is NaN or infinite.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     with group_of(device) as group:
         run = Learner(config, recipe, training, validation, group, readers)

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Float32Array, Weights, check_weights, parameter_shapes
+from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.event_file import EventFile
 from syncnas_deploy.training.images import ImageSet, training_sets
@@ -103,7 +104,7 @@ def train(
         ResumeMismatch: the run was begun with something else.
         CheckpointError: its checkpoint cannot be used.
         TrainingDiverged: the loss is NaN or infinite; the last good checkpoint stays.
-        DeviceUnavailable: no such device here.
+        TorchDeviceUnavailable: no such device here.
     """
     chosen, how = recipe or Recipe(), options or TrainingOptions()
     run_folder.check_place(out, resume=how.resume, force=how.force)

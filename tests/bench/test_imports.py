@@ -19,6 +19,7 @@ HEAVY = {"adb_shell", "cryptography", "numpy", "rsa", "ai_edge_litert"}
         ("import syncnas_bench.errors, syncnas_bench.files, syncnas_bench.environment", set()),
         ("from syncnas_bench import BenchPlan, Unit, BenchError", set()),
         ("from syncnas_bench import default_device; default_device()", {"numpy"}),
+        ("import syncnas_bench.adb.discovery, syncnas_bench.adb.direct", {"numpy"}),
         ("from syncnas_bench import find_device; find_device('sim:duo'); find_device('host')", {"numpy"}),
     ],
 )

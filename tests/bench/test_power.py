@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import threading
 import time
@@ -158,7 +157,7 @@ def test_a_row_must_have_the_power_that_was_asked_for() -> None:
     run = runs[0]
     assert run.power is not None
     jobs = dataclasses.replace(run, metadata={}, power=None)
-    record = json.loads(jobs.to_json())
+    record = jobs.to_record()
     with pytest.raises(RowMalformed, match="not told"):
         parse_row(record, asked, 0)
     record["power"] = {"time_ns": [5, 4], "microwatts": [1, 1]}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
+import msgspec
 import numpy as np
 import pytest
 
@@ -22,6 +23,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text, config_to_json
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import profile_to_json, write_profile
+from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
@@ -64,15 +66,14 @@ def law(mobilenet: ModelConfig, tmp_path: Path) -> Path:
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from syncnas_deploy.cli import cli; cli.main(['--help'], standalone_mode=False);"
-        "heavy = {'torch', 'numpy', 'onnx', 'ai_edge_litert'} & set(sys.modules); assert not heavy, heavy"
+        "import sys, time; from syncnas_deploy.cli import cli; cli.main(['--help'], standalone_mode=False);"
+        "heavy = {'torch', 'numpy', 'onnx', 'ai_edge_litert', 'msgspec', 'adb_shell', 'cryptography', 'rich'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules); print(time.process_time(), file=sys.stderr)"
     )
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.2
+    command = [sys.executable, "-c", code]
+    # Of the processor's time: a busy machine makes a program wait, and does not make it work.
+    times_s = [float(subprocess.run(command, check=True, capture_output=True, text=True).stderr) for _ in range(5)]
+    assert min(times_s) < 0.2
 
 
 def commands() -> dict[str, click.Command]:
@@ -266,7 +267,7 @@ CASES: dict[str, Case] = {
             "--evaluator",
             "capacity",
             "--profile",
-            write(t / "p.json", bad_profile(b, base="other")),
+            write(t / "p.json", bad_profile(b, base={**config_to_json(b), "name": "other"})),
         ],
         7,
         "measured for base 'other'",
@@ -477,3 +478,46 @@ def test_a_closed_pipe_ends_quietly() -> None:
     command = f"{sys.executable} -c 'from syncnas_deploy.cli import main; main()' models mobilenet_v2 | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, check=False)
     assert done.stderr == ""
+
+
+def test_bench_takes_the_units_of_the_profile(program: Program, tmp_path: Path, mobilenet: ModelConfig) -> None:
+    # The other way round than the device's default.
+    units = ("sim:gpu", "sim:cpu")
+    profile = msgspec.structs.replace(law_profile(mobilenet), units=units, device={"name": "sim:phone"})
+    write_profile(tmp_path / "p.json", profile)
+    assert program("export", "syncnas_mobilenet_v2_100", "--out", "b").code == 0
+    words = ("bench", "b", "--device", "sim:phone", "--samples", "6", "--launches", "1", "--json")
+    plain, profiled = (json.loads(program(*words, *more).out) for more in ((), ("--profile", "p.json")))
+    assert plain["units"] == ["sim:cpu", "sim:gpu"] and "predicted" not in plain
+    assert profiled["units"] == list(units) and profiled["predicted"]["makespan_us"] > 0
+    refused = program(*words, "--profile", "p.json", "--unit", "sim:cpu", "--unit", "sim:gpu")
+    assert (refused.code, refused.out) == (7, "")
+    assert "it is of units sim:gpu and sim:cpu, and sim:cpu and sim:gpu were measured" in refused.err
+
+
+def test_a_base_of_ones_own_goes_the_whole_road(program: Program, tmp_path: Path, mobilenet: ModelConfig) -> None:
+    own = dataclasses.replace(mobilenet, name="my_net", source="")
+    (tmp_path / "my_net.json").write_text(config_text(own))
+    write_profile(tmp_path / "p.json", law_profile(own))
+    write_safetensors(tmp_path / "w.safetensors", random_weights(parameter_shapes(own), 0))
+    for words in (
+        ("search", "--profile", "p.json", "--evaluator", "capacity", "--trials", "2", "--out", "found"),
+        ("predict", "found/best.json", "--profile", "p.json"),
+        ("draw", "found/best.json", "--profile", "p.json", "--out", "best.svg"),
+        ("report", "p.json", "found"),
+        (
+            "weights",
+            "inherit",
+            "w.safetensors",
+            "--config",
+            "found/best.json",
+            "--base",
+            "my_net.json",
+            "--out",
+            "x.safetensors",
+        ),
+    ):
+        done = program(*words)
+        assert done.code == 0, (words, done.err)
+    named = program("weights", "inherit", "w.safetensors", "--config", "found/best.json", "--out", "y.safetensors")
+    assert named.code == 3 and "names no shipped base model" in named.err

@@ -106,10 +106,10 @@ def test_extreme_words_anywhere_in_the_tables() -> None:
 def test_shared_vectors_cannot_make_a_small_file_long_work() -> None:
     content = many_subgraphs_sharing_one_tensor_list(subgraphs=20_000, tensors=20_000)
     assert len(content) < 1_000_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(NotATfliteFile, match="more than"):
         read_signatures(content)
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def many_subgraphs_sharing_one_tensor_list(subgraphs: int, tensors: int) -> bytes:

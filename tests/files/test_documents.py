@@ -70,7 +70,7 @@ def test_a_good_document_becomes_its_schema() -> None:
             {"points": [POINT | {"spread_us": "x"}]},
             "'points[0].spread_us' must be a number of at least 0 or null",
         ),
-        ({"points": []}, "'points' must be a list of 1 to 3 items, found a list"),
+        ({"points": []}, "'points' must be a list of 1 to 3 items, found a list of 0;"),
         ({"points": {}}, "'points' must be a list of 1 to 3 items, found an object"),
         ({"points": [POINT | {"widht": 1}]}, "'points[0].widht' is not a known field; remove it or correct its name."),
         ({"points": [POINT | {"\x1b": 1}]}, "'points[0].\\x1b' is not a known field"),
@@ -81,7 +81,7 @@ def test_a_good_document_becomes_its_schema() -> None:
         ({"device": "x" * 257}, "'device' must be printable text"),
         ({"device": "x\n"}, "'device' must be printable text"),
         ({"files": {"a": "0" * 63}}, "'files[...]' must be a sha256: 64 hexadecimal digits; correct it."),
-        ({"pair": [1]}, "'pair' must be a list of 2 items, found a list"),
+        ({"pair": [1]}, "'pair' must be a list of 2 items, found a list of 1;"),
         ({"pair": [1, None]}, "'pair[1]' must be an integer, found null"),
         ({"schema": "test/table/3"}, "'schema' is version 3, this program reads up to 2; upgrade syncnas-deploy."),
         ({"schema": "other/table/1"}, "'schema' must be 'test/table/2', found"),
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_said_in_one_sentence(change: dict[str, Any], sentence:
 
 
 def test_a_document_that_is_no_object_is_refused() -> None:
-    with pytest.raises(ProfileError, match=r"t\.json: the document must be an object, found a list; correct it\."):
+    with pytest.raises(ProfileError, match=r"t\.json: the document must be an object, found a list of 0; correct it\."):
         decode_document(Point, [], "t.json", ProfileError)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import SIM_DEVICES, HostDevice, SimDevice, Unit
+from syncnas_bench import HostDevice, SimDevice, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -68,11 +68,19 @@ def test_measured_times_hang_together(road: Path) -> None:
     assert result_to_json(result) == json.loads((road / "bench.json").read_text())
     assert not result.simulated and not result.software_gpu
     assert result.difference is not None and result.difference <= 1e-3
-    assert len(result.makespan.samples_us) == 18
-    parts = sum(sync.median_us for sync in result.syncs)
-    for phase in range(result.segments[-1].phase + 1):
-        parts += max(s.concurrent.median_us for s in result.segments if s.phase == phase)
-    assert parts == pytest.approx(result.makespan.median_us, rel=0.25)
+    # Three launches of six runs; one that a busy machine has disturbed is left out, and that is said.
+    left_out = 3 - len(result.makespan.samples_us) // 6
+    assert len(result.makespan.samples_us) % 6 == 0 and bool(left_out) == any("left out" in w for w in result.warnings)
+    # Run by run: what the later of two branches takes lies between what both of its segments take.
+    phases = range(result.segments[-1].phase + 1)
+    busy_us = [[np.array(s.concurrent.samples_us) for s in result.segments if s.phase == phase] for phase in phases]
+    syncs_us = sum(np.array(sync.samples_us) for sync in result.syncs)
+    least_us = sum(np.minimum.reduce(times) for times in busy_us) + syncs_us
+    most_us = sum(np.maximum.reduce(times) for times in busy_us) + syncs_us
+    makespans_us = np.array(result.makespan.samples_us)
+    assert (least_us <= makespans_us + 0.1).all()
+    # The first call begins a little after the run does.
+    assert (makespans_us - most_us).min() < 100
     assert 1.0 <= result.overlap_ceiling <= 2.0
     units = [baseline.unit for baseline in result.baselines]
     assert len(units) == len(set(units)) >= 2
@@ -106,21 +114,6 @@ def test_a_simulated_result_is_labelled(road: Path, tmp_path: Path) -> None:
     result = pipeline.bench(road / "winner", SimDevice("phone"), samples=5, launches=1, out=tmp_path / "sim.json")
     assert result.simulated and result.difference is None
     assert "SIMULATED" in read_all([tmp_path / "sim.json"]).to_text()
-
-
-def test_a_network_that_slows_down_within_a_launch_is_told(road: Path, tmp_path: Path) -> None:
-    cool = pipeline.bench(road / "winner", SimDevice("steps"), samples=120, launches=1)
-    assert abs(cool.change) < 0.05 and "changed by" not in bench_text(cool)
-    # Each of 120 samples goes with a discarded run, and each unit rests in one job of four: hot about half way.
-    heat_s = max(0.01, 240 * cool.makespan.median_us / 1e6)
-    laws = [
-        dataclasses.replace(law, vices=dataclasses.replace(law.vices, throttle=1.5, heat_s=heat_s))
-        for law in SIM_DEVICES["steps"]
-    ]
-    out = tmp_path / "hot.json"
-    hot = pipeline.bench(road / "winner", SimDevice("hot", (laws[0], laws[1])), samples=120, launches=1, out=out)
-    assert 0.2 < hot.change < 0.7
-    assert "changed by +" in read_all([out]).to_text()
 
 
 def small(mobilenet: ModelConfig, strategy: str) -> ModelConfig:

@@ -6,12 +6,14 @@ last microsecond, on a machine that is as busy as it likes. What the runner itse
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, LaneRun, Launch, Output, PhaseRun, Run, SimDevice, SimUnit
 from syncnas_bench.device import OnRun, with_conditions
+from syncnas_bench.simulated.power import simulated_power
 
 Pace = Callable[[int, int, float], float]
 """How much longer a call takes than by its law: by launch, unit and seconds since the launch began."""
@@ -53,7 +55,10 @@ class VirtualDevice(SimDevice):
                             stamps[job.name].append((clock_us, once))
                         clock_us += max(call[1] for call in once)
             jobs = tuple(_job_run(job, stamps[job.name]) for job in step.jobs)
-            keep(Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs, {"launch_id": str(self._launch)}))
+            run = Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs, {"launch_id": str(self._launch)})
+            if plan.power is not None:
+                run = dataclasses.replace(run, power=simulated_power(run, [self._law(u).watts for u in plan.units]))
+            keep(run)
         return Launch(str(self._launch), "virtual", None, (), "0")
 
     def _once(self, plan: BenchPlan, job: Job, clock_us: float) -> list[list[float]]:

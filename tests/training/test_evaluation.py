@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from syncnas_deploy.bundle import write_bundle
-from syncnas_deploy.errors import ConfigError, DatasetError, DeviceUnavailable, OutputExists, WeightsError
+from syncnas_deploy.errors import ConfigError, DatasetError, OutputExists, TorchDeviceUnavailable, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Float32Array, parameter_shapes, random_weights
 from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_refused(pictures: Path) -> None:
     with pytest.raises(DatasetError, match="no such folder"):
         evaluate_model(config, weights, pictures / "absent")
     for name in ("tpu", "cuda:99", "cuda:-1", "cuda:x"):
-        with pytest.raises(DeviceUnavailable, match="torch finds none here"):
+        with pytest.raises(TorchDeviceUnavailable, match="torch finds none here"):
             torch_device(name)
 
 

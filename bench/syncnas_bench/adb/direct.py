@@ -1,4 +1,4 @@
-"""A device without an adb server in between: ADB's packets over adb-shell's TCP and USB transports.
+"""A device without an adb server in between: ADB's packets over a wire of our own.
 
 Source: Android's adb, protocol.txt: a head of six little-endian words, then the payload. Each channel has a
 number on either side; a WRTE is answered by an OKAY before the next may follow.
@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
 import struct
 import threading
 import time
 from collections import deque
 from typing import Any
 
-from adb_shell.exceptions import TcpTimeoutException, UsbReadFailedError, UsbWriteFailedError
-from adb_shell.transport.tcp_transport import TcpTransport
-
 from syncnas_bench.adb.channel import left_s, stalled
-from syncnas_bench.adb.keys import load_signers
 from syncnas_bench.adb.server import unavailable
+from syncnas_bench.adb.wires import TcpWire, Wire
 from syncnas_bench.environment import KeyPlaces
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, LinkStalled, ServiceRefused
 
@@ -33,7 +29,6 @@ _HEAD = struct.Struct("<4s5I")
 _POLL_S = 1.0
 _SIGNATURE, _PUBLIC_KEY = 2, 3
 _FEATURES = "shell_v2,cmd,stat_v2"
-_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 def connect_tcp(host: str, port: int, keys: KeyPlaces, deadline_s: float = CONNECT_S) -> DirectTransport:
@@ -43,40 +38,29 @@ def connect_tcp(host: str, port: int, keys: KeyPlaces, deadline_s: float = CONNE
         DeviceUnavailable: nobody answers, or this computer's key is not accepted yet.
         LinkLost, LinkStalled: it answered and then fell silent.
     """
-    wire = TcpTransport(host, port)
     serial = f"{host}:{port}"
     try:
-        wire.connect(deadline_s)
+        wire = TcpWire(host, port, deadline_s)
     except OSError as error:
         raise DeviceUnavailable(
             f"no device answers at {serial} ({error.strerror or 'timed out'}); switch its network debugging on.",
             "offline",
         ) from error
-    _tune(wire._connection)
     return DirectTransport(wire, serial, keys, deadline_s)
-
-
-def _tune(connection: socket.socket) -> None:
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    # A device that is gone is found out by the kernels, without a packet that would wake the device's daemon.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class DirectTransport:
     """A connection to a device's daemon, with a thread that sorts what comes by channel.
 
     Args:
-        wire: one of adb-shell's transports, connected.
+        wire: connected; it is closed with the transport.
 
     Raises:
         DeviceUnavailable: this computer's key is not accepted yet.
         LinkLost, LinkStalled: the daemon closes the connection, or does not answer.
     """
 
-    def __init__(self, wire: Any, serial: str, keys: KeyPlaces, deadline_s: float = CONNECT_S) -> None:
+    def __init__(self, wire: Wire, serial: str, keys: KeyPlaces, deadline_s: float = CONNECT_S) -> None:
         self._wire, self._serial = wire, serial
         self._send_lock = threading.Lock()
         self._changed = threading.Condition()
@@ -129,6 +113,14 @@ class DirectTransport:
         return payload.rstrip(b"\0").decode("utf-8", "replace")
 
     def _authorize(self, keys: KeyPlaces, token: bytes, deadline_at: float) -> tuple[bytes, int, int, bytes]:
+        try:
+            from syncnas_bench.adb.keys import load_signers
+        except ImportError as error:
+            raise DeviceUnavailable(
+                f"device {self._serial} wants a key, and what signs it is missing; "
+                "`pip install 'syncnas-deploy[direct]'`, or use an adb server.",
+                "unauthorized",
+            ) from error
         signers = load_signers(keys)
         for signer in signers:
             self.send(b"AUTH", _SIGNATURE, 0, signer.Sign(token), deadline_at)
@@ -156,14 +148,14 @@ class DirectTransport:
         view = memoryview(data)
         while view:
             try:
-                view = view[self._wire.bulk_write(view, left_s(deadline_at)) :]
+                view = view[self._wire.write(view, left_s(deadline_at)) :]
             except BlockingIOError:
                 continue
-            except TcpTimeoutException:
+            except TimeoutError:
                 # Half a packet may be out: the connection is of no more use.
                 self._give_up("a packet could not be sent in time")
                 raise stalled() from None
-            except (OSError, ValueError, TypeError, AttributeError, UsbWriteFailedError) as error:
+            except OSError as error:
                 raise self._loss(str(error)) from error
 
     def _packet(self, deadline_at: float | None) -> tuple[bytes, int, int, bytes]:
@@ -179,18 +171,14 @@ class DirectTransport:
         while len(taken) < count:
             wait_s = _POLL_S if deadline_at is None else left_s(deadline_at)
             try:
-                chunk = self._wire.bulk_read(count - len(taken), wait_s)
-            except TcpTimeoutException:
+                chunk = self._wire.read(count - len(taken), wait_s)
+            except BlockingIOError:
+                continue
+            except TimeoutError:
                 if deadline_at is not None:
                     raise stalled() from None
                 continue
-            except UsbReadFailedError as error:
-                if "TIMEOUT" in str(getattr(error, "usb_error", "")).upper():
-                    if deadline_at is not None:
-                        raise stalled() from None
-                    continue
-                raise self._loss(str(error)) from error
-            except (OSError, ValueError, TypeError, AttributeError) as error:  # closed meanwhile
+            except OSError as error:
                 raise self._loss(str(error)) from error
             if not chunk:
                 raise self._loss("it closed the connection")

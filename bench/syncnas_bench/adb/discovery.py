@@ -140,19 +140,20 @@ def connector(serial: str, server: Address, keys: KeyPlaces) -> Callable[[], Lin
 
 def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
     from syncnas_bench.adb.direct import DirectTransport
+    from syncnas_bench.adb.wires import UsbWire
 
     for wire in _usb_transports():
         try:
             wire.connect(USB_CONNECT_S)
             if wire.serial_number == serial:
-                return DirectTransport(wire, serial, keys)
+                return DirectTransport(UsbWire(wire), serial, keys)
             wire.close()
         except (DeviceUnavailable, LinkLost):
             raise
         except Exception as error:  # see `_usb_entries`
             state, remedy = usb_state(error)
             raise DeviceUnavailable(f"a device on USB is {state}; {remedy}.", state) from error
-    hint = "" if importlib.util.find_spec("usb1") else ", or `pip install adb-shell[usb]` to do without one"
+    hint = "" if importlib.util.find_spec("usb1") else ", or `pip install 'syncnas-deploy[usb]'` to do without one"
     raise DeviceUnavailable(
         f"device {serial} is not connected; plug it in and run `adb start-server`{hint}.", "offline"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from syncnas_exporters.errors import MissingDependency, ModelTooLarge
+from syncnas_exporters.errors import MissingLibrary, ModelTooLarge
 from syncnas_exporters.graph import Graph
 from syncnas_exporters.ops import CONVOLUTIONS, Activation, Op, OpKind, Shape
 
@@ -45,7 +45,7 @@ def write_onnx(graph: Graph) -> bytes:
     Equal graphs give equal bytes.
 
     Raises:
-        MissingDependency: when onnx is not installed.
+        MissingLibrary: when onnx is not installed.
         ModelTooLarge: when the model would pass 2 GiB.
 
     Source: onnx/docs/Operators.md.
@@ -53,9 +53,7 @@ def write_onnx(graph: Graph) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise MissingDependency(
-            'writing ONNX needs the package onnx; run: pip install "syncnas-deploy[onnx]"'
-        ) from error
+        raise MissingLibrary('writing ONNX needs the package onnx; run: pip install "syncnas-deploy[onnx]"') from error
     weights_bytes = sum(t.data.nbytes for t in graph.tensors.values() if t.data is not None)
     if weights_bytes > MAX_FILE_BYTES:
         raise ModelTooLarge(f"graph {graph.name} has weights of {weights_bytes} bytes; ONNX files end at 2 GiB")

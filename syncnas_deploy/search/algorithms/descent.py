@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from syncnas_deploy.arrays import BoolArray, Float64Array, Int64Array
 from syncnas_deploy.networks.strategy import StrategyState, all_strategies, children, is_leaf
-from syncnas_deploy.search.algorithms.kernels import BoolArray, Float64Array, Int64Array
 
 EXPLORATION = 0.3
 

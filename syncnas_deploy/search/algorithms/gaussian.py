@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from syncnas_deploy.search.algorithms.kernels import Float64Array, Kernels
+from syncnas_deploy.arrays import Float64Array
+from syncnas_deploy.search.algorithms.kernels import Kernels
 
 NOISES = (0.01, 0.1)
 """Noise levels: variances of an evaluation's noise, beside signals of variance about 1."""

@@ -25,11 +25,9 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
+from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.networks.strategy import all_strategies
 
-BoolArray = npt.NDArray[np.bool_]
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
 Letters = npt.NDArray[np.str_]
 
 HAMMING = ((1.5, 1.0), (3.0, 1.0))

@@ -17,10 +17,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from syncnas_deploy.arrays import BoolArray, Float64Array, Int64Array
 from syncnas_deploy.blas import one_thread
 from syncnas_deploy.search.algorithms.descent import StrategyTree
 from syncnas_deploy.search.algorithms.gaussian import Mixture, Observation, Posterior
-from syncnas_deploy.search.algorithms.kernels import BoolArray, Float64Array, Int64Array, Kernels
+from syncnas_deploy.search.algorithms.kernels import Kernels
 from syncnas_deploy.search.algorithms.ledger import Ledger, LedgerSearcher, RewardEstimate
 from syncnas_deploy.search.algorithms.searcher import Candidate
 

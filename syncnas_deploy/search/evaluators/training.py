@@ -110,7 +110,7 @@ class Train:
         }
 
     def informed(self, finished: Sequence[Evaluation]) -> Train:
-        """See `LearningEvaluator`."""
+        """With the values and gains of finished candidates, to compare the next one with."""
         return dataclasses.replace(self, rungs=self.halving.known(finished), gains=self.halving.gains(finished))
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
@@ -121,7 +121,7 @@ class Train:
         Raises:
             DatasetError: pictures that cannot be used.
             ConfigError: the network cannot have that input size.
-            DeviceUnavailable: no such device here.
+            TorchDeviceUnavailable: no such device here.
         """
         network = scaled(self.recipe.resized(config, self.pictures.classes), self.width)
         return trained(self, network, seed, None)

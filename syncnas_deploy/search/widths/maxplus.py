@@ -10,10 +10,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Float64Array = NDArray[np.float64]
+from syncnas_deploy.arrays import Float64Array
 
-# Rows that are added at a time: 64 rows of 1,001 bins stay in the second-level cache.
-_ROWS = 64
+# Rows that are added at a time. 12 rows of 2,001 bins are 0.2 MB: they stay in the second-level cache, and the
+# allocator keeps the memory. With 64 rows it gave it back each time, and page faults took up to a third of the time.
+_ROWS = 12
 
 
 def convolve(f: Float64Array, g: Float64Array) -> Float64Array:

@@ -33,12 +33,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.search.widths.choices import Selection, WidthChoices
-from syncnas_deploy.search.widths.maxplus import Float64Array, convolve, delay, split
+from syncnas_deploy.search.widths.maxplus import convolve, delay, split
 
 BRANCHES = (0, 1)
 
@@ -105,7 +106,7 @@ class SolvedWidths:
 
 
 @dataclass(frozen=True)
-class _Segment:
+class _StageRange:
     """A run of stages between syncs. `before` is the op of the sync it starts from, '' at the stem."""
 
     first: int
@@ -143,10 +144,10 @@ class WidthSolver:
         self._share = {(s, i): block.macs() / total for _, s, i, block in base.blocks()}
         self._base_width = {(s, i): block.expanded_channels for _, s, i, block in base.blocks()}
         # What strategies share; every utility array is [bins + 1].
-        self._choices: dict[tuple[int, BlockKey], WidthChoices] = {}
+        self._choices: dict[tuple[int, int, bool], list[WidthChoices]] = {}
         self._stages: dict[tuple[int, int, bool], list[Float64Array]] = {}
         self._runs: dict[tuple[int, int, int, bool], list[Float64Array]] = {}
-        self._segments: dict[_Segment, Float64Array] = {}
+        self._segments: dict[_StageRange, Float64Array] = {}
         self._beginnings: dict[str, Float64Array] = {}
 
     def minimum_us(self, strategy: str) -> float:
@@ -176,15 +177,15 @@ class WidthSolver:
         selection.widen(self.budget_us)
         return SolvedWidths(strategy, self._solved(selection), selection.latency_us(), selection.utility())
 
-    def _fastest(self, strategy: str, segments: list[_Segment]) -> Selection:
+    def _fastest(self, strategy: str, segments: list[_StageRange]) -> Selection:
         """Every block at its fastest width."""
         return Selection(
-            [[self._blocks(b, seg) for b in BRANCHES] for seg in segments],
+            [[self._segment_choices(b, seg) for b in BRANCHES] for seg in segments],
             [[self._start_us(b, seg) for b in BRANCHES] for seg in segments],
             self._fixed_us(strategy),
         )
 
-    def _search_bins(self, strategy: str, segments: list[_Segment], selection: Selection) -> None:
+    def _search_bins(self, strategy: str, segments: list[_StageRange], selection: Selection) -> None:
         """Set the selection to the best within time bins; to the fastest where rounding up leaves none."""
         available = math.floor((self.budget_us - self._fixed_us(strategy)) / self._bin_us)
         # A sum of floating-point times may come out a few ulp above the sum of their bins: then one bin less.
@@ -203,12 +204,8 @@ class WidthSolver:
         """Utilities of the first 1, 2, ... blocks of a stage; the last is the stage's."""
         key = branch, stage, halved
         if key not in self._stages:
-            self._stages[key] = list(
-                itertools.accumulate(
-                    (self._spread(self._block(branch, BlockKey(stage, i, halved))) for i in range(self._depths[stage])),
-                    convolve,
-                )
-            )
+            blocks = self._stage_choices(branch, stage, halved)
+            self._stages[key] = list(itertools.accumulate(map(self._within_bins, blocks), convolve))
         return self._stages[key]
 
     def _run(self, branch: int, first: int, last: int, halved: bool) -> list[Float64Array]:
@@ -223,7 +220,7 @@ class WidthSolver:
                 self._runs[key] = [*before, convolve(before[-1], end)]
         return self._runs[key]
 
-    def _segment(self, seg: _Segment) -> Float64Array:
+    def _segment(self, seg: _StageRange) -> Float64Array:
         """Utilities of a segment: both branches have the same time."""
         if seg not in self._segments:
             branches = [self._run(b, seg.first, seg.last, seg.op == "c")[-1] for b in BRANCHES]
@@ -244,7 +241,7 @@ class WidthSolver:
 
     # --- from the best utility back to the widths that have it ---
 
-    def _trace(self, segments: list[_Segment], t: int) -> list[list[list[int]]] | None:
+    def _trace(self, segments: list[_StageRange], t: int) -> list[list[list[int]]] | None:
         """Indices of the best choices within t bins, by [segment][branch][block]; None when nothing fits."""
         strategy = "".join("n" * (seg.last - seg.first) + seg.op for seg in segments)
         if t < 0:
@@ -261,7 +258,7 @@ class WidthSolver:
             t = before
         return choices[::-1]
 
-    def _trace_branch(self, branch: int, seg: _Segment, t: int) -> list[int]:
+    def _trace_branch(self, branch: int, seg: _StageRange, t: int) -> list[int]:
         """Indices of the best choices of a segment's blocks on one branch, within t bins."""
         runs = self._run(branch, seg.first, seg.last, seg.op == "c")
         choices: list[int] = []
@@ -280,9 +277,10 @@ class WidthSolver:
     def _trace_stage(self, branch: int, stage: int, halved: bool, t: int) -> list[int]:
         """Indices of the best choices of a stage's blocks within t bins, last block first."""
         parts = self._stage(branch, stage, halved)
+        blocks = self._stage_choices(branch, stage, halved)
         choices: list[int] = []
         for i in range(len(parts) - 1, -1, -1):
-            block = self._block(branch, BlockKey(stage, i, halved))
+            block = blocks[i]
             fits = int(np.searchsorted(block.bins, t, side="right"))
             if i == 0:
                 choices.append(fits - 1)
@@ -296,35 +294,42 @@ class WidthSolver:
     # --- what the table says ---
 
     def _block(self, branch: int, key: BlockKey) -> WidthChoices:
-        if (branch, key) not in self._choices:
-            widths, time_us = _checked(*self.table.block_us(branch, key), f"branch {branch} {key}")
-            utility = self._share[key.stage, key.block] * np.log(widths / self._base_width[key.stage, key.block])
-            # From the widest down, a width is worth choosing when it is faster than every wider one.
-            wider_us = np.minimum.accumulate(np.append(time_us[1:], np.inf)[::-1])[::-1]
-            keep = time_us < wider_us
-            bins = np.minimum(np.ceil(time_us[keep] / self._bin_us), self.bins + 1).astype(np.int64)
-            self._choices[branch, key] = WidthChoices(widths[keep], time_us[keep], utility[keep], bins)
-        return self._choices[branch, key]
+        """The widths of a block that are worth choosing."""
+        widths, time_us = _checked(*self.table.block_us(branch, key), f"branch {branch} {key}")
+        utility = self._share[key.stage, key.block] * np.log(widths / self._base_width[key.stage, key.block])
+        # From the widest down, a width is worth choosing when it is faster than every wider one.
+        wider_us = np.minimum.accumulate(np.append(time_us[1:], np.inf)[::-1])[::-1]
+        keep = time_us < wider_us
+        bins = np.minimum(np.ceil(time_us[keep] / self._bin_us), self.bins + 1).astype(np.int64)
+        return WidthChoices(widths[keep], time_us[keep], utility[keep], bins)
 
-    def _blocks(self, branch: int, seg: _Segment) -> list[WidthChoices]:
-        return [
-            self._block(branch, BlockKey(s, i, s == seg.last and seg.op == "c"))
-            for s in range(seg.first, seg.last + 1)
-            for i in range(self._depths[s])
-        ]
+    def _stage_choices(self, branch: int, stage: int, halved: bool) -> list[WidthChoices]:
+        """The choices of a stage's blocks, in running order."""
+        key = branch, stage, halved
+        if key not in self._choices:
+            blocks = range(self._depths[stage])
+            self._choices[key] = [self._block(branch, BlockKey(stage, i, halved)) for i in blocks]
+        return self._choices[key]
 
-    def _spread(self, choices: WidthChoices) -> Float64Array:
-        """A block's choices as utilities within time bins."""
+    def _segment_choices(self, branch: int, seg: _StageRange) -> list[WidthChoices]:
+        """The choices of a segment's blocks on a branch, in running order."""
+        choices: list[WidthChoices] = []
+        for stage in range(seg.first, seg.last + 1):
+            choices += self._stage_choices(branch, stage, stage == seg.last and seg.op == "c")
+        return choices
+
+    def _within_bins(self, choices: WidthChoices) -> Float64Array:
+        """The largest utility of a block within 0, 1, ... time bins, [bins + 1]."""
         utilities = np.full(self.bins + 2, -np.inf)
         np.maximum.at(utilities, choices.bins, choices.utility)
         return np.maximum.accumulate(utilities[:-1])
 
-    def _start_us(self, branch: int, seg: _Segment) -> float:
+    def _start_us(self, branch: int, seg: _StageRange) -> float:
         """What a segment takes on a branch before its first block."""
         op_us = self.table.sync_op_us(branch, seg.first - 1, seg.before) if seg.before else 0.0
         return _time(self.table.invocation_us(branch) + op_us, "a segment's start")
 
-    def _start_bins(self, branch: int, seg: _Segment) -> int:
+    def _start_bins(self, branch: int, seg: _StageRange) -> int:
         return min(math.ceil(self._start_us(branch, seg) / self._bin_us), self.bins + 1)
 
     def _fixed_us(self, strategy: str) -> float:
@@ -335,7 +340,7 @@ class WidthSolver:
         ends_us += table.join_us(strategy[-1]) + table.head_us(strategy[-1])
         return _time(syncs_us + ends_us, "stem, head and syncs")
 
-    def _cut(self, strategy: str) -> list[_Segment]:
+    def _cut(self, strategy: str) -> list[_StageRange]:
         check_strategy(strategy, len(self.base.stages))
         ends = [s + 1 for s, op in enumerate(strategy) if op != "n"]
         return [_last_segment(strategy[:end]) for end in ends]
@@ -344,10 +349,10 @@ class WidthSolver:
         return Widths.from_flat([selection.widths(b) for b in BRANCHES], self._depths)
 
 
-def _last_segment(letters: str) -> _Segment:
+def _last_segment(letters: str) -> _StageRange:
     """The segment that ends with the sync that `letters` ends in."""
     first = max(letters.rfind(op, 0, -1) for op in "ac") + 1
-    return _Segment(first, len(letters) - 1, letters[first - 1] if first else "", letters[-1])
+    return _StageRange(first, len(letters) - 1, letters[first - 1] if first else "", letters[-1])
 
 
 def _checked(

@@ -104,15 +104,15 @@ class InProcess:
         self._task: Task | None = None
 
     def free(self) -> int:
-        """See `Workers`."""
+        """1, or 0 with a task that is not carried out yet."""
         return 1 if self._task is None else 0
 
     def submit(self, task: Task) -> None:
-        """See `Workers`."""
+        """Keep a task until its result is asked for."""
         self._task = task
 
     def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
-        """See `Workers`; the evaluation happens here, however long it takes."""
+        """Carry out the task, however long it takes."""
         task, self._task = self._task, None
         if task is None:
             return None
@@ -122,7 +122,7 @@ class InProcess:
             return Failed(task, e)
 
     def close(self) -> None:
-        """See `Workers`."""
+        """Drop the task."""
         self._task = None
 
 

@@ -71,14 +71,14 @@ class DaskWorkers:
             raise
 
     def free(self) -> int:
-        """See `Workers`."""
+        """How many workers have the resources and no task of ours; waits for one where all are gone."""
         places = self._places()
         if not places and not self._flights:
             places = self._wait_for_place(NEW_WORKER_S)
         return len(places)
 
     def submit(self, task: Task) -> None:
-        """See `Workers`."""
+        """Send a task to the first free worker."""
         place = (self._places() or self._wait_for_place(NEW_WORKER_S))[0]
         payload = pickle.dumps(task)
         self._sent += 1
@@ -96,7 +96,7 @@ class DaskWorkers:
         future.add_done_callback(lambda ended: self._ended.put(ended.key))
 
     def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
-        """See `Workers`."""
+        """The next task that ended, or whose worker the scheduler no longer knows."""
         deadline = time.monotonic() + (3e8 if timeout_s is None else timeout_s)
         while True:
             left = deadline - time.monotonic()
@@ -112,7 +112,7 @@ class DaskWorkers:
                 return self._outcome(flight)
 
     def close(self) -> None:
-        """See `Workers`."""
+        """Cancel what is in flight and leave the scheduler."""
         futures = [flight.future for flight in self._flights.values()]
         self._flights.clear()
         with contextlib.suppress(Exception):

@@ -60,11 +60,11 @@ class LocalWorkers:
         self._processes: list[_Process] = []
 
     def free(self) -> int:
-        """See `Workers`."""
+        """How many processes have no task, those not started yet included."""
         return self._count - sum(p.task is not None for p in self._processes)
 
     def submit(self, task: Task) -> None:
-        """See `Workers`."""
+        """Send a task to an idle process, or to a new one."""
         payload = pickle.dumps(task)
         idle = [p for p in self._processes if p.task is None]
         for worker in idle:
@@ -81,7 +81,7 @@ class LocalWorkers:
             worker.pipe.send_bytes(payload)
 
     def next_finished(self, timeout_s: float | None = None) -> TaskOutcome | None:
-        """See `Workers`."""
+        """The next reply of a process, or the loss of one."""
         while busy := {p.pipe: p for p in self._processes if p.task is not None}:
             ready = wait(list(busy), timeout_s)
             if not ready:
@@ -92,7 +92,7 @@ class LocalWorkers:
         return None
 
     def close(self) -> None:
-        """See `Workers`; an evaluation in flight may end the programs that it started."""
+        """End all processes; an evaluation in flight may end the programs that it started."""
         for worker in self._processes:
             worker.process.terminate()
         deadline = time.monotonic() + _GRACE_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -275,6 +276,14 @@ def test_keys_that_are_no_keys(tmp_path: Path) -> None:
     assert [path.name for path in key_paths(Environment(env).adb_keys)] == ["adbkey", "bad.adb_key"]
     with pytest.raises(DeviceUnavailable, match=r"bad\.adb_key cannot be read"):
         load_signers(Environment(env).adb_keys)
+
+
+def test_a_key_that_cannot_be_shown_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "syncnas_bench.adb.keys")
+    monkeypatch.setitem(sys.modules, "adb_shell.auth", None)
+    missing = pytest.raises(DeviceUnavailable, match=r"wants a key.*syncnas-deploy\[direct\]")
+    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon, missing:
+        connect_directly(daemon, no_server_env(tmp_path))
 
 
 def test_what_a_server_sends_together_with_its_okay_is_not_lost() -> None:

@@ -130,7 +130,7 @@ def test_one_failure_is_told_with_its_exit_code(
     words += ["--device", names[0], "--device", names[1], "--out", "out"]
     code, out, err = run(monkeypatch, capfd, *words, "--json")
     good, bad = json.loads(out)
-    assert code == 6 and good["device"] == names[0] and good["profile"]["base"] == "tiny"
+    assert code == 6 and good["device"] == names[0] and good["profile"]["base"]["name"] == "tiny"
     assert bad == {"device": names[1], "error": bad["error"]} and "MB are needed" in bad["error"]
     assert f"{names[0]}: [1/" in err and f"{names[1]}: {bad['error']}" in err
     (phones[1].root / "free_kib").unlink()

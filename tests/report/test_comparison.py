@@ -1,0 +1,41 @@
+"""A report of several files: what stands in it, and what must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.report.comparison import read_all
+
+HISTORY = """\
+trial,strategy,feasible,predicted_us,reward,seconds,budget_us,repeat,outcome,note,energy_mj
+1,aaaaaaa,true,900.0,0.5,1.0,1000.0,0,evaluated,,
+2,ccccccc,true,905.0,0.9,1.0,1000.0,0,partial,given up,
+3,nnnnnna,true,910.0,0.75,1.0,1000.0,0,evaluated,,
+4,nnnnnnc,false,915.0,,1.0,1000.0,0,infeasible,,
+5,nnannna,false,915.0,,0.0,1000.0,0,failed,its worker was lost twice,
+"""
+FRONT = """\
+budget,budget_us,strategy,predicted_us,reward,evaluations,standard_error,sure,config,energy_mj
+1.0x,1000.0,nnnnnna,910.0,0.75,1,0.01,true,best.json,
+"""
+PRINTED = """\
+search in {folder}: 2 evaluated, 3 others
+
+budget  strategy  predicted_us  reward  standard_error  evaluations  sure
+------  --------  ------------  ------  --------------  -----------  ----
+1.0x    nnnnnna   910.0         0.75    0.01            1            true
+
+trial  strategy  predicted_us  reward
+-----  --------  ------------  ------
+3      nnnnnna   910.0         0.75
+1      aaaaaaa   900.0         0.5"""
+
+
+def test_only_whole_evaluations_are_among_the_best(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    # Trial 2 was given up early: its reward is an estimate, however large.
+    write_config(tmp_path / "best.json", branched(mobilenet, "nnnnnna"))
+    (tmp_path / "history.csv").write_text(HISTORY)
+    (tmp_path / "front.csv").write_text(FRONT)
+    assert read_all([tmp_path]).to_text() == PRINTED.format(folder=tmp_path)

@@ -1,0 +1,53 @@
+"""What a stranger may rely on in the whole house: names that mean one thing, and walls that hold."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = (ROOT / "syncnas_deploy", ROOT / "exporters" / "syncnas_exporters", ROOT / "bench" / "syncnas_bench")
+USES_TORCH = ("syncnas_deploy/training/", "syncnas_deploy/search/evaluators/")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of the three packages, by its path in the checkout."""
+    for package in PACKAGES:
+        for path in sorted(package.rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_no_class_name_stands_twice() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, module in modules():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                places[node.name.lstrip("_")].append(path)
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
+def test_an_array_alias_names_its_type() -> None:
+    vague = {"Array", "Floats", "Ints", "Numbers"}
+    for path, module in modules():
+        for node in module.body:
+            if isinstance(node, ast.Assign):
+                names = {target.id for target in node.targets if isinstance(target, ast.Name)}
+                assert not names & vague, f"{path}: {names & vague}"
+
+
+def test_torch_is_imported_where_it_is_at_home_alone() -> None:
+    strangers = []
+    for path, module in modules():
+        for node in ast.walk(module):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            if any(name.split(".")[0] == "torch" for name in names) and not path.startswith(USES_TORCH):
+                strangers.append(path)
+    assert strangers == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert [path for path, module in modules() if not ast.get_docstring(module)] == []
