@@ -70,14 +70,16 @@ def open_device(name: str | None) -> Device:
     Where none is named, it is the default device. A note says what the user should know of that choice.
     """
     from syncnas_bench import default_device
+    from syncnas_bench.environment import Environment
     from syncnas_deploy import pipeline
 
+    environment = Environment.of_process()
     if name is None:
-        choice = default_device()
+        choice = default_device(environment)
         if choice.note:
             note(choice.note)
         name = choice.spec
-    return click.get_current_context().with_resource(pipeline.device(name))
+    return click.get_current_context().with_resource(pipeline.device(name, environment))
 
 
 def read_profile(path: Path) -> DeviceProfile:
