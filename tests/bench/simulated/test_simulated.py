@@ -46,9 +46,9 @@ def measured(plan: BenchPlan) -> list[JobRun]:
 
 
 def assert_takes(found_us: Microseconds, true_us: float) -> None:
-    """No run is shorter than the truth, and the shortest is as long, within the larger of 5 % and 20 us."""
+    """No run is shorter than the truth, and the shortest is as long, within the larger of 5 % and 60 us: a thread may wake late."""
     assert found_us.min() >= true_us - SLACK_US
-    assert found_us.min() <= true_us + max(0.05 * true_us, 20.0)
+    assert found_us.min() <= true_us + max(0.05 * true_us, 60.0)
 
 
 def vicious(vices: Vices, spend: Spend, *, rounds: int, gap_us: int = 0) -> JobRun:
@@ -188,10 +188,11 @@ def test_a_turn_discards_runs_then_records_several() -> None:
     begins = np.stack([job.t0_ns.reshape(40, 4) for job in found], axis=1)
     ends = np.stack([(job.t0_ns + job.makespan_ns).reshape(40, 4) for job in found], axis=1)
     for i, us in enumerate(times_us.values()):
-        assert_takes(((begins[:, i, 1:] - ends[:, i, :-1]) / 1e3).min(axis=0), 0)
+        # Between two recorded runs there is none: handing a run to the unit's thread takes far less than one.
+        assert ((begins[:, i, 1:] - ends[:, i, :-1]) / 1e3).min(axis=0).max() < us / 2
         before = ends[:, 0, -1] if i else np.roll(ends[:, 1, -1], 1)
         discarded_us = (begins[:, i, 0] - before)[0 if i else 1 :] / 1e3
-        assert_takes(discarded_us, 2 * us)
+        assert 2 * us - SLACK_US <= discarded_us.min() < 2.5 * us
 
 
 def test_tiles_and_share_of_a_law() -> None:
