@@ -46,7 +46,7 @@ def measured(plan: BenchPlan) -> list[JobRun]:
 
 
 def assert_takes(found_us: Microseconds, true_us: float) -> None:
-    """No run is shorter than the truth, and the shortest is as long, within the larger of 5 % and 60 us: a thread may wake late."""
+    """No run is shorter than the truth. The shortest is as long, within 5 % or 60 us: a thread may wake late."""
     assert found_us.min() >= true_us - SLACK_US
     assert found_us.min() <= true_us + max(0.05 * true_us, 60.0)
 
