@@ -6,9 +6,11 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,13 +21,13 @@ from benchmarks.hardware_gpu.budget import Size, Speed, choose
 from benchmarks.hardware_gpu.crossings import SIZES_BYTES, doubling
 from benchmarks.hardware_gpu.networks import speed_sizes
 from benchmarks.hardware_gpu.pack import PackError, pack
-from benchmarks.hardware_gpu.place import check_adapter, check_gpu
+from benchmarks.hardware_gpu.place import check_adapter, check_gpu, cpu_unit
 from benchmarks.hardware_gpu.plan import STEPS
 from benchmarks.hardware_gpu.profiles import overlap_sizes, prediction_sizes, profile_sizes
 from benchmarks.hardware_gpu.rows import FILE, Rows, RowsError, read_rows
 from benchmarks.hardware_gpu.session import NoGpu, Session, Step, at_pixels, perform
-from benchmarks.hardware_gpu.table import table
-from syncnas_bench import HostDevice, RunnerCrashed, Unit
+from benchmarks.hardware_gpu.table import pays, table
+from syncnas_bench import HostDevice, RunnerCrashed, Unit, UnitUnavailable
 from syncnas_bench.local.vulkan import Adapter
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
@@ -174,8 +176,30 @@ def test_a_failing_step_ends_nothing_but_itself(tmp_path: Path, mobilenet: Model
     text = table(rows)
     assert "failed: the runner died by SIGSEGV." in text
     assert "failed: KeyError: 'x'" in text
-    assert "skipped, it needs 999 s" in text
+    assert "skipped, it needs 999.0 s" in text
     assert any("skipped" in line for line in said)
+
+
+def test_a_run_that_is_stopped_says_so_and_leaves_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("benchmarks.hardware_gpu.__main__.check_gpu", lambda **_: None)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    try:
+        for number in numbers:
+            out, step = tmp_path / number.name, Step("calls", "calls", 0.5, lambda _: [Size(1.0)], _stop_by(number))
+            monkeypatch.setattr("benchmarks.hardware_gpu.__main__.STEPS", (step,))
+            assert main(["--software", "--out", str(out)]) == 130
+            assert "cut short" in (out / "table.txt").read_text()
+            assert "stopped; this is what is there" in capsys.readouterr().err
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _stop_by(number: signal.Signals) -> Callable[..., None]:
+    return lambda *_: signal.raise_signal(number)
 
 
 def test_networks_for_small_images_are_the_same_but_for_size(mobilenet: ModelConfig) -> None:
@@ -233,6 +257,35 @@ def test_the_table_shows_what_the_rows_say(software: bool) -> None:
     assert text.endswith("3 rows, the last after 13 s")
 
 
+NOISY = {"base_gpu": [2000.0] * 3, "base_cpu": [1000.0, 1010.0, 990.0], "base_cpu_again": [1000.0, 980.0, 1000.0]}
+
+
+@pytest.mark.parametrize(
+    "network, said",
+    [
+        ([900.0, 900.0, 900.0], "this network is faster on both units (launches 0.891 to 0.909, A/A within 0.5 %)"),
+        ([987.0, 1000.0, 987.0], "too close to tell (launches 0.987 to 0.997, A/A within 0.5 %)"),
+        ([900.0, 900.0, 1200.0], "too close to tell (launches 0.891 to 1.212, A/A within 0.5 %)"),
+        (
+            [1200.0, 1200.0, 1200.0],
+            "this network does not pay on these units (launches 1.188 to 1.212, A/A within 0.5 %)",
+        ),
+    ],
+)
+def test_the_verdict_needs_every_launch_and_more_than_noise(network: list[float], said: str) -> None:
+    again = [us / 0.995 for us in network]
+    assert pays({**NOISY, "network": network, "network_again": again}) == said
+
+
+def test_a_cpu_unit_that_cannot_be_measured_is_refused() -> None:
+    device = HostDevice()
+    with pytest.raises(UnitUnavailable, match="--cpu gpu is no CPU; name one like cpu:1@"):
+        cpu_unit(device, "gpu")
+    with pytest.raises(UnitUnavailable, match="has cores that this process may not use; choose among"):
+        cpu_unit(device, "cpu:2@0,63")
+    assert cpu_unit(device, None).kind == "cpu"
+
+
 def test_rows_that_make_no_sense_do_not_hide_the_others() -> None:
     odd = {"at_s": 1.0, "software": False, "step": "speed", "kind": "run", "run": {"jobs": 3}}
     text = table([odd, call_row(False)])
@@ -281,7 +334,7 @@ def test_a_packed_folder_starts_from_a_read_only_copy(packable: Path, tmp_path: 
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "SOFTWARE GPU" in done.stdout
-    assert "skipped, it needs 9 s" in done.stdout
+    assert "skipped, it needs 9.0 s" in done.stdout
     assert (work / "site" / "thing.py").is_file()
     assert os.access(work / "code/syncnas_bench/_native/x86_64-linux/syncnas-runner", os.X_OK)
 
@@ -311,6 +364,25 @@ def test_what_cannot_be_packed(packable: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(packing.platform, "machine", lambda: "aarch64")
     with pytest.raises(PackError, match="x86_64"):
         pack(tmp_path / "d", "3.12", download=fake_wheels, loader=packable)
+
+
+def test_nothing_unpacked_is_left_when_it_is_stopped_at_once(packable: Path, tmp_path: Path) -> None:
+    """Stopped while it unpacks: one wheel is a pipe that nobody writes to."""
+    folder, temporary = tmp_path / "gpu", tmp_path / "tmp"
+    pack(folder, f"3.{sys.version_info.minor}", download=fake_wheels, loader=packable)
+    pipe = folder / "wheels" / "aa.whl"
+    os.mkfifo(pipe)
+    temporary.mkdir()
+    env = {"PATH": os.environ["PATH"], "PYTHON": sys.executable, "TMPDIR": str(temporary)}
+    command = ["sh", str(folder / "start.sh")]
+    started = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    with pipe.open("wb"):  # it opens once the other side reads
+        assert list(temporary.iterdir())
+        os.killpg(started.pid, signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "Traceback" not in said
+    assert not list(temporary.iterdir())
 
 
 def test_the_start_script_is_a_shell_script() -> None:

@@ -18,10 +18,12 @@ network.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from benchmarks.hardware_gpu.pack import PackError, pack
 from benchmarks.hardware_gpu.place import check_gpu, cpu_unit
@@ -33,6 +35,8 @@ from syncnas_bench import BenchError
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import SyncNasError
 from syncnas_deploy.networks.formats import load_config
+
+INTERRUPTED = 130
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -51,8 +55,10 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _tell(text: str, file: TextIO | None = None) -> None:
+    # A terminal may be gone; the results are in files.
+    with contextlib.suppress(OSError):
+        print(text, file=file or sys.stderr, flush=True)
 
 
 def _interrupt(_number: int, _frame: object) -> None:
@@ -60,8 +66,8 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def run(args: argparse.Namespace) -> None:
-    """Measure, step by step, and print the table."""
+def run(args: argparse.Namespace) -> int:
+    """Measure, step by step, and print the table; the exit code."""
     if not args.minutes > 0:
         raise RowsError("--minutes is not above 0; give at least one.")
     check_gpu(software=args.software)
@@ -74,16 +80,21 @@ def run(args: argparse.Namespace) -> None:
     if args.software:
         session.learn(gpu_us=600_000.0)
     _tell(f"{f'{LABEL}: ' if args.software else ''}{session.cpu} and {session.gpu('fp32')}, rows in {out}")
-    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell's background job inherits an ignored SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    stopped = False
     try:
         for step in STEPS:
             perform(step, session, _tell)
     except KeyboardInterrupt:
+        stopped = True
         _tell("stopped; this is what is there")
     rows.close()
     text = table(read_rows(out))
     (out / "table.txt").write_text(text + "\n")
-    print(text)
+    _tell(text, sys.stdout)
+    return INTERRUPTED if stopped else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -95,13 +106,13 @@ def main(arguments: list[str] | None = None) -> int:
         elif args.table:
             print(table(read_rows(args.table)))
         else:
-            run(args)
+            return run(args)
     except (RowsError, NoGpu, PackError, BenchError, SyncNasError) as error:
         _tell(str(error))
         return 1
     except KeyboardInterrupt:
         _tell("stopped")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         return 1
     return 0

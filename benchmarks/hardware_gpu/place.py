@@ -14,7 +14,8 @@ from pathlib import Path
 from benchmarks.hardware_gpu.budget import Size
 from benchmarks.hardware_gpu.calls import selected_adapter
 from benchmarks.hardware_gpu.session import NoGpu, Session
-from syncnas_bench import Device, Unit
+from syncnas_bench import Device, Unit, UnitUnavailable
+from syncnas_bench.conditions import allowed_cores
 from syncnas_bench.environment import SOFTWARE_ICD_VARIABLE
 from syncnas_bench.local import vulkan
 
@@ -53,9 +54,21 @@ def check_gpu(
 
 
 def cpu_unit(device: Device, text: str | None) -> Unit:
-    """The CPU unit: as it was asked for, or half of the cores, at most eight."""
+    """The CPU unit: as it was asked for, or half of the cores, at most eight.
+
+    Raises:
+        PlanInvalid: that is no unit.
+        UnitUnavailable: it is no CPU, or one with cores that this process may not use.
+    """
     if text:
-        return Unit.parse(text)
+        unit, allowed = Unit.parse(text), allowed_cores()
+        if unit.kind != "cpu":
+            raise UnitUnavailable(f"--cpu {text} is no CPU; name one like cpu:1@{allowed[0]}.")
+        if not set(unit.cores) <= set(allowed):
+            raise UnitUnavailable(
+                f"--cpu {text} has cores that this process may not use; choose among {list(allowed)}."
+            )
+        return unit
     half = next(info.unit for info in device.units() if info.available and info.unit.kind == "cpu")
     cores = half.cores[:8]
     return Unit("cpu", threads=max(1, len(cores)), cores=cores)

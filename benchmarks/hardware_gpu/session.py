@@ -127,7 +127,7 @@ def perform(step: Step, session: Session, tell: Callable[[str], None]) -> None:
     if size is None:
         needed, left = sizes[-1].cost_s, max(session.left_s, 0.0)
         session.rows.add(step.name, "skipped", needed_s=round(needed, 1), left_s=round(left, 1))
-        tell(f"{step.title}: skipped, it needs {needed:.0f} s and {left:.0f} s are left")
+        tell(f"{step.title}: skipped, it needs {needed:.1f} s and {left:.1f} s are left")
         return
     tell(f"{step.title}: about {size.cost_s:.0f} s of {session.left_s:.0f} s left")
     session.rows.add(step.name, "begin", **dataclasses.asdict(size), pixels=session.base.input_size)

@@ -2,7 +2,8 @@
 # Runs the benchmark of a hardware GPU out of this folder: needs Python @PYTHON@ and the GPU's driver, and nothing else.
 # No pip, no network, no root; this folder may be read-only. Arguments go to the benchmark (try --help).
 #   PYTHON=...  the interpreter, where it is not found by itself
-#   WORK=...    an empty folder to unpack into, where the temporary one is small or must not be executed from
+#   WORK=...    an empty folder to unpack into (about 120 MiB), where the temporary one is small or must not be
+#               executed from; it is kept
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 version=@PYTHON@
@@ -27,12 +28,15 @@ if [ -n "${WORK:-}" ]; then
     mkdir -p "$work"
 else
     work=$(mktemp -d "${TMPDIR:-/tmp}/hardware-gpu-XXXXXX")
-    trap 'rm -rf "$work"' EXIT
+    trap 'trap "" INT TERM HUP; rm -rf "$work"' EXIT
 fi
+trap 'exit 130' INT TERM HUP
 "$python" - "$here" "$work" <<'PYTHON_END'
 import pathlib, shutil, sys, zipfile
 
 here, work = map(pathlib.Path, sys.argv[1:])
+sys.excepthook = lambda kind, error, _: print(f"The wheels cannot be unpacked: {error}" if str(error) else "stopped",
+                                              file=sys.stderr)
 for wheel in sorted((here / "wheels").glob("*.whl")):
     zipfile.ZipFile(wheel).extractall(work / "site")
 shutil.copytree(here / "code", work / "code", copy_function=shutil.copyfile, dirs_exist_ok=True)

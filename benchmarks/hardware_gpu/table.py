@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from syncnas_bench.errors import RowMalformed
 
 Lines = list[str]
 Cells = Sequence[str]
+_WAY_NAMES = dict(zip(WAYS, ("both at once,", "CPU alone,", "GPU alone,"), strict=True))
+
 Quantity = Callable[[JobRun], NDArray[np.float64]]
 
 
@@ -47,7 +49,7 @@ def _state(rows: Sequence[Row]) -> str:
     if last["kind"] == "end":
         return f", {last['seconds']:.0f} s"
     if last["kind"] == "skipped":
-        return f": skipped, it needs {last['needed_s']:.0f} s and {last['left_s']:.0f} s were left"
+        return f": skipped, it needs {last['needed_s']:.1f} s and {last['left_s']:.1f} s were left"
     if last["kind"] == "error":
         return f": failed: {last['error'].splitlines()[0] if last['error'] else 'no reason told'}"
     return ": cut short"
@@ -126,12 +128,40 @@ def _speed(rows: Sequence[Row]) -> Lines:
     ]
     alone = [middle["base_cpu"], middle["base_gpu"]]
     slower = [f"{b / a:.3f}" for a, b in zip(alone, beside, strict=True)]
-    lines.append(f"base beside the base on the other unit: CPU {slower[0]}, GPU {slower[1]} times as long as alone")
+    lines.append(f"base beside the base on the other unit: CPU {slower[0]}, GPU {slower[1]} times as long as alone;")
+    rate = min(alone) * sum(1 / us for us in beside)
+    lines.append(f"  both together: {rate:.3f} times the images a second of the faster one alone")
     solo = middle["network_cpu"] + middle["network_gpu"]
-    lines.append(f"network: both branches' solo times over both at once {solo / middle['network']:.3f}")
-    lines.append(f"network over the base on the faster unit alone {middle['network'] / min(alone):.3f}")
-    lines.append(f"{len(runs)} launches of {len(runs[0].jobs[0].t0_ns)} runs")
+    lines.append(
+        f"network: both branches' solo times over both at once {solo / middle['network']:.3f} (over 1: overlap)"
+    )
+    faster = ("CPU", "GPU")[alone.index(min(alone))]
+    lines.append(f"network over the base on the faster unit ({faster}) alone {middle['network'] / min(alone):.3f}:")
+    lines.append(f"  {pays(by_job)}")
+    count = len(runs[0].jobs[0].t0_ns)
+    lines.append(f"{len(runs)} launches of {count} runs. network: a branch on either unit, both at once; its _cpu and")
+    lines.append("_gpu: that branch alone; _again: the same once more. A/A: a job over the same again")
     return lines
+
+
+def pays(by_job: Mapping[str, Sequence[float]]) -> str:
+    """Whether the network on both units takes less time than the base on the faster one, in words.
+
+    It says so only where every launch does, and by more than the same jobs differ from themselves.
+
+    Args:
+        by_job: median of each launch, us.
+    """
+    twins = [(us, by_job[f"{name}_again"]) for name, us in by_job.items() if f"{name}_again" in by_job]
+    noise = max(abs(statistics.median(a / b for a, b in zip(*twin, strict=True)) - 1) for twin in twins)
+    alone = min((by_job["base_cpu"], by_job["base_gpu"]), key=statistics.median)
+    ratios = [us / base for us, base in zip(by_job["network"], alone, strict=True)]
+    found = f"launches {min(ratios):.3f} to {max(ratios):.3f}, A/A within {100 * noise:.1f} %"
+    if max(ratios) * (1 + noise) < 1:
+        return f"this network is faster on both units ({found})"
+    if min(ratios) / (1 + noise) > 1:
+        return f"this network does not pay on these units ({found})"
+    return f"too close to tell ({found})"
 
 
 def _calls(rows: Sequence[Row]) -> Lines:
@@ -161,11 +191,28 @@ def _crossings(rows: Sequence[Row]) -> Lines:
         ways = ("up", "down", "both")
         row += [_us(runs, f"{way}_{bytes_}", lambda job: job.sync_overhead_us(0)) for way in ways]
         row.append(_us(runs, f"up_{bytes_}", lambda job: job.busy_us(1)))
+        row.append(f"{max(_differ(runs, f'{way}_{bytes_}') for way in ways):.1f}x" if len(runs) > 1 else "-")
         cells.append(row)
-    lines = _grid(("bytes", "CPU call", "GPU call", "CPU to GPU", "GPU to CPU", "exchange", "GPU call after"), cells)
+    columns = ("CPU call", "GPU call", "CPU to GPU", "GPU to CPU", "exchange", "GPU after", "launches")
+    lines = _grid(("bytes", *columns), cells)
     if cells:
-        lines.append("microseconds, medians over launches. A GPU call has its read-back in it; see above")
+        lines.append(
+            "microseconds, medians over launches. CPU to GPU: from the end of the CPU's call until the GPU's may"
+        )
+        lines.append(
+            "begin; exchange: both ways at once; GPU after: the GPU's call that follows. A GPU call has its own"
+        )
+        lines.append("read-back in it: the whole way from GPU to CPU is `read again` (the step before) and GPU to CPU.")
+        lines.append(
+            "launches: largest over smallest median of a launch among the three ways; far above 1: too busy to tell"
+        )
     return lines
+
+
+def _differ(runs: Sequence[Run], job: str) -> float:
+    """Largest over smallest median of a launch."""
+    us = [_median_us(run, job, lambda job: job.sync_overhead_us(0)) for run in runs]
+    return max(us) / max(min(us), 1e-3)
 
 
 def _us(runs: Sequence[Run], job: str, value: Quantity) -> str:
@@ -197,9 +244,11 @@ def _prediction(rows: Sequence[Row]) -> Lines:
         for name, at in (("error", 2), ("error less drift", 4), ("A/A", 3)):
             told = summary([f[at] for f in found])
             values = [f"{told[key]:.1f}" for key in ("median", "worst", "bias", "within_5", "within_10")]
-            cells.append((f"{way} {name}", *values, f"{tau:.2f}" if name == "error" else "-"))
+            cells.append((f"{_WAY_NAMES[way]} {name}", *values, f"{tau:.2f}" if name == "error" else "-"))
     lines = _grid(("% of the measured", "median", "worst", "bias", "within 5 %", "within 10 %", "tau"), cells)
     if networks:
+        lines.append("error: predicted over measured. A/A: measured again over measured, which no prediction can beat")
+        lines.append("drift: of the base since the profile. tau: the order of the networks, 1 where all are in order")
         drifts = [max(abs(row["drift"][unit] - 1) for row in networks) for unit in (0, 1)]
         lines.append(
             f"{len(networks)} networks; drift of the base up to {100 * drifts[0]:.1f} and {100 * drifts[1]:.1f} %"

@@ -300,11 +300,12 @@ def test_adb_server_that_is_restarted(tmp_path: Path) -> None:
         server = AdbServer(adb, tmp_path)
         server.start()
         serial = server.connect(phone)
+        user = threading.Timer(0.5, server.run, ["connect", serial])
 
         def restart() -> None:
             server.stop()
             server.start()
-            threading.Timer(0.5, server.run, ["connect", serial]).start()  # as its user would; not ours to do
+            user.start()  # connects again; not ours to do
 
         try:
             device = device_of(serial, server.env, QUICK)
@@ -312,12 +313,15 @@ def test_adb_server_that_is_restarted(tmp_path: Path) -> None:
             device.run(sim_plan(steps=4), on_run=runs)
             assert steps_of(runs) == STEPS
             wait_for(lambda: is_clean(phone))
+            user.join()
             server.stop()
             device.close()
             phone.unplug()
             with pytest.raises(DeviceUnavailable):
                 device.condition()
         finally:
+            if user.is_alive():
+                user.join()  # a client starts a server where it finds none
             server.stop()
 
 
