@@ -9,7 +9,6 @@ reference.npz      one input image and the logits that LiteRT computed for it on
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,9 @@ VERSION = 1
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
 
-FileName = Annotated[str, Meta(pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")]
+FileName = Annotated[
+    str, Meta(max_length=255, pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")
+]
 Channels = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 FeatureShape = Annotated[tuple[Channels, ...], Meta(min_length=2, max_length=4)]
 """[1, H, W, C], or [1, classes]."""
@@ -110,14 +111,23 @@ class Bundle:
         """Input [1, H, W, 3] and logits [1, classes] of the exporting host.
 
         Raises:
-            BundleError: the file is damaged.
+            BundleError: the file is damaged, or is not of this network.
         """
         path = self.folder / REFERENCE
+        if REFERENCE not in self.files:
+            raise BundleError(f"{self.folder}: holds no {REFERENCE}; export the bundle again.")
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return archive["image"].astype(np.float32), archive["logits"].astype(np.float32)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as e:
-            raise BundleError(f"{path}: cannot be read ({e}); export the bundle again.") from None
+                image, logits = (np.asarray(archive[name], np.float32) for name in ("image", "logits"))
+        except Exception as e:  # a damaged archive raises whatever zip, its decompressors and the header's parser raise
+            raise BundleError(
+                f"{path}: cannot be read ({str(e) or type(e).__name__}); export the bundle again."
+            ) from None
+        size = self.config.input_size
+        shapes = ((1, size, size, self.config.stem.in_channels), (1, self.config.classes))
+        if (image.shape, logits.shape) != shapes or not np.isfinite(logits).all():
+            raise BundleError(f"{path}: is not of this network; export the bundle again.")
+        return image, logits
 
 
 def graphs(config: ModelConfig, weights: Weights) -> dict[str, Graph]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from syncnas_deploy import bundle as bundles
@@ -49,6 +53,7 @@ def test_a_bundle_is_read_as_it_was_written(bundle: Bundle, config: ModelConfig)
         ({"extra": 1}, "'extra' is not a known field; remove it"),
         ({"files": {"../x": "0" * 64}}, "'files': a name in it must be a plain file of this folder; correct it"),
         ({"files": {".x": "0" * 64}}, "'files': a name in it must be a plain file of this folder; correct it"),
+        ({"files": {"x" * 5000: "0" * 64}}, "'files': a name in it must be a plain file of this folder; correct it"),
         ({"files": {"x": "0" * 63}}, "'files[...]' must be a sha256: 64 hexadecimal digits; correct it"),
         ({"files": {"x": "0" * 64}}, None),
         ({"segments": []}, "'segments' must be a list of 1 to 64 items"),
@@ -138,3 +143,45 @@ def test_an_export_killed_between_two_names_is_found_again(config: ModelConfig, 
         written(tmp_path / "b", config)
     assert read_bundle(tmp_path / "b") == old
     assert list(tmp_path.iterdir()) == [tmp_path / "b"]
+
+
+def npz(image: Any, logits: Any) -> bytes:
+    made = io.BytesIO()
+    np.savez(made, image=image, logits=logits)
+    return made.getvalue()
+
+
+def encrypted(data: bytes) -> bytes:
+    """The archive with its members marked as encrypted."""
+    told = bytearray(data)
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(mark)
+        while at >= 0:
+            told[at + flags] |= 1
+            at = data.find(mark, at + 1)
+    return bytes(told)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda image, logits: b"", "cannot be read"),
+        (lambda image, logits: b"nonsense", "cannot be read"),
+        (lambda image, logits: npz(image, logits)[:500], "cannot be read"),
+        (lambda image, logits: encrypted(npz(image, logits)), "cannot be read"),
+        (lambda image, logits: npz(image, logits).replace(b"'<f4'", b"'<f4("), "cannot be read"),
+        (lambda image, logits: npz(image[:, :2, :2], logits), "is not of this network"),
+        (lambda image, logits: npz(image, logits[0, :7]), "is not of this network"),
+        (lambda image, logits: npz(image, logits * np.nan), "is not of this network"),
+    ],
+)
+def test_a_reference_that_is_none_is_refused(
+    change: Callable[[Any, Any], bytes], says: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    image, logits = bundle.reference()
+    (tmp_path / "reference.npz").write_bytes(change(image, logits))
+    spoiled = dataclasses.replace(bundle, folder=tmp_path)
+    with pytest.raises(BundleError, match=f"(?s)reference.npz: {says}.*; export the bundle again"):
+        spoiled.reference()
+    with pytest.raises(BundleError, match=r"holds no reference\.npz; export the bundle again"):
+        dataclasses.replace(spoiled, files={}).reference()

@@ -8,11 +8,11 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta, Struct
 
+from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 _Millijoules = Annotated[float, Meta(ge=-1e12, le=1e12)]
-_Text = Annotated[str, Meta(max_length=256)]
 _Sentence = Annotated[str, Meta(max_length=2000)]
 
 
@@ -40,7 +40,7 @@ class RunSamples(Struct, frozen=True, forbid_unknown_fields=True):
 class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
     """Times of one segment: alone with the other unit idle, and beside its partner."""
 
-    name: _Text
+    name: Text
     branch: Annotated[int, Meta(ge=0, le=1)]
     phase: Annotated[int, Meta(ge=0, le=64)]
     solo: RunSamples
@@ -50,8 +50,8 @@ class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
 class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
     """A base model on one unit, measured in the same rounds."""
 
-    name: _Text
-    unit: _Text
+    name: Text
+    unit: Text
     macs: Annotated[int, Meta(ge=0)]
     makespan: RunSamples
 
@@ -66,7 +66,7 @@ class Energy(Struct, frozen=True, forbid_unknown_fields=True):
         baselines_mj: of each baseline.
     """
 
-    source: _Text
+    source: Text
     idle_w: float
     network_mj: _Millijoules
     baselines_mj: tuple[_Millijoules, ...]
@@ -90,10 +90,10 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     config: ModelConfig
-    device: _Text
+    device: Text
     simulated: bool
     software_gpu: bool
-    units: Annotated[tuple[_Text, ...], Meta(min_length=1, max_length=2)]
+    units: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=2)]
     facts: Mapping[str, str]
     condition: Mapping[str, str]
     makespan: RunSamples
@@ -101,8 +101,8 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     segments: tuple[SegmentSamples, ...]
     syncs: tuple[RunSamples, ...]
     baselines: Annotated[tuple[Baseline, ...], Meta(max_length=64)]
-    change: float
-    difference: float | None
+    change: Annotated[float, Meta(ge=-1, le=1e6)]
+    difference: Annotated[float, Meta(ge=0)] | None
     warnings: tuple[_Sentence, ...] = ()
     energy: Energy | None = None
     no_energy: _Sentence = ""

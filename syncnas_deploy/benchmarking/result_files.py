@@ -85,8 +85,15 @@ def read_result(path: Path) -> BenchResult:
     value = {**measured.rest(), "config": config}
     result = decode_document(BenchResult, value, f"{path}: measured", DocumentError)
     segments = cut(config)
-    if [s.name for s in segments] != [s.name for s in result.segments] or len(result.syncs) != segments[-1].phase:
+    found = [(s.name, s.branch, s.phase) for s in result.segments]
+    if [(s.name, s.branch, s.phase) for s in segments] != found or len(result.syncs) != segments[-1].phase:
         measured.fail("segments", "are not those of the network; run `bench` again")
+    if len(result.units) < config.branch_count:
+        measured.fail("units", "must name the unit of each branch; run `bench` again")
+    times = [result.makespan, result.again, *(b.makespan for b in result.baselines)]
+    times += [samples for s in result.segments for samples in (s.solo, s.concurrent)]
+    if any(samples.median_us <= 0 for samples in times):
+        measured.fail("samples_us", "has a latency that is not above 0; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):
         measured.fail("energy", "must have a value for each baseline")
     return result

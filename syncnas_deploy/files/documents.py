@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -37,6 +38,8 @@ _NOT_PRINTABLE = (
     r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
     r"\ud800-\uf8ff\ufeff\ufff9-\uffff"
 )
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def printable_text(max_length: int) -> Meta:
@@ -269,7 +272,14 @@ def parse_json(text: str, where: str, error: type[DocumentError]) -> object:
         return value
 
     try:
-        return json.loads(text, parse_constant=constant, object_pairs_hook=unique, parse_int=integer, parse_float=real)
+        value: object = json.loads(
+            text, parse_constant=constant, object_pairs_hook=unique, parse_int=integer, parse_float=real
+        )
+        if _SURROGATE.search(text):  # half a character is valid JSON, and no text
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise error(f"{where}: contains half of a character (\\ud800 to \\udfff); write it whole.") from None
     except json.JSONDecodeError as e:
         raise error(f"{where}: not JSON (line {e.lineno}, column {e.colno}: {e.msg}).") from None
     except RecursionError:

@@ -31,7 +31,7 @@ from msgspec import Meta, Struct
 
 from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.blas import one_thread
-from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES
+from syncnas_deploy.networks.config import MAX_BLOCKS, MAX_CHANNELS, MAX_SIZE, MAX_STAGES, ModelConfig
 from syncnas_deploy.networks.widths import BlockKey
 
 STEP_PERIODS = (8, 16, 32, 64, 128)
@@ -70,6 +70,15 @@ class Curve(Struct, frozen=True, forbid_unknown_fields=True):
     def key(self) -> BlockKey:
         """The block, and whether its outputs are halved."""
         return BlockKey(self.stage, self.block, self.halved)
+
+
+def curves_of(base: ModelConfig) -> tuple[Curve, ...]:
+    """The curves of a base: each block with full and with halved outputs."""
+    return tuple(
+        Curve(s, i, halved, block.expanded_channels, block.output_size)
+        for _, s, i, block in base.blocks()
+        for halved in (False, True)
+    )
 
 
 class CurveShape(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ import numpy as np
 from msgspec import Meta
 
 from syncnas_deploy.errors import ProfileMismatch
+from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.prediction.energy import PowerModel
@@ -29,7 +30,6 @@ from syncnas_deploy.prediction.rows import (
 from syncnas_deploy.prediction.table import LatencyTable
 
 Kind = Literal["measured", "simulated"]
-_Text = Annotated[str, Meta(max_length=256)]
 _RowCount = Meta(max_length=MAX_ROWS)
 
 IDENTITY = ("name", "model", "cpu_model")
@@ -50,11 +50,11 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
 
     kind: Kind
     base: ModelConfig
-    units: tuple[_Text, _Text]
+    units: tuple[Text, Text]
     device: Mapping[str, str]
     versions: Mapping[str, str]
     condition: Mapping[str, str]
-    created: _Text
+    created: Text
     settings: Mapping[str, str]
     warnings: Annotated[tuple[str, ...], Meta(max_length=1000)]
     learning: Annotated[tuple[LearningRow, ...], _RowCount] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from syncnas_deploy.errors import ProfileError, SyncNasError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
+from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.resources import shipped
 
@@ -71,11 +73,43 @@ def read_profile(path: Path) -> DeviceProfile:
         top.fail("schema", "is of an earlier version; measure the device again with `profile`")
     base = config_from_fields(top.fields("base"), f"{path}: base")
     profile = decode_document(DeviceProfile, {**top.rest("schema"), "base": base}, str(path), ProfileError)
-    if any(row.sample.median_us <= 0 for row in profile.points):
-        raise ProfileError(f"{path}: points hold a latency that is not above 0; measure the device again.")
+    flaw = _flaw(profile)
+    if flaw:
+        raise ProfileError(f"{path}: {flaw}; measure the device again.")
     try:
         for row in profile.held_out:
             row.config(base, "held_out")
     except (SyncNasError, ValueError) as error:
         raise ProfileError(f"{path}: held_out: {str(error).rstrip('.')}; measure the device again.") from error
     return profile
+
+
+def _flaw(profile: DeviceProfile) -> str:
+    """What no measurement of a base can hold; "" where there is nothing of the kind."""
+    if profile.base.branch_count != 1:
+        return "base: has two branches, and a base model has one"
+    if profile.kind == "measured" and profile.device.get("simulated") == "True":
+        return "kind: is 'measured', and the device is a simulated one"
+    if profile.curves != curves_of(profile.base):
+        return "curves: are not those of the base"
+    blocks = {curve.key for curve in profile.curves}
+    for row in profile.points:
+        point = row.point
+        if point.part == "block" and (point.key not in blocks or (point.expands and point.width < 1)):
+            return f"points: {point.key} of width {point.width} is no block of the base"
+    if len({row.unit for row in profile.contention}) < len(profile.units):
+        return "contention: has no row of one of the units"
+    keys: dict[str, list[Hashable]] = {
+        "points": [(row.unit, row.point) for row in profile.points],
+        "networks": [(row.unit, row.pair) for row in profile.networks],
+        "contention": [(row.unit, row.stage) for row in profile.contention],
+        "syncs": [(row.trunk, row.place, row.stage, row.op) for row in profile.syncs],
+        "power": [row.state for row in profile.power],
+    }
+    for name, found in keys.items():
+        if len(set(found)) < len(found):
+            return f"{name}: has the same row twice"
+    for name, rows in (("points", profile.points), ("networks", profile.networks), ("held_out", profile.held_out)):
+        if any(row.sample.median_us <= 0 for row in rows):
+            return f"{name}: has a latency that is not above 0"
+    return ""

@@ -166,8 +166,8 @@ class LearningRow(Struct, frozen=True, forbid_unknown_fields=True):
 
     unit: UnitIndex
     points: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
-    network_error: Annotated[float, Meta(ge=0)]
-    point_error: Annotated[float, Meta(ge=0)]
+    network_error: Annotated[float, Meta(ge=0, le=1e6)]
+    point_error: Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class HeldOutRow(Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,7 +18,7 @@ from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.measuring.usable import Runs, launches_of
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.segments import cut
-from syncnas_deploy.prediction.curves import CurveModel
+from syncnas_deploy.prediction.curves import CurveModel, curves_of
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.prediction.rows import (
@@ -45,7 +45,6 @@ from syncnas_deploy.profiling.experiment import (
     pair_step,
     whole_job,
 )
-from syncnas_deploy.profiling.width_design import curves_of
 
 LAUNCH_DISAGREEMENT = 0.25
 """Relative range of a point's medians over launches. A larger one makes a profile carry a warning."""

@@ -34,7 +34,7 @@ from syncnas_deploy.measuring.power import power_row
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
 from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.prediction.curves import CurveModel
+from syncnas_deploy.prediction.curves import CurveModel, curves_of
 from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState
@@ -46,7 +46,7 @@ from syncnas_deploy.profiling.experiment import (
     whole_job,
 )
 from syncnas_deploy.profiling.fit import assemble, fitted, point_rows, settings_text
-from syncnas_deploy.profiling.width_design import curves_of, first_pairs, next_pair
+from syncnas_deploy.profiling.width_design import first_pairs, next_pair
 
 POWER_LAUNCH = -1
 """Number, in the journal, of the launch that reads the power. It comes after all others."""

@@ -18,7 +18,8 @@ from syncnas_deploy.networks.segments import Segment, cut
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.networks.widths import BlockKey, Widths
-from syncnas_deploy.profiling.width_design import RANGE, curves_of
+from syncnas_deploy.prediction.curves import curves_of
+from syncnas_deploy.profiling.width_design import RANGE
 from syncnas_exporters import write_tflite
 from syncnas_exporters.graph import Graph
 

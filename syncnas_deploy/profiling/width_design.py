@@ -24,7 +24,7 @@ from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import allowed_widths, input_width, ratio_widths
 from syncnas_deploy.networks.widths import BlockKey, Widths
-from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape
+from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape, curves_of
 
 RANGE = (0.15, 1.4)
 """Lowest and highest width, relative to the base's. These are measured, and a table answers for widths between them."""
@@ -49,15 +49,6 @@ class WidthPair:
     def width(self, key: BlockKey) -> int:
         """The width of one block, expanded channels."""
         return (self.halved if key.halved else self.full)[0, key.stage, key.block]
-
-
-def curves_of(base: ModelConfig) -> tuple[Curve, ...]:
-    """The curves of a base: each block with full and with halved outputs."""
-    return tuple(
-        Curve(s, i, halved, block.expanded_channels, block.output_size)
-        for _, s, i, block in base.blocks()
-        for halved in (False, True)
-    )
 
 
 def first_pairs(base: ModelConfig) -> tuple[WidthPair, ...]:

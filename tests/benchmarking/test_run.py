@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,34 @@ def test_a_report_lays_no_other_devices_prediction_beside(
     assert other["predicted"] is None
     text = both.to_text()
     assert text.count("no profile fits it") == 1 and "whose model is 'simulated device sim:phone'" in text
+
+
+def first_samples(us: float) -> Callable[[Any], Any]:
+    return lambda segments: [{**segments[0], "solo": {"samples_us": [us]}}, *segments[1:]]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("makespan", lambda _: {"samples_us": [-5.0]}, "'samples_us' has a latency that is not above 0"),
+        ("again", lambda _: {"samples_us": [0.0]}, "'samples_us' has a latency that is not above 0"),
+        ("segments", first_samples(0.0), "'samples_us' has a latency that is not above 0"),
+        ("segments", lambda rows: [*rows[:-1], {**rows[-1], "phase": 0}], "'segments' are not those of the network"),
+        ("segments", lambda rows: [{**r, "branch": 1 - r["branch"]} for r in rows], "'segments' are not those of"),
+        ("units", lambda units: units[:1], "'units' must name the unit of each branch"),
+        ("change", lambda _: 1.7e308, "'change' must be a number from -1 to"),
+        ("device", lambda _: "phone\n\x1b[2Jfake: line", "'device' must be printable text"),
+        ("warnings", lambda _: ["\ud800"], "half of a character"),
+    ],
+)
+def test_a_result_that_nothing_can_measure_is_refused(
+    bundle: Bundle, tmp_path: Path, field: str, value: Callable[[Any], Any], says: str
+) -> None:
+    told = json.loads(json.dumps(result_to_json(pipeline.bench(bundle, phone(), samples=6, launches=1))))
+    told["measured"][field] = value(told["measured"][field])
+    (tmp_path / "b.json").write_text(json.dumps(told))
+    with pytest.raises(DocumentError, match=says):
+        read_result(tmp_path / "b.json")
 
 
 def test_a_result_of_before_is_refused_in_one_sentence(tmp_path: Path) -> None:

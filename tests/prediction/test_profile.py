@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -77,11 +78,25 @@ def changed(base: ModelConfig, path: str, value: Any) -> str:
     *folders, last = path.split("/")
     for key in folders:
         at = at[int(key) if key.isdecimal() else key]
+    if callable(value):
+        value = value(at[int(last) if last.isdecimal() else last])
     if value is ...:
         del at[last]
     else:
         at[int(last) if last.isdecimal() else last] = value
     return json.dumps(top)
+
+
+def twice(rows: list[Any]) -> list[Any]:
+    return [*rows, rows[-1]]
+
+
+def without_width(rows: list[Any]) -> list[Any]:
+    return [{**r, "point": {**r["point"], "width": 0}} if r["point"]["expands"] else r for r in rows]
+
+
+def of_another_block(rows: list[Any]) -> list[Any]:
+    return [{**r, "point": {**r["point"], "block": 11}} if r["point"]["part"] == "block" else r for r in rows]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +138,22 @@ def changed(base: ModelConfig, path: str, value: Any) -> str:
         ("device", {"cores": 2}, r"'device\[...\]' must be a string"),
         ("base/stages", [], "stages"),
         ("extra", 1, "not a known field"),
+        ("points", without_width, "points: .* of width 0 is no block of the base"),
+        ("points", of_another_block, "points: .* is no block of the base"),
+        ("points", twice, "points: has the same row twice"),
+        ("syncs", twice, "syncs: has the same row twice"),
+        ("networks", twice, "networks: has the same row twice"),
+        ("contention", twice, "contention: has the same row twice"),
+        ("contention", lambda rows: [row for row in rows if row["unit"] == 0], "contention: has no row of one of the"),
+        ("curves", lambda rows: rows[:-1], "curves: are not those of the base"),
+        ("curves/3/base_width", lambda width: 3 * width, "curves: are not those of the base"),
+        ("base/input_size", 192, "curves: are not those of the base"),
+        ("networks/0/sample/launches_us", [0.0], "networks: has a latency that is not above 0"),
+        ("held_out/0/sample/launches_us", [-9.0], "held_out: has a latency that is not above 0"),
+        ("learning/0/network_error", 1.7e308, "a number from 0 to 1000000"),
+        ("units", ["cpu:1@0", ""], "printable text of 1 to 256 characters"),
+        ("units", ["cpu:1@0", "\x1b[2J"], "printable text of 1 to 256 characters"),
+        ("warnings", ["\ud800"], "half of a character"),
     ],
 )
 def test_bad_profiles_name_file_field_and_reason(
@@ -133,3 +164,10 @@ def test_bad_profiles_name_file_field_and_reason(
     with pytest.raises((ProfileError, ConfigError), match=says) as caught:
         read_profile(file)
     assert "profile.json" in str(caught.value)
+
+
+def test_a_simulated_device_is_never_said_to_be_measured(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    profile = msgspec.structs.replace(law_profile(mobilenet), kind="measured", device={"simulated": "True"})
+    write_profile(tmp_path / "p.json", profile)
+    with pytest.raises(ProfileError, match=r"kind: is 'measured', and the device is a simulated one; measure"):
+        read_profile(tmp_path / "p.json")

@@ -15,12 +15,12 @@ from syncnas_bench.simulated.work import Work, read_works
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.widths import Widths
-from syncnas_deploy.prediction.curves import CurveModel
+from syncnas_deploy.prediction.curves import CurveModel, curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.rows import Point, SyncRow
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.parts import chain
-from syncnas_deploy.profiling.width_design import DOMINATED_WEIGHT, curves_of, worth
+from syncnas_deploy.profiling.width_design import DOMINATED_WEIGHT, worth
 from syncnas_exporters.tflite import write_tflite
 from tests.support.latency_cases import quick
 from tests.support.virtual_time import Pace, VirtualDevice, steady

@@ -9,7 +9,7 @@ from syncnas_bench import SIM_DEVICES, SimUnit
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.resizing import ratio_widths
-from syncnas_deploy.prediction.curves import CurveShape
+from syncnas_deploy.prediction.curves import CurveShape, curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.rows import (
     ContentionRow,
@@ -23,7 +23,6 @@ from syncnas_deploy.prediction.rows import (
     SyncRow,
 )
 from syncnas_deploy.profiling.parts import chain
-from syncnas_deploy.profiling.width_design import curves_of
 
 RATIOS = (1.0, 0.15, 1.4)
 INVOCATION_US = (2.0, 3.5)
