@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,10 +57,37 @@ def test_a_damaged_line_before_others_is_told(tmp_path: Path) -> None:
         read_rows(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "\udcff\udcfe",
+        "[" * 100_000,
+        '{"at_s":"1","software":true,"step":"a","kind":"b"}',
+        '{"at_s":NaN,"software":true,"step":"a","kind":"b"}',
+        '{"at_s":1,"software":true,"step":"a","kind":"\\ud800"}',
+        "[]",
+    ],
+)
+def test_a_whole_line_that_is_no_row_is_told_even_where_it_is_the_last(tmp_path: Path, line: str) -> None:
+    (tmp_path / FILE).write_bytes(line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(RowsError, match="line 1 is damaged; restore"):
+        read_rows(tmp_path)
+
+
 def test_rows_are_never_mixed(tmp_path: Path) -> None:
     Rows(tmp_path, software=False).close()
     with pytest.raises(RowsError, match="has rows already"):
         Rows(tmp_path, software=False)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RowsError, match=r"file: cannot be made a folder \(File exists\)"):
+        Rows(tmp_path / "file", software=False)
+
+
+@pytest.mark.parametrize("minutes", ["0", "inf", "nan", "1e308"])
+def test_minutes_that_no_run_has_are_refused(tmp_path: Path, minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--software", "--minutes", minutes, "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err == "--minutes is not above 0 and at most 1440; give 5, say.\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_software_gpu_is_refused_unless_asked_for() -> None:
@@ -198,6 +226,24 @@ def test_a_run_that_is_stopped_says_so_and_leaves_its_table(
             signal.signal(number, handler)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
+def test_a_full_disk_ends_the_run_and_the_table_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill(session: Session, *_: object) -> None:
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, session.rows._file)
+        session.rows.add("calls", "call")
+
+    monkeypatch.setattr("benchmarks.hardware_gpu.__main__.check_gpu", lambda **_: None)
+    step = Step("calls", "calls", 0.5, lambda _: [Size(1.0)], fill)
+    monkeypatch.setattr("benchmarks.hardware_gpu.__main__.STEPS", (step,))
+    assert main(["--software", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert "rows cannot be written any more (No space left on device); what was written is kept." in said.err
+    assert "cut short" in said.out
+
+
 def _stop_by(number: signal.Signals) -> Callable[..., None]:
     return lambda *_: signal.raise_signal(number)
 
@@ -287,10 +333,11 @@ def test_a_cpu_unit_that_cannot_be_measured_is_refused() -> None:
 
 
 def test_rows_that_make_no_sense_do_not_hide_the_others() -> None:
-    odd = {"at_s": 1.0, "software": False, "step": "speed", "kind": "run", "run": {"jobs": 3}}
-    text = table([odd, call_row(False)])
-    assert "these rows cannot be shown" in text
-    assert "900.0" in text
+    odd: dict[str, Any] = {"at_s": 1.0, "software": False, "step": "speed", "kind": "run", "run": {"jobs": 3}}
+    for row in (odd, {**odd, "kind": "end"}, {**odd, "kind": "error", "error": 3}, {**odd, "kind": "skipped"}):
+        text = table([row, call_row(False)])
+        assert "these rows cannot be shown" in text
+        assert "900.0" in text
 
 
 def fake_wheels(folder: Path, python: str) -> None:
@@ -352,6 +399,12 @@ def test_a_pack_for_another_python_says_so(packable: Path, tmp_path: Path) -> No
 def test_what_cannot_be_packed(packable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PackError, match="not a version"):
         pack(tmp_path / "a", "2.7", download=fake_wheels, loader=packable)
+    with pytest.raises(PackError, match="not a version"):
+        pack(tmp_path / "a", "3.٣٣", download=fake_wheels, loader=packable)
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path / "file" / "sub", tmp_path / ("x" * 300)):
+        with pytest.raises(PackError, match="cannot be made"):
+            pack(wrong, "3.12", download=fake_wheels, loader=packable)
     with pytest.raises(PackError, match="not empty"):
         pack(tmp_path, "3.12", download=fake_wheels, loader=packable)
     with pytest.raises(PackError, match="at most 0"):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -37,6 +38,8 @@ from syncnas_deploy.errors import SyncNasError
 from syncnas_deploy.networks.formats import load_config
 
 INTERRUPTED = 130
+MOST_MINUTES = 24 * 60
+TABLE = "table.txt"
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -49,8 +52,9 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder of the results (default hardware-gpu-TIME)")
     parser.add_argument("--cpu", metavar="UNIT", help="CPU unit (default: half of the cores, at most eight)")
     parser.add_argument("--software", action="store_true", help="run on a software GPU")
-    parser.add_argument("--table", type=Path, metavar="DIR", help="print the table of a folder of results and leave")
-    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="gather what a run needs into a folder and leave")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--table", type=Path, metavar="DIR", help="print the table of a folder of results and leave")
+    other.add_argument("--pack", type=Path, metavar="FOLDER", help="gather what a run needs into a folder and leave")
     parser.add_argument("--python", default="3.12", metavar="VERSION", help="Python there, for --pack (default 3.12)")
     return parser.parse_args(arguments)
 
@@ -68,13 +72,15 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, step by step, and print the table; the exit code."""
-    if not args.minutes > 0:
-        raise RowsError("--minutes is not above 0; give at least one.")
+    if not 0 < args.minutes <= MOST_MINUTES:
+        raise RowsError(f"--minutes is not above 0 and at most {MOST_MINUTES}; give 5, say.")
     check_gpu(software=args.software)
     device = pipeline.device("host")
     cpu = cpu_unit(device, args.cpu)
     out = args.out or Path(time.strftime("hardware-gpu-%Y%m%d-%H%M%S"))
     base, network = pipeline.base_model(BASE), load_config(CONFIG)
+    if (out / TABLE).exists():
+        raise RowsError(f"{out}: has a {TABLE} already; choose another --out.")
     rows = Rows(out, software=args.software)
     session = Session(device, cpu, args.software, rows, out, 60 * args.minutes, base, network)
     if args.software:
@@ -83,18 +89,25 @@ def run(args: argparse.Namespace) -> int:
     # A shell's background job inherits an ignored SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
-    stopped = False
+    code = 0
     try:
         for step in STEPS:
             perform(step, session, _tell)
     except KeyboardInterrupt:
-        stopped = True
+        code = INTERRUPTED
         _tell("stopped; this is what is there")
+    except RowsError as error:
+        code = 1
+        _tell(str(error))
     rows.close()
     text = table(read_rows(out))
-    (out / "table.txt").write_text(text + "\n")
     _tell(text, sys.stdout)
-    return INTERRUPTED if stopped else 0
+    try:
+        (out / TABLE).write_text(text + "\n")
+    except OSError as error:
+        code = code or 1
+        _tell(f"{out / TABLE}: cannot be written ({error.strerror}); --table {out} prints it again.")
+    return code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -104,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
         if args.pack:
             _tell(pack(args.pack, args.python))
         elif args.table:
-            print(table(read_rows(args.table)))
+            text = table(read_rows(args.table))
+            print(text, flush=True)
         else:
             return run(args)
     except (RowsError, NoGpu, PackError, BenchError, SyncNasError) as error:
@@ -113,7 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("stopped")
         return INTERRUPTED
-    except BrokenPipeError:
+    except OSError:  # nobody reads it any more, or the disk is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

@@ -63,12 +63,19 @@ def pack(
     Raises:
         PackError: and then the folder is not made.
     """
-    if not re.fullmatch(r"3\.\d{1,2}", python) or int(python[2:]) < 10:
+    if not re.fullmatch(r"3\.[0-9]{1,2}", python) or int(python[2:]) < 10:
         raise PackError(f"Python {python[:20]!r} is not a version from 3.10 on; write --python 3.12.")
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise PackError(
             f"A folder is packed on and for Linux on x86_64; this is {sys.platform} on {platform.machine()}."
         )
+    try:
+        return _pack(folder, python, download or download_wheels, loader, limit_mib)
+    except OSError as error:
+        raise PackError(f"{folder}: cannot be made ({error.strerror}); choose another.") from None
+
+
+def _pack(folder: Path, python: str, download: Download, loader: Path | None, limit_mib: int) -> str:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise PackError(f"{folder}: is there and not empty; choose another folder.")
     if not (_SOURCES["syncnas_bench"] / _RUNNER).is_file():
@@ -78,7 +85,7 @@ def pack(
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=folder.parent) as work:
         made = Path(work) / "pack"
         (made / "wheels").mkdir(parents=True)
-        (download or download_wheels)(made / "wheels", python)
+        download(made / "wheels", python)
         _copy_code(made / "code")
         (made / "lib").mkdir()
         shutil.copyfile(found, made / "lib" / "libvulkan.so.1")

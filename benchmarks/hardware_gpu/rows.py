@@ -33,6 +33,9 @@ class Rows:
         self._started = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RowsError(f"{folder}: cannot be made a folder ({error.strerror}); choose another --out.") from None
+        try:
             self._file = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
         except FileExistsError:
             raise RowsError(f"{folder}: has rows already; choose another --out.") from None
@@ -45,12 +48,19 @@ class Rows:
         return time.monotonic() - self._started
 
     def add(self, step: str, kind: str, **values: Any) -> None:
-        """Append a row; it is on disk when this returns."""
+        """Append a row; it is on disk when this returns.
+
+        Raises:
+            RowsError: it cannot be written.
+        """
         row = {"at_s": round(self.elapsed_s, 3), "software": self._software, "step": step, "kind": kind, **values}
         rest = memoryview(json.dumps(row, separators=(",", ":")).encode() + b"\n")
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
-        os.fsync(self._file)
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise RowsError(f"rows cannot be written any more ({error.strerror}); what was written is kept.") from None
 
     def close(self) -> None:
         """Close the file."""
@@ -61,25 +71,28 @@ def read_rows(folder: Path) -> tuple[Row, ...]:
     """All whole rows of a folder, oldest first. What a kill has cut off is left out.
 
     Raises:
-        RowsError: there are none, or a line before the last is damaged.
+        RowsError: there are none, or a line is damaged that a kill has not cut off.
     """
     try:
-        *lines, rest = (folder / FILE).read_bytes().split(b"\n")
+        *lines, _ = (folder / FILE).read_bytes().split(b"\n")
     except OSError as error:
         raise RowsError(f"{folder / FILE}: cannot be read ({error.strerror}); give a folder of results.") from None
     rows = []
     for number, line in enumerate(lines, start=1):
         row = _parsed(line)
-        if row is None and (number < len(lines) or rest):
+        if row is None:
             raise RowsError(f"{folder / FILE}: line {number} is damaged; restore the file from a copy.")
-        if row is not None:
-            rows.append(row)
+        rows.append(row)
     return tuple(rows)
 
 
 def _parsed(line: bytes) -> Row | None:
+    """A row with what each has; None for anything else."""
     try:
         row = json.loads(line)
-    except ValueError:
+        json.dumps(row, ensure_ascii=False).encode()  # half a character is no text
+    except (ValueError, RecursionError):
         return None
-    return row if isinstance(row, dict) and {"step", "kind", "software", "at_s"} <= set(row) else None
+    kinds = {"at_s": (int, float), "software": bool, "step": str, "kind": str}
+    ok = isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in kinds.items())
+    return row if ok and 0 <= row["at_s"] < 1e9 else None

@@ -16,7 +16,6 @@ from benchmarks.hardware_gpu.session import LABEL
 from benchmarks.overlap import COLUMNS
 from benchmarks.prediction import WAYS, kendall_tau, summary
 from syncnas_bench import JobRun, Run
-from syncnas_bench.errors import RowMalformed
 
 Lines = list[str]
 Cells = Sequence[str]
@@ -33,10 +32,12 @@ def table(rows: Sequence[Row]) -> str:
         mine = [row for row in rows if row["step"] == step.name]
         if not mine:
             continue
-        lines += ["", f"{step.title}{f' ({LABEL})' if software else ''}{_state(mine)}"]
+        title = f"{step.title}{f' ({LABEL})' if software else ''}"
+        lines += ["", title]
         try:
+            lines[-1] = f"{title}{_state(mine)}"
             lines += [f"  {line}".rstrip() for line in _PARTS_OF[step.name](mine)]
-        except (KeyError, ValueError, IndexError, TypeError, RowMalformed) as error:
+        except Exception as error:  # a row of another version may hold anything; the other steps are shown
             lines.append(f"  these rows cannot be shown ({type(error).__name__}: {error})")
     if rows:
         lines += ["", f"{len(rows)} rows, the last after {rows[-1]['at_s']:.0f} s"]

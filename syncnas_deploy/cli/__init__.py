@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -90,6 +91,9 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - whoever read stdout has left
         sys.exit(0)
     except Exception as e:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left in its buffer fits nowhere
+            _leave(f"No space is left for {e.filename or 'the output'}; make room and run the command again.", 8)
         code = exit_code(e)
         if code is None and os.environ.get("SYNCNAS_DEBUG"):
             raise
