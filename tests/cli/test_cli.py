@@ -480,6 +480,15 @@ def test_a_closed_pipe_ends_quietly() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")
+def test_output_that_fits_nowhere_is_exit_code_8() -> None:
+    command = [sys.executable, "-c", "from syncnas_deploy.cli import main; main()", "models", "mobilenet_v2"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 8
+    assert done.stderr == "syncnas-deploy: No space is left for the output; make room and run the command again.\n"
+
+
 def test_bench_takes_the_units_of_the_profile(program: Program, tmp_path: Path, mobilenet: ModelConfig) -> None:
     # The other way round than the device's default.
     units = ("sim:gpu", "sim:cpu")
