@@ -12,6 +12,9 @@ import pytest
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 
+# Torch's threads wait for each other by spinning, on a busy machine for minutes; so they sleep. Read when torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 NOT_TO_BE_HAD = {"timm", "bionic"}
 """Words of tests that may be skipped in CI: timm needs a torchvision that does not import beside the CPU build of
 torch, and no registry carries bionic, Android's own C library."""
