@@ -29,7 +29,7 @@ demo: $(READY)
 	    --baseline $(DEMO)/base --out $(DEMO)/bench.json --force
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

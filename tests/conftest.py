@@ -20,6 +20,11 @@ NOT_TO_BE_HAD = {"timm", "bionic"}
 torch, and no registry carries bionic, Android's own C library."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many workers as cores, 8 at most: a test often waits for a process, a device or a timer."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With SYNCNAS_NO_SKIPS a skipped test fails the run: .ci/run installs what is needed for all of them."""
     if not os.environ.get("SYNCNAS_NO_SKIPS"):
