@@ -13,6 +13,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def one_line(message: str) -> str:
+    """A message as one printable line, without its middle if it is long: its end says what to do."""
+    text = printable(message)
+    return text if len(text) <= 2 * _KEPT_CHARS else f"{text[:_KEPT_CHARS]} ... {text[-_KEPT_CHARS:]}"
+
+
 class BenchError(Exception):
     """Root of all errors of this package. `log` holds the last lines of the runner's stderr, if any.
 
@@ -22,10 +28,7 @@ class BenchError(Exception):
     log: str = ""
 
     def __init__(self, message: str) -> None:
-        text = printable(message)
-        if len(text) > 2 * _KEPT_CHARS:  # the end says what to do
-            text = f"{text[:_KEPT_CHARS]} ... {text[-_KEPT_CHARS:]}"
-        super().__init__(text)
+        super().__init__(one_line(message))
 
 
 class UnitError(BenchError):

@@ -247,14 +247,14 @@ class _Said:
         return error
 
 
-def _replaced(value: Any, rng: random.Random) -> Any:
+def replaced(value: Any, rng: random.Random) -> Any:
     """A JSON value with one of its parts, or itself, replaced."""
     if isinstance(value, dict) and value and rng.random() < 0.9:
         key = rng.choice(list(value))
-        return {**value, key: _replaced(value[key], rng)} if rng.random() < 0.95 else {**value, key + "x": 1}
+        return {**value, key: replaced(value[key], rng)} if rng.random() < 0.95 else {**value, key + "x": 1}
     if isinstance(value, list) and value and rng.random() < 0.8:
         at = rng.randrange(len(value))
-        return [*value[:at], _replaced(value[at], rng), *value[at + 1 :]]
+        return [*value[:at], replaced(value[at], rng), *value[at + 1 :]]
     return rng.choice(VALUES)
 
 
@@ -264,7 +264,7 @@ def rows_that_lie(box: Sandbox, rng: random.Random) -> None:
     at = rng.randrange(len(lines))
     kind = rng.randrange(5)
     if kind <= 1:
-        lines[at] = json.dumps(_replaced(json.loads(lines[at]), rng))
+        lines[at] = json.dumps(replaced(json.loads(lines[at]), rng))
     elif kind == 2:
         lines[at] = rng.choice(("[" * 100_000, '{"row":' * 5000, lines[at][: rng.randrange(len(lines[at]))], "\x1b[2J"))
     elif kind == 3:

@@ -1,0 +1,1 @@
+"""Attacks on what the program reads, writes and measures on, repeated and counted."""
