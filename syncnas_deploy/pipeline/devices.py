@@ -86,3 +86,13 @@ def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
     if first == second:
         raise UnitError(f"Both units are {first}; two branches need two different units.")
     return first, second
+
+
+def other_units(of: Device, chosen: Sequence[Unit]) -> tuple[Unit, ...]:
+    """Units besides two chosen ones that a network of one branch could run on: all cores of the CPU as one unit."""
+    if any(unit.kind == "sim" for unit in chosen):
+        return ()
+    cpus = [info.unit for info in of.units() if info.available and info.unit.kind == "cpu"]
+    widest = max(cpus, key=lambda unit: unit.threads, default=None)
+    most = max((unit.threads for unit in chosen if unit.kind == "cpu"), default=0)
+    return (widest,) if widest is not None and widest.threads > most else ()

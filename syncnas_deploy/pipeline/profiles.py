@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_bench import Device
+from syncnas_bench import Device, Unit
 from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists
 from syncnas_deploy.files.journal import dropped_if_empty
 from syncnas_deploy.files.output import check_output
-from syncnas_deploy.pipeline.devices import device, device_names, units_of
+from syncnas_deploy.pipeline.devices import device, device_names, other_units, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
@@ -44,7 +44,8 @@ def profile(
         MeasurementError: what it measured cannot be right.
     """
     model = base_model(base)
-    chosen = units_of(on, units)
+    chosen: tuple[Unit, ...] = units_of(on, units)
+    chosen += other_units(on, chosen)
     wanted = settings or ProfileSettings()
     journal = out.with_name(out.name + ".journal")
     if resume and out.exists():

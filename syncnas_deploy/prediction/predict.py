@@ -78,7 +78,41 @@ class Prediction:
         return sum(phase.sync_us for phase in self.phases)
 
 
-def predict(config: ModelConfig, profile: DeviceProfile) -> Prediction:
+@dataclass(frozen=True)
+class Circumstances:
+    """What is unlike the time at which the profile was made, or is asked about.
+
+    Attributes:
+        slowness: by unit, how much longer its work takes than in the profile, [2].
+        contention: whether the units slow each other down.
+        crossing_us: the most that a crossing takes, microseconds; None: as long as in the profile.
+    """
+
+    slowness: tuple[float, float] = (1.0, 1.0)
+    contention: bool = True
+    crossing_us: float | None = None
+
+    def segment_us(self, unit: int, alone_us: float, loaded_us: float) -> tuple[float, float]:
+        """A segment's latency alone and with the other unit at work, from the profile's."""
+        slower = self.slowness[unit]
+        return alone_us * slower, (loaded_us if self.contention else alone_us) * slower
+
+    def crossing(self, row: SyncRow) -> SyncRow:
+        """A crossing, from the profile's."""
+        whole_us = _total_us(row)
+        if self.crossing_us is None or whole_us <= self.crossing_us:
+            return row
+        part = self.crossing_us / whole_us
+        downloads, uploads = (tuple(part * us for us in both) for both in (row.downloads_us, row.uploads_us))
+        return msgspec.structs.replace(
+            row, downloads_us=downloads, barrier_us=part * row.barrier_us, uploads_us=uploads
+        )
+
+
+AS_PROFILED = Circumstances()
+
+
+def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = AS_PROFILED) -> Prediction:
     """The latency of a branched model, branch b on the profile's unit b.
 
     Raises:
@@ -91,7 +125,7 @@ def predict(config: ModelConfig, profile: DeviceProfile) -> Prediction:
     end = 0.0
     for number in range(segments[-1].phase + 1):
         members = [segment for segment in segments if segment.phase == number]
-        both = [segment_us(segment, table, alone=len(members) == 1) for segment in members]
+        both = [given.segment_us(m.branch, *segment_us(m, table, alone=len(members) == 1)) for m in members]
         solo = [alone_us for alone_us, _ in both]
         times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
         ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
@@ -101,7 +135,7 @@ def predict(config: ModelConfig, profile: DeviceProfile) -> Prediction:
             wait_us = later_wait_us(list(ends.values()), deviation_us)
         end, sync_us = max(ends.values()) + wait_us, 0.0
         if number < segments[-1].phase:
-            begins = _crossed(_crossing(config, segments, number, table), ends, wait_us)
+            begins = _crossed(given.crossing(_crossing(config, segments, number, table)), ends, wait_us)
             followers = [segment.branch for segment in segments if segment.phase == number + 1]
             sync_us = max(begins[branch] for branch in followers) - end
         rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))

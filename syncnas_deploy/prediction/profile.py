@@ -22,6 +22,7 @@ from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.rows import (
     MAX_ROWS,
+    MAX_UNITS,
     HeldOutRow,
     LearningRow,
     MeasuredRows,
@@ -42,6 +43,7 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     Attributes:
         base: the base model's whole config.
         units: texts of the units of branch 0 and of branch 1.
+        other_units: texts of units that a network of one branch may run on besides, such as all cores.
         device, versions, condition, settings: facts as text; nested names are joined by dots.
         learning: how predictions got better with more points.
         held_out: how far predictions are off for networks that the table was not made from.
@@ -60,6 +62,12 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     learning: Annotated[tuple[LearningRow, ...], _RowCount] = ()
     held_out: Annotated[tuple[HeldOutRow, ...], _RowCount] = ()
     power: Annotated[tuple[PowerRow, ...], _RowCount] = ()
+    other_units: Annotated[tuple[Text, ...], Meta(max_length=MAX_UNITS - 2)] = ()
+
+    @property
+    def whole_units(self) -> tuple[str, ...]:
+        """Texts of all units on which whole networks were measured, those of the branches first."""
+        return (*self.units, *self.other_units)
 
     @property
     def expected_error(self) -> float | None:

@@ -79,8 +79,10 @@ def read_profile(path: Path) -> DeviceProfile:
     try:
         for row in profile.held_out:
             row.config(base, "held_out")
+        for network in profile.networks:
+            network.full_widths(base)
     except (SyncNasError, ValueError) as error:
-        raise ProfileError(f"{path}: held_out: {str(error).rstrip('.')}; measure the device again.") from error
+        raise ProfileError(f"{path}: a network: {str(error).rstrip('.')}; measure the device again.") from error
     return profile
 
 
@@ -97,6 +99,8 @@ def _flaw(profile: DeviceProfile) -> str:
         point = row.point
         if point.part == "block" and (point.key not in blocks or (point.expands and point.width < 1)):
             return f"points: {point.key} of width {point.width} is no block of the base"
+    if any(row.unit >= len(profile.whole_units) for row in profile.networks):
+        return "networks: has a row of a unit that is not there"
     if len({row.unit for row in profile.contention}) < len(profile.units):
         return "contention: has no row of one of the units"
     keys: dict[str, list[Hashable]] = {

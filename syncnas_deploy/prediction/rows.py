@@ -27,6 +27,8 @@ INVOCATION_OPS = (1, 9)
 
 MAX_US = 1e9
 MAX_ROWS = 100_000
+MAX_UNITS = 8
+"""Units of a profile, those that run whole networks alone included."""
 
 _RowCount = Meta(max_length=MAX_ROWS)
 _Jitter = Annotated[float, Meta(ge=0, le=100)]
@@ -114,12 +116,20 @@ class NetworkRow(Struct, frozen=True, forbid_unknown_fields=True):
     """Solo latency of a whole network of one branch as one graph.
 
     Attributes:
+        unit: index in `DeviceProfile.whole_units`.
         pair: the width pair whose full widths it has; pair 0 has the base's.
+        widths: expanded channels in running order; None in profiles of before 0.3.
     """
 
-    unit: UnitIndex
+    unit: Annotated[int, Meta(ge=0, lt=MAX_UNITS)]
     pair: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
     sample: LaunchSample
+    widths: FlatWidths | None = None
+
+    def full_widths(self, base: ModelConfig) -> Widths:
+        """The widths of its one branch."""
+        flat = base.widths.flat()[0] if self.widths is None else self.widths
+        return Widths.from_flat([flat], base.widths.depths)
 
 
 class ContentionRow(Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
 """What one launch of the runner measures: the files and steps of an experiment on two units.
 
 pair_N     solo latency: both chains (see `parts`) of width pair N, and the whole network of its full widths as one
-           graph, on unit 0 and on unit 1 in turns.
+           graph, on unit 0 and on unit 1 in turns. The whole network on other units, too, such as all cores.
            Contention: the ADD chain on both units in step, the same part on both at the same time
 networks   the overhead of every sync, fork and join in its place: four narrow two-branch networks, with ADD or CONCAT
            after every stage, and stem and head on either branch.
@@ -93,7 +93,7 @@ class Experiment:
 
     Args:
         base: a base model.
-        units: of branch 0 and of branch 1.
+        units: of branch 0 and of branch 1, then others that run whole networks alone.
         settings: how much to measure.
         folder: where the model files go.
 
@@ -142,9 +142,7 @@ class Experiment:
         whole = network_graph(sized, random_weights(parameter_shapes(sized), self.settings.seed), "whole")
         file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
         jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
-        for unit in (0, 1):
-            call = Call(0, file, "whole")
-            jobs.append(Job.solo(whole_job(unit), unit, call))
+        jobs += [Job.solo(whole_job(unit), unit, Call(0, file, "whole")) for unit in range(len(self.units))]
         # In the same rounds as the chains alone, since a machine that is warm from other work gives other times.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
         self._solo.append(self._step(pair_step(number), jobs))

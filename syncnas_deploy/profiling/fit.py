@@ -133,6 +133,7 @@ def assemble(
         kind="simulated" if facts.simulated else "measured",
         base=base,
         units=(str(experiment.units[0]), str(experiment.units[1])),
+        other_units=tuple(map(str, experiment.units[2:])),
         device=flat_text(facts.to_dict()),
         versions={"syncnas-deploy": syncnas_deploy.__version__, "runtime": facts.runtime},
         condition=flat_text(device.condition().to_dict()),
@@ -165,9 +166,10 @@ def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
                 runs[launch, pair_step(number)].job(whole_job(unit)).makespan_us
                 for launch in launches_of(runs, pair_step(number))
             ),
+            pair.full.flat()[0],
         )
-        for number in range(len(experiment.pairs))
-        for unit in (0, 1)
+        for number, pair in enumerate(experiment.pairs)
+        for unit in range(len(experiment.units))
     )
 
 

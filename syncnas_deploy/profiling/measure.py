@@ -94,7 +94,7 @@ def measure(
     Args:
         base: a base model.
         device: to measure on.
-        units: of branch 0 and of branch 1.
+        units: of branch 0 and of branch 1, then others that run whole networks alone.
         settings: how much to measure.
         journal_path: holds every finished step; a journal of another run is refused.
         on_progress: called after every step.
@@ -328,6 +328,6 @@ def is_of(
     return (
         base_digest(profile.base) == base_digest(base)
         and profile.device.get("name") == device.name
-        and profile.units == tuple(str(unit) for unit in units)
+        and profile.whole_units == tuple(str(unit) for unit in units)
         and profile.settings == settings_text(settings)
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.adb_file_service import FileService
-from tests.support.adb_shells import raw_shell, shell_v2
+from tests.support.adb_shells import end, raw_shell, shell_v2
 
 HEAD = struct.Struct("<4s5I")
 MODERN = "shell_v2,cmd,stat_v2,ls_v2,sendrecv_v2"
@@ -83,6 +83,7 @@ class AdbDaemon:
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._peers: set[_Peer] = set()
+        self.left_behind: list[asyncio.subprocess.Process] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="adb daemon", daemon=True)
 
     def __enter__(self) -> AdbDaemon:
@@ -124,6 +125,8 @@ class AdbDaemon:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for process in self.left_behind:
+            await end(process)
 
     async def _cut(self) -> None:
         for peer in list(self._peers):
@@ -356,6 +359,10 @@ class DaemonChannel:
             self._received.put_nowait(payload)
         elif name == b"CLSE":
             self.end()
+
+    def left_behind(self, process: asyncio.subprocess.Process) -> None:
+        """A command goes on although its connection is gone; it ends with the device."""
+        self._peer.daemon.left_behind.append(process)
 
     def end(self) -> None:
         self.ended.set()

@@ -44,14 +44,23 @@ async def _with_input(root: Path, channel: Any, command: str, stderr: int, stdin
         assert process.stdin is not None
         process.stdin.close()
         if channel.ended.is_set() or process.returncode is None:
-            _hang_up(process.pid)
-            with contextlib.suppress(asyncio.TimeoutError):
+            _signal(process, signal.SIGHUP)
+            try:
                 await asyncio.wait_for(process.wait(), 1)
+            except asyncio.TimeoutError:
+                channel.left_behind(process)
 
 
-def _hang_up(pid: int) -> None:
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGHUP)
+        os.killpg(process.pid, number)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """End a command that outlived its connection, with the device."""
+    _signal(process, signal.SIGKILL)
+    await process.wait()
+    process._transport.close()  # type: ignore[attr-defined]  # what it started may hold its pipes open
 
 
 async def shell_v2(root: Path, channel: Any, command: str) -> None:

@@ -1,6 +1,6 @@
 """Profiles that are killed at random moments and gone on with.
 
-A child process profiles a simulated device with the real native runner. SIGKILL ends it after a random time, its
+A child process profiles a simulated device with the real native runner. SIGKILL ends it at a random moment, its
 journal is checked, and the next child goes on. A complete profile is compared with the journal rows that were seen
 before, and a new one is begun.
 """
@@ -34,8 +34,10 @@ from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import is_running
 
 SETTINGS = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
-LEEWAY = 1.1
-"""Kills fall between 0 and this times what a whole profile takes, which is tried first."""
+STEPS = 7
+"""About as many steps has a profile with one launch."""
+MOST_STEPS = 2
+"""A kill falls after 0 to so many more finished steps, and up to about as long as a step takes."""
 
 
 @dataclass
@@ -119,14 +121,14 @@ def _kill_and_compare(kills: int, seed: int, folder: Path, found: Target) -> Rep
     out = folder / "p.json"
     journal = out.with_name("p.json.journal")
     rows: list[str] = []
-    longest_s = None
+    step_s = None
     while report.kills < kills:
         started = time.monotonic()
         command = [sys.executable, "-m", "tests.support.killed_profiles", str(out), *found.options]
         child = subprocess.Popen(command, env=found.env)
-        try:
-            child.wait(timeout=None if longest_s is None else float(rng.uniform(0, longest_s)))
-        except subprocess.TimeoutExpired:
+        if step_s is None:  # the first profile is whole: it says how long a step takes
+            child.wait()
+        elif _lives_until(child, journal, len(rows) + int(rng.integers(0, MOST_STEPS + 1)), rng.uniform(0, step_s)):
             child.send_signal(signal.SIGKILL)
             child.wait()
             report.kills += 1
@@ -143,11 +145,22 @@ def _kill_and_compare(kills: int, seed: int, folder: Path, found: Target) -> Rep
         if child.returncode != 0:
             raise RuntimeError(f"a profile ended with exit code {child.returncode}")
         report.profiles += 1
-        longest_s = longest_s or LEEWAY * (time.monotonic() - started)
+        step_s = step_s or (time.monotonic() - started) / STEPS
         report.wrong += not _holds(read_profile(out), rows)
         out.unlink()
         rows = []
     return report
+
+
+def _lives_until(child: subprocess.Popen[bytes], journal: Path, steps: int, then_s: float) -> bool:
+    """Wait until a journal has so many rows, and a while longer; whether the process still lives then."""
+    while child.poll() is None and len(_rows(journal)) < steps:
+        time.sleep(0.005)
+    try:
+        child.wait(timeout=then_s)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
 
 
 def _orphans() -> int:

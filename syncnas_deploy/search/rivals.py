@@ -1,0 +1,81 @@
+"""Rivals: what one would run instead of two branches, within the same latency.
+
+A rival is the base, made wider or narrower by the same width solver, on one unit: each unit of the profile, and all
+cores of the CPU as one unit where the profile measured that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from syncnas_deploy.errors import InfeasibleBudget
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.resizing import at_widths
+from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.prediction.one_branch import OneBranchLatency
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.search.widths.solver import WidthSolver
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A network of one branch, and the unit that it would run on.
+
+    Attributes:
+        unit: its text.
+        config: the base at other widths.
+        predicted_us: its latency there, microseconds.
+    """
+
+    unit: str
+    config: ModelConfig
+    predicted_us: float
+
+
+class RivalSolver:
+    """The rivals on one unit, for any latency.
+
+    Args:
+        profile: of a base model.
+        unit: index in `profile.whole_units`.
+
+    Raises:
+        ProfileMismatch: the profile measured no whole network on it.
+    """
+
+    def __init__(self, profile: DeviceProfile, unit: int) -> None:
+        self._base = profile.base
+        self._latency = OneBranchLatency(profile, unit)
+
+    @property
+    def unit(self) -> str:
+        """The unit's text."""
+        return self._latency.unit
+
+    def within(self, latency_us: float) -> Rival:
+        """The best widths within a latency, microseconds. What is wider than anything that was measured is left out.
+
+        Raises:
+            InfeasibleBudget: even the narrowest network takes longer on this unit.
+        """
+        letters = "n" * (len(self._base.stages) - 1) + "a"
+        solver = WidthSolver(self._base, self._latency.costs(), self._latency.budget_us(latency_us))
+        widths = Widths((solver.solve(letters).widths.nested[0],))
+        name = f"{self._base.name}_at_{latency_us / 1e3:.2f}ms".replace(".", "_")
+        config = dataclasses.replace(at_widths(self._base, widths), name=name)
+        return Rival(self.unit, config, self._latency.makespan_us(config))
+
+
+def rivals(profile: DeviceProfile, latency_us: float) -> Iterator[Rival]:
+    """The rivals on all units that can have one within a latency, microseconds.
+
+    Raises:
+        ProfileMismatch: the profile measured no whole network on a unit.
+    """
+    for unit in range(len(profile.whole_units)):
+        try:
+            yield RivalSolver(profile, unit).within(latency_us)
+        except InfeasibleBudget:
+            continue
