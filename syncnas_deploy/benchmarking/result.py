@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta, Struct
 
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 _Millijoules = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -48,12 +49,27 @@ class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
-    """A base model on one unit, measured in the same rounds."""
+    """A network of one branch on one unit, measured in the same rounds.
+
+    Attributes:
+        role: "baseline" was asked for; "today" is the profile's base, which says how fast the device is today; "rival"
+            is what one would run instead of two branches.
+        predicted_us: from the profile, where there is one.
+        reward, standard_error: of a rival, where an evaluator can compare it with two branches.
+        slope: of a rival, see `verdict.Contender`.
+        widest: of a rival, see `verdict.Contender`.
+    """
 
     name: Text
     unit: Text
     macs: Annotated[int, Meta(ge=0)]
     makespan: RunSamples
+    role: Literal["baseline", "today", "rival"] = "baseline"
+    predicted_us: _Microseconds | None = None
+    reward: float | None = None
+    standard_error: float = 0.0
+    slope: float = USUAL_SLOPE
+    widest: bool = False
 
 
 class Energy(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,11 +98,14 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
         units: of branch 0 and of branch 1.
         makespan, again: the same network twice in each round (A/A).
         syncs: overhead after each phase but the last, [phases - 1].
-        change: relative change of the network's time from the first to the last third of a launch. A unit that heats up
+        change: largest relative change of the network's time within a launch, by rolling medians. A unit that heats up
             becomes slower.
         difference: largest difference of the logits to the exporting host's, relative; None on simulated units.
         warnings: one sentence for each thing that a reader should know, such as what was left out and why.
         energy: None where it was not measured; `no_energy` says why.
+        launch_samples: number of makespans of each launch, in order.
+        before: the device's condition before the first launch; `condition` is the one after the last.
+        reward, standard_error: of the network, where an evaluator can compare it with one branch.
     """
 
     config: ModelConfig
@@ -106,6 +125,16 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     warnings: tuple[_Sentence, ...] = ()
     energy: Energy | None = None
     no_energy: _Sentence = ""
+    launch_samples: tuple[Annotated[int, Meta(ge=1)], ...] = ()
+    before: Mapping[str, str] = {}
+    reward: float | None = None
+    standard_error: float = 0.0
+
+    @property
+    def today_us(self) -> tuple[float, ...]:
+        """Latency of the profile's base on each of the network's units, microseconds; empty without a profile."""
+        found = {b.unit: b.makespan.median_us for b in self.baselines if b.role == "today"}
+        return tuple(found[unit] for unit in self.units) if found.keys() >= set(self.units) else ()
 
     @property
     def aa_ratio(self) -> float:

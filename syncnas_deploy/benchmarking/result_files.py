@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
@@ -31,6 +32,7 @@ def result_to_json(result: BenchResult) -> dict[str, Any]:
 
 def _summary(result: BenchResult) -> dict[str, Any]:
     """The numbers that people and scripts look for first. Reading a result ignores them."""
+    judged = trust(result)
     return {
         "name": result.config.name,
         "strategy": result.config.strategy,
@@ -49,6 +51,8 @@ def _summary(result: BenchResult) -> dict[str, Any]:
         "branch_overlap_ceiling": round(result.branch_overlap_ceiling, 4),
         "change": round(result.change, 4),
         "output_difference": result.difference,
+        "trust": {"level": judged.level, "reasons": list(judged.reasons)},
+        "verdict": msgspec.to_builtins(verdict_of(result)),
         "warnings": list(result.warnings),
         "energy": msgspec.to_builtins(result.energy),
         "no_energy": result.no_energy or None,
@@ -64,7 +68,13 @@ def _summary(result: BenchResult) -> dict[str, Any]:
         ],
         "syncs": [{"after_phase": i, "overhead_us": round(s.median_us, 3)} for i, s in enumerate(result.syncs)],
         "baselines": [
-            {"name": b.name, "unit": b.unit, "macs": b.macs, "makespan_us": round(b.makespan.median_us, 3)}
+            {
+                "name": b.name,
+                "unit": b.unit,
+                "role": b.role,
+                "macs": b.macs,
+                "makespan_us": round(b.makespan.median_us, 3),
+            }
             for b in result.baselines
         ],
     }
@@ -94,6 +104,8 @@ def read_result(path: Path) -> BenchResult:
     times += [samples for s in result.segments for samples in (s.solo, s.concurrent)]
     if any(samples.median_us <= 0 for samples in times):
         measured.fail("samples_us", "has a latency that is not above 0; run `bench` again")
+    if result.launch_samples and sum(result.launch_samples) != len(result.makespan.samples_us):
+        measured.fail("launch_samples", "must add up to the number of makespans; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):
         measured.fail("energy", "must have a value for each baseline")
     return result

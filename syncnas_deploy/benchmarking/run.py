@@ -9,7 +9,9 @@ from __future__ import annotations
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -25,8 +27,11 @@ from syncnas_deploy.measuring.reference_outputs import TOLERANCE
 from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.prediction.profile import flat_text
+from syncnas_deploy.verdict import USUAL_SLOPE
 
 NETWORK, AGAIN = "network", "again"
+LEAST_WINDOW = 9
+"""Samples of a rolling median: fewer would call noise a change."""
 STEP = "bench"
 
 
@@ -40,6 +45,36 @@ def baseline_name(index: int) -> str:
     return f"baseline{index}"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A network of one branch to be measured beside the bundle; see `result.Baseline`."""
+
+    bundle: Bundle
+    unit: Unit
+    role: Literal["baseline", "today", "rival"] = "baseline"
+    predicted_us: float | None = None
+    reward: float | None = None
+    standard_error: float = 0.0
+    slope: float = USUAL_SLOPE
+    widest: bool = False
+
+    def measured(self, makespan: RunSamples) -> Baseline:
+        """It with its times."""
+        config = self.bundle.config
+        return Baseline(
+            name=config.name,
+            unit=str(self.unit),
+            macs=config.macs(),
+            makespan=makespan,
+            role=self.role,
+            predicted_us=self.predicted_us,
+            reward=self.reward,
+            standard_error=self.standard_error,
+            slope=self.slope,
+            widest=self.widest,
+        )
+
+
 def run_bench(
     bundle: Bundle,
     device: Device,
@@ -47,7 +82,8 @@ def run_bench(
     *,
     samples: int = 100,
     launches: int = 3,
-    baselines: Sequence[tuple[Bundle, Unit]] = (),
+    baselines: Sequence[Asked] = (),
+    energy: bool = True,
     deadline_s: float = 1800.0,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> BenchResult:
@@ -59,7 +95,8 @@ def run_bench(
         units: one for each branch.
         samples: recorded runs at least, shared among the launches.
         launches: processes.
-        baselines: base models, each with its unit.
+        baselines: networks of one branch to measure in the same rounds.
+        energy: whether it is measured, where the device has a power meter.
         deadline_s: for one launch.
         on_launch: called with launches done and in all.
 
@@ -72,14 +109,15 @@ def run_bench(
     rounds = -(-samples // (launches * REPEATS))
     with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
         jobs = _BundleJobs(bundle, device, units, baselines, Path(folder))
-        meter, reason = device.power_meter()
+        meter, reason = device.power_meter() if energy else (None, "")
         total = launches + (meter is not None)
         runs: dict[tuple[int, str], Run] = {}
+        before = flat_text(device.condition().to_dict())
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
             run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
             on_launch(launch + 1, total)
-        result = jobs.result(usable(runs, [Anchor(STEP, NETWORK)]))
+        result = msgspec.structs.replace(jobs.result(usable(runs, [Anchor(STEP, NETWORK)])), before=before)
         if meter is None:
             return msgspec.structs.replace(result, no_energy=reason)
         loops: list[Run] = []
@@ -109,7 +147,7 @@ class _BundleJobs:
         bundle: Bundle,
         device: Device,
         units: Sequence[Unit],
-        baselines: Sequence[tuple[Bundle, Unit]],
+        baselines: Sequence[Asked],
         folder: Path,
     ) -> None:
         self._bundle, self._device, self._folder = bundle, device, folder
@@ -120,8 +158,8 @@ class _BundleJobs:
         self._image, self._logits = bundle.reference()
         self._baselines = list(baselines)
         self._jobs = self._network_jobs()
-        for i, (base, unit) in enumerate(self._baselines):
-            self._jobs.append(self._baseline_job(i, base, unit))
+        for i, asked in enumerate(self._baselines):
+            self._jobs.append(self._baseline_job(i, asked.bundle, asked.unit))
 
     def _add_files(self, bundle: Bundle) -> list[int]:
         first = len(self._files)
@@ -199,17 +237,13 @@ class _BundleJobs:
                 for phase in range(segments[-1].phase)
             ),
             baselines=tuple(
-                Baseline(
-                    base.config.name,
-                    str(unit),
-                    base.config.macs(),
-                    _pool(runs, baseline_name(i), lambda job: job.makespan_us),
-                )
-                for i, (base, unit) in enumerate(self._baselines)
+                asked.measured(_pool(runs, baseline_name(i), lambda job: job.makespan_us))
+                for i, asked in enumerate(self._baselines)
             ),
             change=_change([run.job(NETWORK).makespan_us for run in runs]),
             difference=None if self._simulated else self._check_outputs(),
             warnings=counted.warnings,
+            launch_samples=tuple(len(run.job(NETWORK).makespan_us) for run in runs),
         )
 
     def _check_outputs(self) -> float:
@@ -234,12 +268,15 @@ def _busy(lane: int, phase: int) -> Callable[[JobRun], Float64Array]:
 
 
 def _change(launches: Sequence[Float64Array]) -> float:
-    """Relative change within a launch: the last third's median over the first third's, less 1. Median over launches."""
-    ratios = []
+    """Largest relative change within a launch, by rolling medians; median over launches. Above 0: it became slower."""
+    found = []
     for us in launches:
-        third = -(-len(us) // 3)
-        ratios.append(float(np.median(us[-third:]) / np.median(us[:third])))
-    return round(statistics.median(ratios) - 1, 4)
+        window = min(len(us), max(LEAST_WINDOW, len(us) // 4))
+        rolling = np.median(np.lib.stride_tricks.sliding_window_view(us, window), axis=1)
+        low, high = int(np.argmin(rolling)), int(np.argmax(rolling))
+        change = float(rolling[high] / rolling[low] - 1)
+        found.append(change if high > low else -change / (1 + change))
+    return round(statistics.median(found), 4)
 
 
 def _pool(runs: Sequence[Run], job: str, value: Callable[[JobRun], Float64Array]) -> RunSamples:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import msgspec
 
 from syncnas_bench import Device, Unit
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
-from syncnas_deploy.benchmarking.run import run_bench
+from syncnas_deploy.benchmarking.run import Asked, run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
 from syncnas_deploy.errors import OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_output, write_json, write_text
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile
+from syncnas_deploy.pipeline.rivals import asked_beside
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
+from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
 from syncnas_deploy.training.checkpoints import load_weights
 
 
@@ -85,16 +90,27 @@ def bench(
     samples: int = 100,
     launches: int = 3,
     baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
+    profile: ProfileLike | None = None,
+    rivals: bool = True,
+    evaluator: str | Evaluator | None = None,
     out: Path | None = None,
     force: bool = False,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
 
-    A baseline without a unit runs on each of the bench's units, on one core and on all of them.
+    Args:
+        baselines: base models, each with its unit; without one it runs on each of the bench's units, on one core and
+            on all of them.
+        profile: of the device, with which the base and the rivals are measured in the same rounds.
+        rivals: whether networks of one branch and the same latency are measured, too.
+        evaluator: rates network and rivals, where it can compare one branch with two; without it MACs are compared.
+        on_notice: called with sentences for the user.
 
     Raises:
         BundleError: not a usable bundle.
+        ProfileMismatch: the profile is of another device, other units or another base.
         BenchError: the device could not run it.
         MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
@@ -102,12 +118,23 @@ def bench(
     if out is not None:
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
-    others = [
-        (b if isinstance(b, Bundle) else read_bundle(b), unit)
+    asked = [
+        Asked(b if isinstance(b, Bundle) else read_bundle(b), unit)
         for b, text in baselines
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
     ]
-    result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
+    judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    with tempfile.TemporaryDirectory(prefix="syncnas-rivals-") as folder:
+        if profile is not None and opened.config.branch_count == 2:
+            predict_bench(opened, on, profile, units=units)
+            measured = as_profile(profile)
+            asked += asked_beside(
+                opened, on, chosen, measured, Path(folder), with_rivals=rivals, evaluator=judge, on_notice=on_notice
+            )
+        result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=on_launch)
+    if judge is not None and compares_branches(judge) and any(b.role == "rival" for b in result.baselines):
+        reward, error = rate(judge, opened.config)
+        result = msgspec.structs.replace(result, reward=reward, standard_error=error)
     if out is not None:
         write_json(out, result_to_json(result), force=force)
     return result

@@ -12,13 +12,17 @@ from syncnas_deploy.files.journal import dropped_if_empty
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_model, budget_us
+from syncnas_deploy.pipeline.rivals import verdict_on_search
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
+from syncnas_deploy.search.rivals import Rival
+from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import make_workers
+from syncnas_deploy.verdict import Verdict
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -39,12 +43,16 @@ class FoundNetwork:
         best: its strategy, widths and reward.
         config: the network.
         prediction: its latency on the profiled device.
+        verdict: whether it pays, beside its rivals.
+        rivals: what one would run otherwise within its latency, by unit.
     """
 
     budget: str
     best: results.Best
     config: ModelConfig
     prediction: Prediction
+    verdict: Verdict
+    rivals: tuple[Rival, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,11 @@ class Found:
     def config(self) -> ModelConfig:
         """The best network within the budget that was named first."""
         return self.main.config
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it pays."""
+        return self.main.verdict
 
     @property
     def prediction(self) -> Prediction:
@@ -149,7 +162,7 @@ def search(
             on_progress=on_progress,
             on_notice=on_notice,
         )
-    front = tuple(_found(measured, text, best) for (_, text), best in zip(limits, result.front, strict=True))
+    front = tuple(_found(measured, judge, text, best) for (_, text), best in zip(limits, result.front, strict=True))
     found = Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
     if out is not None:
         _write_found(out, found)
@@ -181,13 +194,15 @@ def _energy_of(measured: DeviceProfile) -> EnergyOf | None:
     return energy_of
 
 
-def _found(measured: DeviceProfile, text: str, best: results.Best) -> FoundNetwork:
+def _found(measured: DeviceProfile, judge: evaluators.Evaluator, text: str, best: results.Best) -> FoundNetwork:
     config = best.config(measured.base)
-    return FoundNetwork(text.strip(), best, config, predict_network(config, measured))
+    prediction = predict_network(config, measured)
+    verdict, found = verdict_on_search(config, prediction, measured, judge, best.reward, best.standard_error)
+    return FoundNetwork(text.strip(), best, config, prediction, verdict, found)
 
 
 def _write_found(out: Path, found: Found) -> None:
-    """best.json, history.csv and front.csv; with several budgets best-BUDGET.json for each, too."""
+    """best.json, history.csv, front.csv and verdict.json; with several budgets best-BUDGET.json for each, too."""
     write_config(out / "best.json", found.config)
     results.write_history(out / "history.csv", found.result)
     rows = []
@@ -197,3 +212,4 @@ def _write_found(out: Path, found: Found) -> None:
             write_config(out / name, network.config)
         rows.append((network.budget, network.best, name))
     results.write_front(out / "front.csv", rows)
+    write_verdicts(out, [(network.budget, network.verdict, network.rivals) for network in found.front])

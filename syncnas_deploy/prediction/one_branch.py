@@ -72,11 +72,11 @@ class OneBranchLatency:
 
     def whole_us(self, parts_us: float) -> float:
         """The latency of a network whose parts take so long together, microseconds."""
-        return math.exp(self._offset + self._exponent * math.log(parts_us))
+        return float(math.exp(self._offset + self._exponent * math.log(parts_us)))
 
     def budget_us(self, whole_us: float) -> float:
         """How long a network's parts may take together, microseconds, for this latency."""
-        return (whole_us / math.exp(self._offset)) ** (1 / self._exponent)
+        return float(math.exp((math.log(whole_us) - self._offset) / self._exponent))
 
     def costs(self) -> OneBranchCosts:
         """The parts as a table of costs for the width solver."""

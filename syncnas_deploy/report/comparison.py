@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from syncnas_deploy.benchmarking import result_files
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -21,8 +23,11 @@ from syncnas_deploy.prediction import profile_files
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
+from syncnas_deploy.report.judgement import verdict_lines
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.tables import Cell, bench_text, blocks_table, models_table, profile_text, table
+from syncnas_deploy.search.verdict_file import read_verdicts
+from syncnas_deploy.verdict import Verdict
 
 BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
@@ -30,12 +35,13 @@ MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """A search's folder: the best network, the rows of its history, and the best by budget."""
+    """A search's folder: the best network, the rows of its history, the best by budget, and a verdict for each."""
 
     folder: Path
     best: ModelConfig
     history: tuple[dict[str, str], ...]
     front: tuple[dict[str, str], ...]
+    verdicts: tuple[tuple[str, Verdict], ...]
 
 
 @dataclass
@@ -48,20 +54,20 @@ class Comparison:
     configs: list[ModelConfig] = field(default_factory=list)
     results: list[BenchResult] = field(default_factory=list)
 
-    def prediction(self, result: BenchResult) -> Prediction | None:
-        """The prediction from a profile of the same device, units and base; None where no profile is."""
+    def prediction(self, result: BenchResult) -> tuple[Prediction | None, DeviceProfile | None]:
+        """The prediction and its profile, of the same device, units and base; None where no profile is."""
         for measured in self.profiles:
             if measured.other_device(result.facts, result.units):
                 continue
             try:
-                return predict(result.config, measured)
+                return predict(result.config, measured), measured
             except ProfileMismatch:
                 continue
-        return None
+        return None, None
 
     def unmatched(self, result: BenchResult) -> str:
         """Why no profile's prediction stands beside a result; "" where one does, or where there is no profile."""
-        if not self.profiles or self.prediction(result) is not None:
+        if not self.profiles or self.prediction(result)[0] is not None:
             return ""
         reasons = [measured.other_device(result.facts, result.units) for measured in self.profiles]
         told = next((reason for reason in reasons if reason), "none of them is of its base model")
@@ -74,7 +80,7 @@ class Comparison:
         parts += [_bundle_text(item) for item in self.bundles]
         parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
         for item in self.results:
-            parts.append(bench_text(item, self.prediction(item)))
+            parts.append(bench_text(item, *self.prediction(item)))
             parts += [self.unmatched(item)] if self.unmatched(item) else []
         return "\n\n".join(parts)
 
@@ -88,6 +94,7 @@ class Comparison:
                     "best": config_to_json(s.best),
                     "history": list(s.history),
                     "front": list(s.front),
+                    "verdicts": [{"budget": text, **msgspec.to_builtins(found)} for text, found in s.verdicts],
                 }
                 for s in self.searches
             ],
@@ -96,7 +103,7 @@ class Comparison:
             "results": [
                 {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
                 for r in self.results
-                for p in [self.prediction(r)]
+                for p, _ in [self.prediction(r)]
             ],
         }
 
@@ -133,7 +140,7 @@ def _read_folder(path: Path, page: Comparison) -> None:
         page.bundles.append(read_bundle(path))
     elif (path / BEST).is_file():
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
-        page.searches.append(SearchFolder(path, read_config(path / BEST), history, front))
+        page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
@@ -164,7 +171,8 @@ def _search_text(search: SearchFolder) -> str:
     columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
     best = [[row.get(column, "") for column in columns] for row in search.front]
     tables = [table(columns, best), table(trials, rows)]
-    return "\n\n".join([head, *tables])
+    verdicts = [line for _, found in search.verdicts for line in verdict_lines(found)]
+    return "\n\n".join([head, *tables, *["\n".join(verdicts)] * bool(verdicts)])
 
 
 def _bundle_text(bundle: Bundle) -> str:

@@ -10,9 +10,11 @@ from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
+from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.recheck import ProfileCheck
+from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, drift_text, outlook_text
 from syncnas_deploy.search.results import SearchResult
 
 Cell = str | float | int | None
@@ -195,8 +197,8 @@ def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
     return f"{text}\nenergy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ"
 
 
-def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str:
-    """A result, with a prediction beside it where there is one."""
+def bench_text(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> str:
+    """A result, with a prediction and its profile beside it where there is one. The verdict is the last line."""
     lines = [f"{result.config.name} on {result.device}" + _labels(result)]
     lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:
@@ -220,6 +222,15 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
     predicted = prediction.energy_mj if prediction else None
     lines.append("")
     lines.append(_energy_text(result, predicted))
+    if result.config.branch_count == 2:
+        shares = [list(row) for row in breakdown_rows(prediction, result)]
+        lines += ["", table(["where the time goes", "predicted (%)", "measured (%)"], shares)]
+    if profile is not None and prediction is not None:
+        lines.append(outlook_text(result.config, profile, prediction))
+        if len(result.today_us) == 2:
+            found = drift(result.config, profile, result.today_us)
+            lines.append(drift_text(found, result.units, result.makespan.median_us))
+    lines += ["", *bench_lines(result)]
     return "\n".join(lines)
 
 
@@ -279,7 +290,7 @@ def _error(predicted: float | None, measured: float) -> float | None:
 
 
 def _comparison(result: BenchResult) -> str:
-    """The network beside its baselines, all measured in the same rounds."""
+    """The network beside networks of one branch, all measured in the same rounds."""
     fastest = min(b.makespan.median_us for b in result.baselines)
     rows: list[list[Cell]] = []
     for b in result.baselines:

@@ -7,6 +7,7 @@ cores of the CPU as one unit where the profile measured that.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.one_branch import OneBranchLatency
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.search.widths.solver import WidthSolver
+from syncnas_deploy.verdict import USUAL_SLOPE
+
+STEP = 0.1
+"""Relative difference of latencies from which a slope is taken."""
+FILLED = 0.97
+"""Share of a latency that a network takes at least unless it is as wide as any that was measured."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,15 @@ class Rival:
         unit: its text.
         config: the base at other widths.
         predicted_us: its latency there, microseconds.
+        slope: d ln(MACs) / d ln(latency) of such networks.
+        widest: there is time for a wider one than was measured.
     """
 
     unit: str
     config: ModelConfig
     predicted_us: float
+    slope: float
+    widest: bool
 
 
 class RivalSolver:
@@ -60,12 +71,27 @@ class RivalSolver:
         Raises:
             InfeasibleBudget: even the narrowest network takes longer on this unit.
         """
+        config = self._solve(latency_us)
+        predicted_us = self._latency.makespan_us(config)
+        return Rival(
+            self.unit, config, predicted_us, self._slope(config, predicted_us), predicted_us < FILLED * latency_us
+        )
+
+    def _solve(self, latency_us: float) -> ModelConfig:
         letters = "n" * (len(self._base.stages) - 1) + "a"
         solver = WidthSolver(self._base, self._latency.costs(), self._latency.budget_us(latency_us))
         widths = Widths((solver.solve(letters).widths.nested[0],))
         name = f"{self._base.name}_at_{latency_us / 1e3:.2f}ms".replace(".", "_")
-        config = dataclasses.replace(at_widths(self._base, widths), name=name)
-        return Rival(self.unit, config, self._latency.makespan_us(config))
+        return dataclasses.replace(at_widths(self._base, widths), name=name)
+
+    def _slope(self, config: ModelConfig, latency_us: float) -> float:
+        """By a network that takes a tenth less."""
+        try:
+            less = self._solve((1 - STEP) * latency_us)
+        except InfeasibleBudget:
+            return USUAL_SLOPE
+        time = math.log(latency_us / self._latency.makespan_us(less))
+        return math.log(config.macs() / less.macs()) / time if time > STEP / 4 else USUAL_SLOPE
 
 
 def rivals(profile: DeviceProfile, latency_us: float) -> Iterator[Rival]:

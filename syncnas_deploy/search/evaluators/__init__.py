@@ -12,7 +12,14 @@ from pathlib import Path
 from syncnas_deploy.errors import UnknownEvaluator
 from syncnas_deploy.search.evaluators.capacity import Capacity
 from syncnas_deploy.search.evaluators.command import Command
-from syncnas_deploy.search.evaluators.evaluation import Evaluation, Evaluator, LearningEvaluator, described
+from syncnas_deploy.search.evaluators.evaluation import (
+    Evaluation,
+    Evaluator,
+    LearningEvaluator,
+    compares_branches,
+    described,
+    rate,
+)
 from syncnas_deploy.search.evaluators.inheriting import Inherit
 from syncnas_deploy.search.evaluators.reward_table import RewardTable
 from syncnas_deploy.search.evaluators.training import Train
@@ -28,8 +35,10 @@ __all__ = [
     "RewardTable",
     "Train",
     "Zen",
+    "compares_branches",
     "described",
     "make_evaluator",
+    "rate",
 ]
 
 

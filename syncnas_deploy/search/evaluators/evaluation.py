@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -59,6 +61,31 @@ class Evaluator(Protocol):
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """The reward of a network; the same for the same network and seed."""
         ...
+
+
+REPEATS = 3
+"""Evaluations of a network whose reward depends on the seed, where it is rated by itself."""
+
+
+def compares_branches(evaluator: Evaluator) -> bool:
+    """Whether its rewards of one branch and of two can be compared; true unless it says that they cannot."""
+    return bool(getattr(evaluator, "compares_branches", True))
+
+
+def rate(evaluator: Evaluator, config: ModelConfig) -> tuple[float | None, float]:
+    """A network's reward and its standard error; None where it is infeasible."""
+    found = [evaluator.evaluate(config, seed) for seed in range(1 if evaluator.spread == 0.0 else REPEATS)]
+    rewards = [one.reward for one in found if one.reward is not None]
+    if len(rewards) < len(found):
+        return None, 0.0
+    spreads = [one.spread for one in found if one.spread is not None]
+    if evaluator.spread is not None:
+        spread = evaluator.spread
+    elif len(spreads) == len(found):
+        spread = math.sqrt(statistics.fmean(s * s for s in spreads))
+    else:
+        spread = statistics.stdev(rewards)
+    return statistics.fmean(rewards), spread / math.sqrt(len(found))
 
 
 def described(evaluator: Evaluator) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Inherit:
     spread: float | None = 0.0
 
     OPTIONS = ("base", "epochs", "size", "batch", "rate", "crop", "device", "readers", "spread")
+
+    compares_branches: ClassVar[bool] = False
 
     @classmethod
     def parse(cls, text: str) -> Inherit:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import math
 from pathlib import Path
+from typing import ClassVar
 
 from syncnas_deploy.errors import RewardTableError, StrategyError
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
@@ -25,6 +26,8 @@ class RewardTable:
     Raises:
         RewardTableError: naming file, line, column and value.
     """
+
+    compares_branches: ClassVar[bool] = False
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from syncnas_deploy.errors import MissingDependency
 from syncnas_deploy.networks.config import ModelConfig, StageSpec
@@ -53,6 +53,8 @@ class Zen:
         if min(self.input_size, self.batch - 1, self.repeats) < 1 or not self.perturbation > 0:
             raise ValueError("zen needs pixels, at least 2 images, a repeat and a perturbation above 0")
         _torch_version()
+
+    compares_branches: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -1,0 +1,105 @@
+"""How far a bench can be trusted: what is equal must read equal, and the device must be at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.verdict import Contender, Verdict, judge
+
+Level = Literal["trustworthy", "doubtful", "worthless"]
+
+LIMITS = {"A/A": (0.03, 0.10), "launches": (0.05, 0.20), "spread": (0.25, 1.0), "change": (0.05, 0.25)}
+"""By what is looked at: relative difference from which a result is doubtful, and from which it is worthless."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A judgement on a result.
+
+    Attributes:
+        level: in one word.
+        reasons: why it is not trustworthy, and what to do; empty where it is.
+        latency_error: relative standard error of a latency in this result, as far as it can tell.
+    """
+
+    level: Level
+    reasons: tuple[str, ...]
+    latency_error: float
+
+    @property
+    def sentence(self) -> str:
+        """One line for people."""
+        return f"{self.level}: {'; '.join(self.reasons)}" if self.reasons else self.level
+
+
+def trust(result: BenchResult) -> Trust:
+    """Judge a result by itself: A/A, launches, spread, change within a launch, and other work on the device."""
+    seen = {
+        "A/A": abs(result.aa_ratio - 1),
+        "launches": _disagreement(result),
+        "spread": result.makespan.p90_us / result.makespan.p10_us - 1,
+        "change": abs(result.change),
+    }
+    reasons = []
+    worst: Level = "trustworthy"
+    for name, value in seen.items():
+        doubtful, worthless = LIMITS[name]
+        if value > doubtful:
+            reasons.append(_SENTENCES[name].format(value))
+            worst = "worthless" if value > worthless or worst == "worthless" else "doubtful"
+    others = [*_load(result), *(text for text in result.warnings if "left out" in text)]
+    if others and worst == "trustworthy":
+        worst = "doubtful"
+    error = max(seen["A/A"], seen["launches"] / max(1.0, 2 * len(result.launch_samples) ** 0.5))
+    return Trust(worst, (*reasons, *others), max(error, 0.001))
+
+
+_SENTENCES = {
+    "A/A": "the same network twice differs by {:.1%}; measure longer (--samples) on a quiet device",
+    "launches": "launches differ by {:.1%}; close other programs and take more of them (--launches)",
+    "spread": "p90 is {:.0%} above p10; other work runs on these cores, or a clock changes",
+    "change": "within a launch the time changed by {:.1%}; let the device cool, or hold its clock",
+}
+
+
+def _disagreement(result: BenchResult) -> float:
+    """Range of the launches' medians relative to the median of all."""
+    if len(result.launch_samples) < 2:
+        return 0.0
+    ends = np.cumsum(result.launch_samples)[:-1]
+    medians = [float(np.median(part)) for part in np.split(np.array(result.makespan.samples_us), ends)]
+    return (max(medians) - min(medians)) / result.makespan.median_us
+
+
+def _load(result: BenchResult) -> Iterator[str]:
+    """Whether other programs were at work before the first launch. A phone's load counts sleeping drivers, too."""
+    if result.simulated or result.facts.get("os", "").startswith("Android"):
+        return
+    try:
+        load, cores = float(result.before["load_1min"]), int(result.facts["cores"])
+    except (KeyError, ValueError):
+        return
+    if load > 1 + cores / 2:
+        yield f"the load was {load:.1f} on {cores} cores before it began; end other programs"
+
+
+def verdict_of(result: BenchResult) -> Verdict | None:
+    """Whether two branches pay, by what was measured; None where no rival was."""
+    rivals = [
+        Contender(b.name, b.unit, b.makespan.median_us, b.macs, b.reward, b.standard_error, b.slope, b.widest)
+        for b in result.baselines
+        if b.role == "rival"
+    ]
+    if not rivals or result.config.branch_count == 1:
+        return None
+    config, judged = result.config, trust(result)
+    units, latency_us = " and ".join(result.units), result.makespan.median_us
+    ours = Contender(config.name, units, latency_us, config.macs(), result.reward, result.standard_error)
+    worthless = judged.sentence if judged.level == "worthless" else ""
+    doubts = (judged.sentence,) if judged.level == "doubtful" else ()
+    return judge(ours, rivals, latency_error=judged.latency_error, doubts=doubts, worthless=worthless)

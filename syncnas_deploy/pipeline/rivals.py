@@ -1,0 +1,162 @@
+"""Rivals beside a search's best and beside a bundle on a device: made, rated, and brought to the same latency."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from syncnas_bench import Device, Unit
+from syncnas_deploy.benchmarking.run import Asked, run_bench
+from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.errors import InfeasibleBudget
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.predict import Prediction
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
+from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
+from syncnas_deploy.verdict import Contender, Verdict, judge
+
+PILOT_SAMPLES, PILOTS = 30, 4
+"""Runs of a pilot, and the most pilots, that bring the rivals to the network's latency."""
+MATCHED = 0.01
+"""Relative difference of two latencies that are taken for the same."""
+USUAL_ERROR = 0.05
+"""Relative error of a prediction where the profile does not tell it."""
+BY_MACS = "MACs were compared, accuracy was not: train both to know"
+
+
+def verdict_on_search(
+    config: ModelConfig,
+    prediction: Prediction,
+    profile: DeviceProfile,
+    evaluator: Evaluator,
+    reward: float,
+    standard_error: float | None,
+) -> tuple[Verdict, tuple[Rival, ...]]:
+    """Whether a network that was found pays, by predictions and by the search's own evaluator.
+
+    Args:
+        config: the network, of two branches.
+        prediction: of its latency.
+        profile: its device's.
+        evaluator: rates the rivals, where it can compare them with two branches.
+        reward, standard_error: of the network.
+    """
+    found = tuple(rivals(profile, prediction.makespan_us))
+    rated = compares_branches(evaluator)
+    contenders = []
+    for rival in found:
+        reward_of, error, slope = _rated(evaluator, rival, profile) if rated else (None, 0.0, rival.slope)
+        contenders.append(
+            Contender(
+                rival.config.name, rival.unit, rival.predicted_us, rival.config.macs(), reward_of, error, slope,
+                rival.widest,
+            )
+        )  # fmt: skip
+    units = " and ".join(profile.units)
+    error = (standard_error or 0.0) if rated else 0.0
+    ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
+    # Nine of ten predictions are within the expected error: 1.64 standard deviations.
+    latency_error = (profile.expected_error or USUAL_ERROR) / 1.64
+    doubts = () if rated else (BY_MACS,)
+    return judge(ours, contenders, latency_error=latency_error, doubts=doubts, how="predicted"), found
+
+
+def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:
+    """A rival's reward, its standard error, and d reward / d ln(latency), by a network that takes a tenth less."""
+    reward, error = rate(evaluator, rival.config)
+    if reward is None:
+        return None, 0.0, rival.slope
+    try:
+        less = RivalSolver(profile, profile.whole_units.index(rival.unit)).within(0.9 * rival.predicted_us)
+    except InfeasibleBudget:
+        return reward, error, 0.0
+    value, _ = rate(evaluator, less.config)
+    gain = 0.0 if value is None else max(0.0, reward - value)
+    return reward, error, gain / math.log(rival.predicted_us / less.predicted_us)
+
+
+def asked_beside(
+    bundle: Bundle,
+    on: Device,
+    units: Sequence[Unit],
+    profile: DeviceProfile,
+    folder: Path,
+    *,
+    with_rivals: bool,
+    evaluator: Evaluator | None,
+    on_notice: Callable[[str], None],
+) -> list[Asked]:
+    """What a bench measures beside a bundle: the profile's base on each of its units, and rivals of its latency.
+
+    The rivals are solved for the latency that the network has today, by pilots: short benches of one launch.
+
+    Args:
+        bundle: of two branches.
+        folder: where bundles of the base and of the rivals are written.
+        evaluator: rates the rivals, where it can compare them with two branches.
+        on_notice: called with sentences for the user.
+    """
+    today = [Asked(_bundle(folder / "base", profile.base), unit, "today") for unit in units[:2]]
+    for at, asked in enumerate(today):
+        today[at] = dataclasses.replace(asked, predicted_us=profile.table.network_us(at))
+    if not with_rivals:
+        return today
+    solvers = [RivalSolver(profile, unit) for unit in range(len(profile.whole_units))]
+    slower: dict[str, float] = {solver.unit: 1.0 for solver in solvers}
+    asked_rivals: list[Asked] = []
+    made: list[Rival] = []
+    for pilot in range(PILOTS):
+        result = run_bench(
+            bundle, on, units, samples=PILOT_SAMPLES, launches=1, baselines=[*today, *asked_rivals], energy=False
+        )
+        found = {b.unit: b for b in result.baselines if b.role == "rival"}
+        latency_us = result.makespan.median_us
+        off = max((abs(b.makespan.median_us / latency_us - 1) for b in found.values() if not b.widest), default=1.0)
+        on_notice(f"rivals, pilot {pilot + 1}: " + (f"latencies within {off:.1%}" if found else "the network alone"))
+        if found and off <= MATCHED:
+            break
+        for unit, baseline in found.items():
+            slower[unit] = baseline.makespan.median_us / (baseline.predicted_us or baseline.makespan.median_us)
+        if not found:
+            # The whole base on a unit says how much slower the unit is today.
+            for asked, measured in zip(today, result.baselines, strict=True):
+                slower[str(asked.unit)] = measured.makespan.median_us / (asked.predicted_us or 1.0)
+        asked_rivals, made = [], []
+        for solver in solvers:
+            try:
+                rival = solver.within(latency_us / slower[solver.unit])
+            except InfeasibleBudget:
+                on_notice(f"no network of one branch takes {latency_us / 1e3:.2f} ms or less on {solver.unit}")
+                continue
+            made.append(rival)
+            asked_rivals.append(_asked(rival, folder / f"{pilot}-{len(asked_rivals)}", _unit_of(on, solver.unit)))
+        if not asked_rivals:
+            break
+    if evaluator is not None and compares_branches(evaluator):
+        for at, (asked, rival) in enumerate(zip(asked_rivals, made, strict=True)):
+            reward, error, slope = _rated(evaluator, rival, profile)
+            asked_rivals[at] = dataclasses.replace(asked, reward=reward, standard_error=error, slope=slope)
+    return [*today, *asked_rivals]
+
+
+def _asked(rival: Rival, folder: Path, unit: Unit) -> Asked:
+    return Asked(
+        _bundle(folder, rival.config),
+        unit,
+        "rival",
+        predicted_us=rival.predicted_us,
+        slope=rival.slope,
+        widest=rival.widest,
+    )
+
+
+def _bundle(folder: Path, config: ModelConfig) -> Bundle:
+    return write_bundle(folder, config, random_weights(parameter_shapes(config), 0), source="random, seed 0")
+
+
+def _unit_of(device: Device, text: str) -> Unit:
+    return next((info.unit for info in device.units() if str(info.unit) == text), None) or Unit.parse(text)

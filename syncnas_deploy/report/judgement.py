@@ -1,0 +1,92 @@
+"""What a bench or a search comes to, in words: verdict, trust, drift, and where the time goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.breakdown import (
+    FAST_CROSSING_US,
+    Breakdown,
+    SegmentTime,
+    breakdown,
+    of_prediction,
+    outlook,
+)
+from syncnas_deploy.prediction.drift import MOST_DRIFT, Drift
+from syncnas_deploy.prediction.predict import Prediction
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.verdict import Verdict
+
+Row = tuple[str, float | None, float | None]
+"""What the time goes to, and its share of the makespan, predicted and measured, in percent."""
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[str]:
+    """A verdict's sentence, and its doubts."""
+    yield verdict.sentence
+    for doubt in verdict.doubts:
+        yield f"  but: {doubt}"
+
+
+def bench_lines(result: BenchResult) -> Iterator[str]:
+    """Trust and verdict of a result; the verdict is the last word."""
+    yield trust(result).sentence
+    found = verdict_of(result)
+    if found is not None:
+        yield from verdict_lines(found)
+
+
+def drift_text(drift: Drift, units: Sequence[str], measured_us: float) -> str:
+    """How much the device has changed since its profile, and how good the prediction is at today's speed."""
+    changes = " and ".join(f"{unit} is {_slower(slow - 1)}" for unit, slow in zip(units, drift.slowness, strict=True))
+    made, today = (100 * (p.makespan_us / measured_us - 1) for p in (drift.made, drift.today))
+    text = (
+        f"than when the device was profiled, {changes}; at that speed the prediction is off by {today:+.1f} % "
+        f"(as made {made:+.1f} %)"
+    )
+    if abs(drift.largest) > MOST_DRIFT:
+        text += "; profile the device again"
+    return text
+
+
+def _slower(change: float) -> str:
+    return f"{abs(change):.1%} {'slower' if change > 0 else 'faster'}"
+
+
+def of_result(result: BenchResult) -> Breakdown:
+    """The parts of a measured makespan. Waits of the later branch are part of its work there."""
+    segments = [SegmentTime(s.phase, s.branch, s.solo.median_us, s.concurrent.median_us) for s in result.segments]
+    return breakdown(segments, [sync.median_us for sync in result.syncs], result.makespan.median_us)
+
+
+def breakdown_rows(predicted: Prediction | None, measured: BenchResult | None) -> list[Row]:
+    """Where the time goes, in percent of the makespan."""
+    said = {} if predicted is None else _shares(of_prediction(predicted), predicted.makespan_us)
+    found = {} if measured is None else _shares(of_result(measured), measured.makespan.median_us)
+    return [(name, said.get(name), found.get(name)) for name in said or found]
+
+
+def _shares(parts: Breakdown, makespan_us: float) -> dict[str, float]:
+    named = {
+        "one unit alone (stem, head)": parts.alone_us,
+        "both units at work": parts.work_us,
+        "slowed by each other": parts.contention_us,
+        "crossings": parts.crossings_us,
+        "waiting for the later": parts.waiting_us,
+        "(branch 0 idle)": parts.idle_us[0],
+        "(branch 1 idle)": parts.idle_us[1],
+    }
+    return {name: 100 * us / makespan_us for name, us in named.items()}
+
+
+def outlook_text(config: ModelConfig, profile: DeviceProfile, prediction: Prediction) -> str:
+    """What it would be worth if crossings were fast, or if the units did not slow each other."""
+    fast_us, free_us = outlook(config, profile)
+    saved = [100 * (1 - us / prediction.makespan_us) for us in (fast_us, free_us)]
+    return (
+        f"if a crossing took {FAST_CROSSING_US:.0f} us it would take {saved[0]:.1f} % less; "
+        f"if the units did not slow each other, {saved[1]:.1f} % less"
+    )

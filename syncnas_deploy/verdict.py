@@ -1,0 +1,148 @@
+"""Does it pay? A network of two branches beside the best that one would run otherwise, within the same latency.
+
+Networks are compared by their rewards, or by the logarithm of their multiply-accumulates where no evaluator can compare
+one branch with two. Latencies are never quite equal, so a rival is first moved to the network's latency, along the
+slope at which the rival itself gains by more time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from msgspec import Struct
+
+Answer = Literal["pays", "does not pay", "cannot tell"]
+
+SIGMAS = 2.0
+"""A difference of less than so many of its standard errors tells nothing."""
+USUAL_SLOPE = 1.2
+"""d ln(MACs) / d ln(latency) of a network of one branch, where it cannot be computed."""
+
+
+_OPENINGS: dict[Answer, str] = {
+    "pays": "It pays",
+    "does not pay": "It does not pay",
+    "cannot tell": "Cannot tell whether it pays",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A network on its units.
+
+    Attributes:
+        name: of the network.
+        units: texts of its units.
+        latency_us: measured or predicted, microseconds.
+        macs: multiply-accumulates of one image.
+        reward: larger is better; None where nothing rates it.
+        standard_error: of the reward.
+        slope: by how much the criterion grows with ln(latency); of a rival.
+        widest: of a rival: wider was not measured, though there is time for it.
+    """
+
+    name: str
+    units: str
+    latency_us: float
+    macs: int
+    reward: float | None = None
+    standard_error: float = 0.0
+    slope: float = USUAL_SLOPE
+    widest: bool = False
+
+
+class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether two branches pay.
+
+    Attributes:
+        answer: in words.
+        sentence: for people, with the numbers.
+        criterion: what was compared: "reward" or "MACs".
+        rival, rival_units: the strongest rival; "" where there is none.
+        gain: criterion of the network less that of the rival; of MACs the difference of logarithms.
+        gain_error: its standard error.
+        doubts: why it cannot tell, or what a reader should keep in mind.
+    """
+
+    answer: Answer
+    sentence: str
+    criterion: str
+    rival: str = ""
+    rival_units: str = ""
+    gain: float | None = None
+    gain_error: float | None = None
+    doubts: tuple[str, ...] = ()
+
+
+def judge(
+    ours: Contender,
+    rivals: Sequence[Contender],
+    *,
+    latency_error: float,
+    doubts: Sequence[str] = (),
+    worthless: str = "",
+    how: str = "measured",
+) -> Verdict:
+    """Compare a network with its rivals.
+
+    Args:
+        ours: the network of two branches.
+        rivals: networks of one branch, by unit.
+        latency_error: relative standard error of the latencies' ratio.
+        doubts: sentences that go with the verdict and do not change it.
+        worthless: why the numbers mean nothing; "" where they do.
+        how: "measured" or "predicted".
+    """
+    by_reward = ours.reward is not None and bool(rivals) and all(rival.reward is not None for rival in rivals)
+    criterion = "reward" if by_reward else "MACs"
+    if worthless:
+        return Verdict(
+            "cannot tell", f"Cannot tell whether it pays: {worthless}.", criterion, doubts=(worthless, *doubts)
+        )
+    if not rivals:
+        text = (
+            f"It pays: no network of one branch takes {_ms(ours.latency_us)} ms or less on any unit that was profiled."
+        )
+        return Verdict("pays", text, criterion, doubts=tuple(doubts))
+
+    def value(one: Contender) -> float:
+        return float(one.reward) if by_reward and one.reward is not None else math.log(one.macs)
+
+    def gain(rival: Contender) -> float:
+        return value(ours) - value(rival) - rival.slope * math.log(ours.latency_us / rival.latency_us)
+
+    rival = min(rivals, key=gain)
+    found = gain(rival)
+    error = abs(rival.slope) * latency_error
+    if by_reward:
+        error = math.hypot(error, ours.standard_error, rival.standard_error)
+    answer: Answer = "cannot tell"
+    if abs(found) > SIGMAS * error:
+        answer = "pays" if found > 0 else "does not pay"
+    notes = list(doubts)
+    if rival.widest and answer != "does not pay":
+        notes.append(f"the base was not profiled wide enough to fill {_ms(ours.latency_us)} ms on {rival.units}")
+    opening = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}[
+        answer
+    ]
+    sentence = f"{opening}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
+    return Verdict(answer, sentence, criterion, rival.name, rival.units, round(found, 6), round(error, 6), tuple(notes))
+
+
+def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *, by_reward: bool, how: str) -> str:
+    times = f"{_ms(ours.latency_us)} ms against {_ms(rival.latency_us)} ms, {how}"
+    work = f"{ours.macs / 1e6:.0f} M MACs against {rival.macs / 1e6:.0f} M"
+    other = f"the best of one branch, {rival.name} on {rival.units}"
+    if by_reward:
+        rewards = f"{ours.reward:.4g} against {rival.reward:.4g}, {gain:+.2g} with a standard error of {error:.2g}"
+        return f"its reward is {rewards}, beside {other} ({work}; {times})"
+    low, high = (math.exp(gain + sign * SIGMAS * error) for sign in (-1, 1))
+    ratio = f"{math.exp(gain):.2f} times ({low:.2f} to {high:.2f})"
+    return f"in the same time it does {ratio} the work of {other} ({work}; {times})"
+
+
+def _ms(us: float) -> str:
+    return f"{us / 1e3:.3g}" if us < 1e5 else f"{us / 1e3:.0f}"
