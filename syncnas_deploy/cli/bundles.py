@@ -9,15 +9,14 @@ import click
 from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli.options import (
     device_option,
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     open_device,
     read_profile,
     unit_option,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -66,7 +65,7 @@ def export(
             }
         )
     else:
-        click.echo(
+        say(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
@@ -145,4 +144,4 @@ def bench(
         value = result_to_json(result)
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
     else:
-        click.echo(bench_text(result, prediction))
+        say_page(bench_text(result, prediction))
