@@ -9,15 +9,14 @@ import click
 from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli.options import (
     device_option,
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     open_device,
     read_profile,
     unit_option,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -66,7 +65,7 @@ def export(
             }
         )
     else:
-        click.echo(
+        say(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
@@ -97,7 +96,19 @@ def export(
     metavar="BUNDLE[@UNIT]",
     help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
 )
-@click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
+@click.option(
+    "--profile",
+    "profile_path",
+    type=click.Path(path_type=Path),
+    help="Print its prediction beside, and measure its base and the rivals in the same rounds.",
+)
+@click.option(
+    "--rivals/--no-rivals",
+    default=True,
+    show_default=True,
+    help="With a profile: measure the best networks of one branch of the same latency, and say whether two pay.",
+)
+@click.option("--evaluator", help="Compare by its rewards instead of by MACs; see `search`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
 @force_option
 @json_option
@@ -109,13 +120,17 @@ def bench(
     launches: int,
     baselines: tuple[str, ...],
     profile_path: Path | None,
+    rivals: bool,
+    evaluator: str | None,
     out: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Run BUNDLE on a device, both branches at once, and print what was measured."""
+    """Run BUNDLE on a device, both branches at once, print what was measured, and say whether it pays."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.benchmarking.result_files import result_to_json
+    from syncnas_deploy.benchmarking.trust import trust
+    from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import bench_text
 
@@ -137,12 +152,19 @@ def bench(
         samples=samples,
         launches=launches,
         baselines=pairs,
+        profile=measured,
+        rivals=rivals,
+        evaluator=evaluator,
         out=out,
         force=force,
         on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
+        on_notice=note,
     )
     if as_json:
         value = result_to_json(result)
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
     else:
-        click.echo(bench_text(result, prediction))
+        say_page(bench_text(result, prediction, measured))
+    judged = trust(result)
+    if judged.level == "worthless":
+        raise MeasurementError(f"The measurement is {judged.sentence}.")

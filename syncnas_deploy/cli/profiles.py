@@ -8,16 +8,15 @@ import click
 
 from syncnas_deploy.cli.options import (
     devices_option,
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     open_device,
     profile_option,
     read_profile,
     unit_option,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -120,7 +119,8 @@ def profile(
     if as_json:
         emit(profile_to_json(measured))
     else:
-        click.echo(f"{profile_text(measured)}\nwritten to {path}")
+        say_page(profile_text(measured))
+        say(f"written to {path}")
 
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
@@ -143,7 +143,7 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(check_text(found))
+        say_page(check_text(found))
     if not found.holds:
         raise click.exceptions.Exit(7)
 
@@ -165,5 +165,5 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
-        click.echo(prediction_text(prediction, measured.units))
-        click.echo(expected_error_text(measured))
+        say_page(prediction_text(prediction, measured.units))
+        say(expected_error_text(measured))

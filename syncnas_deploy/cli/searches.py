@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from syncnas_deploy.cli.options import (
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     profile_option,
     read_profile,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
@@ -101,6 +100,7 @@ def search(
 ) -> None:
     """Search where to synchronize and how wide to be, within a latency budget."""
     from syncnas_deploy import pipeline
+    from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
     from syncnas_deploy.search.loop import SearchSettings
 
@@ -122,15 +122,21 @@ def search(
     if as_json:
         emit({**_to_json(found, out), "expected_error": measured.expected_error})
         return
-    click.echo(search_text(found.result, [network.budget for network in found.front]))
-    click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
-    click.echo(prediction_text(found.prediction, measured.units))
-    click.echo(expected_error_text(measured))
-    click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
+    say_page(search_text(found.result, [network.budget for network in found.front]))
+    say("", f"best: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
+    say_page(prediction_text(found.prediction, measured.units))
+    say(expected_error_text(measured))
+    say(f"written to {out / 'best.json'}, {out / 'front.csv'}, {out / 'verdict.json'} and {out / 'history.csv'}", "")
+    for network in found.front:
+        opening = f"{network.budget}: " if len(found.front) > 1 else ""
+        first, *doubts = verdict_lines(network.verdict)
+        say(f"{opening}{first}", *doubts)
 
 
 def _note_progress(p: SearchProgress) -> None:
-    best = ", ".join(f"{b.strategy} {b.reward:.4f}" for b in p.front if b)
+    from syncnas_deploy.report.page import reward_text
+
+    best = ", ".join(f"{b.strategy} {reward_text(b.reward)}" for b in p.front if b)
     note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
 
 
@@ -143,6 +149,8 @@ def _resource(text: str) -> tuple[str, float]:
 
 
 def _to_json(found: Found, out: Path) -> dict[str, object]:
+    import msgspec
+
     from syncnas_deploy.report.prediction_json import prediction_to_json
 
     best = found.main.best
@@ -166,6 +174,7 @@ def _to_json(found: Found, out: Path) -> dict[str, object]:
                 "standard_error": network.best.standard_error,
                 "sure": network.best.sure,
                 "predicted": prediction_to_json(network.prediction),
+                "verdict": msgspec.to_builtins(network.verdict),
             }
             for network in found.front
         ],

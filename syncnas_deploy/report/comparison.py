@@ -24,12 +24,15 @@ from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
 from syncnas_deploy.report.judgement import verdict_lines
+from syncnas_deploy.report.page import Cell, page, reward_text, table_lines
 from syncnas_deploy.report.prediction_json import prediction_to_json
-from syncnas_deploy.report.tables import Cell, bench_text, blocks_table, models_table, profile_text, table
+from syncnas_deploy.report.tables import bench_text, blocks_table, models_table, profile_text
 from syncnas_deploy.search.verdict_file import read_verdicts
 from syncnas_deploy.verdict import Verdict
 
 BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
+SCALED = ("reward", "standard_error")
+"""Columns with numbers on an evaluator's scale."""
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
 
@@ -81,7 +84,7 @@ class Comparison:
         parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
         for item in self.results:
             parts.append(bench_text(item, *self.prediction(item)))
-            parts += [self.unmatched(item)] if self.unmatched(item) else []
+            parts += [page([told]) for told in [self.unmatched(item)] if told]
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -154,6 +157,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
             rows = tuple(dict(row) for row in csv.DictReader(f, strict=True))
         for row in rows:
             float(row["reward"] or 0.0)
+            float(row.get("standard_error") or 0.0)
         return rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
@@ -167,12 +171,17 @@ def _search_text(search: SearchFolder) -> str:
     # Energy is shown where the profile has power.
     energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
     trials = ["trial", "strategy", "predicted_us", "reward", *energy]
-    rows = [[row.get(column, "") for column in trials] for row in found[:10]]
+    rows = [_cells(row, trials) for row in found[:10]]
     columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
-    best = [[row.get(column, "") for column in columns] for row in search.front]
-    tables = [table(columns, best), table(trials, rows)]
-    verdicts = [line for _, found in search.verdicts for line in verdict_lines(found)]
-    return "\n\n".join([head, *tables, *["\n".join(verdicts)] * bool(verdicts)])
+    best = [_cells(row, columns) for row in search.front]
+    verdicts = [line for _, found in search.verdicts for line in ("", *verdict_lines(found))]
+    return page([head, "", *table_lines(columns, best), "", *table_lines(trials, rows), *verdicts])
+
+
+def _cells(row: dict[str, str], columns: Sequence[str]) -> list[str]:
+    """Texts of a row of a CSV; a number that is longer than 12 characters is rounded."""
+    texts = {name: row.get(name) or "" for name in columns}
+    return [reward_text(float(t)) if name in SCALED and len(t) > 12 else t for name, t in texts.items()]
 
 
 def _bundle_text(bundle: Bundle) -> str:
@@ -180,4 +189,4 @@ def _bundle_text(bundle: Bundle) -> str:
         [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
     ]
     head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
-    return head + "\n" + table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)
+    return page([head, *table_lines(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)])

@@ -229,7 +229,7 @@ class _SearchRun:
         if evaluation.reward is not None:
             scored = self._leaders.add(candidate, trial.number, evaluation)
             error = self._leaders.standard_error(scored)
-            variance = None if error is None else error**2
+            variance = None if error is None else min(error, 1e150) ** 2
             for twin in self._candidates.twins(candidate):
                 self._searcher.tell(twin, scored.mean, noise_variance=variance)
         elif row.failed and row.repeat:
