@@ -22,6 +22,8 @@ USUAL_SLOPE = 1.2
 """d ln(MACs) / d ln(latency) of a network of one branch, where it cannot be computed."""
 
 
+BY_MACS = "multiply-accumulates were compared, accuracy was not; train both to know"
+
 _OPENINGS: dict[Answer, str] = {
     "pays": "It pays",
     "does not pay": "It does not pay",
@@ -122,7 +124,7 @@ def judge(
     answer: Answer = "cannot tell"
     if abs(found) > SIGMAS * error:
         answer = "pays" if found > 0 else "does not pay"
-    notes = list(doubts)
+    notes = [*doubts, *([] if by_reward else [BY_MACS])]
     if rival.widest and answer != "does not pay":
         notes.append(f"the base was not profiled wide enough to fill {_ms(ours.latency_us)} ms on {rival.units}")
     opening = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}[

@@ -16,6 +16,10 @@ Level = Literal["trustworthy", "doubtful", "worthless"]
 LIMITS = {"A/A": (0.03, 0.10), "launches": (0.05, 0.20), "spread": (0.25, 1.0), "change": (0.05, 0.25)}
 """By what is looked at: relative difference from which a result is doubtful, and from which it is worthless."""
 
+LEAST_ERROR = 0.005
+"""Relative standard error of the ratio of two networks' latencies that no measurement here is better than: a graph runs
+a little faster or slower by where its memory falls, and that is drawn anew by each launch."""
+
 
 @dataclass(frozen=True)
 class Trust:
@@ -56,7 +60,7 @@ def trust(result: BenchResult) -> Trust:
     if others and worst == "trustworthy":
         worst = "doubtful"
     error = max(seen["A/A"], seen["launches"] / max(1.0, 2 * len(result.launch_samples) ** 0.5))
-    return Trust(worst, (*reasons, *others), max(error, 0.001))
+    return Trust(worst, (*reasons, *others), max(error, LEAST_ERROR))
 
 
 _SENTENCES = {

@@ -25,7 +25,6 @@ MATCHED = 0.01
 """Relative difference of two latencies that are taken for the same."""
 USUAL_ERROR = 0.05
 """Relative error of a prediction where the profile does not tell it."""
-BY_MACS = "MACs were compared, accuracy was not: train both to know"
 
 
 def verdict_on_search(
@@ -61,8 +60,7 @@ def verdict_on_search(
     ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
     # Nine of ten predictions are within the expected error: 1.64 standard deviations.
     latency_error = (profile.expected_error or USUAL_ERROR) / 1.64
-    doubts = () if rated else (BY_MACS,)
-    return judge(ours, contenders, latency_error=latency_error, doubts=doubts, how="predicted"), found
+    return judge(ours, contenders, latency_error=latency_error, how="predicted"), found
 
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:
@@ -100,9 +98,8 @@ def asked_beside(
         evaluator: rates the rivals, where it can compare them with two branches.
         on_notice: called with sentences for the user.
     """
-    today = [Asked(_bundle(folder / "base", profile.base), unit, "today") for unit in units[:2]]
-    for at, asked in enumerate(today):
-        today[at] = dataclasses.replace(asked, predicted_us=profile.table.network_us(at))
+    base = _bundle(folder / "base", profile.base)
+    today = [Asked(base, unit, "today", profile.table.network_us(at)) for at, unit in enumerate(units[:2])]
     if not with_rivals:
         return today
     solvers = [RivalSolver(profile, unit) for unit in range(len(profile.whole_units))]

@@ -33,7 +33,7 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 def bench_lines(result: BenchResult) -> Iterator[str]:
     """Trust and verdict of a result; the verdict is the last word."""
-    yield trust(result).sentence
+    yield f"This measurement is {trust(result).sentence}."
     found = verdict_of(result)
     if found is not None:
         yield from verdict_lines(found)
@@ -44,7 +44,7 @@ def drift_text(drift: Drift, units: Sequence[str], measured_us: float) -> str:
     changes = " and ".join(f"{unit} is {_slower(slow - 1)}" for unit, slow in zip(units, drift.slowness, strict=True))
     made, today = (100 * (p.makespan_us / measured_us - 1) for p in (drift.made, drift.today))
     text = (
-        f"than when the device was profiled, {changes}; at that speed the prediction is off by {today:+.1f} % "
+        f"{changes} than when it was profiled; at that speed the prediction is off by {today:+.1f} % "
         f"(as made {made:+.1f} %)"
     )
     if abs(drift.largest) > MOST_DRIFT:
@@ -85,7 +85,7 @@ def _shares(parts: Breakdown, makespan_us: float) -> dict[str, float]:
 def outlook_text(config: ModelConfig, profile: DeviceProfile, prediction: Prediction) -> str:
     """What it would be worth if crossings were fast, or if the units did not slow each other."""
     fast_us, free_us = outlook(config, profile)
-    saved = [100 * (1 - us / prediction.makespan_us) for us in (fast_us, free_us)]
+    saved = [max(0.0, 100 * (1 - us / prediction.makespan_us)) for us in (fast_us, free_us)]
     return (
         f"if a crossing took {FAST_CROSSING_US:.0f} us it would take {saved[0]:.1f} % less; "
         f"if the units did not slow each other, {saved[1]:.1f} % less"

@@ -1,7 +1,7 @@
 """Rivals: what one would run instead of two branches, within the same latency.
 
-A rival is the base, made wider or narrower by the same width solver, on one unit: each unit of the profile, and all
-cores of the CPU as one unit where the profile measured that.
+A rival is the base on one unit, made wider or narrower by the same width solver: on each unit of the profile, and on
+all cores of the CPU as one unit where the profile measured that. ``BASE_x1.07`` has 1.07 times the base's MACs.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class RivalSolver:
         letters = "n" * (len(self._base.stages) - 1) + "a"
         solver = WidthSolver(self._base, self._latency.costs(), self._latency.budget_us(latency_us))
         widths = Widths((solver.solve(letters).widths.nested[0],))
-        name = f"{self._base.name}_at_{latency_us / 1e3:.2f}ms".replace(".", "_")
-        return dataclasses.replace(at_widths(self._base, widths), name=name)
+        network = at_widths(self._base, widths)
+        return dataclasses.replace(network, name=f"{self._base.name}_x{network.macs() / self._base.macs():.2f}")
 
     def _slope(self, config: ModelConfig, latency_us: float) -> float:
         """By a network that takes a tenth less."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
@@ -16,6 +17,8 @@ class Capacity:
     name: str = "capacity"
     cost: str = "instant"
     spread: float = 0.0
+    compares_branches: ClassVar[bool] = False
+    """A verdict compares MACs as such."""
 
     @property
     def key(self) -> dict[str, object]:

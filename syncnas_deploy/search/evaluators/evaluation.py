@@ -68,7 +68,7 @@ REPEATS = 3
 
 
 def compares_branches(evaluator: Evaluator) -> bool:
-    """Whether its rewards of one branch and of two can be compared; true unless it says that they cannot."""
+    """Whether its rewards of one branch and of two can be compared; true unless it says not."""
     return bool(getattr(evaluator, "compares_branches", True))
 
 
