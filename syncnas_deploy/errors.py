@@ -130,7 +130,9 @@ class ProfileMismatch(SyncNasError):
 
 
 class InfeasibleBudget(SyncNasError):
-    """No channel widths meet the latency budget."""
+    """No channel widths meet the latency budget. `least_us` is the smallest that can be met, where that is known."""
+
+    least_us: float | None = None
 
 
 class OutputError(SyncNasError):

@@ -15,7 +15,7 @@ import click
 import syncnas_deploy
 from syncnas_bench import errors as bench_errors
 from syncnas_deploy import errors
-from syncnas_deploy.cli import bundles, devices, networks, profiles, reports, runtimes, searches, training
+from syncnas_deploy.cli import assess, bundles, devices, networks, profiles, reports, runtimes, searches, training
 from syncnas_deploy.cli.options import epilog, json_option
 from syncnas_deploy.cli.terminal import emit, note, note_usage, say_page
 from syncnas_exporters import errors as export_errors
@@ -126,6 +126,7 @@ def cli() -> None:
 COMMANDS = (
     devices.devices,
     devices.doctor,
+    assess.assess,
     runtimes.runtime,
     profiles.profile,
     profiles.predict,

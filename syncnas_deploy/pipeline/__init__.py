@@ -12,6 +12,7 @@ with pipeline.device("host") as host:
     result = pipeline.bench(bundle, host)
 """
 
+from syncnas_deploy.pipeline.assess import COMMANDS, Assessment, AssessSettings, assess, assessment_path
 from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench
 from syncnas_deploy.pipeline.devices import ALL_DEVICES, device, device_names, devices, units_of, waiting_devices
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, base_model, budget_us, models
@@ -21,11 +22,16 @@ from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_
 
 __all__ = [
     "ALL_DEVICES",
+    "COMMANDS",
+    "AssessSettings",
+    "Assessment",
     "ConfigLike",
     "DeviceOutcome",
     "Found",
     "FoundNetwork",
     "ProfileLike",
+    "assess",
+    "assessment_path",
     "base_model",
     "bench",
     "budget_us",

@@ -164,8 +164,10 @@ def digest(value: object) -> str:
 
 def _impossible(name: str, budget_us: float, smallest_us: Mapping[str, float]) -> InfeasibleBudget:
     strategy = min(smallest_us, key=lambda s: smallest_us[s])
-    return InfeasibleBudget(
+    error = InfeasibleBudget(
         f"No strategy of {name} meets a budget of {budget_us:.0f} us; the smallest latency "
         f"is {smallest_us[strategy]:.0f} us (strategy {strategy}), so raise --budget to at least "
         f"{math.ceil(smallest_us[strategy] / 10) / 100:.2f}ms."
     )
+    error.least_us = smallest_us[strategy]
+    return error

@@ -1,0 +1,77 @@
+"""The command assess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device, unit_option
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy assess --device host",
+        "syncnas-deploy assess --device R58M123 --base mobilenet_v3_large --out phone",
+        "syncnas-deploy assess --device host --budget 0.8x --evaluator capacity --out narrow",
+    )
+)
+@device_option
+@unit_option
+@click.option("--base", default="mobilenet_v2", show_default=True, help="The base model: a file or a shipped name.")
+@click.option("--budget", default="1.0x", show_default=True, help="Latency of the network; see `search`.")
+@click.option("--evaluator", help="See `search`. Default: zen where torch is installed, else capacity.")
+@click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
+@click.option("--samples", type=click.IntRange(5, 1_000_000), default=200, show_default=True, help="Recorded runs.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")
+@json_option
+def assess(
+    device_name: str | None,
+    units: tuple[str, ...],
+    base: str,
+    budget: str,
+    evaluator: str | None,
+    trials: int,
+    samples: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Find out whether two units pay on a device: doctor, profile, search, export, bench with rivals, verdict.
+
+    Give the same command again to go on after an interruption. The folder holds the commands that do the same one by
+    one. Exits with 6 where the measurement is worthless.
+    """
+    import importlib.util
+
+    from syncnas_bench import BenchError
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.benchmarking.result_files import result_to_json
+    from syncnas_deploy.benchmarking.trust import trust
+    from syncnas_deploy.errors import MeasurementError
+    from syncnas_deploy.report.page import table
+    from syncnas_deploy.report.prediction_json import prediction_to_json
+    from syncnas_deploy.report.tables import bench_text, expected_error_text
+
+    device = open_device(device_name)
+    folder = out or pipeline.assessment_path(base, device.name)
+    judge = evaluator or ("zen" if importlib.util.find_spec("torch") else "capacity")
+    settings = pipeline.AssessSettings(budget, judge, trials, samples)
+    try:
+        done = pipeline.assess(device, base, folder, settings, units=units, on_notice=note)
+    except (BenchError, MeasurementError, KeyboardInterrupt):
+        note(f"what was finished is in {folder}; give the same command again to go on")
+        raise
+    if as_json:
+        emit({**result_to_json(done.result), "predicted": prediction_to_json(done.prediction), "folder": str(folder)})
+    else:
+        rows = [[c.name, c.status, c.value, c.advice] for c in done.checks if c.status != "ok"]
+        if rows:
+            say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+            say("")
+        say(expected_error_text(done.profile), "")
+        say_page(bench_text(done.result, done.prediction, done.profile))
+        say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
+    judged = trust(done.result)
+    if judged.level == "worthless":
+        raise MeasurementError(f"The measurement is {judged.sentence}.")
