@@ -54,7 +54,7 @@ def trust(result: BenchResult) -> Trust:
     for name, value in seen.items():
         doubtful, worthless = LIMITS[name]
         if value > doubtful:
-            reasons.append(_SENTENCES[name].format(value))
+            reasons.append(_SENTENCES[name].format(result.change if name == "change" else value))
             worst = "worthless" if value > worthless or worst == "worthless" else "doubtful"
     others = [*_load(result), *(text for text in result.warnings if "left out" in text)]
     if others and worst == "trustworthy":
@@ -67,7 +67,7 @@ _SENTENCES = {
     "A/A": "the same network twice differs by {:.1%}; measure longer (--samples) on a quiet device",
     "launches": "launches differ by {:.1%}; close other programs and take more of them (--launches)",
     "spread": "p90 is {:.0%} above p10; other work runs on these cores, or a clock changes",
-    "change": "within a launch the time changed by {:.1%}; let the device cool, or hold its clock",
+    "change": "within a launch its time changed by {:+.1%}: it heats up or a clock changes; cool it, or hold the clock",
 }
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
-from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
 from syncnas_deploy.prediction.drift import drift
@@ -187,11 +186,6 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None, profil
             f"segments; where both branches work {result.branch_overlap:.2f} of {result.branch_overlap_ceiling:.2f}"
         )
     lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
-    if abs(result.change) > CHANGE:
-        lines.append(
-            f"warning: within a launch the network's time changed by {result.change:+.0%}: a unit heats up or its "
-            "clock changes, and these medians mix two states"
-        )
     lines += [f"warning: {text}" for text in result.warnings]
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")

@@ -1,0 +1,79 @@
+"""Trust in a bench: what is equal must read equal, and what was odd is said."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from syncnas_deploy.benchmarking.result import Baseline, BenchResult, RunSamples
+from syncnas_deploy.benchmarking.run import _change
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
+from syncnas_deploy.networks.config import ModelConfig, branched
+
+QUIET = RunSamples(tuple(1000.0 + (i % 5) for i in range(60)))
+
+
+def scaled(samples: RunSamples, *factors: float) -> RunSamples:
+    part = len(samples.samples_us) // len(factors)
+    return RunSamples(tuple(us * factors[at // part] for at, us in enumerate(samples.samples_us)))
+
+
+TORN = scaled(QUIET, 1.0, 1.0, 1.3)
+
+
+@pytest.fixture
+def result(mobilenet: ModelConfig) -> BenchResult:
+    return BenchResult(
+        config=branched(mobilenet, "nnnnnna"), device="host", simulated=False, software_gpu=False,
+        units=("cpu:1@0", "cpu:1@1"), facts={"cores": "4", "os": "Debian"}, condition={}, makespan=QUIET, again=QUIET,
+        segments=(), syncs=(), baselines=(), change=0.0, difference=0.0, launch_samples=(20, 20, 20),
+        before={"load_1min": "0.3"},
+    )  # fmt: skip
+
+
+def test_a_quiet_measurement_is_trustworthy(result: BenchResult) -> None:
+    assert (trust(result).level, trust(result).reasons) == ("trustworthy", ())
+
+
+@pytest.mark.parametrize(
+    ("change", "level", "words"),
+    [
+        ({"again": scaled(QUIET, 1.05)}, "doubtful", "the same network twice differs by 4.8%"),
+        ({"again": scaled(QUIET, 1.2)}, "worthless", "the same network twice differs by 16.7%"),
+        ({"makespan": scaled(QUIET, 1.0, 1.0, 1.08)}, "doubtful", "launches differ by 8."),
+        ({"makespan": TORN, "again": TORN}, "worthless", "launches differ by 30"),
+        ({"change": -0.07}, "doubtful", "within a launch its time changed by -7.0%"),
+        ({"change": 0.3}, "worthless", "within a launch its time changed by +30.0%"),
+        ({"before": {"load_1min": "12.1"}}, "doubtful", "the load was 12.1 on 4 cores before it began"),
+        ({"warnings": ("1 of 3 launches were left out: the device was not fit",)}, "doubtful", "left out"),
+        ({"before": {"load_1min": "12.1"}, "facts": {"cores": "8", "os": "Android 14"}}, "trustworthy", ""),
+        ({"before": {"load_1min": "denied"}}, "trustworthy", ""),
+    ],
+)  # fmt: skip
+def test_what_is_odd_is_said(result: BenchResult, change: dict[str, object], level: str, words: str) -> None:
+    found = trust(msgspec.structs.replace(result, **change))
+    assert found.level == level
+    assert words in found.sentence
+
+
+def test_a_change_in_the_middle_of_a_launch_is_seen() -> None:
+    """Thirds of this launch are alike; its rolling median moves by a tenth."""
+    us = np.full(90, 1000.0)
+    us[38:60] = 1100.0
+    assert np.median(us[:30]) == np.median(us[-30:])
+    assert _change([us]) == pytest.approx(0.1)
+    assert _change([us[::-1].copy()]) == pytest.approx(0.1, abs=0.2) and _change([np.full(9, 5.0)]) == 0.0
+    assert _change([np.linspace(1100, 1000, 90)]) == pytest.approx(-0.09, abs=0.03)
+
+
+def test_a_doubtful_measurement_keeps_its_verdict_and_a_worthless_one_has_none(result: BenchResult) -> None:
+    assert verdict_of(result) is None
+    rival = Baseline("base_x1.2", "cpu:2", 2 * result.config.macs(), QUIET, role="rival")
+    beside = msgspec.structs.replace(result, baselines=(rival,))
+    found = verdict_of(beside)
+    assert found is not None and found.answer == "does not pay" and found.gain == pytest.approx(-np.log(2))
+    loaded = verdict_of(msgspec.structs.replace(beside, before={"load_1min": "12"}))
+    assert loaded is not None and loaded.answer == "does not pay" and any("load" in doubt for doubt in loaded.doubts)
+    noise = verdict_of(msgspec.structs.replace(beside, again=scaled(QUIET, 1.5)))
+    assert noise is not None and noise.answer == "cannot tell"

@@ -1,0 +1,118 @@
+"""From a device to a verdict in one command, whatever interrupts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from syncnas_bench import SIM_DEVICES
+from syncnas_deploy import pipeline
+from syncnas_deploy.benchmarking.trust import verdict_of
+from syncnas_deploy.cli import cli
+from syncnas_deploy.pipeline.assess import Assessment
+from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.report.comparison import read_all
+from tests.support.virtual_time import VirtualDevice
+
+SETTINGS = pipeline.AssessSettings(
+    evaluator="capacity", trials=12, samples=36, profile=ProfileSettings(launches=2, networks=1)
+)
+INTERRUPTIONS = 10
+
+
+def device(transfer_us: float = 15.0) -> VirtualDevice:
+    """sim:phone without noise, so that the same is measured however often one begins."""
+    cpu, gpu = (
+        dataclasses.replace(law, vices=dataclasses.replace(law.vices, noise=0.0)) for law in SIM_DEVICES["phone"]
+    )
+    return VirtualDevice("phone", (cpu, dataclasses.replace(gpu, transfer_us=transfer_us)))
+
+
+class Interrupter:
+    """Interrupts at its nth notice."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, text: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def kept(folder: Path) -> dict[str, object]:
+    """What an assessment's folder says, without times of day and conditions of this machine."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or name == "search/search.journal":
+            continue
+        found[name] = path.read_bytes()
+        if name == "profile.json":
+            value = json.loads(path.read_text())
+            found[name] = {key: value[key] for key in ("base", "units", "points", "networks", "syncs", "contention")}
+        elif name == "bench.json":
+            value = json.loads(path.read_text())
+            found[name] = (value["macs"], value["verdict"]["answer"], [row["role"] for row in value["baselines"]])
+        elif name == "search/history.csv":
+            found[name] = [",".join(line.split(",")[:5]) for line in path.read_text().splitlines()]
+        elif name == "commands.sh":
+            found[name] = path.read_text().replace(str(folder), "F")
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Assessment:
+    return pipeline.assess(device(), "mobilenet_v2", tmp_path_factory.mktemp("whole") / "a", SETTINGS)
+
+
+def test_it_ends_with_a_verdict_by_measurement(whole: Assessment) -> None:
+    verdict = verdict_of(whole.result)
+    assert verdict is not None and verdict.answer == "pays" and verdict.rival_units == "sim:gpu"
+    rivals = [b for b in whole.result.baselines if b.role == "rival"]
+    assert [b.unit for b in rivals] == ["sim:cpu", "sim:gpu"]
+    for rival in rivals:
+        assert rival.makespan.median_us == pytest.approx(whole.result.makespan.median_us, rel=0.02)
+    assert read_all([whole.folder / "bench.json"]).to_text().splitlines()[-2].startswith("It pays: ")
+
+
+def test_an_assessment_interrupted_ten_times_is_the_same(whole: Assessment, tmp_path: Path) -> None:
+    rng, out = random.Random(0), tmp_path / "a"
+    interrupted = 0
+    while interrupted < INTERRUPTIONS:
+        # The first five notices come at once where much is done; later ones are inside of search and bench.
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.assess(
+                device(), "mobilenet_v2", out, SETTINGS, on_notice=Interrupter(rng.randint(2, 4 + interrupted))
+            )
+        interrupted += 1
+    pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
+    assert kept(out) == kept(whole.folder)
+
+
+def test_the_commands_do_the_same_one_by_one(whole: Assessment) -> None:
+    lines = [shlex.split(line) for line in (whole.folder / pipeline.COMMANDS).read_text().splitlines()]
+    assert [line[1] for line in lines] == ["doctor", "profile", "search", "export", "bench", "report"]
+    for words in lines:
+        command = cli.commands[words[1]]
+        command.make_context(words[1], words[2:])  # every option and argument is one that the command has
+
+
+def test_where_the_budget_cannot_be_met_the_least_latency_is_searched(tmp_path: Path) -> None:
+    told: list[str] = []
+    done = pipeline.assess(device(3000.0), "mobilenet_v2", tmp_path / "a", SETTINGS, on_notice=told.append)
+    assert any("two branches take at least" in text for text in told)
+    verdict = verdict_of(done.result)
+    assert verdict is not None and verdict.answer == "does not pay"
+
+
+def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(cli, ["assess", "--device", "sim:nobody", "--out", str(tmp_path / "a")])
+    assert ran.exit_code and "there is no simulated device" in str(ran.exception)
+    assert not (tmp_path / "a").exists()
