@@ -69,7 +69,7 @@ def assess(
         if rows:
             say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
             say("")
-        say(expected_error_text(done.profile), "")
+        say(expected_error_text(done.profile, done.prediction.makespan_us), "")
         say_page(bench_text(done.result, done.prediction, done.profile))
         say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
     judged = trust(done.result)

@@ -166,4 +166,4 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
         say_page(prediction_text(prediction, measured.units))
-        say(expected_error_text(measured))
+        say(expected_error_text(measured, prediction.makespan_us))

@@ -125,7 +125,7 @@ def search(
     say_page(search_text(found.result, [network.budget for network in found.front]))
     say("", f"best: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
     say_page(prediction_text(found.prediction, measured.units))
-    say(expected_error_text(measured))
+    say(expected_error_text(measured, found.prediction.makespan_us))
     say(f"written to {out / 'best.json'}, {out / 'front.csv'}, {out / 'verdict.json'} and {out / 'history.csv'}", "")
     for network in found.front:
         opening = f"{network.budget}: " if len(found.front) > 1 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -110,16 +111,25 @@ def _learning(profile: DeviceProfile, unit: int) -> str:
     return f"{profile.units[unit]}: a chain of unseen widths was predicted within {', '.join(steps)}"
 
 
-def expected_error_text(profile: DeviceProfile) -> str:
-    """How far the profile's predictions are off, for the networks that were held out."""
+def expected_error_text(profile: DeviceProfile, predicted_us: float | None = None) -> str:
+    """How far the profile's predictions are off, for the networks that were held out; and for one prediction."""
     if profile.expected_error is None:
-        return "how far predictions are off is not known: no networks were held out"
-    errors = [row.error for row in profile.held_out]
-    return (
-        f"expected error: {len(errors)} networks it was not made from were predicted within "
-        f"{max(abs(error) for error in errors):.1%}, 9 of 10 within {profile.expected_error:.1%}, "
-        f"{statistics.median(errors):+.1%} in the median"
-    )
+        told = "how far predictions are off is not known: no networks were held out"
+    else:
+        errors = [row.error for row in profile.held_out]
+        told = (
+            f"expected error: {len(errors)} networks it was not made from were predicted within "
+            f"{max(abs(error) for error in errors):.1%}, 9 of 10 within {profile.expected_error:.1%}, "
+            f"{statistics.median(errors):+.1%} in the median"
+        )
+        if predicted_us is not None:
+            within_ms = profile.expected_error * predicted_us / 1e3
+            digits = max(0, min(3, 1 - math.floor(math.log10(max(within_ms, 1e-3)))))
+            told += f"; so this is {predicted_us / 1e3:.{digits}f} ms \u00b1 {within_ms:.{digits}f}"
+    doubts = len(profile.warnings)
+    if doubts and predicted_us is not None:
+        told += f"; the profile is doubtful ({doubts} warning{'s' * (doubts > 1)}: {profile.warnings[0]})"
+    return told
 
 
 def check_text(check: ProfileCheck) -> str:

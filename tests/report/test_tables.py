@@ -9,7 +9,7 @@ from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, Ru
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.prediction.predict import PhasePrediction, Prediction, SegmentPrediction
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
-from syncnas_deploy.report.tables import bench_text, check_text, prediction_text, profile_text
+from syncnas_deploy.report.tables import bench_text, check_text, expected_error_text, prediction_text, profile_text
 from tests.support.latency_cases import law_profile
 
 
@@ -186,3 +186,8 @@ warning: made by hand"""
 
 def test_a_profile_as_it_is_printed(mobilenet: ModelConfig) -> None:
     assert profile_text(law_profile(mobilenet)) == PROFILE
+
+
+def test_a_prediction_carries_its_error_and_the_doubts_of_its_profile(mobilenet: ModelConfig) -> None:
+    text = expected_error_text(law_profile(mobilenet), 20_000.0)
+    assert "so this is 20.00 ms \u00b1 0.60; the profile is doubtful (1 warning: made by hand)" in text
