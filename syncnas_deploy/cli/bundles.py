@@ -12,6 +12,7 @@ from syncnas_deploy.cli.options import (
     epilog,
     force_option,
     json_option,
+    keep_identity_option,
     open_device,
     read_profile,
     unit_option,
@@ -99,6 +100,7 @@ def export(
 @click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
 @force_option
+@keep_identity_option
 @json_option
 def bench(
     bundle: Path,
@@ -110,6 +112,7 @@ def bench(
     profile_path: Path | None,
     out: Path | None,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Run BUNDLE on a device, both branches at once, and print what was measured."""
@@ -138,6 +141,7 @@ def bench(
         baselines=pairs,
         out=out,
         force=force,
+        keep_identity=keep_identity,
         on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
     )
     if as_json:

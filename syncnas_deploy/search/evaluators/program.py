@@ -82,7 +82,7 @@ def run_program(words: Sequence[str], folder: Path, *, stdin: Path, seed: int, l
             return ProgramEnd(error=e.strerror or str(e))
         theirs.close()
         assert process.stdout is not None and process.stderr is not None
-        out, err = _Reader(process.stdout, MAX_OUTPUT_BYTES), _Reader(process.stderr, LAST_WORDS_BYTES)
+        out, err = _PipeReader(process.stdout, MAX_OUTPUT_BYTES), _PipeReader(process.stderr, LAST_WORDS_BYTES)
         try:
             said, bound = _wait(line, out, temporary, limit_s)
         finally:
@@ -104,7 +104,7 @@ def run_program(words: Sequence[str], folder: Path, *, stdin: Path, seed: int, l
     return ProgramEnd("", bound, code, output, _last_words(err.content()))
 
 
-def _wait(line: socket.socket, out: _Reader, temporary: Path, limit_s: float) -> tuple[str, Bound]:
+def _wait(line: socket.socket, out: _PipeReader, temporary: Path, limit_s: float) -> tuple[str, Bound]:
     """What the supervisor says, or the bound that was passed before it said anything."""
     deadline, most_bytes = time.monotonic() + limit_s, shutil.disk_usage(temporary).free // 2
     while True:
@@ -119,7 +119,7 @@ def _wait(line: socket.socket, out: _Reader, temporary: Path, limit_s: float) ->
             return "", "space"
 
 
-class _Reader(threading.Thread):
+class _PipeReader(threading.Thread):
     """Reads a pipe to its end and keeps no more than the last `most` bytes.
 
     Attributes:
