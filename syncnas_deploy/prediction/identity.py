@@ -38,7 +38,12 @@ def facts_to_share(facts: Mapping[str, str], *, keep: bool) -> dict[str, str]:
         return {**facts, IDENTITY: KEPT}
     name, shown, salt = facts["name"], label(facts), secrets.token_hex(8)
     mark = {} if shown == name else {MARK: f"{salt}:{_mark(salt, name)}"}
-    return {"name": shown, **{fact: facts[fact] for fact in SHARED_FACTS if fact in facts}, **mark, IDENTITY: LEFT_OUT}
+    return {
+        "name": shown,
+        **{fact: without_folders(facts[fact]) for fact in SHARED_FACTS if fact in facts},
+        **mark,
+        IDENTITY: LEFT_OUT,
+    }
 
 
 def condition_to_share(condition: Mapping[str, str], *, keep: bool) -> dict[str, str]:
@@ -48,7 +53,12 @@ def condition_to_share(condition: Mapping[str, str], *, keep: bool) -> dict[str,
 
 def text_to_share(text: str, facts: Mapping[str, str], *, keep: bool) -> str:
     """A sentence about a device as it stands in a document: no name that is private, no folders of a path."""
-    return text if keep else _FOLDERS.sub("", text.replace(facts["name"], label(facts)))
+    return text if keep else without_folders(text.replace(facts["name"], label(facts)))
+
+
+def without_folders(text: str) -> str:
+    """A text with the last part alone of each absolute path in it."""
+    return _FOLDERS.sub("", text)
 
 
 def other_name(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str:

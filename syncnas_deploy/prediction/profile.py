@@ -88,6 +88,7 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
         return msgspec.structs.replace(
             self,
             device=facts_to_share(facts, keep=keep),
+            versions={name: text_to_share(text, facts, keep=keep) for name, text in self.versions.items()},
             condition=condition_to_share(self.condition, keep=keep),
             warnings=tuple(text_to_share(text, facts, keep=keep) for text in self.warnings),
         )

@@ -21,6 +21,7 @@ from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.usable import Anchor, Runs, keeper, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.identity import without_folders
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.profiling.random_networks import write_network, write_to
 from syncnas_exporters import write_tflite
@@ -155,5 +156,5 @@ def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, 
     return tuple(
         f"{name} was {then[name]!r} and is {now[name]!r}"
         for name in _FACTS
-        if name in then and name in now and then[name] != now[name]
+        if name in then and name in now and without_folders(then[name]) != without_folders(now[name])
     )

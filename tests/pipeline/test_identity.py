@@ -44,7 +44,13 @@ class Phone(VirtualDevice):
 
     def facts(self) -> DeviceFacts:
         return dataclasses.replace(
-            super().facts(), name=self._serial, model=self._model, simulated=False, boot_id=BOOT, cpu_model="SM8"
+            super().facts(),
+            name=self._serial,
+            model=self._model,
+            simulated=False,
+            boot_id=BOOT,
+            cpu_model="SM8",
+            runtime="/home/alice/lib/libLiteRt.so",
         )
 
     def condition(self) -> Condition:
@@ -73,7 +79,9 @@ def test_a_profile_does_not_tell_which_device_it_is_of(name: str, tmp_path: Path
     assert profiled(name, tmp_path / "p.json", resume=True) == profile
     with pytest.raises(OutputExists, match="is a finished profile of another run"):
         profiled("R58M999XYZ", tmp_path / "p.json", resume=True)
-    assert pipeline.check_profile(profile, Phone(name)).holds
+    assert profile.versions["runtime"] == profile.device["runtime"] == "libLiteRt.so"
+    found = pipeline.check_profile(profile, Phone(name))
+    assert found.holds and found.differences == ()
     for other in (Phone("R58M999XYZ"), Phone(name, "Example Phone 9")):
         with pytest.raises(ProfileMismatch, match=r"says nothing about .*; give --device"):
             pipeline.check_profile(profile, other)
