@@ -51,3 +51,22 @@ def test_torch_is_imported_where_it_is_at_home_alone() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     assert [path for path, module in modules() if not ast.get_docstring(module)] == []
+
+
+def test_one_module_alone_writes_to_the_terminal() -> None:
+    printers = {"print", "echo", "secho", "echo_via_pager", "prompt", "confirm", "progressbar"}
+    at_home = {
+        "syncnas_deploy/cli/terminal.py",
+        "bench/syncnas_bench/local/vulkan.py",  # a program of its own, whose output is read through a pipe
+    }
+    strangers = []
+    for path, module in modules():
+        for node in ast.walk(module):
+            if not isinstance(node, ast.Call) or path in at_home:
+                continue
+            called = ast.unparse(node.func)
+            streams = ("sys.stdout.", "sys.stderr.", "sys.__stdout__.", "sys.__stderr__.")
+            to_stream = any(ast.unparse(argument)[:10] in ("sys.stdout", "sys.stderr") for argument in node.args)
+            if called.split(".")[-1] in printers or called.startswith(streams) or to_stream or called == "e.show":
+                strangers.append(f"{path}: {called}")
+    assert strangers == []

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, label, text_to_share
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 _Millijoules = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -106,6 +108,18 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     warnings: tuple[_Sentence, ...] = ()
     energy: Energy | None = None
     no_energy: _Sentence = ""
+
+    def shared(self, *, keep_identity: bool) -> BenchResult:
+        """The result as it is given to others; see `DeviceProfile.shared`."""
+        facts, keep = self.facts, keep_identity
+        return msgspec.structs.replace(
+            self,
+            device=self.device if keep else label(facts),
+            facts=facts_to_share(facts, keep=keep),
+            condition=condition_to_share(self.condition, keep=keep),
+            warnings=tuple(text_to_share(text, facts, keep=keep) for text in self.warnings),
+            no_energy=text_to_share(self.no_energy, facts, keep=keep),
+        )
 
     @property
     def aa_ratio(self) -> float:

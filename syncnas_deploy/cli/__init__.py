@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 
 import click
 
@@ -15,7 +16,8 @@ import syncnas_deploy
 from syncnas_bench import errors as bench_errors
 from syncnas_deploy import errors
 from syncnas_deploy.cli import bundles, devices, networks, profiles, reports, runtimes, searches, training
-from syncnas_deploy.cli.options import emit, epilog, json_option
+from syncnas_deploy.cli.options import epilog, json_option
+from syncnas_deploy.cli.terminal import emit, note, note_usage, say_page
 from syncnas_exporters import errors as export_errors
 
 EXIT_CODES = (
@@ -83,7 +85,7 @@ def main() -> None:
     except click.exceptions.Abort:
         _leave("Interrupted; what was finished is kept.", 130)
     except click.ClickException as e:
-        e.show()
+        note_usage(e)
         sys.exit(2)
     except KeyboardInterrupt:
         _leave("Interrupted; what was finished is kept.", 130)
@@ -96,7 +98,8 @@ def main() -> None:
             _leave(f"No space is left for {e.filename or 'the output'}; make room and run the command again.", 8)
         code = exit_code(e)
         if code is None and os.environ.get("SYNCNAS_DEBUG"):
-            raise
+            note(*traceback.format_exc().rstrip("\n").split("\n"))
+            sys.exit(1)
         if code is None:
             text = f"{type(e).__name__}: {e}".splitlines()[0]
             _leave(f"Internal error ({text}); set SYNCNAS_DEBUG=1 to see where, and please report it.", 1)
@@ -104,7 +107,7 @@ def main() -> None:
 
 
 def _leave(message: str, code: int | None) -> None:
-    click.echo(f"syncnas-deploy: {message}", err=True)
+    note(f"syncnas-deploy: {message}")
     sys.exit(code)
 
 
@@ -153,4 +156,4 @@ def completion(shell: str, as_json: bool) -> None:
     if as_json:
         emit({"shell": shell, "script": script})
     else:
-        click.echo(script)
+        say_page(script)

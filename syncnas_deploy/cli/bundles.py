@@ -9,15 +9,15 @@ import click
 from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli.options import (
     device_option,
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
+    keep_identity_option,
     open_device,
     read_profile,
     unit_option,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -66,7 +66,7 @@ def export(
             }
         )
     else:
-        click.echo(
+        say(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
@@ -100,6 +100,7 @@ def export(
 @click.option("--profile", "profile_path", type=click.Path(path_type=Path), help="Print its prediction beside.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
 @force_option
+@keep_identity_option
 @json_option
 def bench(
     bundle: Path,
@@ -111,6 +112,7 @@ def bench(
     profile_path: Path | None,
     out: Path | None,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Run BUNDLE on a device, both branches at once, and print what was measured."""
@@ -139,10 +141,11 @@ def bench(
         baselines=pairs,
         out=out,
         force=force,
+        keep_identity=keep_identity,
         on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
     )
     if as_json:
         value = result_to_json(result)
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
     else:
-        click.echo(bench_text(result, prediction))
+        say_page(bench_text(result, prediction))

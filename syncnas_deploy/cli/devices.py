@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncnas_deploy.cli.options import device_option, emit, epilog, json_option, open_device
+from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device
+from syncnas_deploy.cli.terminal import emit, say_page
 
 if TYPE_CHECKING:
     from syncnas_bench import Device
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def devices(as_json: bool) -> None:
     """List devices and their units."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import table
+    from syncnas_deploy.report.page import table
 
     found, waiting = pipeline.devices(), pipeline.waiting_devices()
     if as_json:
@@ -32,7 +33,7 @@ def devices(as_json: bool) -> None:
             about = f"{info.description} ({info.note})" if info.note else info.description
             rows.append([device.name, str(info.unit), state, mark, about])
     rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
-    click.echo(table(["device", "unit", "available", "default for", "what it is"], rows))
+    say_page(table(["device", "unit", "available", "default for", "what it is"], rows))
 
 
 def _device_json(device: Device) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def doctor(device_name: str | None, as_json: bool) -> None:
     Exits with 5 where something must be mended before anything can be measured.
     """
     from syncnas_bench.doctor import worst
-    from syncnas_deploy.report.tables import table
+    from syncnas_deploy.report.page import table
 
     device = open_device(device_name)
     checks = device.examine()
@@ -69,6 +70,6 @@ def doctor(device_name: str | None, as_json: bool) -> None:
         emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
     else:
         rows = [[check.name, check.status, check.value, check.advice] for check in checks]
-        click.echo(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+        say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
     if worst(checks) == "failure":
         raise click.exceptions.Exit(5)

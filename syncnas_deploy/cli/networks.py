@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from syncnas_deploy.cli.options import (
-    emit,
     epilog,
     force_option,
     json_option,
     read_profile,
 )
+from syncnas_deploy.cli.terminal import emit, say, say_page
 
 
 @click.command(epilog=epilog("syncnas-deploy models", "syncnas-deploy models mobilenet_v2"))
@@ -30,7 +30,7 @@ def models(name: str | None, as_json: bool) -> None:
         if as_json:
             emit({**config_to_json(config), "params": parameter_count(config), "macs": config.macs()})
         else:
-            click.echo(tables.models_table([config]) + "\n\n" + tables.blocks_table(config))
+            say_page(f"{tables.models_table([config])}\n\n{tables.blocks_table(config)}")
         return
     configs = list(pipeline.models())
     if as_json:
@@ -49,7 +49,7 @@ def models(name: str | None, as_json: bool) -> None:
             ]
         )
     else:
-        click.echo(tables.models_table(configs))
+        say_page(tables.models_table(configs))
 
 
 @click.group(epilog=epilog("syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors"))
@@ -76,7 +76,7 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
     if as_json:
         emit({"out": str(out), "tensors": count})
     else:
-        click.echo(f"{count} tensors of {config} written to {out}")
+        say(f"{count} tensors of {config} written to {out}")
 
 
 @weights.command(
@@ -100,7 +100,7 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
     if as_json:
         emit({"out": str(out), "tensors": count})
     else:
-        click.echo(f"{count} tensors of {config} written to {out}; train them before use")
+        say(f"{count} tensors of {config} written to {out}; train them before use")
 
 
 @click.command(
@@ -133,4 +133,4 @@ def draw(config: str, profile_path: Path | None, units: tuple[str, ...], out: Pa
     if as_json:
         emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
     else:
-        click.echo(f"drawn in {out}")
+        say(f"drawn in {out}")

@@ -1,8 +1,7 @@
-"""What commands share: options, and how they print."""
+"""What commands share: options, and how a device or profile is opened."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,19 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncnas_deploy.cli.terminal import note
+
 if TYPE_CHECKING:
     from syncnas_bench import Device
     from syncnas_deploy.prediction.profile import DeviceProfile
-
-
-def note(text: str) -> None:
-    """A line of progress, on stderr."""
-    click.echo(text, err=True)
-
-
-def emit(value: object) -> None:
-    """A value as JSON, on stdout."""
-    click.echo(json.dumps(value, indent=1, allow_nan=False))
 
 
 _DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then the only phone attached, then this host."
@@ -34,6 +25,11 @@ device_option = click.option(
     "device_name",
     metavar="D",
     help=f"host, sim:NAME or a serial; {_DEFAULT_DEVICE}",
+)
+keep_identity_option = click.option(
+    "--keep-identity",
+    is_flag=True,
+    help="Leave the device's serial or address, its boot id and paths in the result. Do not share it then.",
 )
 devices_option = click.option(
     "--device",

@@ -8,16 +8,16 @@ import click
 
 from syncnas_deploy.cli.options import (
     devices_option,
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
+    keep_identity_option,
     open_device,
     profile_option,
     read_profile,
     unit_option,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -52,6 +52,7 @@ from syncnas_deploy.cli.options import (
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
+@keep_identity_option
 @json_option
 def profile(
     device_names: tuple[str, ...],
@@ -63,6 +64,7 @@ def profile(
     rounds: int | None,
     resume: bool,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Measure a device for a base model: solo latency, contention, sync overhead.
@@ -71,7 +73,7 @@ def profile(
     With --check, exits with 7 where the profile does not hold any more.
     """
     if check_path is not None:
-        if base or units or out or launches or rounds or resume or force or len(device_names) > 1:
+        if base or units or out or launches or rounds or resume or force or keep_identity or len(device_names) > 1:
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
         return
@@ -98,6 +100,7 @@ def profile(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             as_json=as_json,
         )
         return
@@ -112,6 +115,7 @@ def profile(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             on_progress=lambda progress: note(progress_text(progress)),
         )
     except (BenchError, MeasurementError, KeyboardInterrupt):
@@ -120,7 +124,8 @@ def profile(
     if as_json:
         emit(profile_to_json(measured))
     else:
-        click.echo(f"{profile_text(measured)}\nwritten to {path}")
+        say_page(profile_text(measured))
+        say(f"written to {path}")
 
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
@@ -143,7 +148,7 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
             }
         )
     else:
-        click.echo(check_text(found))
+        say_page(check_text(found))
     if not found.holds:
         raise click.exceptions.Exit(7)
 
@@ -165,5 +170,5 @@ def predict(config: str, profile_path: Path, as_json: bool) -> None:
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
-        click.echo(prediction_text(prediction, measured.units))
-        click.echo(expected_error_text(measured))
+        say_page(prediction_text(prediction, measured.units))
+        say(expected_error_text(measured))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from syncnas_deploy.cli.options import emit, epilog, force_option, json_option
+from syncnas_deploy.cli.options import epilog, force_option, json_option
+from syncnas_deploy.cli.terminal import emit, say_page
 
 
 @click.command(
@@ -40,4 +41,4 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json
     if as_json:
         emit(comparison.to_json())
     else:
-        click.echo(comparison.to_text())
+        say_page(comparison.to_text())

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncnas_deploy.cli.options import emit, epilog, json_option, note, once_a_second
+from syncnas_deploy.cli.options import epilog, json_option, once_a_second
+from syncnas_deploy.cli.terminal import emit, note, say_page
 
 if TYPE_CHECKING:
     from syncnas_bench.litert.lock import Runtime
@@ -99,7 +100,7 @@ def _checksum(text: str) -> tuple[str, str]:
 
 
 def _show(store: RuntimeStore, entries: tuple[Runtime, ...], as_json: bool) -> None:
-    from syncnas_deploy.report.tables import table
+    from syncnas_deploy.report.page import table
 
     if as_json:
         emit([_as_json(store, entry) for entry in entries])
@@ -115,7 +116,7 @@ def _show(store: RuntimeStore, entries: tuple[Runtime, ...], as_json: bool) -> N
         )
         for entry in entries
     ]
-    click.echo(table(("version", "ABI", "accelerators", "MB", "state", "from"), rows))
+    say_page(table(("version", "ABI", "accelerators", "MB", "state", "from"), rows))
 
 
 def _as_json(store: RuntimeStore, entry: Runtime) -> dict[str, Any]:

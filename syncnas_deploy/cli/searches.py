@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from syncnas_deploy.cli.options import (
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     profile_option,
     read_profile,
 )
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
@@ -122,15 +121,17 @@ def search(
     if as_json:
         emit({**_to_json(found, out), "expected_error": measured.expected_error})
         return
-    click.echo(search_text(found.result, [network.budget for network in found.front]))
-    click.echo(f"\nbest: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
-    click.echo(prediction_text(found.prediction, measured.units))
-    click.echo(expected_error_text(measured))
-    click.echo(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
+    say_page(search_text(found.result, [network.budget for network in found.front]))
+    say("", f"best: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
+    say_page(prediction_text(found.prediction, measured.units))
+    say(expected_error_text(measured))
+    say(f"written to {out / 'best.json'}, {out / 'front.csv'} and {out / 'history.csv'}")
 
 
 def _note_progress(p: SearchProgress) -> None:
-    best = ", ".join(f"{b.strategy} {b.reward:.4f}" for b in p.front if b)
+    from syncnas_deploy.report.page import reward_text
+
+    best = ", ".join(f"{b.strategy} {reward_text(b.reward)}" for b in p.front if b)
     note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncnas_deploy.cli.options import emit, note
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 if TYPE_CHECKING:
     from syncnas_deploy.networks.config import ModelConfig
@@ -43,6 +43,7 @@ def profile_several(
     settings: ProfileSettings,
     resume: bool,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Measure the devices, print each one's result, and leave with the first failure's exit code."""
@@ -62,6 +63,7 @@ def profile_several(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
         )
     except KeyboardInterrupt:
@@ -71,7 +73,8 @@ def profile_several(
         emit([_outcome_json(outcome) for outcome in outcomes])
     for outcome in outcomes:
         if outcome.profile is not None and not as_json:
-            click.echo(f"{profile_text(outcome.profile)}\nwritten to {outcome.path}\n")
+            say_page(profile_text(outcome.profile))
+            say(f"written to {outcome.path}", "")
     _leave_if_any_failed(outcomes)
 
 

@@ -10,13 +10,12 @@ from typing import Any
 import click
 
 from syncnas_deploy.cli.options import (
-    emit,
     epilog,
     force_option,
     json_option,
-    note,
     once_a_second,
 )
+from syncnas_deploy.cli.terminal import emit, note, say
 
 images_option = click.option(
     "--path",
@@ -88,7 +87,7 @@ def evaluate(
     if as_json:
         emit(accuracy_to_json(found))
         return
-    click.echo(
+    say(
         f"top-1 {100 * found.top1:.2f} %, top-5 {100 * found.top5:.2f} %, loss {found.loss:.4f}; "
         f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
         f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
@@ -237,9 +236,9 @@ def train(
             }
         )
         return
-    click.echo(
+    say(
         f"{found.config.name}, {len(found.classes)} classes: best top-1 {100 * best.top1:.2f} % "
-        f"after epoch {best.epoch} of {len(found.history)}; {len(found.unreadable)} unreadable pictures\n"
+        f"after epoch {best.epoch} of {len(found.history)}; {len(found.unreadable)} unreadable pictures",
         f"written to {out}; evaluate with: syncnas-deploy eval {out / 'config.json'} --weights {out / 'best.pth'} "
-        f"--path {folder}"
+        f"--path {folder}",
     )

@@ -87,11 +87,13 @@ def bench(
     baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
     out: Path | None = None,
     force: bool = False,
+    keep_identity: bool = False,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
 
-    A baseline without a unit runs on each of the bench's units, on one core and on all of them.
+    A baseline without a unit runs on each of the bench's units, on one core and on all of them. Only with
+    `keep_identity` does the result have the device's serial or address and its boot id.
 
     Raises:
         BundleError: not a usable bundle.
@@ -107,7 +109,8 @@ def bench(
         for b, text in baselines
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
     ]
-    result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
+    full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=others, on_launch=on_launch)
+    result = full.shared(keep_identity=keep_identity)
     if out is not None:
         write_json(out, result_to_json(result), force=force)
     return result

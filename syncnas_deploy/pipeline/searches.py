@@ -18,7 +18,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
-from syncnas_deploy.search.workers import make_workers
+from syncnas_deploy.search.workers import caution, make_workers
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -136,6 +136,8 @@ def search(
             if not force:
                 raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
             journal.unlink()
+    if warning := caution(workers):
+        on_notice(warning)
     with dropped_if_empty(journal):
         result = loop.search(
             measured.base,

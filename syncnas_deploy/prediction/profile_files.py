@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from syncnas_bench import Unit, UnitError
 from syncnas_deploy.errors import ProfileError, SyncNasError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.files.output import write_text
@@ -90,6 +91,12 @@ def _flaw(profile: DeviceProfile) -> str:
         return "base: has two branches, and a base model has one"
     if profile.kind == "measured" and profile.device.get("simulated") == "True":
         return "kind: is 'measured', and the device is a simulated one"
+    try:
+        units = [Unit.parse(text) for text in profile.units]
+    except UnitError as error:
+        return f"units: {str(error).rstrip('.')}"
+    if units[0] == units[1]:
+        return f"units: are {units[0]} twice, and two branches need two units"
     if profile.curves != curves_of(profile.base):
         return "curves: are not those of the base"
     blocks = {curve.key for curve in profile.curves}

@@ -21,10 +21,13 @@ from syncnas_deploy.prediction import profile_files
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
+from syncnas_deploy.report.page import Cell, page, reward_text, table_lines
 from syncnas_deploy.report.prediction_json import prediction_to_json
-from syncnas_deploy.report.tables import Cell, bench_text, blocks_table, models_table, profile_text, table
+from syncnas_deploy.report.tables import bench_text, blocks_table, models_table, profile_text
 
 BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
+SCALED = ("reward", "standard_error")
+"""Columns with numbers on an evaluator's scale."""
 MAX_HISTORY_BYTES = 64 * 1024 * 1024
 
 
@@ -75,7 +78,7 @@ class Comparison:
         parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
         for item in self.results:
             parts.append(bench_text(item, self.prediction(item)))
-            parts += [self.unmatched(item)] if self.unmatched(item) else []
+            parts += [page([told]) for told in [self.unmatched(item)] if told]
         return "\n\n".join(parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -147,6 +150,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
             rows = tuple(dict(row) for row in csv.DictReader(f, strict=True))
         for row in rows:
             float(row["reward"] or 0.0)
+            float(row.get("standard_error") or 0.0)
         return rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
@@ -160,11 +164,16 @@ def _search_text(search: SearchFolder) -> str:
     # Energy is shown where the profile has power.
     energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
     trials = ["trial", "strategy", "predicted_us", "reward", *energy]
-    rows = [[row.get(column, "") for column in trials] for row in found[:10]]
+    rows = [_cells(row, trials) for row in found[:10]]
     columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
-    best = [[row.get(column, "") for column in columns] for row in search.front]
-    tables = [table(columns, best), table(trials, rows)]
-    return "\n\n".join([head, *tables])
+    best = [_cells(row, columns) for row in search.front]
+    return page([head, "", *table_lines(columns, best), "", *table_lines(trials, rows)])
+
+
+def _cells(row: dict[str, str], columns: Sequence[str]) -> list[str]:
+    """Texts of a row of a CSV; a number that is longer than 12 characters is rounded."""
+    texts = {name: row.get(name) or "" for name in columns}
+    return [reward_text(float(t)) if name in SCALED and len(t) > 12 else t for name, t in texts.items()]
 
 
 def _bundle_text(bundle: Bundle) -> str:
@@ -172,4 +181,4 @@ def _bundle_text(bundle: Bundle) -> str:
         [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
     ]
     head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
-    return head + "\n" + table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)
+    return page([head, *table_lines(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)])

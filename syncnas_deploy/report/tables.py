@@ -1,4 +1,4 @@
-"""Tables for the terminal. The head of a column says whether its latencies are milliseconds or microseconds."""
+"""What is printed of each thing. The head of a column says whether its latencies are milliseconds or microseconds."""
 
 from __future__ import annotations
 
@@ -13,29 +13,8 @@ from syncnas_deploy.networks.weights import parameter_count
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.recheck import ProfileCheck
+from syncnas_deploy.report.page import Cell, page, reward_text, table, table_lines
 from syncnas_deploy.search.results import SearchResult
-
-Cell = str | float | int | None
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Aligned columns: text to the left, numbers to the right."""
-    texts = [[_text(cell) for cell in row] for row in rows]
-    numeric = [all(not isinstance(row[i], str) for row in rows) for i in range(len(head))]
-    widths = [max(len(line[i]) for line in [list(head), *texts]) for i in range(len(head))]
-    lines = [_line(list(head), widths, numeric), "  ".join("-" * width for width in widths)]
-    return "\n".join(lines + [_line(row, widths, numeric) for row in texts])
-
-
-def _text(cell: Cell) -> str:
-    if cell is None:
-        return "-"
-    return f"{cell:,.1f}" if isinstance(cell, float) else str(cell)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
-    parts = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric, strict=True)]
-    return "  ".join(parts).rstrip()
 
 
 def models_table(configs: Sequence[ModelConfig]) -> str:
@@ -105,7 +84,7 @@ def profile_text(profile: DeviceProfile) -> str:
                 profile.table.invocation_us(unit),
             ]
         )
-    lines.append(table(["unit", "base (ms)", "contention", "invocation (us)"], rows))
+    lines += table_lines(["unit", "base (ms)", "contention", "invocation (us)"], rows)
     syncs = [row.sample.median_us for row in profile.syncs if row.place == "sync"]
     if syncs:
         lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
@@ -118,7 +97,7 @@ def profile_text(profile: DeviceProfile) -> str:
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
     lines += [expected_error_text(profile)] if profile.held_out else []
     lines += [f"warning: {text}" for text in profile.warnings]
-    return "\n".join(lines)
+    return page(lines)
 
 
 def _learning(profile: DeviceProfile, unit: int) -> str:
@@ -145,12 +124,12 @@ def expected_error_text(profile: DeviceProfile) -> str:
 def check_text(check: ProfileCheck) -> str:
     """Whether a profile still holds: the sample then and now, and a verdict."""
     rows: list[list[Cell]] = [[r.name, r.units, r.then_us, r.now_us, 100 * r.change] for r in check.rows]
-    lines = [table(["network", "units", "then (us)", "now (us)", "change (%)"], rows)]
+    lines = table_lines(["network", "units", "then (us)", "now (us)", "change (%)"], rows)
     lines += [f"different: {text}" for text in check.differences]
     lines += [f"warning: {text}" for text in check.warnings]
     verdict = "holds" if check.holds else "does not hold: measure the device again, in the condition it will be used in"
     lines.append(f"{check.change:+.1%} in the median: the profile {verdict}")
-    return "\n".join(lines)
+    return page(lines)
 
 
 def search_text(result: SearchResult, budgets: Sequence[str], top: int = 5) -> str:
@@ -161,19 +140,20 @@ def search_text(result: SearchResult, budgets: Sequence[str], top: int = 5) -> s
     head += f", {counts['infeasible'] + len(result.infeasible)} infeasible"
     rows: list[list[Cell]] = []
     for text, best in zip(budgets, result.front, strict=True):
-        error = "-" if best.standard_error is None else f"{best.standard_error:.4f}"
+        error = "-" if best.standard_error is None else reward_text(best.standard_error)
         sure = "yes" if best.sure else "no"
-        numbers: list[Cell] = [best.predicted_us / 1e3, f"{best.reward:.4f}", error, best.evaluations, sure]
+        numbers: list[Cell] = [best.predicted_us / 1e3, reward_text(best.reward), error, best.evaluations, sure]
         rows.append([text, best.budget_us / 1e3, best.strategy, *numbers, *_millijoules(best.energy_mj)])
     columns = ["budget", "(ms)", "strategy", "predicted (ms)", "reward", "standard error", "evaluations", "sure"]
     energy = ["energy (mJ)"] if result.best.energy_mj is not None else []
     whole = [t for t in result.trials if t.outcome == "evaluated"]
     whole.sort(key=lambda t: -(t.reward or 0.0))
     tried: list[list[Cell]] = [
-        [t.number, t.strategy, t.predicted_us / 1e3, f"{t.reward:.4f}", *_millijoules(t.energy_mj)] for t in whole[:top]
+        [t.number, t.strategy, t.predicted_us / 1e3, reward_text(t.reward or 0.0), *_millijoules(t.energy_mj)]
+        for t in whole[:top]
     ]
     trials = ["trial", "strategy", "predicted (ms)", "reward"]
-    return "\n".join([head, table([*columns, *energy], rows), "", table([*trials, *energy], tried)])
+    return page([head, *table_lines([*columns, *energy], rows), "", *table_lines([*trials, *energy], tried)])
 
 
 def _millijoules(energy_mj: float | None) -> list[Cell]:
@@ -198,15 +178,13 @@ def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
 def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str:
     """A result, with a prediction beside it where there is one."""
     lines = [f"{result.config.name} on {result.device}" + _labels(result)]
-    lines.append(_segments(result, prediction))
+    lines += _segments(result, prediction)
     if result.config.branch_count == 2:
         lines.append(
             f"overlap (solo times / makespan): {result.overlap:.2f} of at most {result.overlap_ceiling:.2f} with these "
-            f"segments; where both branches work {result.branch_overlap:.2f} of {result.branch_overlap_ceiling:.2f}\n"
-            f"A/A {result.aa_ratio:.3f} (the same network twice)"
+            f"segments; where both branches work {result.branch_overlap:.2f} of {result.branch_overlap_ceiling:.2f}"
         )
-    else:
-        lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
+    lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
     if abs(result.change) > CHANGE:
         lines.append(
             f"warning: within a launch the network's time changed by {result.change:+.0%}: a unit heats up or its "
@@ -216,24 +194,22 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None) -> str
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:
-        lines.append(_comparison(result))
+        lines += ["", *_comparison(result)]
     predicted = prediction.energy_mj if prediction else None
-    lines.append("")
-    lines.append(_energy_text(result, predicted))
-    return "\n".join(lines)
+    return page([*lines, "", *_energy(result, predicted)])
 
 
-def _energy_text(result: BenchResult, predicted_mj: float | None) -> str:
+def _energy(result: BenchResult, predicted_mj: float | None) -> list[str]:
     energy = result.energy
     if energy is None:
-        return f"energy: not measured ({result.no_energy.rstrip('.')})"
+        return [f"energy: not measured ({result.no_energy.rstrip('.')})"]
     rows: list[list[Cell]] = []
     for base, mj in zip(result.baselines, energy.baselines_mj, strict=True):
         rows.append([base.name, base.unit, None, f"{mj:.3f}"])
     said = None if predicted_mj is None else f"{predicted_mj:.3f}"
     rows.append([result.config.name, " + ".join(result.units), said, f"{energy.network_mj:.3f}"])
-    head = f"energy of an inference besides the idle device's {energy.idle_w:.2f} W ({energy.source}):\n"
-    return head + table(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)
+    head = f"energy of an inference besides the idle device's {energy.idle_w:.2f} W ({energy.source}):"
+    return [head, *table_lines(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)]
 
 
 def _labels(result: BenchResult) -> str:
@@ -245,7 +221,7 @@ def _labels(result: BenchResult) -> str:
     return "".join(f" [{label}]" for label in labels)
 
 
-def _segments(result: BenchResult, prediction: Prediction | None) -> str:
+def _segments(result: BenchResult, prediction: Prediction | None) -> list[str]:
     rows: list[list[Cell]] = []
     guess = {} if prediction is None else {s.name: s for p in prediction.phases for s in p.segments}
     last = result.segments[-1].phase
@@ -271,14 +247,14 @@ def _segments(result: BenchResult, prediction: Prediction | None) -> str:
     measured = result.makespan.median_us
     rows.append(["total", "", None, None, total, measured, _error(total, measured)])
     columns = ["solo: predicted (us)", "measured", "concurrent: predicted", "measured", "error (%)"]
-    return table(["segment", "unit", *columns], rows)
+    return table_lines(["segment", "unit", *columns], rows)
 
 
 def _error(predicted: float | None, measured: float) -> float | None:
     return None if predicted is None else 100.0 * (predicted / measured - 1.0)
 
 
-def _comparison(result: BenchResult) -> str:
+def _comparison(result: BenchResult) -> list[str]:
     """The network beside its baselines, all measured in the same rounds."""
     fastest = min(b.makespan.median_us for b in result.baselines)
     rows: list[list[Cell]] = []
@@ -294,7 +270,7 @@ def _comparison(result: BenchResult) -> str:
             f"{result.makespan.median_us / fastest:.2f}x",
         ]
     )
-    return "\n" + table(["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"], rows)
+    return table_lines(["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"], rows)
 
 
 def _ms(samples: RunSamples) -> tuple[str, str]:

@@ -83,7 +83,7 @@ class Leaders:
         if self._declared is not None:
             return self._declared / math.sqrt(count)
         if len(scored.spreads) == count:
-            return math.sqrt(math.fsum(s * s for s in scored.spreads)) / count
+            return math.hypot(*scored.spreads) / count
         pooled = self._pooled()
         return None if pooled is None else pooled / math.sqrt(count)
 
@@ -133,5 +133,5 @@ class Leaders:
         freedom = sum(len(scored.rewards) - 1 for scored in several)
         if freedom < LEAST_FREEDOM:
             return None
-        squares = math.fsum((reward - scored.mean) ** 2 for scored in several for reward in scored.rewards)
-        return math.sqrt(squares / freedom)
+        deviations = [reward - scored.mean for scored in several for reward in scored.rewards]
+        return math.hypot(*deviations) / math.sqrt(freedom)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syncnas_deploy.errors import DatasetError, MissingDependency
+from syncnas_deploy.files.one_line import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -276,5 +277,4 @@ def normalized(pixels: Pixels) -> NDArray[np.float32]:
 
 def printable_path(path: str | Path) -> str:
     """A path as text that can be written anywhere, whatever bytes are in its name."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return one_line(os.fsencode(path).decode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""The command line: every bad input is one sentence with its documented exit code, and nothing half-made is left."""
+"""The command line: what each command prints, and how errors end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -18,50 +17,16 @@ import pytest
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
-from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
+from syncnas_deploy.cli import EXIT_CODES, cli, exit_code
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import config_text, config_to_json
+from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from syncnas_deploy.prediction.profile_files import profile_to_json, write_profile
+from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
+from tests.support.program import Program
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
-
-
-class Outcome:
-    """What a run of the program gave."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Program = Callable[..., Outcome]
-
-
-@pytest.fixture
-def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Runs the program in this process."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, arguments)])
-        code = 0
-        capfd.readouterr()
-        try:
-            main()
-        except SystemExit as e:
-            code = int(e.code or 0)
-        out, err = capfd.readouterr()
-        return Outcome(code, out, err)
-
-    return run
-
-
-@pytest.fixture
-def law(mobilenet: ModelConfig, tmp_path: Path) -> Path:
-    """A profile file."""
-    write_profile(tmp_path / "law.json", law_profile(mobilenet))
-    return tmp_path / "law.json"
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -199,237 +164,12 @@ def test_completion_prints_a_script(program: Program) -> None:
     assert "_SYNCNAS_DEPLOY_COMPLETE" in program("completion", "bash").out
 
 
-def write(path: Path, text: str) -> Path:
-    """A file with text."""
-    path.write_text(text)
-    return path
-
-
-def bad_profile(base: ModelConfig, /, **changes: object) -> str:
-    """A profile's text with top-level changes."""
-    return json.dumps({**profile_to_json(law_profile(base)), **changes})
-
-
-def searching(folder: Path, base: ModelConfig, evaluator: str) -> list[object]:
-    """A search with another evaluator."""
-    profile = write(folder / "p.json", bad_profile(base))
-    return ["search", "--base", "mobilenet_v2", "--out", "s", "--evaluator", evaluator, "--profile", profile]
-
-
-Case = tuple[Callable[[Path, ModelConfig], list[object]], int, str]
-CASES: dict[str, Case] = {
-    "unknown command": (lambda t, b: ["frobnicate"], 2, "No such command"),
-    "unknown option": (lambda t, b: ["models", "--frob"], 2, "No such option"),
-    "unknown model": (lambda t, b: ["models", "alexnet"], 4, "neither a config file nor a shipped model"),
-    "unknown base": (lambda t, b: ["profile", "--base", "alexnet"], 4, "alexnet"),
-    "unknown device": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--device", "R58M"], 4, "R58M"),
-    "unknown sim": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--device", "sim:x"], 4, "sim:duo"),
-    "one unit": (lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1"], 2, "--unit twice"),
-    "bad unit": (
-        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:x", "--unit", "gpu"],
-        2,
-        "cpu:THREADS",
-    ),
-    "same units": (
-        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1", "--unit", "cpu:1"],
-        2,
-        "two different units",
-    ),
-    "no such core": (
-        lambda t, b: ["profile", "--base", "mobilenet_v2", "--unit", "cpu:1@999", "--unit", "cpu:1@0"],
-        5,
-        "999",
-    ),
-    "existing profile": (
-        lambda t, b: ["profile", "--base", "mobilenet_v2", "--out", write(t / "p.json", "{}")],
-        8,
-        "--force",
-    ),
-    "not json": (lambda t, b: ["models", write(t / "x.json", "{")], 3, "not JSON"),
-    "newer schema": (
-        lambda t, b: ["models", write(t / "x.json", config_text(b).replace("config/1", "config/7"))],
-        3,
-        "upgrade",
-    ),
-    "missing profile": (lambda t, b: ["predict", "mobilenet_v2", "--profile", "gone.json"], 3, "gone.json"),
-    "NaN in a profile": (
-        lambda t, b: ["predict", "mobilenet_v2", "--profile", write(t / "p.json", '{"schema": NaN}')],
-        3,
-        "NaN",
-    ),
-    "profile of another base": (
-        lambda t, b: [
-            "search",
-            "--base",
-            "mobilenet_v2",
-            "--out",
-            "s",
-            "--evaluator",
-            "capacity",
-            "--profile",
-            write(t / "p.json", bad_profile(b, base={**config_to_json(b), "name": "other"})),
-        ],
-        7,
-        "measured for base 'other'",
-    ),
-    "profile without its points": (
-        lambda t, b: [
-            "predict",
-            "syncnas_mobilenet_v2_100",
-            "--profile",
-            write(t / "p.json", bad_profile(b, points=[])),
-        ],
-        7,
-        "no entry",
-    ),
-    "a base predicted": (
-        lambda t, b: ["predict", "mobilenet_v2", "--profile", write(t / "p.json", bad_profile(b))],
-        7,
-        "one branch",
-    ),
-    "impossible budget": (
-        lambda t, b: [
-            "search",
-            "--base",
-            "mobilenet_v2",
-            "--out",
-            "s",
-            "--evaluator",
-            "capacity",
-            "--budget",
-            "5us",
-            "--profile",
-            write(t / "p.json", bad_profile(b)),
-        ],
-        7,
-        "raise --budget to at least",
-    ),
-    "no budget": (
-        lambda t, b: [
-            "search",
-            "--base",
-            "mobilenet_v2",
-            "--out",
-            "s",
-            "--evaluator",
-            "capacity",
-            "--budget",
-            "fast",
-            "--profile",
-            write(t / "p.json", bad_profile(b)),
-        ],
-        7,
-        "write 1.0x",
-    ),
-    "unknown evaluator": (
-        lambda t, b: [
-            "search",
-            "--base",
-            "mobilenet_v2",
-            "--out",
-            "s",
-            "--evaluator",
-            "luck",
-            "--profile",
-            write(t / "p.json", bad_profile(b)),
-        ],
-        2,
-        "capacity or table:FILE",
-    ),
-    "no workers": (lambda t, b: [*searching(t, b, "capacity"), "--workers", "0"], 2, "give a number of processes"),
-    "a resource without an amount": (
-        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU"],
-        2,
-        "not NAME=AMOUNT",
-    ),
-    "resources without a cluster": (
-        lambda t, b: [*searching(t, b, "capacity"), "--worker-resource", "GPU=1"],
-        2,
-        "Only dask workers have resources",
-    ),
-    "a budget twice": (
-        lambda t, b: [*searching(t, b, "capacity"), "--budget", "1x", "--budget", "1.0x"],
-        7,
-        "the same latency",
-    ),
-    "no pictures to train on": (lambda t, b: searching(t, b, "train:gone"), 3, "gone: no such folder"),
-    "no weights for candidates": (lambda t, b: searching(t, b, "inherit:gone.npz,gone"), 3, "gone"),
-    "an unknown option of an evaluator": (lambda t, b: searching(t, b, "train:x,epoch=1"), 2, "no option 'epoch'"),
-    "table without the column": (
-        lambda t, b: [
-            "search",
-            "--base",
-            "mobilenet_v2",
-            "--out",
-            "s",
-            "--evaluator",
-            f"table:{write(t / 't.csv', 'a,b')}",
-            "--profile",
-            write(t / "p.json", bad_profile(b)),
-        ],
-        3,
-        "t.csv",
-    ),
-    "a strategy of the wrong length": (
-        lambda t, b: [
-            "models",
-            write(t / "x.json", json.dumps({**config_to_json(pipeline.base_model(b)), "strategy": "nna"})),
-        ],
-        3,
-        "x.json",
-    ),
-    "weights and a seed": (
-        lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--seed", 1, "--out", "b"],
-        2,
-        "exclude each other",
-    ),
-    "weights of another kind": (
-        lambda t, b: ["weights", "convert", "w.bin", "--config", "mobilenet_v2", "--out", "w.safetensors"],
-        3,
-        ".safetensors",
-    ),
-    "no weights to inherit": (
-        lambda t, b: ["weights", "inherit", "w.npz", "--config", "syncnas_fbnet_c_100", "--out", "w.safetensors"],
-        3,
-        "no such file",
-    ),
-    "missing weights": (lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--out", "b"], 3, "w.pth"),
-    "unwritable output": (lambda t, b: ["export", "mobilenet_v2", "--out", "/proc/nowhere/b"], 8, "cannot be written"),
-    "unwritable profile": (
-        lambda t, b: ["profile", "--device", "sim:duo", "--base", "mobilenet_v2", "--out", "/proc/nowhere/p.json"],
-        8,
-        "/proc/nowhere",
-    ),
-    "no bundle": (lambda t, b: ["bench", "nothing"], 3, "not a bundle"),
-    "a baseline without unit syntax": (
-        lambda t, b: ["bench", "nothing", "--baseline", "@cpu:1"],
-        2,
-        "BUNDLE or BUNDLE@UNIT",
-    ),
-    "report of something else": (lambda t, b: ["report", write(t / "x.json", '{"a": 1}')], 3, "neither a profile"),
-}
-
-
-@pytest.mark.parametrize("name", list(CASES))
-def test_bad_input_is_one_sentence(program: Program, mobilenet: ModelConfig, tmp_path: Path, name: str) -> None:
-    make, code, says = CASES[name]
-    arguments = make(tmp_path, mobilenet)
-    before = sorted(path for path in tmp_path.rglob("*"))
-    done = program(*arguments)
-    assert (done.code, done.out) == (code, "")
-    assert says in done.err
-    assert "Traceback" not in done.err
-    if code != 2:
-        assert done.err.startswith("syncnas-deploy: ") and done.err.count("\n") == 1
-    assert sorted(path for path in tmp_path.rglob("*")) == before, "something half-made was left"
-
-
 def test_a_wrong_runtime_is_named(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert program("export", "mobilenet_v2", "--out", "b").code == 0
     monkeypatch.setenv("SYNCNAS_LITERT", str(tmp_path / "libLiteRt.so"))
     missing = program("bench", "b", "--samples", 5)
     assert missing.code == 5 and "libLiteRt.so" in missing.err
-    write(tmp_path / "libLiteRt.so", "no library")
+    (tmp_path / "libLiteRt.so").write_text("no library")
     wrong = program("bench", "b", "--samples", 5)
     assert wrong.code == 5 and "libLiteRt.so" in wrong.err
 

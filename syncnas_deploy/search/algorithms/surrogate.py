@@ -113,6 +113,10 @@ def observations(rewards: Mapping[Candidate, RewardEstimate], index: Mapping[Can
     return [Observation(index[candidate], ratio) for candidate, ratio in zip(rewards, ratios, strict=True)]
 
 
+LARGE = 1e100
+"""Rewards beyond are scaled first: their squares would be infinite."""
+
+
 def standardised(rewards: Float64Array, budgets: Int64Array) -> Float64Array:
     """Rewards as values of mean 0 and variance 1, [n].
 
@@ -123,6 +127,9 @@ def standardised(rewards: Float64Array, budgets: Int64Array) -> Float64Array:
         rewards: [n].
         budgets: of each reward, [n].
     """
+    largest = float(np.abs(rewards).max(initial=0.0))
+    if largest > LARGE:
+        rewards = rewards / largest
     centred = rewards.astype(float)
     for budget in np.unique(budgets):
         centred[budgets == budget] -= np.median(rewards[budgets == budget])
