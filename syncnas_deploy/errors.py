@@ -35,14 +35,14 @@
 
 from __future__ import annotations
 
-from syncnas_bench.errors import one_line
+from syncnas_bench.errors import as_message
 
 
 class SyncNasError(Exception):
     """Root of this package's errors. A message is one printable line, since parts of it may come from a file."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(as_message(message))
 
 
 class DocumentError(SyncNasError):

@@ -13,7 +13,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def one_line(message: str) -> str:
+def as_message(message: str) -> str:
     """A message as one printable line, without its middle if it is long: its end says what to do."""
     text = printable(message)
     return text if len(text) <= 2 * _KEPT_CHARS else f"{text[:_KEPT_CHARS]} ... {text[-_KEPT_CHARS:]}"
@@ -28,7 +28,7 @@ class BenchError(Exception):
     log: str = ""
 
     def __init__(self, message: str) -> None:
-        super().__init__(one_line(message))
+        super().__init__(as_message(message))
 
 
 class UnitError(BenchError):

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, label, text_to_share
 from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -135,6 +137,19 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
         """Latency of the profile's base on each of the network's units, microseconds; empty without a profile."""
         found = {b.unit: b.makespan.median_us for b in self.baselines if b.role == "today"}
         return tuple(found[unit] for unit in self.units) if found.keys() >= set(self.units) else ()
+
+    def shared(self, *, keep_identity: bool) -> BenchResult:
+        """The result as it is given to others; see `DeviceProfile.shared`."""
+        facts, keep = self.facts, keep_identity
+        return msgspec.structs.replace(
+            self,
+            device=self.device if keep else label(facts),
+            facts=facts_to_share(facts, keep=keep),
+            condition=condition_to_share(self.condition, keep=keep),
+            before=condition_to_share(self.before, keep=keep),
+            warnings=tuple(text_to_share(text, facts, keep=keep) for text in self.warnings),
+            no_energy=text_to_share(self.no_energy, facts, keep=keep),
+        )
 
     @property
     def aa_ratio(self) -> float:

@@ -12,6 +12,7 @@ from syncnas_deploy.cli.options import (
     epilog,
     force_option,
     json_option,
+    keep_identity_option,
     open_device,
     read_profile,
     unit_option,
@@ -111,6 +112,7 @@ def export(
 @click.option("--evaluator", help="Compare by its rewards instead of by MACs; see `search`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
 @force_option
+@keep_identity_option
 @json_option
 def bench(
     bundle: Path,
@@ -124,6 +126,7 @@ def bench(
     evaluator: str | None,
     out: Path | None,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Run BUNDLE on a device, both branches at once, print what was measured, and say whether it pays."""
@@ -157,6 +160,7 @@ def bench(
         evaluator=evaluator,
         out=out,
         force=force,
+        keep_identity=keep_identity,
         on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
         on_notice=note,
     )

@@ -26,6 +26,11 @@ device_option = click.option(
     metavar="D",
     help=f"host, sim:NAME or a serial; {_DEFAULT_DEVICE}",
 )
+keep_identity_option = click.option(
+    "--keep-identity",
+    is_flag=True,
+    help="Leave the device's serial or address, its boot id and paths in the result. Do not share it then.",
+)
 devices_option = click.option(
     "--device",
     "device_names",

@@ -11,6 +11,7 @@ from syncnas_deploy.cli.options import (
     epilog,
     force_option,
     json_option,
+    keep_identity_option,
     open_device,
     profile_option,
     read_profile,
@@ -51,6 +52,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
+@keep_identity_option
 @json_option
 def profile(
     device_names: tuple[str, ...],
@@ -62,6 +64,7 @@ def profile(
     rounds: int | None,
     resume: bool,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Measure a device for a base model: solo latency, contention, sync overhead.
@@ -70,7 +73,7 @@ def profile(
     With --check, exits with 7 where the profile does not hold any more.
     """
     if check_path is not None:
-        if base or units or out or launches or rounds or resume or force or len(device_names) > 1:
+        if base or units or out or launches or rounds or resume or force or keep_identity or len(device_names) > 1:
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
         return
@@ -97,6 +100,7 @@ def profile(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             as_json=as_json,
         )
         return
@@ -111,6 +115,7 @@ def profile(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             on_progress=lambda progress: note(progress_text(progress)),
         )
     except (BenchError, MeasurementError, KeyboardInterrupt):

@@ -43,6 +43,7 @@ def profile_several(
     settings: ProfileSettings,
     resume: bool,
     force: bool,
+    keep_identity: bool,
     as_json: bool,
 ) -> None:
     """Measure the devices, print each one's result, and leave with the first failure's exit code."""
@@ -62,6 +63,7 @@ def profile_several(
             settings=settings,
             resume=resume,
             force=force,
+            keep_identity=keep_identity,
             on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
         )
     except KeyboardInterrupt:

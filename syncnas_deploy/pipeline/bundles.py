@@ -95,6 +95,7 @@ def bench(
     evaluator: str | Evaluator | None = None,
     out: Path | None = None,
     force: bool = False,
+    keep_identity: bool = False,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
@@ -107,6 +108,7 @@ def bench(
         rivals: whether networks of one branch and the same latency are measured, too.
         evaluator: rates network and rivals, where it can compare one branch with two; without it MACs are compared.
         on_notice: called with sentences for the user.
+        keep_identity: whether the result has the device's serial or address and its boot id.
 
     Raises:
         BundleError: not a usable bundle.
@@ -131,7 +133,8 @@ def bench(
             asked += asked_beside(
                 opened, on, chosen, measured, Path(folder), with_rivals=rivals, evaluator=judge, on_notice=on_notice
             )
-        result = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=on_launch)
+        full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=on_launch)
+    result = full.shared(keep_identity=keep_identity)
     if judge is not None and compares_branches(judge) and any(b.role == "rival" for b in result.baselines):
         reward, error = rate(judge, opened.config)
         result = msgspec.structs.replace(result, reward=reward, standard_error=error)

@@ -30,12 +30,14 @@ def profile(
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
+    keep_identity: bool = False,
     on_progress: Callable[[measure.ProfileProgress], None] = lambda _: None,
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
 
     Finished steps are kept in ``<out>.journal`` until the profile is written. `resume` goes on from there. A profile
-    that is finished already is returned as it is.
+    that is finished already is returned as it is. Only with `keep_identity` does the profile have the device's serial
+    or address and its boot id.
 
     Raises:
         OutputExists: the profile, or an unfinished journal without `resume`, is there already.
@@ -62,7 +64,8 @@ def profile(
             )
         journal.unlink()
     with dropped_if_empty(journal):
-        measured = measure.measure(model, on, chosen, wanted, journal, on_progress=on_progress)
+        full = measure.measure(model, on, chosen, wanted, journal, on_progress=on_progress)
+    measured = full.shared(keep_identity=keep_identity)
     write_profile(out, measured)
     journal.unlink(missing_ok=True)
     return measured
@@ -109,6 +112,7 @@ def profile_many(
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
+    keep_identity: bool = False,
     environment: Environment | None = None,
     on_progress: Callable[[str, measure.ProfileProgress], None] = lambda _device, _: None,
 ) -> tuple[DeviceOutcome, ...]:
@@ -119,7 +123,7 @@ def profile_many(
     Args:
         devices: names, see `device_names`.
         folder: of the profiles; see `profile_path`.
-        units, settings, resume, force: see `profile`.
+        units, settings, resume, force, keep_identity: see `profile`.
         on_progress: called with the device's name, from its thread.
     """
     model, interrupted = base_model(base), threading.Event()
@@ -142,6 +146,7 @@ def profile_many(
                     settings=settings,
                     resume=resume,
                     force=force,
+                    keep_identity=keep_identity,
                     on_progress=progress,
                 )
         except BaseException as error:

@@ -21,7 +21,7 @@ from syncnas_deploy.search.candidates import EnergyOf
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
 from syncnas_deploy.search.rivals import Rival
 from syncnas_deploy.search.verdict_file import write_verdicts
-from syncnas_deploy.search.workers import make_workers
+from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.verdict import Verdict
 
 
@@ -149,6 +149,8 @@ def search(
             if not force:
                 raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
             journal.unlink()
+    if warning := caution(workers):
+        on_notice(warning)
     with dropped_if_empty(journal):
         result = loop.search(
             measured.base,

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 
@@ -20,6 +21,7 @@ from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.prediction.energy import PowerModel
+from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, other_name, text_to_share
 from syncnas_deploy.prediction.rows import (
     MAX_ROWS,
     MAX_UNITS,
@@ -33,8 +35,8 @@ from syncnas_deploy.prediction.table import LatencyTable
 Kind = Literal["measured", "simulated"]
 _RowCount = Meta(max_length=MAX_ROWS)
 
-IDENTITY = ("name", "model", "cpu_model")
-"""Facts of a device. Two measurements with a different value of one of them are of different devices."""
+KIND_FACTS = ("model", "cpu_model")
+"""Two measurements with a different value of one of these facts are of different devices."""
 
 
 class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
@@ -88,6 +90,17 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
                 f"measure again with: syncnas-deploy profile --base {base.name}."
             )
 
+    def shared(self, *, keep_identity: bool) -> DeviceProfile:
+        """The profile as it is given to others: without what tells which device it is of, or saying that it tells."""
+        facts, keep = self.device, keep_identity
+        return msgspec.structs.replace(
+            self,
+            device=facts_to_share(facts, keep=keep),
+            versions={name: text_to_share(text, facts, keep=keep) for name, text in self.versions.items()},
+            condition=condition_to_share(self.condition, keep=keep),
+            warnings=tuple(text_to_share(text, facts, keep=keep) for text in self.warnings),
+        )
+
     def other_device(self, device: Mapping[str, str], units: Sequence[str]) -> str:
         """Why the profile says nothing about a measurement; "" where device and units are the same.
 
@@ -95,7 +108,9 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
             device: facts of the device that was measured, as text.
             units: texts of the units of branch 0 and of branch 1.
         """
-        for fact in IDENTITY:
+        if other := other_name(self.device, device):
+            return other
+        for fact in KIND_FACTS:
             mine, theirs = self.device.get(fact), device.get(fact)
             if mine is not None and theirs is not None and mine != theirs:
                 return f"it is of a device whose {fact} is {mine!r}, not {theirs!r}"

@@ -36,7 +36,7 @@ from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.curves import CurveModel, curves_of
 from syncnas_deploy.prediction.energy import PowerModel
-from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
+from syncnas_deploy.prediction.profile import DeviceProfile, base_digest, flat_text
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState
 from syncnas_deploy.profiling.experiment import (
     CHAIN_OPS,
@@ -327,7 +327,7 @@ def is_of(
     """Whether a profile is what `measure` would have made of these arguments."""
     return (
         base_digest(profile.base) == base_digest(base)
-        and profile.device.get("name") == device.name
+        and not profile.other_device(flat_text(device.facts().to_dict()), [str(unit) for unit in units[:2]])
         and profile.whole_units == tuple(str(unit) for unit in units)
         and profile.settings == settings_text(settings)
     )

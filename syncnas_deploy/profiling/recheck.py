@@ -21,6 +21,7 @@ from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.usable import Anchor, Runs, keeper, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.identity import without_folders
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.profiling.random_networks import write_network, write_to
 from syncnas_exporters import write_tflite
@@ -31,7 +32,7 @@ LAUNCHES = 3
 TOLERANCE = 0.05
 """A profile holds where the sample changed by no more than this, relative, in the median."""
 
-_FACTS = ("model", "cpu_model", "cores", "os", "kernel", "runtime")
+_FACTS = ("cores", "os", "kernel", "runtime")
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,9 @@ def check_profile(
         MeasurementError: it was never fit to be measured.
     """
     facts = flat_text(device.facts().to_dict())
-    if profile.device.get("name") != facts["name"]:
-        raise ProfileMismatch(
-            f"The profile is of device {profile.device.get('name')!r}, not of {facts['name']!r}; give --device."
-        )
+    other = profile.other_device(facts, profile.units)
+    if other:
+        raise ProfileMismatch(f"The profile says nothing about {facts['name']!r}: {other}; give --device.")
     units = tuple(_unit_of(device, text) for text in profile.units)
     runs: dict[tuple[int, str], Run] = {}
     with tempfile.TemporaryDirectory(prefix="syncnas-check-") as folder:
@@ -156,5 +156,5 @@ def _differences(then: Mapping[str, str], now: Mapping[str, str]) -> tuple[str, 
     return tuple(
         f"{name} was {then[name]!r} and is {now[name]!r}"
         for name in _FACTS
-        if name in then and name in now and then[name] != now[name]
+        if name in then and name in now and without_folders(then[name]) != without_folders(now[name])
     )

@@ -360,7 +360,7 @@ class _SearchRun:
             self._notice(f"{task.config.name}: {outcome.how}; its evaluation is handed out again.")
             return None
         else:
-            evaluation, failed = Evaluation(None, 0.0, note=f"its worker was lost twice: {outcome.how}"), True
+            evaluation, failed = Evaluation(None, 0.0, note="its worker was lost twice"), True
             self._notice(f"{task.config.name}: {outcome.how}, for the second time; it is set aside as failed.")
         row = SearchRow.of(task.candidate, task.repeat, evaluation, failed=failed)
         if journal is not None:

@@ -29,7 +29,7 @@ class Trial:
         energy_mj: what an inference takes, millijoules; None where that is not known.
         widths: expanded channels.
         evaluation: what it gave.
-        failed: there is no evaluation, since its worker was lost twice; the note in it says how.
+        failed: there is no evaluation, since its worker was lost twice.
     """
 
     number: int

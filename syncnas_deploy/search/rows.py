@@ -17,7 +17,7 @@ class SearchRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         repeat: how often the candidate was evaluated before, with other seeds.
-        failed: there is no evaluation, since its worker was lost twice; the note says how.
+        failed: there is no evaluation, since its worker was lost twice.
     """
 
     strategy: str

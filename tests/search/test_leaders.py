@@ -35,6 +35,14 @@ def test_means_decide_and_the_earlier_of_equals_leads() -> None:
     assert Leaders(0.0).best(0) is None
 
 
+def test_errors_of_any_size_are_finite() -> None:
+    leaders = leaders_of({A: [1e300, -1e300, 5e299], B: [-1e300, 1e300, 0.0], C: [1e300]})
+    assert math.isfinite(leaders.standard_error(leaders.best(0)) or math.inf)  # type: ignore[arg-type]
+    for spread in (1e300, 1e200):
+        scored = Leaders(None).add(A, 1, Evaluation(1.0, 1.0, spread=spread))
+        assert Leaders(None).standard_error(scored) == pytest.approx(spread)
+
+
 def test_where_the_seed_does_not_matter_nothing_is_repeated() -> None:
     leaders = leaders_of({A: [0.5], B: [0.5]}, spread=0.0)
     assert leaders.to_repeat(0, {}) is None and leaders.is_sure(0)

@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,18 +43,11 @@ from syncnas_deploy.training.run import Trained, TrainingOptions, train
 from syncnas_deploy.training.run_folder import BEST, HISTORY, LAST, EpochRow
 from tests.support.picture_cases import draw_set, small_branched, small_config
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = Recipe(
     rate=0.05, epochs=3, batch=8, accumulate=2, warmup_epochs=1, ema_decay=0.9, label_smoothing=0.1, smallest_crop=0.5
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Networks this small are slower on two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from syncnas_deploy.errors import ProfileMismatch
+from syncnas_deploy.prediction.identity import label
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.drawing.svg import Canvas, Position, fit
 
@@ -27,7 +28,7 @@ def learning_plot(profile: DeviceProfile) -> str:
         return LEFT + WIDTH * (count - points[0]) / span, TOP + HEIGHT * (1 - error / top)
 
     canvas = Canvas()
-    title = f"{profile.base.name} on {profile.device.get('name', 'a device')}"
+    title = f"{profile.base.name} on {label(profile.device)}"
     canvas.text((LEFT, 20), fit(f"Learning curve: {title}", 14, WIDTH + RIGHT), size=14, bold=True)
     said = "Error for unseen widths. Line: a chain's blocks in sum. Dashed: one block, median."
     canvas.text((LEFT, 40), fit(said, SMALL, WIDTH + RIGHT), size=SMALL, fill="muted")

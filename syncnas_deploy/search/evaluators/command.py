@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
 import re
 import shlex
-import signal
-import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from syncnas_deploy.errors import DocumentError, EvaluationError, UnknownEvaluator
 from syncnas_deploy.files.documents import Fields, parse_json
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
+from syncnas_deploy.search.evaluators.program import MAX_OUTPUT_BYTES, ProgramEnd, run_program
 
 DEFAULT_LIMIT_S = 86_400
-MAX_OUTPUT_BYTES = 1024 * 1024
 _SETTING = re.compile(r"(timeout|spread)=(.*)")
 
 
@@ -31,8 +28,9 @@ class Command:
 
     It is started once per candidate, without a shell. The network is its standard input, a model config as JSON, and
     the seed is in SYNCNAS_SEED; in the arguments ``{config}`` becomes the path of a file with the config and
-    ``{seed}`` the seed. It prints ``{"reward": 0.71}`` or ``{"infeasible": true}``, as all of its output or as the
-    last line; ``spread`` (standard deviation between seeds) and ``details`` (numbers by name) may stand beside it.
+    ``{seed}`` the seed. TMPDIR is a folder of its own, which is removed with all that is in it. It prints
+    ``{"reward": 0.71}`` or ``{"infeasible": true}``, as all of its output or as the last line; ``spread`` (standard
+    deviation between seeds) and ``details`` (numbers by name) may stand beside it.
 
     Attributes:
         words: program and arguments.
@@ -75,59 +73,53 @@ class Command:
 
     @property
     def key(self) -> dict[str, object]:
-        """The words of the command. The program's files do not count: it can be mended, and the search resumed."""
-        return {"name": "command", "words": list(self.words)}
+        """The program's name, and a digest of all words: its path and arguments are nobody else's.
+
+        The program's files do not count: it can be mended, and the search resumed.
+        """
+        digest = hashlib.sha256("\0".join(self.words).encode("utf-8", "surrogateescape")).hexdigest()
+        return {"name": "command", "program": Path(self.words[0]).name, "words_sha256": digest}
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """What the program prints about a network.
 
         Raises:
-            EvaluationError: it cannot be started, ends with another exit code than 0, takes too long, or prints
-                something else.
+            EvaluationError: it cannot be started, ends with another exit code than 0, has too much time, output or
+                temporary space, or prints something else.
         """
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="syncnas-") as folder:
+        with (
+            contextlib.suppress(RecursionError),  # what it left is too deep to be removed
+            tempfile.TemporaryDirectory(prefix="syncnas-", ignore_cleanup_errors=True) as folder,
+        ):
             path = Path(folder) / "config.json"
             path.write_text(config_text(config), encoding="utf-8")
             filled = {"{config}": str(path), "{seed}": str(seed)}
             words = [_filled(word, filled) for word in self.words]
-            output = self._run(words, path, seed)
-        return self._parsed(output, time.perf_counter() - started)
+            ended = run_program(words, Path(folder), stdin=path, seed=seed, limit_s=self.limit_s)
+        self._check(ended)
+        return self._parsed(ended.output, time.perf_counter() - started)
 
-    def _run(self, words: list[str], config: Path, seed: int) -> str:
-        """Run the program to its end and return what it wrote on stdout."""
-        environment = {**os.environ, "SYNCNAS_SEED": str(seed)}
-        with config.open("rb") as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            try:
-                # A session of its own, so that what it starts can be ended with it.
-                process = subprocess.Popen(
-                    words, stdin=stdin, stdout=out, stderr=err, env=environment, start_new_session=True
-                )
-            except OSError as e:
-                raise EvaluationError(
-                    f"{words[0][:200]}: cannot be started ({e.strerror}); correct --evaluator command."
-                ) from None
-            try:
-                code = process.wait(self.limit_s)
-            except subprocess.TimeoutExpired:
-                raise EvaluationError(
-                    f"{self._title} took longer than {self.limit_s:g} s{_last_words(err)}; "
-                    "put a larger timeout=SECONDS before the program."
-                ) from None
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            if code:
-                ended = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                raise EvaluationError(f"{self._title} {ended}{_last_words(err)}; mend it and give --resume.")
-            out.seek(0)
-            return out.read(MAX_OUTPUT_BYTES + 1).decode("utf-8", "replace")
+    def _check(self, ended: ProgramEnd) -> None:
+        """Refuse a program that did not end as it should."""
+        if ended.error:
+            raise EvaluationError(
+                f"{self.words[0][:200]}: cannot be started ({ended.error}); correct --evaluator command."
+            )
+        said = f" and said {ended.last_words!r}" if ended.last_words else ""
+        if ended.bound:
+            what, remedy = {
+                "time": (f"took longer than {self.limit_s:g} s", "put a larger timeout=SECONDS before the program"),
+                "output": (f"printed more than {MAX_OUTPUT_BYTES} bytes", "let it print a JSON object"),
+                "space": ("took more than half of the free temporary space", "set TMPDIR to a folder with more room"),
+            }[ended.bound]
+            raise EvaluationError(f"{self._title} {what}{said}; {remedy}.")
+        if ended.code:
+            how = f"was ended by signal {-ended.code}" if ended.code < 0 else f"ended with exit code {ended.code}"
+            raise EvaluationError(f"{self._title} {how}{said}; mend it and give --resume.")
 
-    def _parsed(self, output: str, seconds: float) -> Evaluation:
-        where = f"{self._title}: its output"
-        if len(output) > MAX_OUTPUT_BYTES:
-            raise EvaluationError(f"{where} is longer than {MAX_OUTPUT_BYTES} bytes; print a JSON object.")
+    def _parsed(self, printed: bytes, seconds: float) -> Evaluation:
+        where, output = f"{self._title}: its output", printed.decode("utf-8", "replace")
         lines = output.strip().splitlines()
         if not lines:
             raise EvaluationError(f'{where} is empty; print a JSON object such as {{"reward": 0.71}}.')
@@ -179,13 +171,3 @@ def _positive(name: str, text: str) -> float:
     if not 0 < value < 1e9:
         raise UnknownEvaluator(f"command: {name} must be a number above 0, found {text[:40]!r}.")
     return value
-
-
-def _last_words(err: IO[bytes]) -> str:
-    """The end of what a program wrote on stderr, as words for a sentence."""
-    err.seek(0, os.SEEK_END)
-    size = err.tell()
-    err.seek(max(0, size - 2000))
-    lines = err.read().decode("utf-8", "replace").strip().splitlines()
-    text = "".join(c for c in (lines[-1] if lines else "") if c.isprintable()).strip()
-    return f" and said {text[:300]!r}" if text else ""

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from syncnas_deploy.errors import UnknownWorkers
 from syncnas_deploy.search.workers.base import InProcess, Workers
 
 MAX_PROCESSES = 256
 SCHEMES = ("tcp://", "tls://")
+
+
+def caution(text: str | int) -> str:
+    """What to know of workers before they are used, a sentence; "" where there is nothing.
+
+    A dask scheduler at a tcp:// address runs what anyone sends it, and sends on what it likes. That is all right within
+    one machine.
+    """
+    text = str(text)
+    if not text.startswith("tcp://"):
+        return ""
+    try:
+        host = urlsplit(text).hostname or ""
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return ""
+    except ValueError:
+        pass  # a name, of which nobody knows where it leads
+    return (
+        f"{text}: nothing is encrypted on the way there and nobody is asked for a certificate, so whoever reaches that "
+        "network can run programs on its workers and here; use tls://, or a tunnel to 127.0.0.1."
+    )
 
 
 def make_workers(text: str | int = 1, resources: Mapping[str, float] | None = None) -> Workers:

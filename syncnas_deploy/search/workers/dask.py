@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import math
 import pickle
 import queue
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ from syncnas_deploy.search.evaluators import Evaluation
 from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, code_version, sendable
 
 CONNECT_S = 10.0
-"""How long a scheduler may take to answer."""
+"""How long a scheduler may take to answer, as dask counts it."""
+ANSWER_S = 15.0
+"""How long whoever listens there may take to prove a scheduler."""
 FIRST_WORKER_S = 30.0
 """How long a search waits for its first worker, which may just be starting."""
 NEW_WORKER_S = 60.0
@@ -67,7 +71,7 @@ class DaskWorkers:
             self._wait_for_place(FIRST_WORKER_S)
             self._check_code()
         except BaseException:
-            self._client.close()
+            self.close()
             raise
 
     def free(self) -> int:
@@ -117,7 +121,8 @@ class DaskWorkers:
         self._flights.clear()
         with contextlib.suppress(Exception):
             self._client.cancel(futures, force=True)
-        self._client.close()
+        with contextlib.suppress(Exception):  # a scheduler that hangs, too, is left
+            self._client.close(timeout=CONNECT_S)
 
     def _workers(self) -> dict[str, Mapping[str, Any]]:
         """What the scheduler says of each worker, by address; asked again when that is no longer fresh."""
@@ -199,15 +204,29 @@ def _connected(address: str) -> Any:
         raise MissingDependency(
             "dask.distributed is not installed; install it with: pip install 'syncnas-deploy[cluster]'."
         ) from None
-    try:
-        connect: Any = distributed.Client
-        return connect(address, timeout=CONNECT_S, set_as_default=False)
-    except Exception as e:
-        reason = next(iter(str(e).splitlines()), "")[:120]
+    # Nothing follows our sentence: neither what dask logs nor its finalizer, which waits 20 s and prints a traceback.
+    for name in ("distributed", "distributed.client", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    client: Any = type("QuietClient", (distributed.Client,), {"__del__": lambda _: None})
+    answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            answer.put(client(address, timeout=CONNECT_S, set_as_default=False))
+        except Exception as e:
+            answer.put(next(iter(str(e).splitlines()), "")[:120])
+
+    # In a thread that may be left: where somebody listens and says nothing, dask waits for ever, whatever the timeout.
+    threading.Thread(target=connect, daemon=True).start()
+    found: Any = f"nothing in {ANSWER_S:g} s"
+    with contextlib.suppress(queue.Empty):
+        found = answer.get(timeout=ANSWER_S)
+    if isinstance(found, str):
         raise WorkersUnavailable(
-            f"{address}: no dask scheduler answers there ({reason}); check the address, or start one with: "
+            f"{address}: no dask scheduler answers there ({found}); check the address, or start one with: "
             "dask scheduler --host 127.0.0.1."
-        ) from None
+        )
+    return found
 
 
 def _carry_out(payload: bytes, version: str) -> Evaluation:

@@ -136,6 +136,13 @@ def test_in_flight_narrows_the_variance_and_leaves_the_mean() -> None:
     assert np.all(after.variance[:, 120] < 0.2 * before.variance[:, 120])
 
 
+@pytest.mark.parametrize("scale", [1e300, -1e300, 1e101, 1.7e308])
+def test_rewards_whose_squares_are_infinite_are_ranked(scale: float) -> None:
+    rewards = np.array([0.1, 0.9, 0.4, -0.2]) * scale
+    values = standardised(rewards, np.zeros(4, dtype=np.int64))
+    assert np.isfinite(values).all() and np.array_equal(np.argsort(values), np.argsort(rewards))
+
+
 def test_standardised_rewards() -> None:
     one = np.zeros(6, dtype=np.int64)
     rewards = np.array([0.70, 0.71, 0.72, 0.73, 0.74, -50.0])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +22,8 @@ from syncnas_deploy.errors import EvaluationError, MissingDependency, WorkersUna
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.search.results import SearchResult
+from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.search.workers import dask as dask_workers
-from syncnas_deploy.search.workers import make_workers
 from tests.support.synthetic import SyntheticTable, toy_base
 from tests.support.worker_cases import Slow, true_reward, wait_for
 
@@ -148,3 +152,61 @@ def test_a_scheduler_that_dies_ends_the_search_and_keeps_what_is_finished(
             journal_path=journal, workers=make_workers(cluster.address), on_progress=at_third,
         )  # fmt: skip
     assert len(journal.read_bytes().splitlines()) >= 4
+
+
+GARBAGE = {
+    "a frame of 2^40 bytes": struct.pack("<Q", 2**40) + bytes(100),
+    "2^40 frames": struct.pack("<QQQ", 16, 2**40, 2**40),
+    "a web server": b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    "it closes at once": None,
+    "it says nothing": b"",
+}
+
+
+@pytest.mark.parametrize("kind", list(GARBAGE))
+def test_after_the_sentence_dask_says_nothing(tmp_path: Path, kind: str) -> None:
+    listener, said = socket.create_server(("127.0.0.1", 0)), GARBAGE[kind]
+
+    def serve() -> None:
+        kept = []
+        with contextlib.suppress(OSError):
+            while True:
+                kept.append(listener.accept()[0])
+                if said is None:
+                    kept.pop().close()
+                else:
+                    kept[-1].sendall(said)
+
+    threading.Thread(target=serve, daemon=True).start()
+    code = (
+        "from syncnas_deploy.search.workers import dask; from syncnas_deploy.cli import main; dask.ANSWER_S = 3.0;"
+        "dask.CONNECT_S = 2.0; main()"
+    )
+    words = ["--profile", "mobilenet_v2-sim-phone", "--evaluator", "capacity", "--trials", "2", "--out", "found"]
+    address = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+    command = [sys.executable, "-c", code, "search", *words, "--workers", address]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    listener.close()
+    assert done.returncode == 5 and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(f"syncnas-deploy: {address}: no dask scheduler answers there (")
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("tcp://127.0.0.1:8786", False),
+        ("tcp://127.8.8.8:1", False),
+        ("tcp://[::1]:8786", False),
+        ("tcp://localhost:8786", False),
+        ("tls://10.0.0.1:8786", False),
+        ("4", False),
+        ("tcp://10.0.0.1:8786", True),
+        ("tcp://gpu-farm:8786", True),
+        ("tcp://[fe80::1]:8786", True),
+        ("tcp://0.0.0.0:8786", True),
+        ("tcp://localhost.evil.example:1", True),
+        ("tcp://[::1:8786", True),
+    ],
+)
+def test_a_cluster_that_is_not_secured_gets_a_sentence(address: str, warned: bool) -> None:
+    assert ("can run programs" in caution(address)) == warned
