@@ -36,7 +36,7 @@ from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.curves import CurveModel, curves_of
 from syncnas_deploy.prediction.energy import PowerModel
-from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
+from syncnas_deploy.prediction.profile import DeviceProfile, base_digest, flat_text
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState
 from syncnas_deploy.profiling.experiment import (
     CHAIN_OPS,
@@ -100,7 +100,7 @@ def measure(
         on_progress: called after every step.
 
     Raises:
-        JournalMismatch: the journal is of another run.
+        JournalMismatch: the journal is of another run, or of another device at the same address.
         BenchError: the device could not measure.
         WrongOutput: it computed something else than this host, three times.
         MeasurementError: what came back cannot be right.
@@ -108,6 +108,7 @@ def measure(
     key = {
         "base": base_digest(base),
         "device": device.name,
+        **device.identity().to_key(),
         "units": [str(unit) for unit in units],
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
@@ -327,7 +328,6 @@ def is_of(
     """Whether a profile is what `measure` would have made of these arguments."""
     return (
         base_digest(profile.base) == base_digest(base)
-        and profile.device.get("name") == device.name
-        and profile.units == tuple(str(unit) for unit in units)
+        and not profile.other_device(flat_text(device.facts().to_dict()), [str(unit) for unit in units])
         and profile.settings == settings_text(settings)
     )

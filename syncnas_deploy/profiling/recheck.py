@@ -31,7 +31,7 @@ LAUNCHES = 3
 TOLERANCE = 0.05
 """A profile holds where the sample changed by no more than this, relative, in the median."""
 
-_FACTS = ("model", "cpu_model", "cores", "os", "kernel", "runtime")
+_FACTS = ("cores", "os", "kernel", "runtime")
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,9 @@ def check_profile(
         MeasurementError: it was never fit to be measured.
     """
     facts = flat_text(device.facts().to_dict())
-    if profile.device.get("name") != facts["name"]:
-        raise ProfileMismatch(
-            f"The profile is of device {profile.device.get('name')!r}, not of {facts['name']!r}; give --device."
-        )
+    other = profile.other_device(facts, profile.units)
+    if other:
+        raise ProfileMismatch(f"The profile says nothing about {facts['name']!r}: {other}; give --device.")
     units = tuple(_unit_of(device, text) for text in profile.units)
     runs: dict[tuple[int, str], Run] = {}
     with tempfile.TemporaryDirectory(prefix="syncnas-check-") as folder:
