@@ -18,43 +18,16 @@ import pytest
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
-from syncnas_deploy.cli import EXIT_CODES, cli, exit_code, main
+from syncnas_deploy.cli import EXIT_CODES, cli, exit_code
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text, config_to_json
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import profile_to_json, write_profile
 from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
+from tests.support.program import Program
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
-
-
-class Outcome:
-    """What a run of the program gave."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-Program = Callable[..., Outcome]
-
-
-@pytest.fixture
-def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Runs the program in this process."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, arguments)])
-        code = 0
-        capfd.readouterr()
-        try:
-            main()
-        except SystemExit as e:
-            code = int(e.code or 0)
-        out, err = capfd.readouterr()
-        return Outcome(code, out, err)
-
-    return run
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Flood:
 
     def _serve(self, server: socket.socket) -> None:
         client, _ = server.accept()
-        with client, contextlib.suppress(OSError):
+        with client, contextlib.suppress(OSError, struct.error):  # the client leaves when it has had enough
             client.settimeout(60)
             self._take(client)
             client.sendall(BANNER)
