@@ -88,7 +88,7 @@ class DeviceAmbiguous(BenchError):
 
 
 class DeviceUnavailable(BenchError):
-    """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline" or "busy"."""
+    """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline", "busy" or "refused"."""
 
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
@@ -124,7 +124,7 @@ class DeviceLeased(BenchError):
 
 
 class DeviceLost(BenchError):
-    """The device was lost and did not come back in time; the rows that were finished are kept."""
+    """The device did not come back in time, or another one did; the rows that were finished are kept."""
 
 
 class RuntimeRejected(BenchError):

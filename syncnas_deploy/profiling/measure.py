@@ -100,7 +100,7 @@ def measure(
         on_progress: called after every step.
 
     Raises:
-        JournalMismatch: the journal is of another run.
+        JournalMismatch: the journal is of another run, or of another device at the same address.
         BenchError: the device could not measure.
         WrongOutput: it computed something else than this host, three times.
         MeasurementError: what came back cannot be right.
@@ -108,6 +108,7 @@ def measure(
     key = {
         "base": base_digest(base),
         "device": device.name,
+        **device.identity().to_key(),
         "units": [str(unit) for unit in units],
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
