@@ -54,8 +54,9 @@ def test_the_road_on_a_phone(serial: str, tmp_path: Path, program: Program) -> N
     code, out, err = program("profile", "--device", serial, *options)
     assert code == 0, err
     profile = read_profile(tmp_path / "phone.json")
-    assert profile.kind == "measured" and profile.device["name"] == serial
-    assert profile.device["model"] == "Example Test Phone"
+    # Whose phone it is is not said; that it is the same one is still known.
+    assert profile.kind == "measured" and profile.device["name"] == "Example Test Phone"
+    assert serial not in (tmp_path / "phone.json").read_text()
     assert 100 < profile.table.network_us(0) < 1e6
     pipeline.export("syncnas_mobilenet_v2_100", tmp_path / "bundle")
     pipeline.export("mobilenet_v2", tmp_path / "base")
@@ -65,7 +66,7 @@ def test_the_road_on_a_phone(serial: str, tmp_path: Path, program: Program) -> N
     )  # fmt: skip
     assert code == 0, err
     result = json.loads(out)
-    assert result["device"] == serial and not result["simulated"]
+    assert result["device"] == "Example Test Phone" and not result["simulated"]
     assert result["output_difference"] < 1e-3
     assert result["makespan_us"] > 0 and result["predicted"]["makespan_us"] > 0
 
