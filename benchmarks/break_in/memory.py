@@ -41,7 +41,7 @@ class Outcome:
 
 
 def _made(*words: str) -> list[str]:
-    """What `tests.support.hostile_files` says, in a process of its own: a new process counts its parent's memory, too."""
+    """What `tests.support.hostile_files` says. It is not imported: a new process counts its parent's memory, too."""
     done = subprocess.run([sys.executable, "-m", "tests.support.hostile_files", *words], stdout=-1, check=True)
     return list(json.loads(done.stdout))
 

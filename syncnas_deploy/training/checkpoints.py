@@ -27,7 +27,8 @@ from syncnas_deploy.networks.weights import Weights, block_prefix, check_shapes,
 
 TIMM = "timm:"
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
-_MAX_NAMES_BYTES = 4 << 20
+_MAX_NAMES_BYTES = 2 << 20
+"""A file's list of tensors has less than 200 bytes for each."""
 _OTHER_CLASSES_BYTES = 256 << 20
 """Room for a classifier of tens of thousands of classes."""
 
