@@ -296,8 +296,14 @@ def _document(name: str, command: Command, write: Callable[[Path, int], object])
     return make
 
 
-def _brackets(path: Path, size: int) -> None:
-    path.write_text("[" + "[]," * (size // 10) + "0]")
+def _many(item: str, largest: int = 0) -> Callable[[Path, int], object]:
+    """Writes an object with a list of very many items, for a reader of files up to a size."""
+
+    def write(path: Path, size: int) -> None:
+        count = (largest or size // 4) // (len(item) + 1) - 20
+        path.write_text('{"schema":"x","x":[' + f"{item}," * count + "0]}")
+
+    return write
 
 
 # Bundles
@@ -331,6 +337,7 @@ def _references(path: Path, head: bytes, size: int) -> None:
                     file.write(bytes(min(1 << 20, size - at)))
 
 
+PREDICT = ["predict", "mobilenet_v2", "--profile", "{folder}/p.json"]
 CASES: dict[str, Case] = {
     "AAR: bzip2, sizes lie": _aar(zipfile.ZIP_BZIP2, lambda small, _: 100 * small),
     "AAR: bzip2, sizes are true": _aar(zipfile.ZIP_BZIP2, lambda _, size: size),
@@ -368,11 +375,13 @@ CASES: dict[str, Case] = {
     "pth: a sparse file": _weights("w.pth", lambda path, _: sparse(path, b"PK\3\4")),
     "config: 2 TB of weights": _config(_wide),
     "config: 140 GB of features": _config(_large),
-    "config: many lists": _document("c.json", ["models", "{folder}/c.json"], _brackets),
+    "config: many lists": _document("c.json", ["models", "{folder}/c.json"], _many("[]")),
     "config: sparse": _document("c.json", ["models", "{folder}/c.json"], lambda path, _: sparse(path)),
-    "profile: sparse": _document(
-        "p.json", ["predict", "mobilenet_v2", "--profile", "{folder}/p.json"], lambda path, _: sparse(path)
-    ),
+    "config: as many lists as may be": _document("c.json", ["models", "{folder}/c.json"], _many("[]", 4 << 20)),
+    "profile: sparse": _document("p.json", PREDICT, lambda path, _: sparse(path)),
+    "profile: as many lists as may be": _document("p.json", PREDICT, _many("[]", 16 << 20)),
+    "profile: as many objects as may be": _document("p.json", PREDICT, _many('{"a":0}', 16 << 20)),
+    "profile: as many texts as may be": _document("p.json", PREDICT, _many('"ab"', 16 << 20)),
     "bundle: a sparse file": _bundle(lambda path, _m, _s: sparse(path), "branch0.tflite"),
     "bundle: a sparse file more": _bundle(
         lambda path, m, _s: (sparse(path), m["files"].update({path.name: "0" * 64})), "branch1.tflite"
@@ -385,7 +394,7 @@ CASES: dict[str, Case] = {
     "reference: a header without end": _bundle(lambda path, _m, size: _references(path, npy_header((1,), size), 4)),
     "reference: texts": _bundle(lambda path, _m, size: np.savez(path, image=np.array("x"), logits=np.array("y"))),
     "bundle: a sparse manifest": _bundle(lambda path, _m, _s: sparse(path), "manifest.json"),
-    "bundle: a manifest of lists": _bundle(lambda path, _m, size: _brackets(path, size), "manifest.json"),
+    "bundle: a manifest of lists": _bundle(lambda path, _m, size: _many("[]")(path, size), "manifest.json"),
 }
 """Each ends in one sentence and exit code 3."""
 
