@@ -133,7 +133,7 @@ def _continue(url: str, part: _Partial, max_bytes: int, silence_s: float, on_pro
             have = _begin(url, part, answer, have)
             _receive(url, part, answer, have, max_bytes, on_progress)
     except (OSError, http.client.HTTPException) as e:
-        raise _Broken(str(e) or type(e).__name__) from e
+        raise _Broken(str(e)[:200] or type(e).__name__) from e
     return origin
 
 
