@@ -226,11 +226,11 @@ class RuntimeStore:
         """Put the files in place, then the entry into the lock file."""
         place = self.path / entry.folder
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists() and self.problems(entry):
-            shutil.rmtree(place)
         if not place.exists():
             made.chmod(0o755)
             made.rename(place)
+        for library in entry.libraries if self.problems(entry) else ():
+            (made / library.name).replace(place / library.name)
         self._lock.put(entry)
 
 

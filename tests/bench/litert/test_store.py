@@ -153,8 +153,10 @@ def test_damaged_files_are_found_and_can_be_added_again(store: RuntimeStore, fol
         RuntimeRejected, match=r"damaged \(libLiteRtClGlAccelerator\.so (has been changed|is missing)\)"
     ):
         store.choose("aarch64-android")
+    (library.parent / "notes.txt").write_text("somebody's")
     store.add(folder, version="2.3.0")
     assert store.choose("aarch64-android") == entry
+    assert (library.parent / "notes.txt").exists(), "what is not ours stays"
 
 
 def test_wrong_abi_is_refused_by_name(store: RuntimeStore, folder: Path, tmp_path: Path) -> None:
