@@ -9,6 +9,7 @@ import re
 import ssl
 import struct
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ class FileServer:
         codes: HTTP codes to answer with, one a request, then the real answer.
         resumable: whether ranges are understood.
         raw: whole answers by path, sent as they are; then the connection ends.
+        pause_s: time after each byte of them, if they are to drip.
         requests: (path, Range header) of every request.
     """
 
@@ -96,6 +98,7 @@ class FileServer:
         self.codes: list[int] = []
         self.resumable = True
         self.raw: dict[str, bytes] = {}
+        self.pause_s = 0.0
         self.requests: list[tuple[str, str]] = []
         self.sent_bytes = 0
         self.address = ""
@@ -132,8 +135,12 @@ def serving(certificate: Path | None = None) -> Iterator[FileServer]:
             server.requests.append((self.path, self.headers.get("Range", "")))
             if self.path in server.raw:
                 self.close_connection = True
+                whole = server.raw[self.path]
                 with contextlib.suppress(ConnectionError):
-                    self.wfile.write(server.raw[self.path])
+                    for at in range(len(whole) if server.pause_s else 0):
+                        self.wfile.write(whole[at : at + 1])
+                        time.sleep(server.pause_s)
+                    self.wfile.write(b"" if server.pause_s else whole)
                 return
             code = server.codes.pop(0) if server.codes else 0
             content = server.files.get(self.path)

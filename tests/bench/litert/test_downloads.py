@@ -245,6 +245,15 @@ def test_a_source_that_gives_almost_nothing_ends(rate: int, ends: bool) -> None:
         assert len(source.read(100 * rate)) == 100 * rate
 
 
+@pytest.mark.parametrize(
+    "whole", [answer("200 OK\r\nX: " + "y" * 400), answer("200 OK", bytes(400)), answer("302 On\r\nX: " + "y" * 400)]
+)
+def test_a_server_that_drips_is_left(whole: bytes, server: FileServer, tmp_path: Path) -> None:
+    server.raw["/hostile"], server.pause_s = whole, 0.01
+    with pytest.raises(DownloadFailed, match=r"broke off 4 times .(\d+ bytes came in|timed out|.*timed out)"):
+        download(f"{server.address}/hostile", tmp_path / "into", partial=tmp_path / "part", silence_s=0.2)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_said_to_be_one(server: FileServer, tmp_path: Path) -> None:
     (tmp_path / "part").symlink_to("/dev/full")
