@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,7 +180,9 @@ def _from_torch(path: Path, accept: Accept) -> dict[str, Float32Array]:
         raise MissingDependency(
             f"{path}: reading a .pth needs torch; install it with: pip install 'syncnas-deploy[torch]'."
         ) from None
-    with _reading(path, "checkpoint of tensors only", "; code in a checkpoint is never run"), path.open("rb") as raw:
+    reading = _reading(path, "checkpoint of tensors only", "; code in a checkpoint is never run")
+    with reading, warnings.catch_warnings(), path.open("rb") as raw:
+        warnings.simplefilter("ignore")  # torch's, of pickles that it did not write
         if raw.read(4) == b"PK\3\4":
             _check_torch_archive(path)
             value: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
