@@ -8,7 +8,6 @@ reference.npz      one input image and the logits that LiteRT computed for it on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +19,26 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 import syncnas_deploy
+from syncnas_bench.files import regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, tflite_name
 from syncnas_deploy.errors import BundleError, OutputError, OutputExists
 from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
+from syncnas_deploy.files.npz import Shapes, read_npz
 from syncnas_deploy.files.output import atomic_folder, dump_json, recover_folder
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.segments import Feed, Segment, cut
-from syncnas_deploy.networks.weights import Weights
+from syncnas_deploy.networks.weights import Weights, network_bytes
 from syncnas_exporters import Graph, GraphError, TfliteRunner
 
 SCHEMA = "syncnas-deploy/bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
+_MAX_MANIFEST_BYTES = 4 << 20
+_ROOM_BYTES = 16 << 20
+"""What a file has beside its arrays: operators, names, and metadata."""
 
 FileName = Annotated[
     str, Meta(max_length=255, pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")
@@ -116,16 +120,19 @@ class Bundle:
         path = self.folder / REFERENCE
         if REFERENCE not in self.files:
             raise BundleError(f"{self.folder}: holds no {REFERENCE}; export the bundle again.")
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                image, logits = (np.asarray(archive[name], np.float32) for name in ("image", "logits"))
-        except Exception as e:  # a damaged archive raises whatever zip, its decompressors and the header's parser raise
-            raise BundleError(
-                f"{path}: cannot be read ({str(e) or type(e).__name__}); export the bundle again."
-            ) from None
         size = self.config.input_size
-        shapes = ((1, size, size, self.config.stem.in_channels), (1, self.config.classes))
-        if (image.shape, logits.shape) != shapes or not np.isfinite(logits).all():
+        wanted = {"image": (1, size, size, self.config.stem.in_channels), "logits": (1, self.config.classes)}
+
+        def accept(shapes: Shapes) -> None:
+            if shapes != wanted:
+                raise BundleError(f"{path}: is not of this network; export the bundle again.")
+
+        try:
+            arrays = read_npz(path, accept)
+        except ValueError as e:
+            raise BundleError(f"{path}: cannot be read ({e}); export the bundle again.") from None
+        image, logits = arrays["image"], arrays["logits"]
+        if not np.isfinite(logits).all():
             raise BundleError(f"{path}: is not of this network; export the bundle again.")
         return image, logits
 
@@ -215,7 +222,7 @@ def _fill(
         made_by=f"syncnas-deploy {syncnas_deploy.__version__}",
         config=config_to_json(config),
         weights=source,
-        files={path.name: _sha256(path) for path in sorted(work.iterdir())},
+        files={path.name: sha256_of(path) for path in sorted(work.iterdir())},
         segments=_manifest_segments(config),
     )
     (work / MANIFEST).write_text(dump_json(msgspec.to_builtins(manifest)), encoding="utf-8")
@@ -262,10 +269,6 @@ def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
     )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle."""
     return (path / MANIFEST).is_file()
@@ -280,7 +283,7 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder}: not a bundle (no {MANIFEST}); make one with `syncnas-deploy export`.")
-    value = read_json(path, BundleError)
+    value = read_json(path, BundleError, max_bytes=_MAX_MANIFEST_BYTES)
     manifest = decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)
@@ -288,8 +291,19 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{path}: 'segments' are not those of the config; export the bundle again.")
     for name, digest in manifest.files.items():
         file = folder / name
-        if not file.is_file():
-            raise BundleError(f"{file}: is missing; export the bundle again.")
-        if _sha256(file) != digest:
-            raise BundleError(f"{file}: differs from its sha256 in {MANIFEST}; export the bundle again.")
+        try:
+            size = regular_bytes(file)
+            if size > _most_bytes(config):
+                raise BundleError(f"{file}: {size} bytes is more than this network needs; export the bundle again.")
+            if sha256_of(file) != digest:
+                raise BundleError(f"{file}: differs from its sha256 in {MANIFEST}; export the bundle again.")
+        except FileNotFoundError:
+            raise BundleError(f"{file}: is missing; export the bundle again.") from None
+        except OSError as e:
+            raise BundleError(f"{file}: cannot be read ({e.strerror}); export the bundle again.") from None
     return Bundle(folder, config, manifest.weights, manifest.files)
+
+
+def _most_bytes(config: ModelConfig) -> int:
+    """How large one file of a bundle may be."""
+    return _ROOM_BYTES + network_bytes(config)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,34 @@ def test_an_export_killed_between_two_names_is_found_again(config: ModelConfig, 
         written(tmp_path / "b", config)
     assert read_bundle(tmp_path / "b") == old
     assert list(tmp_path.iterdir()) == [tmp_path / "b"]
+
+
+def a_folder(file: Path) -> None:
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: None, "is missing"),
+        (a_folder, "cannot be read (not a regular file)"),
+        (os.mkfifo, "cannot be read (not a regular file)"),
+        (lambda file: file.symlink_to("/dev/zero"), "cannot be read (not a regular file)"),
+        (lambda file: file.symlink_to("/proc/kmsg"), "differs from its sha256 in manifest.json"),
+        (lambda file: file.symlink_to(file), "cannot be read (Too many levels of symbolic links)"),
+        (lambda file: file.write_bytes(b"x"), "differs from its sha256 in manifest.json"),
+        (lambda file: (file.touch(), os.truncate(file, 1 << 32)), "4294967296 bytes is more than this network needs"),
+    ],
+)
+def test_a_file_of_a_bundle_that_is_another_is_refused_at_once(
+    make: Callable[[Path], object], says: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bundle.folder, tmp_path / "bundle")
+    (folder / "branch1.tflite").unlink()
+    make(folder / "branch1.tflite")
+    with pytest.raises(BundleError) as caught:
+        read_bundle(folder)
+    assert str(caught.value) == f"{folder}/branch1.tflite: {says}; export the bundle again."
 
 
 def npz(image: Any, logits: Any) -> bytes:

@@ -133,3 +133,7 @@ class RuntimeRejected(BenchError):
 
 class DownloadFailed(BenchError):
     """A download did not arrive whole. What has arrived is kept and the next try goes on from there."""
+
+
+class NotWritable(BenchError):
+    """Something on this host cannot be written: its disk is full, or it may not be written to."""

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from syncnas_bench.errors import RuntimeRejected
-from syncnas_bench.files import decode, strict_json, write_whole
+from syncnas_bench.files import decode, regular_bytes, strict_json, write_whole
 from syncnas_bench.litert.abis import ABIS, LIBRARY
 
 SCHEMA = 1
@@ -96,6 +96,8 @@ class LockFile:
             RuntimeRejected: the file cannot be read, or was not written by this version.
         """
         try:
+            if (size := regular_bytes(self._path)) > _MAX_BYTES:
+                raise ValueError(f"{size} bytes is more than {_MAX_BYTES}")  # noqa: TRY301
             entries = _parse(self._path.read_bytes(), self._path.name)
         except FileNotFoundError:
             return ()
@@ -120,8 +122,6 @@ class LockFile:
 
 
 def _parse(content: bytes, what: str) -> tuple[Runtime, ...]:
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"{what}: is larger than {_MAX_BYTES} bytes")
     try:
         value = strict_json(content)
     except ValueError as error:
