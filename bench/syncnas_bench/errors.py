@@ -133,3 +133,11 @@ class RuntimeRejected(BenchError):
 
 class DownloadFailed(BenchError):
     """A download did not arrive whole. What has arrived is kept and the next try goes on from there."""
+
+
+class PlaceBusy(BenchError):
+    """Another process is writing there. `holder` says which, in words."""
+
+    def __init__(self, place: object, holder: str) -> None:
+        super().__init__(f"{place}: {holder} is writing it; let it end, then try again.")
+        self.holder = holder

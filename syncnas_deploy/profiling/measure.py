@@ -87,7 +87,9 @@ def measure(
     settings: ProfileSettings,
     journal_path: Path,
     *,
+    anew: bool = False,
     on_progress: OnProgress = lambda _: None,
+    keep: Callable[[DeviceProfile], None] | None = None,
 ) -> DeviceProfile:
     """Measure a device for a base model, going on where the journal ends.
 
@@ -97,7 +99,9 @@ def measure(
         units: of branch 0 and of branch 1.
         settings: how much to measure.
         journal_path: holds every finished step; a journal of another run is refused.
+        anew: drop the journal that is there.
         on_progress: called after every step.
+        keep: puts the profile where it belongs; then the journal is removed. It stays where this is None.
 
     Raises:
         JournalMismatch: the journal is of another run.
@@ -113,11 +117,15 @@ def measure(
         "version": syncnas_deploy.__version__,
     }
     with (
-        Journal(journal_path, kind="profile", key=key) as journal,
+        Journal(journal_path, kind="profile", key=key, anew=anew) as journal,
         tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
     ):
         experiment = Experiment(base, units, settings, Path(folder))
-        return _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
+        found = _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
+        if keep is not None:
+            keep(found)
+            journal.remove()
+        return found
 
 
 class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
