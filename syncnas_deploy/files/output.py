@@ -71,15 +71,16 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
     """A new file beside `path` that gets its name when the block ends well.
 
-    Without `force` the name must still be free then. Else the file is kept under another name, since what is in it may
-    have taken hours.
+    Without `force` the name must be free then. Else the file is kept under another one: what is in it may have taken
+    hours. Commands ask `check_output` before they begin.
 
     Raises:
         OutputExists: something is there and `force` is false, or it is no file.
         OutputBusy: another process is writing it.
         OutputError: it cannot be written.
     """
-    check_output(path, force=force)
+    if force:
+        check_output(path, force=True)
     with writing(path, wait_s=_WAIT_S):
         part = beside(path, "new")
         part.unlink(missing_ok=True)  # it may be another name of the file that is there
@@ -104,7 +105,7 @@ def _give_free_name(part: Path, path: Path) -> None:
         other = path.with_name(f"{path.stem}-{secrets.token_hex(4)}{path.suffix}")
         _link(part, other)
         raise OutputExists(
-            f"{path}: appeared while this ran and is left as it is; what was to go there is in {other}."
+            f"{path}: exists already and is left as it is, what was to go there is in {other}; --force replaces it."
         ) from None
 
 

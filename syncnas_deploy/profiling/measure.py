@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 
 import syncnas_deploy
 from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.errors import JournalError, MeasurementError, WrongOutput
 from syncnas_deploy.files.documents import decode_document
 from syncnas_deploy.files.journal import Journal
@@ -118,10 +118,10 @@ def measure(
     }
     with (
         Journal(journal_path, kind="profile", key=key, anew=anew) as journal,
-        tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
+        work_folder("profile") as folder,
     ):
-        experiment = Experiment(base, units, settings, Path(folder))
-        found = _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
+        experiment = Experiment(base, units, settings, folder)
+        found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
         if keep is not None:
             keep(found)
             journal.remove()

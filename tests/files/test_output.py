@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from syncnas_deploy.files.output import (
     check_output,
     write_text,
 )
+from tests.support.dying import killed_at
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_what_appears_meanwhile_is_never_replaced_and_the_result_is_kept(
 
         monkeypatch.setattr(os, "link", no_links)
     path = tmp_path / "p.json"
-    told = pytest.raises(OutputExists, match=r"p\.json: appeared .*is in .*p-[0-9a-f]{8}\.json")
+    told = pytest.raises(OutputExists, match=r"p\.json: exists already .*is in .*p-[0-9a-f]{8}\.json")
     with told, atomic_output(path, force=False) as part:
         part.write_text("new")
         make(path)
@@ -146,8 +146,9 @@ def test_what_is_no_file_is_refused_whatever_is_asked(
     make: Callable[[Path], None], force: bool, tmp_path: Path
 ) -> None:
     make(tmp_path / "p.json")
-    with pytest.raises(OutputExists, match="is no file"):
-        write_text(tmp_path / "p.json", "new", force=force)
+    for call in (check_output, lambda path, force: write_text(path, "new")):
+        with pytest.raises(OutputExists, match="is no file"):
+            call(tmp_path / "p.json", force=force)
     assert list(tmp_path.iterdir()) == [tmp_path / "p.json"]
 
 
@@ -168,37 +169,10 @@ def test_a_full_disk_is_said_to_be_one(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
 
-DYING = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = {paths}
-
-steps = 0
-
-def dying(call):
-    def step(*args, **kwargs):
-        global steps
-        if steps == {step}:
-            os._exit(9)
-        steps += 1
-        call(*args, **kwargs)
-        if steps == {step}:
-            os._exit(9)
-        steps += 1
-    return step
-
-for name in ("link", "mkdir", "rename", "replace", "rmdir", "unlink"):
-    setattr(os, name, dying(getattr(os, name)))
-from syncnas_deploy.files.output import FolderKind, atomic_folder, write_text
+WRITE_FILE = """
+from syncnas_deploy.files.output import write_text
+write_text(Path({path!r}), "new", force={force})
 """
-
-
-def killed_at(step: int, body: str) -> bool:
-    """Run a program that dies at the given step; whether it got there."""
-    program = DYING.format(paths=[p for p in sys.path if p], step=step) + body
-    code = subprocess.run([sys.executable, "-c", program], check=False).returncode
-    assert code in (0, 9)
-    return code == 9
 
 
 @pytest.mark.parametrize("force", [True, False])
@@ -209,7 +183,7 @@ def test_a_kill_at_any_step_leaves_the_old_or_the_new_file_and_the_next_run_clea
     for step in range(20):
         if force:
             write_text(path, "old")
-        killed = killed_at(step, f"write_text(Path({str(path)!r}), 'new', force={force})")
+        killed = killed_at(step, WRITE_FILE.format(path=str(path), force=force))
         found = path.read_text() if path.exists() else "old"
         assert found in ("old", "new")
         check_output(path, force=True)  # as each command does that is given this --out
@@ -251,7 +225,8 @@ def has_others(path: Path) -> bool:
     return [place.read_text() for place in places] == ["theirs"] * 3 and (path / "link").is_symlink()
 
 
-WRITE = """
+WRITE_FOLDER = """
+from syncnas_deploy.files.output import FolderKind, atomic_folder
 kind = FolderKind("pair", lambda folder: ("b.txt", "a.txt") if (folder / "a.txt").is_file() else ())
 with atomic_folder(Path({folder!r}), kind, force=True) as work:
     (work / "a.txt").write_text("new")
@@ -268,7 +243,7 @@ def test_a_kill_at_any_step_leaves_one_folder_whole_and_the_next_run_cleans_up(o
         write_folder(folder, "old")
         if others:
             add_others(folder)
-        killed = killed_at(step, WRITE.format(folder=str(folder)))
+        killed = killed_at(step, WRITE_FOLDER.format(folder=str(folder)))
         contents = [content(path) for path in place.iterdir() if path.is_dir()]
         assert ["old", "old"] in contents or ["new", "new"] in contents, step
         with pytest.raises(OutputExists, match="give --force"):
