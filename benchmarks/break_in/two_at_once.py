@@ -50,7 +50,12 @@ def _seeded(*words: object) -> Callable[[int], tuple[object, ...]]:
 
 
 def _resumes(command: Callable[[int], tuple[object, ...]]) -> Callable[[Place, int], bool]:
-    return lambda place, which: bool(place.run(*command(which), "--resume"))
+    def whole(place: Place, which: int) -> bool:
+        process = place.start(*command(which), "--resume")
+        process.communicate()
+        return process.returncode == 0
+
+    return whole
 
 
 def _bundle_of(place: Place, which: int) -> bool:
