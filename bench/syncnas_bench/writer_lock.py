@@ -30,7 +30,7 @@ class WriterLock:
     """
 
     def __init__(self, place: Path, *, wait_s: float = 0.0) -> None:
-        self._path = beside(place, "lock")
+        self._path = beside(place.absolute(), "lock")
         self._made = [folder for folder in place.parents if not folder.exists()]
         # A lock may be released in another thread. A hook for the number keeps the library from a lock that is none.
         self._lock = FileLock(self._path, timeout=wait_s, thread_local=False, on_acquired=_sign)

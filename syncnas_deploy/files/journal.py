@@ -29,7 +29,7 @@ from syncnas_deploy.files.output import unwritable, writing
 FORMAT = 1
 _BEGIN = b'{"journal":'
 _MAX_HEADER_BYTES = 1 << 20
-_MAX_LINE_BYTES = 1 << 28
+_MAX_LINE_BYTES = 1 << 27
 
 
 class Journal:

@@ -13,6 +13,7 @@ from syncnas_bench.errors import PlaceBusy
 from syncnas_bench.litert import store as stores
 from syncnas_bench.litert.store import LOCK_FILE, RuntimeStore
 from syncnas_bench.writer_lock import WriterLock
+from syncnas_deploy.cli import exit_code
 from tests.support.dying import killed_at
 from tests.support.runtime_cases import runtime_files, serving, write_folder
 
@@ -67,8 +68,9 @@ def test_who_waits_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             lambda: store.add(folder, version="2.3.0"),
             lambda: store.fetch(url="http://127.0.0.1:1/{library}"),
         ):
-            with pytest.raises(PlaceBusy, match=f"process {os.getpid()} is writing it; let it end"):
+            with pytest.raises(PlaceBusy, match=f"process {os.getpid()} is writing it; let it end") as told:
                 change()
+            assert exit_code(told.value) == 8
     assert not store.path.exists(), "nothing came of it"
 
 
