@@ -116,12 +116,10 @@ def measure(
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
     }
-    with (
-        Journal(journal_path, kind="profile", key=key, anew=anew) as journal,
-        work_folder("profile") as folder,
-    ):
-        experiment = Experiment(base, units, settings, folder)
-        found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
+    with Journal(journal_path, kind="profile", key=key, anew=anew) as journal:
+        with work_folder("profile") as folder:
+            experiment = Experiment(base, units, settings, folder)
+            found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
         if keep is not None:
             keep(found)
             journal.remove()

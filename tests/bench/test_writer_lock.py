@@ -12,14 +12,14 @@ import pytest
 from syncnas_bench.errors import PlaceBusy
 from syncnas_bench.writer_lock import WriterLock
 
-HOLDER = """
+HOLDER = r"""
 import os, sys, time
 from pathlib import Path
 sys.path[:0] = {paths}
 from syncnas_bench.writer_lock import WriterLock
 lock = WriterLock(Path({place!r}))
 {then}
-print(os.getpid(), flush=True)
+os.write(1, b"%d\n" % os.getpid())
 time.sleep(600)
 """
 
@@ -53,7 +53,7 @@ def test_a_holder_is_named_and_its_kill_frees_the_place(tmp_path: Path) -> None:
 def test_a_child_of_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     """Workers that torch forks live on for a while."""
     place = tmp_path / "p.json"
-    with holder(place, "if os.fork() == 0:\n    print(os.getpid(), flush=True)\n    time.sleep(600)") as other:
+    with holder(place, "if os.fork() == 0:\n    os.write(1, b'%d\\n' % os.getpid())\n    time.sleep(600)") as other:
         child = next(int(line) for line in (line_of(other), line_of(other)) if line != str(other.pid))
         with pytest.raises(PlaceBusy, match=f"process {other.pid}"):
             WriterLock(place)
