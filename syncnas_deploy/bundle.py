@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 import syncnas_deploy
 from syncnas_bench.files import regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, tflite_name
-from syncnas_deploy.errors import BundleError, OutputError, OutputExists
+from syncnas_deploy.errors import BundleError, OutputError
 from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
 from syncnas_deploy.files.npz import Shapes, read_npz
-from syncnas_deploy.files.output import atomic_folder, dump_json, recover_folder
+from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower
@@ -161,18 +161,18 @@ def write_bundle(
         source: where the weights came from, for the manifest.
         formats: any of `FORMATS`.
         seed: of the reference image, uniform in [-1, 1).
-        force: replace an older bundle of that name.
+        force: replace an older bundle of that name; what is not of it stays in the folder.
 
     Raises:
         OutputExists: the folder exists and is no bundle, or `force` is false.
+        OutputBusy: another process is exporting to it.
         OutputError: a format is unknown, or the folder cannot be written.
         BundleError: the network's outputs are not finite with these weights.
     """
     if not formats or not set(formats) <= FORMATS.keys():
         wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
         raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
-    check_bundle_output(folder, force=force)
-    with atomic_folder(folder) as work:
+    with atomic_folder(folder, BUNDLE, force=force) as work:
         _fill(work, config, weights, source, formats, seed)
     return read_bundle(folder)
 
@@ -182,15 +182,23 @@ def check_bundle_output(folder: Path, *, force: bool) -> None:
 
     Raises:
         OutputExists: something is there, and it is no bundle or `force` is false.
+        OutputBusy: another process is exporting to it.
+        OutputError: the place cannot be written.
     """
-    recover_folder(folder)
-    if not folder.exists():
-        return
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if not empty and not (folder / MANIFEST).is_file():
-        raise OutputExists(f"{folder}: exists and is not a bundle; choose another --out.")
-    if not empty and not force:
-        raise OutputExists(f"{folder}: exists already; give --force to replace it or choose another --out.")
+    check_folder(folder, BUNDLE, force=force)
+
+
+def _own_files(folder: Path) -> tuple[str, ...]:
+    """The files of the bundle in a folder, the manifest last; none if there is no bundle."""
+    if not is_bundle(folder):
+        return ()
+    try:
+        return (*_read_manifest(folder / MANIFEST).files, MANIFEST)
+    except BundleError:
+        return ()
+
+
+BUNDLE = FolderKind("bundle", _own_files)
 
 
 def _fill(
@@ -269,6 +277,11 @@ def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
     )
 
 
+def _read_manifest(path: Path) -> Manifest:
+    value = read_json(path, BundleError, max_bytes=_MAX_MANIFEST_BYTES)
+    return decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
+
+
 def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle."""
     return (path / MANIFEST).is_file()
@@ -283,8 +296,7 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder}: not a bundle (no {MANIFEST}); make one with `syncnas-deploy export`.")
-    value = read_json(path, BundleError, max_bytes=_MAX_MANIFEST_BYTES)
-    manifest = decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
+    manifest = _read_manifest(path)
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)
     if manifest.segments != _manifest_segments(config):

@@ -137,3 +137,11 @@ class DownloadFailed(BenchError):
 
 class NotWritable(BenchError):
     """Something on this host cannot be written: its disk is full, or it may not be written to."""
+
+
+class PlaceBusy(BenchError):
+    """Another process is writing there. `holder` says which, in words."""
+
+    def __init__(self, place: object, holder: str) -> None:
+        super().__init__(f"{place}: {holder} is writing it; let it end, then try again.")
+        self.holder = holder

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -60,10 +59,15 @@ def writing(place: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, in place of one that is there. It is on the disk before it gets its name. Raises OSError."""
+    """Write a file, in place of one that is there. It is on the disk before it gets its name.
+
+    To be called by one process at a time, see `WriterLock`; what a kill leaves is written over by the next. Raises
+    OSError.
+    """
     raw = content.encode() if isinstance(content, str) else content
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    fresh = beside(path, "new")
     try:
+        fresh.unlink(missing_ok=True)
         with fresh.open("xb") as file:
             file.write(raw)
             file.flush()
@@ -71,11 +75,23 @@ def write_whole(path: Path, content: str | bytes) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def beside(place: Path, what: str) -> Path:
+    """The hidden name beside `place` that nobody but this program uses: ``.NAME.syncnas-WHAT``."""
+    return place.parent / f".{place.name}.syncnas-{what}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of new files on the disk too, where the system can. Raises OSError."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def strict_json(text: str | bytes) -> Any:

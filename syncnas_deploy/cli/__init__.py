@@ -65,6 +65,7 @@ CODES: dict[type[Exception], int] = {
     bench_errors.RuntimeRejected: 3,
     bench_errors.ModelRejected: 3,
     bench_errors.NotWritable: 8,
+    bench_errors.PlaceBusy: 8,
     bench_errors.BenchError: 6,
     export_errors.MissingLibrary: 9,
     export_errors.ExportError: 3,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -84,7 +81,7 @@ def _newest_first(entry: Runtime) -> tuple[tuple[int, ...], bool, str]:
 
 
 class LockFile:
-    """All runtimes of a store. `holding` keeps other processes out while one changes it."""
+    """All runtimes of a store."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -107,15 +104,8 @@ class LockFile:
             ) from error
         return tuple(sorted(entries, key=lambda entry: (entry.abi, _newest_first(entry))))
 
-    @contextlib.contextmanager
-    def holding(self) -> Iterator[None]:
-        """Keep other processes from changing the store."""
-        with self._path.with_suffix(".held").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
     def put(self, entry: Runtime) -> None:
-        """Add an entry, in place of the one for the same version and ABI. To be called while holding the file."""
+        """Add an entry, in place of the one for the same version and ABI. To be called by one process at a time."""
         others = [known for known in self.read() if (known.abi, known.version) != (entry.abi, entry.version)]
         document = {"schema": SCHEMA, "runtimes": [known.to_dict() for known in (*others, entry)]}
         write_whole(self._path, json.dumps(document, indent=1) + "\n")
