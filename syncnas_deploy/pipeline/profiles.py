@@ -58,17 +58,14 @@ def profile(
         return complete
     if journal.exists() and not (resume or force):
         raise OutputExists(f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew.")
-    measured = measure.measure(
-        model,
-        on,
-        chosen,
-        wanted,
-        journal,
-        anew=force and not resume,
-        on_progress=on_progress,
-        keep=lambda full: write_profile(out, full.shared(keep_identity=keep_identity), force=force),
-    )
-    return measured.shared(keep_identity=keep_identity)
+
+    def keep(full: DeviceProfile) -> DeviceProfile:
+        shared = full.shared(keep_identity=keep_identity)
+        write_profile(out, shared, force=force)
+        return shared
+
+    fresh = force and not resume
+    return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
 
 def check_profile(

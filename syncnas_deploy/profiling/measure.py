@@ -89,7 +89,7 @@ def measure(
     *,
     anew: bool = False,
     on_progress: OnProgress = lambda _: None,
-    keep: Callable[[DeviceProfile], None] | None = None,
+    keep: Callable[[DeviceProfile], DeviceProfile] | None = None,
 ) -> DeviceProfile:
     """Measure a device for a base model, going on where the journal ends.
 
@@ -101,7 +101,8 @@ def measure(
         journal_path: holds every finished step; a journal of another run is refused.
         anew: drop the journal that is there.
         on_progress: called after every step.
-        keep: puts the profile where it belongs; then the journal is removed. It stays where this is None.
+        keep: puts the profile where it belongs, and returns it as it is there; then the journal is removed. It stays
+            where this is None.
 
     Raises:
         JournalMismatch: the journal is of another run, or of another device at the same address.
@@ -122,7 +123,7 @@ def measure(
             experiment = Experiment(base, units, settings, folder)
             found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
         if keep is not None:
-            keep(found)
+            found = keep(found)
             journal.remove()
         return found
 

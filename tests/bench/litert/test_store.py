@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import json
 import lzma
 import multiprocessing
@@ -13,6 +14,7 @@ import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -303,21 +305,26 @@ def test_what_is_no_regular_file_is_not_read(store: RuntimeStore, tmp_path: Path
         store.add(tmp_path / "litert-2.3.0")
 
 
-@pytest.mark.parametrize("at", ["store", "store/runtimes.lock.held", "store/aarch64-android"])
+@pytest.mark.parametrize("at", ["store", "store/.runtimes.lock.json.syncnas-lock", "store/aarch64-android"])
 def test_a_store_that_cannot_be_written_is_named(store: RuntimeStore, folder: Path, tmp_path: Path, at: str) -> None:
     place = tmp_path / at
     place.parent.mkdir(exist_ok=True)
-    place.mkdir() if at.endswith("held") else place.write_text("no folder")
+    place.mkdir() if at.endswith("-lock") else place.write_text("no folder")
     with pytest.raises(NotWritable, match=r"store cannot be written \(.*\); make room"):
         store.add(folder, version="2.3.0")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anything")
-def test_what_may_not_be_read_is_named(store: RuntimeStore, folder: Path) -> None:
+def test_what_may_not_be_read_is_named(store: RuntimeStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (entry,) = store.add(folder, version="2.3.0")
-    store.files(entry)[0].chmod(0)
+    open_file, locked = Path.open, {store.files(entry)[0], folder / "libLiteRt.so"}
+
+    def refuse(path: Path, *options: Any, **more: Any) -> Any:  # rights do not bind root, who may run this
+        if path in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_file(path, *options, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
     assert store.problems(entry) == ("libLiteRt.so cannot be read: Permission denied",)
-    (folder / "libLiteRt.so").chmod(0)
     with pytest.raises(RuntimeRejected, match=r"libLiteRt\.so cannot be read .Permission denied.; check its rights"):
         store.add(folder, version="2.3.0")
 
