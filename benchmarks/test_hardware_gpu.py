@@ -405,6 +405,14 @@ def test_what_cannot_be_packed(packable: Path, tmp_path: Path, monkeypatch: pyte
     for wrong in (tmp_path / "file" / "sub", tmp_path / ("x" * 300)):
         with pytest.raises(PackError, match="cannot be made"):
             pack(wrong, "3.12", download=fake_wheels, loader=packable)
+
+    def appear(wheels: Path, _: str) -> None:
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "thesis.txt").write_text("mine")
+
+    with pytest.raises(PackError, match=r"late: cannot be made \(Directory not empty\)"):
+        pack(tmp_path / "late", "3.12", download=appear, loader=packable)
+    assert [path.name for path in (tmp_path / "late").iterdir()] == ["thesis.txt"]
     with pytest.raises(PackError, match="not empty"):
         pack(tmp_path, "3.12", download=fake_wheels, loader=packable)
     with pytest.raises(PackError, match="at most 0"):

@@ -8,7 +8,6 @@ reference.npz      one input image and the logits that LiteRT computed for it on
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +19,26 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 import syncnas_deploy
+from syncnas_bench.files import regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, tflite_name
-from syncnas_deploy.errors import BundleError, OutputError, OutputExists
+from syncnas_deploy.errors import BundleError, OutputError
 from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
-from syncnas_deploy.files.output import atomic_folder, dump_json, recover_folder
+from syncnas_deploy.files.npz import Shapes, read_npz
+from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.segments import Feed, Segment, cut
-from syncnas_deploy.networks.weights import Weights
+from syncnas_deploy.networks.weights import Weights, network_bytes
 from syncnas_exporters import Graph, GraphError, TfliteRunner
 
 SCHEMA = "syncnas-deploy/bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
+_MAX_MANIFEST_BYTES = 4 << 20
+_ROOM_BYTES = 16 << 20
+"""What a file has beside its arrays: operators, names, and metadata."""
 
 FileName = Annotated[
     str, Meta(max_length=255, pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")
@@ -116,16 +120,19 @@ class Bundle:
         path = self.folder / REFERENCE
         if REFERENCE not in self.files:
             raise BundleError(f"{self.folder}: holds no {REFERENCE}; export the bundle again.")
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                image, logits = (np.asarray(archive[name], np.float32) for name in ("image", "logits"))
-        except Exception as e:  # a damaged archive raises whatever zip, its decompressors and the header's parser raise
-            raise BundleError(
-                f"{path}: cannot be read ({str(e) or type(e).__name__}); export the bundle again."
-            ) from None
         size = self.config.input_size
-        shapes = ((1, size, size, self.config.stem.in_channels), (1, self.config.classes))
-        if (image.shape, logits.shape) != shapes or not np.isfinite(logits).all():
+        wanted = {"image": (1, size, size, self.config.stem.in_channels), "logits": (1, self.config.classes)}
+
+        def accept(shapes: Shapes) -> None:
+            if shapes != wanted:
+                raise BundleError(f"{path}: is not of this network; export the bundle again.")
+
+        try:
+            arrays = read_npz(path, accept)
+        except ValueError as e:
+            raise BundleError(f"{path}: cannot be read ({e}); export the bundle again.") from None
+        image, logits = arrays["image"], arrays["logits"]
+        if not np.isfinite(logits).all():
             raise BundleError(f"{path}: is not of this network; export the bundle again.")
         return image, logits
 
@@ -154,18 +161,18 @@ def write_bundle(
         source: where the weights came from, for the manifest.
         formats: any of `FORMATS`.
         seed: of the reference image, uniform in [-1, 1).
-        force: replace an older bundle of that name.
+        force: replace an older bundle of that name; what is not of it stays in the folder.
 
     Raises:
         OutputExists: the folder exists and is no bundle, or `force` is false.
+        OutputBusy: another process is exporting to it.
         OutputError: a format is unknown, or the folder cannot be written.
         BundleError: the network's outputs are not finite with these weights.
     """
     if not formats or not set(formats) <= FORMATS.keys():
         wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
         raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
-    check_bundle_output(folder, force=force)
-    with atomic_folder(folder) as work:
+    with atomic_folder(folder, BUNDLE, force=force) as work:
         _fill(work, config, weights, source, formats, seed)
     return read_bundle(folder)
 
@@ -175,15 +182,23 @@ def check_bundle_output(folder: Path, *, force: bool) -> None:
 
     Raises:
         OutputExists: something is there, and it is no bundle or `force` is false.
+        OutputBusy: another process is exporting to it.
+        OutputError: the place cannot be written.
     """
-    recover_folder(folder)
-    if not folder.exists():
-        return
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if not empty and not (folder / MANIFEST).is_file():
-        raise OutputExists(f"{folder}: exists and is not a bundle; choose another --out.")
-    if not empty and not force:
-        raise OutputExists(f"{folder}: exists already; give --force to replace it or choose another --out.")
+    check_folder(folder, BUNDLE, force=force)
+
+
+def _own_files(folder: Path) -> tuple[str, ...]:
+    """The files of the bundle in a folder, the manifest last; none if there is no bundle."""
+    if not is_bundle(folder):
+        return ()
+    try:
+        return (*_read_manifest(folder / MANIFEST).files, MANIFEST)
+    except BundleError:
+        return ()
+
+
+BUNDLE = FolderKind("bundle", _own_files)
 
 
 def _fill(
@@ -215,7 +230,7 @@ def _fill(
         made_by=f"syncnas-deploy {syncnas_deploy.__version__}",
         config=config_to_json(config),
         weights=source,
-        files={path.name: _sha256(path) for path in sorted(work.iterdir())},
+        files={path.name: sha256_of(path) for path in sorted(work.iterdir())},
         segments=_manifest_segments(config),
     )
     (work / MANIFEST).write_text(dump_json(msgspec.to_builtins(manifest)), encoding="utf-8")
@@ -262,8 +277,9 @@ def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
     )
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _read_manifest(path: Path) -> Manifest:
+    value = read_json(path, BundleError, max_bytes=_MAX_MANIFEST_BYTES)
+    return decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
 
 
 def is_bundle(path: Path) -> bool:
@@ -280,16 +296,26 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder}: not a bundle (no {MANIFEST}); make one with `syncnas-deploy export`.")
-    value = read_json(path, BundleError)
-    manifest = decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
+    manifest = _read_manifest(path)
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)
     if manifest.segments != _manifest_segments(config):
         raise BundleError(f"{path}: 'segments' are not those of the config; export the bundle again.")
     for name, digest in manifest.files.items():
         file = folder / name
-        if not file.is_file():
-            raise BundleError(f"{file}: is missing; export the bundle again.")
-        if _sha256(file) != digest:
-            raise BundleError(f"{file}: differs from its sha256 in {MANIFEST}; export the bundle again.")
+        try:
+            size = regular_bytes(file)
+            if size > _most_bytes(config):
+                raise BundleError(f"{file}: {size} bytes is more than this network needs; export the bundle again.")
+            if sha256_of(file) != digest:
+                raise BundleError(f"{file}: differs from its sha256 in {MANIFEST}; export the bundle again.")
+        except FileNotFoundError:
+            raise BundleError(f"{file}: is missing; export the bundle again.") from None
+        except OSError as e:
+            raise BundleError(f"{file}: cannot be read ({e.strerror}); export the bundle again.") from None
     return Bundle(folder, config, manifest.weights, manifest.files)
+
+
+def _most_bytes(config: ModelConfig) -> int:
+    """How large one file of a bundle may be."""
+    return _ROOM_BYTES + network_bytes(config)

@@ -25,7 +25,7 @@
     ├── InfeasibleBudget         no widths meet the latency budget
     ├── OutputError              a result cannot be written
     │   ├── OutputExists         ... because it is there already
-    │   └── JournalBusy          ... because another process is writing it
+    │   └── OutputBusy           ... because another process is writing it
     ├── MeasurementError         measured numbers that cannot be right
     │   └── WrongOutput          ... because the device computed something else than this host
     └── MissingDependency        an optional library is not installed
@@ -143,8 +143,8 @@ class OutputExists(OutputError):
     """A result is there already and --force was not given."""
 
 
-class JournalBusy(OutputError):
-    """Another process is writing this journal."""
+class OutputBusy(OutputError):
+    """Another process is writing there."""
 
 
 class MeasurementError(SyncNasError):

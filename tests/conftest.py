@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
+from tests.support.program import Program, run_program
 
 # Torch's threads wait for each other by spinning, on a busy machine for minutes; so they sleep. Read when torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -52,6 +54,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Program:
+    """Runs the program in this process."""
+    return functools.partial(run_program, monkeypatch, capfd)
 
 
 @pytest.fixture(autouse=True)

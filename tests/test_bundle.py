@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle, read_bundle, write_bundle
 from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli import cli
-from syncnas_deploy.errors import BundleError, OutputError, OutputExists
+from syncnas_deploy.errors import BundleError, OutputBusy, OutputError, OutputExists
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.support.picture_cases import small_branched
@@ -137,12 +139,111 @@ def test_an_export_that_fails_leaves_the_old_bundle(
 
 def test_an_export_killed_between_two_names_is_found_again(config: ModelConfig, tmp_path: Path) -> None:
     old = written(tmp_path / "b", config)
-    (tmp_path / "b").rename(tmp_path / ".b.replaced")
-    (tmp_path / ".b.00000000.part").mkdir()
+    (tmp_path / "b").rename(tmp_path / ".b.syncnas-old")
+    (tmp_path / ".b.syncnas-new").mkdir()
+    (tmp_path / ".b.syncnas-lock").write_text("1")
     with pytest.raises(OutputExists, match="--force"):
         written(tmp_path / "b", config)
     assert read_bundle(tmp_path / "b") == old
     assert list(tmp_path.iterdir()) == [tmp_path / "b"]
+
+
+def a_folder(file: Path) -> None:
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda file: None, "is missing"),
+        (a_folder, "cannot be read (not a regular file)"),
+        (os.mkfifo, "cannot be read (not a regular file)"),
+        (lambda file: file.symlink_to("/dev/zero"), "cannot be read (not a regular file)"),
+        (lambda file: file.symlink_to("/proc/kmsg"), "differs from its sha256 in manifest.json"),
+        (lambda file: file.symlink_to(file), "cannot be read (Too many levels of symbolic links)"),
+        (lambda file: file.write_bytes(b"x"), "differs from its sha256 in manifest.json"),
+        (lambda file: (file.touch(), os.truncate(file, 1 << 32)), "4294967296 bytes is more than this network needs"),
+    ],
+)
+def test_a_file_of_a_bundle_that_is_another_is_refused_at_once(
+    make: Callable[[Path], object], says: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(bundle.folder, tmp_path / "bundle")
+    (folder / "branch1.tflite").unlink()
+    make(folder / "branch1.tflite")
+    with pytest.raises(BundleError) as caught:
+        read_bundle(folder)
+    assert str(caught.value) == f"{folder}/branch1.tflite: {says}; export the bundle again."
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        '{"name": "my PWA", "start_url": "/"}',
+        '{"schema": "https://json.schemastore.org/web-manifest", "files": {}}',
+        '{"schema": "syncnas-deploy/bundle/1"}',
+        '{"schema": "syncnas-deploy/bundle/2", "files": {"index.js": "x"}}',
+        "[]",
+        "nonsense",
+    ],
+)
+def test_a_folder_with_a_manifest_of_something_else_is_not_replaced(manifest: str, tmp_path: Path) -> None:
+    app = tmp_path / "webapp"
+    (app / "src").mkdir(parents=True)
+    (app / "manifest.json").write_text(manifest)
+    (app / "src" / "index.js").write_text("mine")
+    with pytest.raises(OutputExists, match="is not a bundle"):
+        pipeline.export("mobilenet_v2", app, force=True)
+    assert (app / "manifest.json").read_text() == manifest and (app / "src" / "index.js").read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [app]
+
+
+def test_what_others_put_into_a_bundle_stays_when_it_is_replaced(config: ModelConfig, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    written(folder, config, formats=("tflite", "onnx"))
+    (folder / "notes.md").write_text("mine")
+    (folder / "results").mkdir()
+    (folder / "results" / "bench.json").write_text("mine")
+    new = written(folder, config, force=True)
+    assert {path.name for path in folder.iterdir()} == {*new.files, "manifest.json", "notes.md", "results"}
+    assert (folder / "notes.md").read_text() == (folder / "results" / "bench.json").read_text() == "mine"
+    (folder / f"{new.segments[0].name}.onnx").write_text("mine")
+    with pytest.raises(OutputExists, match="move it away"):
+        written(folder, config, force=True, formats=("onnx",))
+    assert read_bundle(folder) == new and (folder / f"{new.segments[0].name}.onnx").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "manifest.json", "branch0.tflite"])
+def test_a_folder_that_appears_during_an_export_is_left_as_it_is(
+    name: str, config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, folder = bundles._fill, tmp_path / "b"
+
+    def slow(*arguments: Any) -> None:
+        fill(*arguments)
+        folder.mkdir()
+        (folder / name).write_text("my only copy")
+
+    monkeypatch.setattr(bundles, "_fill", slow)
+    for force in (False, True):
+        with pytest.raises(OutputExists, match="choose another --out"):
+            written(folder, config, force=force)
+        assert [path.name for path in folder.iterdir()] == [name] and (folder / name).read_text() == "my only copy"
+        (folder / name).unlink()
+        folder.rmdir()
+
+
+def test_of_two_exports_one_is_told(config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill, folder = bundles._fill, tmp_path / "b"
+
+    def another(*arguments: Any) -> None:
+        with pytest.raises(OutputBusy, match=r"process \d+ is writing it"):
+            pipeline.export("mobilenet_v2", folder, force=True)
+        fill(*arguments)
+
+    monkeypatch.setattr(bundles, "_fill", another)
+    written(folder, config)
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def npz(image: Any, logits: Any) -> bytes:

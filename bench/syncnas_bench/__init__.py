@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from syncnas_bench.conditions import Condition
-    from syncnas_bench.device import Device, DeviceFacts, UnitInfo
+    from syncnas_bench.device import Device, DeviceFacts, DeviceIdentity, UnitInfo
     from syncnas_bench.discovery import Choice, default_device, device_specs, find_device, phone_specs
     from syncnas_bench.errors import (
         BenchError,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "conditions": ("Condition",),
-    "device": ("Device", "DeviceFacts", "UnitInfo"),
+    "device": ("Device", "DeviceFacts", "DeviceIdentity", "UnitInfo"),
     "discovery": ("Choice", "default_device", "device_specs", "find_device", "phone_specs"),
     "errors": (
         "BenchError",
@@ -88,6 +88,7 @@ __all__ = [
     "Device",
     "DeviceAmbiguous",
     "DeviceFacts",
+    "DeviceIdentity",
     "DeviceNotFound",
     "DeviceUnavailable",
     "HostDevice",

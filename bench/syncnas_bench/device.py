@@ -55,6 +55,37 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True)
+class DeviceIdentity:
+    """Which device it is: equal before and after a restart, and for no two devices that tell themselves apart.
+
+    Attributes:
+        kind: maker, model and processor; its memory, too, if it tells neither `serial` nor `system`.
+        serial: its maker's number, "" if it does not tell.
+        system: the fingerprint of the system on it, "" if it does not tell.
+    """
+
+    kind: str
+    serial: str = ""
+    system: str = ""
+
+    @classmethod
+    def told(
+        cls, model: str, cpu_model: str, memory_bytes: int, *, serial: str = "", system: str = ""
+    ) -> DeviceIdentity:
+        """Out of what a device tells; "unknown" is a model like any other."""
+        memory = "" if serial or system else f", {memory_bytes / 2**30:.1f} GiB"
+        return cls(f"{model}, {cpu_model}{memory}", serial, system)
+
+    def __str__(self) -> str:
+        more = (f"{name} {text}" for name, text in (("serial", self.serial), ("system", self.system)) if text)
+        return ", ".join((self.kind, *more))
+
+    def to_key(self) -> dict[str, str]:
+        """What makes it a part of a run's key."""
+        return {f"device_{name}": text for name, text in asdict(self).items()}
+
+
+@dataclass(frozen=True)
 class UnitInfo:
     """A unit that a device has, or would have: `reason` says why it is not available.
 
@@ -87,6 +118,10 @@ class Device(Protocol):
 
     def facts(self) -> DeviceFacts:
         """Read the device's facts."""
+        ...
+
+    def identity(self) -> DeviceIdentity:
+        """Which device it is; never another one while this object lives."""
         ...
 
     def units(self) -> tuple[UnitInfo, ...]:

@@ -88,7 +88,7 @@ class DeviceAmbiguous(BenchError):
 
 
 class DeviceUnavailable(BenchError):
-    """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline" or "busy"."""
+    """A device is known but cannot be used now. `state` is e.g. "unauthorized", "offline", "busy" or "refused"."""
 
     def __init__(self, message: str, state: str) -> None:
         super().__init__(message)
@@ -124,7 +124,7 @@ class DeviceLeased(BenchError):
 
 
 class DeviceLost(BenchError):
-    """The device was lost and did not come back in time; the rows that were finished are kept."""
+    """The device did not come back in time, or another one did; the rows that were finished are kept."""
 
 
 class RuntimeRejected(BenchError):
@@ -133,3 +133,15 @@ class RuntimeRejected(BenchError):
 
 class DownloadFailed(BenchError):
     """A download did not arrive whole. What has arrived is kept and the next try goes on from there."""
+
+
+class NotWritable(BenchError):
+    """Something on this host cannot be written: its disk is full, or it may not be written to."""
+
+
+class PlaceBusy(BenchError):
+    """Another process is writing there. `holder` says which, in words."""
+
+    def __init__(self, place: object, holder: str) -> None:
+        super().__init__(f"{place}: {holder} is writing it; let it end, then try again.")
+        self.holder = holder

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
-import secrets
+import stat
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
+
+from syncnas_bench.errors import NotWritable
 
 T = TypeVar("T")
 
@@ -15,19 +21,53 @@ _BLOCK_BYTES = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal. Raises OSError."""
+    """The SHA-256 of a regular file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read, or it is something else: a pipe or a device may never end.
+    """
     digest = hashlib.sha256()
+    left = regular_bytes(path)  # what /proc has is regular, has no bytes, and may never end either
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
+        while block := file.read(min(left, _BLOCK_BYTES)):
+            left -= len(block)
             digest.update(block)
     return digest.hexdigest()
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, in place of one that is there. It is on the disk before it gets its name. Raises OSError."""
-    raw = content.encode() if isinstance(content, str) else content
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+def regular_bytes(path: Path) -> int:
+    """How many bytes a regular file has. Raises OSError for anything else."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return found.st_size
+
+
+@contextlib.contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Every OSError in the block means that something at `place` cannot be written.
+
+    Raises:
+        NotWritable: in one sentence.
+    """
     try:
+        yield
+    except OSError as e:
+        raise NotWritable(
+            f"{place} cannot be written ({e.strerror or e}); make room or choose another place, and try again."
+        ) from e
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, in place of one that is there. It is on the disk before it gets its name.
+
+    To be called by one process at a time, see `WriterLock`; what a kill leaves is written over by the next. Raises
+    OSError.
+    """
+    raw = content.encode() if isinstance(content, str) else content
+    fresh = beside(path, "new")
+    try:
+        fresh.unlink(missing_ok=True)
         with fresh.open("xb") as file:
             file.write(raw)
             file.flush()
@@ -35,32 +75,49 @@ def write_whole(path: Path, content: str | bytes) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def beside(place: Path, what: str) -> Path:
+    """The hidden name beside `place` that nobody but this program uses: ``.NAME.syncnas-WHAT``."""
+    return place.parent / f".{place.name}.syncnas-{what}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of new files on the disk too, where the system can. Raises OSError."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
 
 
 def strict_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, names a key of an object twice, holds NaN or Infinity, or nests without bottom.
+        ValueError: it is no JSON, names a key of an object twice, holds NaN, Infinity or half of a character, or nests
+            without bottom.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it nests too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise ValueError("it holds half of a character") from None
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} stands twice in one object")
+        (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {key!r} stands twice in one object")
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from syncnas_bench import errors
-from syncnas_bench.plan import PLAN_VERSION, BenchPlan
+from syncnas_bench.plan import PLAN_VERSION, BenchPlan, Step
 from syncnas_bench.runs import Run, parse_row
 
 MAX_TRIES = 3
@@ -23,6 +23,10 @@ LOG_LINES = 40
 """Of the runner's stderr, how many of its last lines an error carries."""
 LEAVE_S = 20.0
 """How long a runner that has written its trailer may take to end."""
+
+_LINE_BYTES, _JOB_BYTES, _CALL_BYTES, _NUMBER_BYTES = 65_536, 1000, 200, 20
+_MOST_READINGS = 100_000
+"""Of the power, in one row; see native/power.c."""
 
 _ERROR_OF_KIND: dict[str, type[errors.BenchError]] = {
     "plan": errors.PlanError,
@@ -90,6 +94,17 @@ def read_session(plan: BenchPlan, output: RunnerOutput, on_run: Callable[[Run], 
         BenchError: see `runner.run_plan`.
     """
     return _Session(plan, output, on_run).run()
+
+
+def longest_line_bytes(plan: BenchPlan) -> int:
+    """What no line of the runner is longer than: a row with all samples of the largest step."""
+
+    def step_bytes(step: Step) -> int:
+        calls = [sum(len(lane.calls) for lane in job.lanes) for job in step.jobs]
+        return sum(_JOB_BYTES + n * _CALL_BYTES + step.runs * (2 + 4 * n) * _NUMBER_BYTES for n in calls)
+
+    power_bytes = 0 if plan.power is None else 2 * _MOST_READINGS * _NUMBER_BYTES
+    return _LINE_BYTES + power_bytes + max(map(step_bytes, plan.steps))
 
 
 def signal_name(number: int) -> str:

@@ -103,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     text = table(read_rows(out))
     _tell(text, sys.stdout)
     try:
-        (out / TABLE).write_text(text + "\n")
+        with (out / TABLE).open("x") as file:  # fails where one appeared meanwhile
+            file.write(text + "\n")
     except OSError as error:
         code = code or 1
         _tell(f"{out / TABLE}: cannot be written ({error.strerror}); --table {out} prints it again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import importlib.util
 import platform
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_MIB = 60
 PACKAGES = (
     "ai-edge-litert",
+    "filelock",
     "flatbuffers",
     "ml_dtypes",
     "msgspec",
@@ -97,7 +99,9 @@ def _pack(folder: Path, python: str, download: Download, loader: Path | None, li
         total_mib = sum(sizes.values()) / 2**20
         if total_mib > limit_mib:
             raise PackError(f"The folder would have {total_mib:.1f} MiB of at most {limit_mib} ({told}).")
-        shutil.copytree(made, folder, dirs_exist_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # an empty one
+        made.rename(folder)  # fails where something appeared meanwhile
     return f"{folder}: {total_mib:.1f} MiB ({told}). Copy it there and run: sh {folder.name}/start.sh --minutes 5"
 
 

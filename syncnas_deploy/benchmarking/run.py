@@ -7,7 +7,6 @@ alike. The network is measured twice. The ratio of its two medians (A/A) says ho
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 import numpy as np
 
 from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter, Run, Step, Unit, run_with_retries
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
 from syncnas_deploy.bundle import Bundle
@@ -107,8 +107,8 @@ def run_bench(
         MeasurementError: the device was never fit to be measured.
     """
     rounds = -(-samples // (launches * REPEATS))
-    with tempfile.TemporaryDirectory(prefix="syncnas-bench-") as folder:
-        jobs = _BundleJobs(bundle, device, units, baselines, Path(folder))
+    with work_folder("bench") as folder:
+        jobs = _BundleJobs(bundle, device, units, baselines, folder)
         meter, reason = device.power_meter() if energy else (None, "")
         total = launches + (meter is not None)
         runs: dict[tuple[int, str], Run] = {}

@@ -64,11 +64,22 @@ CODES: dict[type[Exception], int] = {
     bench_errors.DeviceLeased: 5,
     bench_errors.RuntimeRejected: 3,
     bench_errors.ModelRejected: 3,
+    bench_errors.NotWritable: 8,
+    bench_errors.PlaceBusy: 8,
     bench_errors.BenchError: 6,
     export_errors.MissingLibrary: 9,
     export_errors.ExportError: 3,
 }
 """An error's exit code is that of its nearest ancestor here."""
+
+
+_NO_ROOM = {
+    errno.ENOSPC: "No space is left for {}; make room",
+    errno.EDQUOT: "No space is left for {}; make room",
+    errno.EFBIG: "There is a limit to how large this process may write {}; raise it (ulimit -f)",
+    errno.EROFS: "There is a read-only disk where {} should be; choose another place, or set TMPDIR",
+}
+"""What an OSError of a file that is no command's output means, temporary files for one."""
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -93,9 +104,9 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - whoever read stdout has left
         sys.exit(0)
     except Exception as e:
-        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(e, OSError) and e.errno in _NO_ROOM:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left in its buffer fits nowhere
-            _leave(f"No space is left for {e.filename or 'the output'}; make room and run the command again.", 8)
+            _leave(f"{_NO_ROOM[e.errno].format(e.filename or 'the output')} and run the command again.", 8)
         code = exit_code(e)
         if code is None and os.environ.get("SYNCNAS_DEBUG"):
             note(*traceback.format_exc().rstrip("\n").split("\n"))

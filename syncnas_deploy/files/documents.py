@@ -27,6 +27,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Meta
 
+from syncnas_bench.files import regular_bytes
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.validation import kind_of, sentence, short
 
@@ -230,17 +231,18 @@ class Fields:
             self.fail(extra[0][:64], "is not a known field; remove it or correct its name")
 
 
-def read_json(path: Path, error: type[DocumentError]) -> object:
+def read_json(path: Path, error: type[DocumentError], *, max_bytes: int = MAX_DOCUMENT_BYTES) -> object:
     """Parse a JSON file strictly: no NaN or Infinity, no duplicate keys, bounded size.
 
     Raises:
         DocumentError: (as the given subclass) naming the file and the reason.
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_DOCUMENT_BYTES:
-            raise error(f"{path}: {size} bytes is more than {MAX_DOCUMENT_BYTES}; this is not such a document.")
-        text = path.read_text(encoding="utf-8")
+        size = regular_bytes(path)
+        if size > max_bytes:
+            raise error(f"{path}: {size} bytes is more than {max_bytes}; this is not such a document.")
+        with path.open("rb") as file:
+            text = file.read(size).decode()
     except UnicodeDecodeError:
         raise error(f"{path}: not UTF-8 text; give a JSON file.") from None
     except OSError as e:

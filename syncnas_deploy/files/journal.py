@@ -12,58 +12,62 @@ and the next opening cuts it off.
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from syncnas_deploy.errors import JournalBusy, JournalError, JournalMismatch, OutputError
+from syncnas_bench.files import beside, sync_folder
+from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
 from syncnas_deploy.files.documents import parse_json
+from syncnas_deploy.files.output import unwritable, writing
 
 FORMAT = 1
+_BEGIN = b'{"journal":'
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_LINE_BYTES = 1 << 27
 
 
 class Journal:
-    """An open journal, locked against other processes until closed.
+    """An open journal, locked against other writers until closed. It is read line by line, whatever its size.
+
+    In a `with` block that fails before there is a row, the file goes again.
 
     Args:
         path: the file; made when it is not there.
         kind: what sort of run writes it, such as ``search``.
         key: JSON-plain parameters of the run; rows of a run with another key are never mixed in.
+        anew: drop the rows of a journal that is there, whatever run it is of.
 
     Raises:
         JournalMismatch: the file belongs to another run.
         JournalError: the file is no journal, or a line before the last is damaged.
-        JournalBusy: another process (or another `Journal` of this one) has it open.
+        OutputBusy: another process (or another `Journal` of this one) has it open.
         OutputError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path, *, kind: str, key: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, *, kind: str, key: Mapping[str, Any], anew: bool = False) -> None:
         self.path = path
         self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as e:
-            raise self._unwritable(e) from None
-        try:
-            self._lock()
-            self._end = self._load(os.pread(self._file, os.fstat(self._file).st_size, 0))
+        self._done = False
+        with contextlib.ExitStack() as held:
+            held.enter_context(writing(path))
+            held.callback(self._delete_if_done)  # closed, and still locked
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            held.callback(os.close, self._file)
+            if not path.is_file():
+                raise OSError(errno.EINVAL, "it is no file")
+            self._end = 0 if anew and _is_journal(path) else self._load()
             os.ftruncate(self._file, self._end)
             if self._end == 0:
                 self._write(self._header)
-                _sync_folder(path.parent)
-        except OSError as e:
-            os.close(self._file)
-            raise self._unwritable(e) from None
-        except BaseException:
-            os.close(self._file)
-            raise
+                sync_folder(path.parent)
+            self._held = held.pop_all()
 
     @property
     def rows(self) -> tuple[dict[str, Any], ...]:
@@ -82,19 +86,29 @@ class Journal:
         plain = json.loads(text)
         if plain != row:
             raise ValueError(f"a journal's row must be plain JSON, found {row!r}")
+        line = f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode()
+        if len(line) > _MAX_LINE_BYTES:
+            raise OutputError(f"{self.path}: a row has {len(line)} bytes of at most {_MAX_LINE_BYTES}; measure less.")
         try:
-            self._write(f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode())
+            self._write(line)
         except OSError as e:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._end)
-            raise self._unwritable(e) from None
+            raise unwritable(self.path, e) from None
         self._rows.append(plain)
 
     def close(self) -> None:
         """Release file and lock; closing twice is harmless."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._held.close()
+
+    def remove(self) -> None:
+        """Close and delete the file: it is done with."""
+        self._done = True
+        self.close()
+
+    def _delete_if_done(self) -> None:
+        if self._done:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
         return self
@@ -102,39 +116,32 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._done |= error is not None and not self._rows
         self.close()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise JournalBusy(
-                f"{self.path}: {_holder(self._file)} is writing it; let it end or choose another --out."
-            ) from None
-
-    def _load(self, content: bytes) -> int:
+    def _load(self) -> int:
         """Read the rows; the number of bytes that are good, 0 for a new file."""
-        # A header that does not end in a newline was cut short by a kill: there are no rows to lose.
-        if b"\n" not in content and self._header.startswith(content):
-            return 0
-        header, newline, body = content.partition(b"\n")
-        self._check_header(header)
-        end = len(header) + len(newline)
-        lines = body.split(b"\n")
-        # What follows the last newline was cut short; it is empty when nothing was.
-        for number, line in enumerate(lines[:-1]):
-            row = _row(line)
-            if row is None:
-                last = number == len(lines) - 2 and not lines[-1]
-                if last:
-                    break
-                raise JournalError(
-                    f"{self.path}: line {number + 2} is damaged and lines follow it; "
-                    "restore the file from a copy, or remove it to start anew."
-                )
-            self._rows.append(row)
-            end += len(line) + 1
-        return end
+        os.lseek(self._file, 0, os.SEEK_SET)
+        with open(self._file, "rb", closefd=False) as file:
+            header = file.readline(_MAX_HEADER_BYTES)
+            # A header that does not end in a newline was cut short by a kill: there are no rows to lose.
+            if self._header.startswith(header) and header != self._header:
+                return 0
+            self._check_header(header)
+            end = len(header)
+            number = 1
+            while True:
+                number, line = number + 1, file.readline(_MAX_LINE_BYTES)
+                row = _row(line)
+                if row is None:
+                    if not file.read(1):
+                        return end  # the line was cut short, or nothing is left
+                    raise JournalError(
+                        f"{self.path}: line {number} is damaged and lines follow it; "
+                        "restore the file from a copy, or remove it to start anew."
+                    )
+                self._rows.append(row)
+                end += len(line)
 
     def _check_header(self, line: bytes) -> None:
         where = f"{self.path}: line 1"
@@ -161,33 +168,19 @@ class Journal:
         os.fsync(self._file)
         self._end += len(line)
 
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path}: cannot be written ({error.strerror}); choose another --out.")
+
+def drop_journal(path: Path) -> None:
+    """Delete a journal whose run has its result, unless somebody is writing it."""
+    if path.exists() or beside(path, "lock").exists():
+        with contextlib.suppress(OutputBusy), writing(path):
+            if path.exists() and _is_journal(path):
+                path.unlink()
 
 
-@contextlib.contextmanager
-def dropped_if_empty(journal: Path | None) -> Iterator[None]:
-    """Run a block that journals; when it fails before a first row, leave neither journal nor new folder behind."""
-    existed = journal is None or journal.exists()
-    had_folder = journal is None or journal.parent.exists()
-    try:
-        yield
-    except BaseException:
-        if journal is not None and not existed and _is_empty(journal):
-            journal.unlink(missing_ok=True)
-            if not had_folder:
-                # Another device's profile may be in it by now.
-                with contextlib.suppress(OSError):
-                    journal.parent.rmdir()
-        raise
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a journal, or what was to become one, has no finished row yet."""
-    try:
-        return path.read_bytes().count(b"\n") < 2
-    except FileNotFoundError:
-        return False
+def _is_journal(path: Path) -> bool:
+    """Whether a file begins like a journal, or was cut short before it could."""
+    with path.open("rb") as file:
+        return _BEGIN.startswith(file.read(len(_BEGIN)))
 
 
 def _canonical(value: object) -> str:
@@ -200,7 +193,9 @@ def _digest(canonical: str) -> str:
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
-    """The row of one line, or None when the line is damaged."""
+    """The row of one line, or None when the line is damaged or has no end."""
+    if not line.endswith(b"\n"):
+        return None
     try:
         entry = json.loads(line)
         row = entry["row"]
@@ -223,27 +218,3 @@ def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
 def _brief(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _holder(file: int) -> str:
-    """Who holds the lock on an open file, as words.
-
-    Source: proc_locks(5): "1: FLOCK  ADVISORY  WRITE <pid> <major>:<minor>:<inode> 0 EOF".
-    """
-    status = os.fstat(file)
-    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    with contextlib.suppress(OSError):
-        for entry in Path("/proc/locks").read_text(encoding="ascii").splitlines():
-            fields = entry.split()
-            if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5] == inode:
-                return f"process {fields[4]}"
-    return "another process"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name on disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,19 +1,30 @@
-"""Output: results that appear whole or not at all."""
+"""Output: results that appear whole or not at all, and never in the place of something else.
+
+While a place NAME is written, ``.NAME.syncnas-lock`` beside it is locked, ``.NAME.syncnas-new`` is what will get the
+name and ``.NAME.syncnas-old`` the folder that had it. Whoever holds the lock knows that what else a kill left of them
+is dead, and cleans up.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import glob
+import errno
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syncnas_deploy.errors import OutputError, OutputExists
+from syncnas_bench.errors import PlaceBusy
+from syncnas_bench.files import beside
+from syncnas_bench.writer_lock import WriterLock
+from syncnas_deploy.errors import OutputBusy, OutputError, OutputExists
+
+_WAIT_S = 10.0
+"""How long a finished file waits for another process that gives its own the same name."""
 
 
 def dump_json(value: object) -> str:
@@ -21,111 +32,236 @@ def dump_json(value: object) -> str:
     return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
+def lock_output(path: Path, shown: Path | None = None, *, wait_s: float = 0.0) -> WriterLock:
+    """Keep others from writing a place until the lock is released, or its `with` block ends.
+
+    Args:
+        shown: how messages call the place; `path` where None.
+
+    Raises:
+        OutputBusy: another process, or another lock of this one, holds it.
+        OutputError: the place cannot be written.
+    """
+    try:
+        return WriterLock(path, wait_s=wait_s)
+    except PlaceBusy as e:
+        raise OutputBusy(f"{shown or path}: {e.holder} is writing it; let it end or choose another --out.") from None
+    except OSError as e:
+        raise unwritable(shown or path, e) from None
+
+
+@contextlib.contextmanager
+def writing(path: Path, shown: Path | None = None, *, wait_s: float = 0.0) -> Iterator[None]:
+    """A block that writes a place and nothing else, see `lock_output`: any `OSError` is an `OutputError`."""
+    with lock_output(path, shown, wait_s=wait_s):
+        try:
+            yield
+        except OSError as e:
+            raise unwritable(shown or path, e) from None
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error for a place that cannot be written: its reason, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "make room there, or choose another place" if full else "choose another place"
+    return OutputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}.")
+
+
 @contextlib.contextmanager
 def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes `path` only when the block ends well.
+    """A new file beside `path` that gets its name when the block ends well.
+
+    Without `force` the name must be free then. Else the file is kept under another one: what is in it may have taken
+    hours. Commands ask `check_output` before they begin.
 
     Raises:
-        OutputExists: `path` is there and `force` is false.
-        OutputError: the folder cannot be written.
+        OutputExists: something is there and `force` is false, or it is no file.
+        OutputBusy: another process is writing it.
+        OutputError: it cannot be written.
     """
-    check_output(path, force=force)
-    part = unused_name(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if force:
+        check_output(path, force=True)
+    with writing(path, wait_s=_WAIT_S):
+        part = beside(path, "new")
+        part.unlink(missing_ok=True)  # it may be another name of the file that is there
         # The kernel takes the umask off these rights: this process never has to ask for it, which would mean to set it.
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another place.") from None
+        try:
+            yield part
+            with part.open("rb") as f:
+                os.fsync(f.fileno())
+            if force:
+                part.replace(path)
+            else:
+                _give_free_name(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _give_free_name(part: Path, path: Path) -> None:
     try:
-        yield part
-        with part.open("rb") as f:
-            os.fsync(f.fileno())
-        part.replace(path)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another place.") from None
-    finally:
-        part.unlink(missing_ok=True)
+        _link(part, path)
+    except FileExistsError:
+        other = path.with_name(f"{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+        _link(part, other)
+        raise OutputExists(
+            f"{path}: exists already and is left as it is, what was to go there is in {other}; --force replaces it."
+        ) from None
+
+
+def _link(part: Path, name: Path) -> None:
+    """Give a file a name that nothing has. Raises FileExistsError."""
+    try:
+        os.link(part, name)
+    except FileExistsError:
+        raise
+    except OSError:  # some file systems have no hard links: there the name is taken before the content comes
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        part.replace(name)
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A sort of folder that is written as a whole.
+
+    Attributes:
+        noun: what messages call it.
+        files: the names in a folder that are ours to replace, in the order in which they may go; none if it is no
+            folder of this sort.
+    """
+
+    noun: str
+    files: Callable[[Path], Collection[str]]
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that becomes `path` only when the block ends well; an older `path` goes.
+def atomic_folder(path: Path, kind: FolderKind, *, force: bool) -> Iterator[Path]:
+    """A new folder beside `path` that gets its name when the block ends well.
 
-    The older folder is renamed, the new one takes its name, then the older one is deleted. Wherever the process is
-    killed, one of them is whole. `recover_folder`, which runs first here, puts it back and deletes the rest.
+    The name must be free, or an empty folder's. With `force` it may be an older folder's of the same sort: that one is
+    renamed, the new one takes its name, what others have put into the old one comes along, and our files in it are
+    deleted. Wherever the process is killed, the old or the new one is whole. The next call cleans up.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputExists: something is there that may not be replaced.
+        OutputBusy: another process is writing it.
+        OutputError: it cannot be written.
     """
     place = path.resolve()
-    recover_folder(place)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        work = unused_name(place)
+    with writing(place, path):
+        _recover(place, kind)
+        _check_folder(place, path, kind, force)
+        work = beside(place, "new")
         work.mkdir()
-        with _locked(work):
-            try:
-                yield work
-                _replace_folder(place, work)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    except OSError as e:
-        raise OutputError(f"{path}: cannot be written ({e.strerror}); choose another --out.") from None
-
-
-def _replace_folder(place: Path, work: Path) -> None:
-    replaced = _replaced_name(place)
-    if place.exists():
-        place.rename(replaced)
-    try:
-        work.rename(place)
-    except OSError:
-        if replaced.exists():
-            replaced.rename(place)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def recover_folder(path: Path) -> None:
-    """Put back what a killed `atomic_folder` of this path left aside, and delete what it had not finished."""
-    place = path.resolve()
-    replaced = _replaced_name(place)
-    with contextlib.suppress(OSError):  # a place that cannot be written has nothing to recover
-        if replaced.exists() and not place.exists():
-            replaced.rename(place)
-    shutil.rmtree(replaced, ignore_errors=True)
-    for work in place.parent.glob(f".{glob.escape(place.name)}.*.part"):
-        with contextlib.suppress(OSError), _locked(work):  # locked by another process: not abandoned
+        try:
+            yield work
+            _check_folder(place, path, kind, force)
+            _swap(place, work, kind)
+        finally:
             shutil.rmtree(work, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def check_folder(path: Path, kind: FolderKind, *, force: bool) -> None:
+    """Refuse a place where `atomic_folder` cannot go, before any work; what it left when it was killed is cleaned up.
+
+    Raises:
+        OutputExists, OutputBusy, OutputError: see `atomic_folder`.
+    """
+    place = path.resolve()
+    with writing(place, path):
+        _recover(place, kind)
+        _check_folder(place, path, kind, force)
+
+
+def _check_folder(place: Path, path: Path, kind: FolderKind, force: bool) -> None:
+    if _is_free(place):
+        return
+    if not kind.files(place):
+        raise OutputExists(f"{path}: exists and is not a {kind.noun}; choose another --out.")
+    if not force:
+        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")
+
+
+def _is_free(place: Path) -> bool:
+    return not os.path.lexists(place) or (place.is_dir() and not any(place.iterdir()))
+
+
+def _swap(place: Path, work: Path, kind: FolderKind) -> None:
+    aside = beside(place, "old")
+    own = kind.files(place)
+    for entry in _others(place, own):
+        if os.path.lexists(work / entry.name):
+            raise OutputExists(
+                f"{entry}: is not of the {kind.noun} that is replaced, but the new one needs its name; move it away."
+            )
+    if own:
+        place.rename(aside)
+    _rename_folder(work, place, or_back=aside)
+    if own:
+        _take_over(aside, place, own)
+
+
+def _rename_folder(folder: Path, place: Path, *, or_back: Path | None = None) -> None:
+    """Give a folder a free name. Where that fails, another folder gets the name back."""
+    with contextlib.suppress(OSError):
+        place.rmdir()  # an empty folder: not every system renames over it
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
+        folder.rename(place)
+    except OSError:
+        if or_back is not None and or_back.exists():
+            or_back.rename(place)
+        raise
 
 
-def _replaced_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.replaced")
+def _take_over(aside: Path, place: Path, own: Collection[str]) -> None:
+    """Bring what others have put into a replaced folder into the new one, then delete ours."""
+    for entry in _others(aside, own):
+        if not os.path.lexists(place / entry.name):
+            entry.rename(place / entry.name)
+    for name in own:
+        if not _is_real_folder(aside / name):
+            (aside / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a name was taken meanwhile: nothing of others' is deleted
+        aside.rmdir()
 
 
-def unused_name(path: Path) -> Path:
-    """A hidden name beside `path` that nothing has: ``.NAME.RANDOM.part``."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+def _others(folder: Path, own: Collection[str]) -> list[Path]:
+    """What in a folder is not ours, if there is a folder."""
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [entry for entry in entries if entry.name not in own or _is_real_folder(entry)]
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _recover(place: Path, kind: FolderKind) -> None:
+    """Clean up after a killed `atomic_folder`; to be called while holding the lock."""
+    shutil.rmtree(beside(place, "new"), ignore_errors=True)
+    aside = beside(place, "old")
+    if not aside.is_dir():
+        return
+    if _is_free(place):
+        _rename_folder(aside, place)
+    elif kind.files(place):
+        _take_over(aside, place, kind.files(aside))
 
 
 def check_output(path: Path, *, force: bool) -> None:
-    """Refuse an output that exists unless forced; called before any long work.
+    """Refuse a file that exists unless forced, before any work; what `atomic_output` left when it was killed goes.
 
     Raises:
-        OutputExists: `path` is there and `force` is false.
+        OutputExists: something is there and `force` is false, or it is no file.
     """
-    if path.exists() and not force:
+    part = beside(path, "new")
+    if os.path.lexists(part) or beside(path, "lock").exists():
+        with contextlib.suppress(OutputError), writing(path):
+            part.unlink(missing_ok=True)
+    if not os.path.lexists(path):
+        return
+    if path.exists() and not path.is_file():
+        raise OutputExists(f"{path}: exists and is no file; choose another --out.")
+    if not force:
         raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")
 
 

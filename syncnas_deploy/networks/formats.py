@@ -24,11 +24,15 @@ from syncnas_deploy.networks.config import (
     StemSpec,
 )
 from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.weights import network_bytes
 from syncnas_deploy.resources import shipped
 
 SCHEMA = "syncnas-deploy/model-config"
 VERSION = 1
 MAX_KERNEL = 31
+MAX_NETWORK_BYTES = 2 << 30
+"""A TFLite file cannot be larger."""
+_MAX_FILE_BYTES = 4 << 20
 _PUBLISHED_ACTIVATIONS = {"ReLU": "relu", "ReLU6": "relu6", "Hardswish": "hswish", "SiLU": "silu"}
 
 
@@ -56,7 +60,7 @@ def read_config(path: Path) -> ModelConfig:
     Raises:
         ConfigError: naming file, field and remedy.
     """
-    return config_from_json(read_json(path, ConfigError), str(path), default_name=path.stem)
+    return config_from_json(read_json(path, ConfigError, max_bytes=_MAX_FILE_BYTES), str(path), default_name=path.stem)
 
 
 def config_from_json(value: object, where: str, *, default_name: str = "model") -> ModelConfig:
@@ -127,9 +131,16 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
 
 def _checked(where: str, **fields: Any) -> ModelConfig:
     try:
-        return ModelConfig(**fields)
+        config = ModelConfig(**fields)
     except ConfigError as e:
         raise ConfigError(f"{where}: {e}") from None
+    needed = network_bytes(config)
+    if needed > MAX_NETWORK_BYTES:
+        raise ConfigError(
+            f"{where}: {config.name} needs {needed / 1e9:.1f} GB for weights and features, more than "
+            f"{MAX_NETWORK_BYTES / 1e9:.1f} GB; give fewer channels or a smaller input_size."
+        )
+    return config
 
 
 def _activation(fields: Fields, key: str, default: str) -> str:

@@ -9,6 +9,7 @@ Shapes are torch's: convolutions [O, I / groups, kh, kw].
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -94,6 +95,14 @@ def parameter_count(config: ModelConfig) -> int:
     return sum(int(np.prod(shape)) for name, shape in parameter_shapes(config).items() if is_parameter(name))
 
 
+def network_bytes(config: ModelConfig) -> int:
+    """Memory that a network takes at least, bytes: its weights, and the largest two features that are there at once."""
+    weights = sum(math.prod(shape) for shape in parameter_shapes(config).values())
+    features = [config.input_size**2 * config.stem.in_channels + config.stem_size**2 * config.stem.out_channels]
+    features += [block.input_size**2 * (block.in_channels + block.expanded_channels) for *_, block in config.blocks()]
+    return 4 * (weights + max(features))
+
+
 def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, Float32Array]:
     """Seeded weights that keep activations in range, so that parity of a deep network means something.
 
@@ -120,20 +129,34 @@ def random_weights(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str
 
 
 def check_weights(weights: Weights, config: ModelConfig, where: str) -> None:
-    """Refuse weights whose names or shapes are not the config's.
+    """Refuse weights whose names or shapes are not the config's, or that are not finite.
+
+    Raises:
+        WeightsError: naming the first tensors that differ.
+    """
+    check_shapes({name: weight.shape for name, weight in weights.items()}, config, where)
+    odd = [name for name, weight in weights.items() if not np.isfinite(weight).all()]
+    _refuse([f"{name} contains NaN or infinite values" for name in odd], config, where)
+
+
+def check_shapes(shapes: Mapping[str, tuple[int, ...]], config: ModelConfig, where: str) -> None:
+    """`check_weights` for what is known before the weights are read.
 
     Raises:
         WeightsError: naming the first tensors that differ.
     """
     wanted = parameter_shapes(config)
-    problems = [f"{name} is missing" for name in wanted if name not in weights]
-    problems += [f"{name} is not part of {config.name}" for name in weights if name not in wanted]
-    for name, shape in wanted.items():
-        weight = weights.get(name)
-        if weight is not None and weight.shape != shape:
-            problems.append(f"{name} is {list(weight.shape)}, {config.name} has {list(shape)}")
-        elif weight is not None and not np.isfinite(weight).all():
-            problems.append(f"{name} contains NaN or infinite values")
+    problems = [f"{name} is missing" for name in wanted if name not in shapes]
+    problems += [f"{name} is not part of {config.name}" for name in shapes if name not in wanted]
+    problems += [
+        f"{name} is {list(shapes[name])}, {config.name} has {list(shape)}"
+        for name, shape in wanted.items()
+        if shapes.get(name, shape) != shape
+    ]
+    _refuse(problems, config, where)
+
+
+def _refuse(problems: list[str], config: ModelConfig, where: str) -> None:
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
         raise WeightsError(f"{where}: does not fit {config.name}: {'; '.join(problems[:3])}{more}.")

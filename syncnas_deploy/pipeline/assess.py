@@ -13,7 +13,7 @@ from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, InfeasibleBudget, SyncNasError
-from syncnas_deploy.files.output import write_text
+from syncnas_deploy.files.output import check_output, write_text
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
 from syncnas_deploy.pipeline.inputs import ConfigLike, base_model
@@ -86,6 +86,8 @@ def assess(
         MeasurementError: what was measured cannot be right.
     """
     model = base_model(base)
+    check_output(out / RESULT, force=_measured(out / RESULT) is not None)
+    check_output(out / COMMANDS, force=_is_commands(out / COMMANDS))
     on_notice(f"1/5 examining {on.name}")
     checks = on.examine()
     on_notice(f"2/5 profiling it for {model.name}")
@@ -104,11 +106,13 @@ def assess(
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
     if bundle is None or bundle.config != best:
-        bundle = export(best, out / BUNDLE, force=True)
+        bundle = export(best, out / BUNDLE, force=bundle is not None)
     on_notice("5/5 measuring it beside its rivals")
     prediction = predict(bundle.config, measured)
-    result = _measured(out / RESULT, bundle)
-    if result is None:
+    earlier = _measured(out / RESULT)
+    if earlier is not None and earlier.config == bundle.config:
+        result = earlier
+    else:
         result = bench(
             bundle,
             on,
@@ -117,11 +121,12 @@ def assess(
             profile=measured,
             evaluator=settings.evaluator,
             out=out / RESULT,
-            force=True,
+            force=earlier is not None,
             on_launch=lambda done, total: on_notice(f"  [{done}/{total}] launches"),
             on_notice=lambda text: on_notice(f"  {text}"),
         )
-    write_text(out / COMMANDS, _commands(on.name, model.name, measured, budget, settings, out))
+    lines = _commands(on.name, model.name, measured, budget, settings, out)
+    write_text(out / COMMANDS, lines, force=_is_commands(out / COMMANDS))
     return Assessment(out, checks, measured, prediction, bundle, result)
 
 
@@ -164,15 +169,19 @@ def _exported(folder: Path) -> Bundle | None:
         return None
 
 
-def _measured(path: Path, bundle: Bundle) -> BenchResult | None:
-    """A finished bench of this very network."""
-    if not path.exists():
-        return None
+def _measured(path: Path) -> BenchResult | None:
+    """A finished bench; None where there is none, or a file of something else."""
     try:
-        result = read_result(path)
-    except (DocumentError, SyncNasError):
+        return read_result(path) if path.exists() else None
+    except SyncNasError:
         return None
-    return result if result.config == bundle.config else None
+
+
+def _is_commands(path: Path) -> bool:
+    try:
+        return path.read_text(encoding="utf-8").startswith("syncnas-deploy ")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _commands(device: str, base: str, measured: DeviceProfile, budget: str, settings: AssessSettings, out: Path) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from syncnas_bench import Device, Unit
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, run_bench
@@ -126,12 +126,12 @@ def bench(
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
-    with tempfile.TemporaryDirectory(prefix="syncnas-rivals-") as folder:
+    with work_folder("rivals") as folder:
         if profile is not None and opened.config.branch_count == 2:
             predict_bench(opened, on, profile, units=units)
             measured = as_profile(profile)
             asked += asked_beside(
-                opened, on, chosen, measured, Path(folder), with_rivals=rivals, evaluator=judge, on_notice=on_notice
+                opened, on, chosen, measured, folder, with_rivals=rivals, evaluator=judge, on_notice=on_notice
             )
         full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=on_launch)
     result = full.shared(keep_identity=keep_identity)

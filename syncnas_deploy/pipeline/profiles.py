@@ -10,7 +10,7 @@ from pathlib import Path
 from syncnas_bench import Device, Unit
 from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists
-from syncnas_deploy.files.journal import dropped_if_empty
+from syncnas_deploy.files.journal import drop_journal
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.pipeline.devices import device, device_names, other_units, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
@@ -50,25 +50,23 @@ def profile(
     chosen += other_units(on, chosen)
     wanted = settings or ProfileSettings()
     journal = out.with_name(out.name + ".journal")
+    check_output(out, force=force or resume)
     if resume and out.exists():
         complete = load_profile(out)
         if not measure.is_of(complete, model, on, chosen, wanted):
             raise OutputExists(f"{out}: is a finished profile of another run; choose another --out.")
-        journal.unlink(missing_ok=True)
+        drop_journal(journal)
         return complete
-    check_output(out, force=force)
-    if journal.exists() and not resume:
-        if not force:
-            raise OutputExists(
-                f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew."
-            )
-        journal.unlink()
-    with dropped_if_empty(journal):
-        full = measure.measure(model, on, chosen, wanted, journal, on_progress=on_progress)
-    measured = full.shared(keep_identity=keep_identity)
-    write_profile(out, measured)
-    journal.unlink(missing_ok=True)
-    return measured
+    if journal.exists() and not (resume or force):
+        raise OutputExists(f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew.")
+
+    def keep(full: DeviceProfile) -> DeviceProfile:
+        shared = full.shared(keep_identity=keep_identity)
+        write_profile(out, shared, force=force)
+        return shared
+
+    fresh = force and not resume
+    return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
 
 def check_profile(

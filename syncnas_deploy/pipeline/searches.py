@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_deploy.errors import InfeasibleBudget, OutputExists, ProfileMismatch
-from syncnas_deploy.files.journal import dropped_if_empty
+from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_model, budget_us
@@ -16,13 +16,17 @@ from syncnas_deploy.pipeline.rivals import verdict_on_search
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.report.comparison import BEST, FRONT, HISTORY
 from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
 from syncnas_deploy.search.rivals import Rival
+from syncnas_deploy.search.verdict_file import NAME as VERDICT
 from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.verdict import Verdict
+
+JOURNAL = "search.journal"
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -142,33 +146,56 @@ def search(
     texts = [budget] if isinstance(budget, str) else list(budget)
     limits = _ascending(texts, measured)
     judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
-    journal = None
-    if out is not None:
-        journal = out / "search.journal"
-        if journal.exists() and not resume:
-            if not force:
-                raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
-            journal.unlink()
+    held = frozenset() if out is None else _check_folder(out, _files(texts), resume=resume, force=force)
+
+    def found_of(result: results.SearchResult) -> Found:
+        front = tuple(_found(measured, judge, text, best) for (_, text), best in zip(limits, result.front, strict=True))
+        return Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
+
+    kept: list[Found] = []
+
+    def keep(result: results.SearchResult) -> None:
+        assert out is not None
+        kept.append(found_of(result))
+        _write_found(out, kept[0], held)
+
     if warning := caution(workers):
         on_notice(warning)
-    with dropped_if_empty(journal):
-        result = loop.search(
-            measured.base,
-            costs,
-            [us for us, _ in limits],
-            judge,
-            settings,
-            energy_of=_energy_of(measured),
-            workers=make_workers(workers, worker_resources),
-            journal_path=journal,
-            on_progress=on_progress,
-            on_notice=on_notice,
-        )
-    front = tuple(_found(measured, judge, text, best) for (_, text), best in zip(limits, result.front, strict=True))
-    found = Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
-    if out is not None:
-        _write_found(out, found)
-    return found
+    result = loop.search(
+        measured.base,
+        costs,
+        [us for us, _ in limits],
+        judge,
+        settings,
+        energy_of=_energy_of(measured),
+        workers=make_workers(workers, worker_resources),
+        journal_path=None if out is None else out / JOURNAL,
+        anew=force and not resume,
+        on_progress=on_progress,
+        on_notice=on_notice,
+        keep=keep,
+    )
+    return kept[0] if kept else found_of(result)
+
+
+def _check_folder(out: Path, files: Sequence[str], *, resume: bool, force: bool) -> frozenset[str]:
+    """Refuse a folder where a search cannot go.
+
+    Returns:
+        Its files that are there already. What others put there meanwhile is not replaced.
+
+    Raises:
+        OutputExists: it holds a search and neither `resume` nor `force` is given, or files of something else.
+    """
+    for name in files:
+        check_output(out / name, force=True)
+    held = frozenset(name for name in files if (out / name).exists())
+    if (out / JOURNAL).exists():
+        if not (resume or force):
+            raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
+    elif held:
+        raise OutputExists(f"{out}: holds files of something else, {min(held)} for one; choose another --out.")
+    return held
 
 
 def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float, str]]:
@@ -203,15 +230,27 @@ def _found(measured: DeviceProfile, judge: evaluators.Evaluator, text: str, best
     return FoundNetwork(text.strip(), best, config, prediction, verdict, found)
 
 
-def _write_found(out: Path, found: Found) -> None:
+def _best_name(budget: str, budgets: int) -> str:
+    return f"best-{budget}.json" if budgets > 1 else BEST
+
+
+def _files(texts: Sequence[str]) -> tuple[str, ...]:
+    """What a search of these budgets writes besides its journal."""
+    return tuple(
+        dict.fromkeys((BEST, HISTORY, FRONT, VERDICT, *(_best_name(text.strip(), len(texts)) for text in texts)))
+    )
+
+
+def _write_found(out: Path, found: Found, held: frozenset[str]) -> None:
     """best.json, history.csv, front.csv and verdict.json; with several budgets best-BUDGET.json for each, too."""
-    write_config(out / "best.json", found.config)
-    results.write_history(out / "history.csv", found.result)
+    write_config(out / BEST, found.config, force=BEST in held)
+    results.write_history(out / HISTORY, found.result, force=HISTORY in held)
     rows = []
     for network in found.front:
-        name = f"best-{network.budget}.json" if len(found.front) > 1 else "best.json"
-        if name != "best.json":
-            write_config(out / name, network.config)
+        name = _best_name(network.budget, len(found.front))
+        if name != BEST:
+            write_config(out / name, network.config, force=name in held)
         rows.append((network.budget, network.best, name))
-    results.write_front(out / "front.csv", rows)
-    write_verdicts(out, [(network.budget, network.verdict, network.rivals) for network in found.front])
+    results.write_front(out / FRONT, rows, force=FRONT in held)
+    rated = [(network.budget, network.verdict, network.rivals) for network in found.front]
+    write_verdicts(out / VERDICT, rated, force=VERDICT in held)

@@ -12,7 +12,7 @@ from syncnas_deploy.errors import MissingDependency, WeightsError
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model
-from syncnas_deploy.training.checkpoints import TIMM, load_weights, read_arrays, write_safetensors
+from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
 
 if TYPE_CHECKING:
     # These import torch, which is loaded by the functions that need it.
@@ -159,7 +159,8 @@ def train(
     start = None
     if weights is not None:
         # A file may be of another number of classes than the config; `training` says what then.
-        start = load_weights(weights, found) if str(weights).startswith(TIMM) else read_arrays(Path(weights))
+        timm = str(weights).startswith(TIMM)
+        start = load_weights(weights, found) if timm else load_other_classes(Path(weights), found)
     options = training.TrainingOptions(
         weights=start,
         new_classifier=new_classifier,

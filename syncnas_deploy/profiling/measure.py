@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 
 import syncnas_deploy
 from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.errors import JournalError, MeasurementError, WrongOutput
 from syncnas_deploy.files.documents import decode_document
 from syncnas_deploy.files.journal import Journal
@@ -87,7 +87,9 @@ def measure(
     settings: ProfileSettings,
     journal_path: Path,
     *,
+    anew: bool = False,
     on_progress: OnProgress = lambda _: None,
+    keep: Callable[[DeviceProfile], DeviceProfile] | None = None,
 ) -> DeviceProfile:
     """Measure a device for a base model, going on where the journal ends.
 
@@ -97,10 +99,13 @@ def measure(
         units: of branch 0 and of branch 1, then others that run whole networks alone.
         settings: how much to measure.
         journal_path: holds every finished step; a journal of another run is refused.
+        anew: drop the journal that is there.
         on_progress: called after every step.
+        keep: puts the profile where it belongs, and returns it as it is there; then the journal is removed. It stays
+            where this is None.
 
     Raises:
-        JournalMismatch: the journal is of another run.
+        JournalMismatch: the journal is of another run, or of another device at the same address.
         BenchError: the device could not measure.
         WrongOutput: it computed something else than this host, three times.
         MeasurementError: what came back cannot be right.
@@ -108,16 +113,19 @@ def measure(
     key = {
         "base": base_digest(base),
         "device": device.name,
+        **device.identity().to_key(),
         "units": [str(unit) for unit in units],
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
     }
-    with (
-        Journal(journal_path, kind="profile", key=key) as journal,
-        tempfile.TemporaryDirectory(prefix="syncnas-profile-") as folder,
-    ):
-        experiment = Experiment(base, units, settings, Path(folder))
-        return _Measurement(experiment, device, journal, OutputCheck(Path(folder)), on_progress).run()
+    with Journal(journal_path, kind="profile", key=key, anew=anew) as journal:
+        with work_folder("profile") as folder:
+            experiment = Experiment(base, units, settings, folder)
+            found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
+        if keep is not None:
+            found = keep(found)
+            journal.remove()
+        return found
 
 
 class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,6 @@ profile is off by about as much as the sample.
 from __future__ import annotations
 
 import statistics
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Device, Job, Run, Step, Unit, run_with_retries
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.usable import Anchor, Runs, keeper, usable
@@ -104,9 +104,9 @@ def check_profile(
         raise ProfileMismatch(f"The profile says nothing about {facts['name']!r}: {other}; give --device.")
     units = tuple(_unit_of(device, text) for text in profile.units)
     runs: dict[tuple[int, str], Run] = {}
-    with tempfile.TemporaryDirectory(prefix="syncnas-check-") as folder:
+    with work_folder("check") as folder:
         files: list[Path] = []
-        step = _step(profile, write_to(Path(folder), files))
+        step = _step(profile, write_to(folder, files))
         for launch in range(LAUNCHES):
             plan = BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US)
             run_with_retries(device, plan, on_run=keeper(runs, launch))

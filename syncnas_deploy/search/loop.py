@@ -100,8 +100,10 @@ def search(
     energy_of: EnergyOf | None = None,
     workers: Workers | None = None,
     journal_path: Path | None = None,
+    anew: bool = False,
     on_progress: Callable[[SearchProgress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
+    keep: Callable[[SearchResult], None] = lambda _: None,
 ) -> SearchResult:
     """Search the strategies of a base model for the largest reward within one or several latency budgets.
 
@@ -118,9 +120,11 @@ def search(
         energy_of: energy of one inference of a network; None where it is not known. A limit on energy needs it.
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: the file of finished evaluations; None for no file.
+        anew: drop the journal that is there.
         on_progress: called after each evaluation.
         on_notice: called with a sentence about the evaluator's cost, and about each worker that was lost and each
             candidate that is set aside.
+        keep: writes down the result, while nobody else may write the journal.
 
     Raises:
         InfeasibleBudget: no strategy meets the smallest budget, or no evaluation gave a reward.
@@ -142,13 +146,14 @@ def search(
         on_notice(described(evaluator))
         if journal_path is None:
             loop.run(pool, None, on_progress)
-        else:
-            with Journal(
-                journal_path, kind=JOURNAL_KIND, key=_key(candidates, searcher, evaluator, settings)
-            ) as journal:
-                loop.replay(journal)
-                loop.run(pool, journal, on_progress)
-    return loop.result()
+            return loop.result()
+        key = _key(candidates, searcher, evaluator, settings)
+        with Journal(journal_path, kind=JOURNAL_KIND, key=key, anew=anew) as journal:
+            loop.replay(journal)
+            loop.run(pool, journal, on_progress)
+            result = loop.result()
+            keep(result)
+    return result
 
 
 class _SearchRun:

@@ -170,7 +170,7 @@ FRONT_COLUMNS = (
 )  # fmt: skip
 
 
-def write_front(path: Path, front: Sequence[tuple[str, Best, str]]) -> None:
+def write_front(path: Path, front: Sequence[tuple[str, Best, str]], *, force: bool = True) -> None:
     """Write the best by budget as CSV: each with the budget's text and the name of its config file.
 
     Raises:
@@ -184,7 +184,7 @@ def write_front(path: Path, front: Sequence[tuple[str, Best, str]]) -> None:
         rows.append(
             [text, f"{best.budget_us:.1f}", best.strategy, *numbers, sure, config, _millijoules(best.energy_mj)]
         )
-    _write_csv(path, FRONT_COLUMNS, rows)
+    _write_csv(path, FRONT_COLUMNS, rows, force=force)
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]], *, force: bool = True) -> None:

@@ -43,7 +43,7 @@ class VerdictFile(Schema, frozen=True):
     networks: Annotated[tuple[VerdictRow, ...], Meta(max_length=1000)]
 
 
-def write_verdicts(folder: Path, rows: Sequence[tuple[str, Verdict, Sequence[Rival]]]) -> None:
+def write_verdicts(path: Path, rows: Sequence[tuple[str, Verdict, Sequence[Rival]]], *, force: bool = True) -> None:
     """Write the verdicts, by budget. Raises OutputError."""
     networks = tuple(
         VerdictRow(
@@ -53,7 +53,7 @@ def write_verdicts(folder: Path, rows: Sequence[tuple[str, Verdict, Sequence[Riv
         )
         for budget, verdict, rivals in rows
     )
-    write_json(folder / NAME, msgspec.to_builtins(VerdictFile(f"{SCHEMA}/{VERSION}", networks)))
+    write_json(path, msgspec.to_builtins(VerdictFile(f"{SCHEMA}/{VERSION}", networks)), force=force)
 
 
 def read_verdicts(folder: Path) -> tuple[tuple[str, Verdict], ...]:

@@ -6,24 +6,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import math
+import struct
+import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from syncnas_bench.archives import open_archive, unpacked
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import MissingDependency, WeightsError
+from syncnas_deploy.files.npz import Accept, Shapes, read_npz
 from syncnas_deploy.files.output import atomic_output
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
-from syncnas_deploy.networks.weights import Weights, block_prefix, check_weights, parameter_shapes
+from syncnas_deploy.networks.weights import Weights, block_prefix, check_shapes, check_weights, parameter_shapes
 
 TIMM = "timm:"
 SUFFIXES = (".pth", ".pt", ".safetensors", ".npz")
+_MAX_NAMES_BYTES = 2 << 20
+"""A file's list of tensors has less than 200 bytes for each."""
+_OTHER_CLASSES_BYTES = 256 << 20
+"""Room for a classifier of tens of thousands of classes."""
 
 
 def load_weights(source: str | Path, config: ModelConfig) -> dict[str, Float32Array]:
-    """Weights of a config from a file or from ``timm:NAME``.
+    """Weights of a config from a file or from ``timm:NAME``. A file's arrays are read once their names and shapes fit.
 
     Raises:
         WeightsError: unreadable, other than tensors, or it does not fit the config.
@@ -33,24 +45,65 @@ def load_weights(source: str | Path, config: ModelConfig) -> dict[str, Float32Ar
     if text.startswith(TIMM):
         weights = from_timm(_timm_arrays(text.removeprefix(TIMM)), config, text)
     else:
-        weights = read_arrays(Path(source))
+        weights = _read(Path(source), lambda shapes: check_shapes(shapes, config, text))
     check_weights(weights, config, text)
     return weights
 
 
-def read_arrays(path: Path) -> dict[str, Float32Array]:
-    """The named arrays of a file, whatever model they are of; batch norms' counters are left out.
+def load_other_classes(path: Path, config: ModelConfig) -> dict[str, Float32Array]:
+    """The arrays of a file for a network that may have another number of classes; otherwise they are not compared.
+
+    Raises:
+        WeightsError: unreadable, other than tensors, or far more than the network needs.
+        MissingDependency: the library for that kind is not installed.
+    """
+
+    def accept(shapes: Shapes) -> None:
+        found, needed = (sum(map(math.prod, some.values())) for some in (shapes, parameter_shapes(config)))
+        if 4 * found > 4 * needed + _OTHER_CLASSES_BYTES:
+            raise WeightsError(
+                f"{path}: has {found} weights, {config.name} has {needed}; give weights of this network."
+            )
+
+    return _read(path, accept)
+
+
+def _read(path: Path, accept: Accept) -> dict[str, Float32Array]:
+    """The named arrays of a file; batch norms' counters are left out.
 
     Raises:
         WeightsError: no such file, or not readable as one of `SUFFIXES`.
         MissingDependency: the library for that kind is not installed.
+        Exception: what `accept` raises.
     """
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: weights are in a {', '.join(SUFFIXES)} file, or timm:NAME.")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; check the path.")
+    if not path.stat().st_size:  # also what /proc has, which may never end
+        raise WeightsError(f"{path}: is empty; get it again.")
     read = {".npz": _from_npz, ".safetensors": _from_safetensors}.get(path.suffix, _from_torch)
-    return {name: value for name, value in read(path).items() if not name.endswith("num_batches_tracked")}
+
+    def accept_weights(shapes: Shapes) -> None:
+        accept({name: shape for name, shape in shapes.items() if not _counts(name) or math.prod(shape) > 1})
+
+    return {name: value for name, value in read(path, accept_weights).items() if not _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    """Whether this is the number of batches that a batch norm has seen."""
+    return name.endswith("num_batches_tracked")
+
+
+@contextlib.contextmanager
+def _reading(path: Path, what: str, remedy: str = "") -> Iterator[None]:
+    """Every other error than a refusal in the block means that the file is not what it should be."""
+    try:
+        yield
+    except (WeightsError, MissingDependency):
+        raise
+    except Exception as e:  # a damaged file raises whatever its reader does
+        raise WeightsError(f"{path}: not a {what} ({_first_line(e)}){remedy}.") from None
 
 
 def write_safetensors(path: Path, weights: Weights, *, force: bool = False) -> None:
@@ -65,12 +118,9 @@ def write_safetensors(path: Path, weights: Weights, *, force: bool = False) -> N
         part.write_bytes(save({name: np.ascontiguousarray(value) for name, value in weights.items()}))
 
 
-def _from_npz(path: Path) -> dict[str, Float32Array]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name], dtype=np.float32) for name in archive.files}
-    except Exception as e:
-        raise WeightsError(f"{path}: not a readable .npz of arrays ({_first_line(e)}).") from None
+def _from_npz(path: Path, accept: Accept) -> dict[str, Float32Array]:
+    with _reading(path, "readable .npz of arrays"):
+        return read_npz(path, accept)
 
 
 def _safetensors() -> Any:
@@ -83,34 +133,87 @@ def _safetensors() -> Any:
     return safetensors.numpy
 
 
-def _from_safetensors(path: Path) -> dict[str, Float32Array]:
-    load = _safetensors().load_file
-    try:
-        return {name: np.asarray(value, dtype=np.float32) for name, value in load(path).items()}
-    except Exception as e:
-        raise WeightsError(f"{path}: not a readable .safetensors ({_first_line(e)}).") from None
+def _from_safetensors(path: Path, accept: Accept) -> dict[str, Float32Array]:
+    _safetensors()
+    from safetensors import safe_open
+
+    with _reading(path, "readable .safetensors"):
+        with path.open("rb") as raw:
+            (header_bytes,) = struct.unpack("<Q", raw.read(8))
+        if header_bytes > _MAX_NAMES_BYTES:
+            raise WeightsError(f"{path}: its header has {header_bytes} bytes; no network has as many tensors.")
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            accept({name: tuple(file.get_slice(name).get_shape()) for name in names})
+            with np.errstate(over="ignore"):
+                return {name: np.asarray(file.get_tensor(name), np.float32) for name in names}
 
 
-def _from_torch(path: Path) -> dict[str, Float32Array]:
+class _Pickles(io.BufferedReader):
+    """An old checkpoint, whose pickles are read through here and whose tensors are not."""
+
+    left = _MAX_NAMES_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= self.left:
+            raise ValueError("its list of tensors is too long")
+        self.left -= size
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(self.left)
+        _refuse_makers(line)
+        self.left -= len(line)
+        return line
+
+
+def _refuse_makers(pickle: bytes) -> None:
+    """torch lets a checkpoint ask for a bytearray of any size."""
+    if b"bytearray\n" in pickle:
+        raise ValueError("it asks for a bytearray")
+
+
+def _from_torch(path: Path, accept: Accept) -> dict[str, Float32Array]:
     try:
         import torch
     except ImportError:
         raise MissingDependency(
             f"{path}: reading a .pth needs torch; install it with: pip install 'syncnas-deploy[torch]'."
         ) from None
-    try:
-        value: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:
-        raise WeightsError(
-            f"{path}: not a checkpoint of tensors only ({_first_line(e)}); code in a checkpoint is never run."
-        ) from None
+    reading = _reading(path, "checkpoint of tensors only", "; code in a checkpoint is never run")
+    with reading, warnings.catch_warnings(), path.open("rb") as raw:
+        warnings.simplefilter("ignore")  # torch's, of pickles that it did not write
+        if raw.read(4) == b"PK\3\4":
+            _check_torch_archive(path)
+            value: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:
+            with _Pickles(io.FileIO(path)) as old:
+                value = torch.load(old, map_location="cpu", weights_only=True)
     for key in ("state_dict", "model"):
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
     if not isinstance(value, dict) or not all(isinstance(v, torch.Tensor) for v in value.values()):
         raise WeightsError(f"{path}: holds no state dict (names with tensors); save model.state_dict().")
     names = {str(name).removeprefix("module."): tensor for name, tensor in value.items()}
-    return {name: tensor.detach().to(torch.float32).numpy() for name, tensor in names.items()}
+    for name, tensor in names.items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_complex():
+            raise WeightsError(f"{path}: {name} is no plain tensor of real numbers; save model.state_dict().")
+    accept({name: tuple(tensor.shape) for name, tensor in names.items()})
+    with _reading(path, "checkpoint of plain tensors"):
+        # Copies, since the tensors are in the file, which may be replaced.
+        return {name: np.array(tensor.detach().to(torch.float32).numpy()) for name, tensor in names.items()}
+
+
+def _check_torch_archive(path: Path) -> None:
+    """Refuse what `torch.save` never writes: its archives are stored, and their pickles hold hardly more than names."""
+    with open_archive(path) as archive:
+        for member in archive.infolist():
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("an entry is compressed")
+            if member.filename.endswith(".pkl"):
+                if member.file_size > _MAX_NAMES_BYTES:
+                    raise ValueError("its list of tensors is too long")
+                _refuse_makers(b"".join(unpacked(archive, member)))
 
 
 def _first_line(error: Exception) -> str:

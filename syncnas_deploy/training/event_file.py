@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from syncnas_deploy.errors import OutputError
+from syncnas_deploy.files.output import unwritable
 
 FILE_NAME = "events.out.tfevents.0.syncnas-deploy"
 
@@ -87,7 +87,7 @@ class EventFile:
             folder.mkdir(parents=True, exist_ok=True)
             self._path.write_bytes(b"".join(map(_record, records)))
         except OSError as e:
-            raise OutputError(f"{self._path}: cannot be written ({e.strerror}); choose another place.") from None
+            raise unwritable(self._path, e) from None
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Append one step's scalars by tag.
@@ -99,4 +99,4 @@ class EventFile:
             with self._path.open("ab") as file:
                 file.write(_record(_event(step, scalars)))
         except OSError as e:
-            raise OutputError(f"{self._path}: cannot be written ({e.strerror}); make room there.") from None
+            raise unwritable(self._path, e) from None

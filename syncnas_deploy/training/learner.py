@@ -136,7 +136,7 @@ class Learner:
         """Go on from a checkpoint, or begin with weights where given.
 
         Raises:
-            CheckpointError: it is of another network.
+            CheckpointError: it is of another network, or says what this run cannot have done.
         """
         if checkpoint is None:
             if weights is not None:
@@ -154,6 +154,12 @@ class Learner:
                     f"{out / run_folder.LAST}: does not fit the run ({str(e).splitlines()[0][:120]}); "
                     f"give --force to begin anew."
                 ) from None
+            epochs = len(checkpoint.history)
+            if checkpoint.steps != epochs * self.steps_an_epoch or epochs > self._recipe.epochs:
+                raise CheckpointError(
+                    f"{out / run_folder.LAST}: says {checkpoint.steps} steps in {epochs} epochs, which this run of "
+                    f"{self._recipe.epochs} epochs cannot have; give --force to begin anew."
+                )
             self._steps, self.history = checkpoint.steps, list(checkpoint.history)
         if self._average is not None and checkpoint is None:
             self._average.load_state_dict(self._model.state_dict())

@@ -7,6 +7,7 @@ On one CPU and the same number of threads the losses are equal to the last bit.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +101,8 @@ def train(
         ConfigError: the network cannot have that input size.
         RecipeError: a precision that the device lacks.
         WeightsError: initial weights that do not fit.
-        OutputExists: `out` holds a run, and the options have neither `resume` nor `force`.
+        OutputExists: `out` holds a run, and the options have neither `resume` nor `force`; or something else.
+        OutputBusy: another process trains into it.
         ResumeMismatch: the run was begun with something else.
         CheckpointError: its checkpoint cannot be used.
         TrainingDiverged: the loss is NaN or infinite; the last good checkpoint stays.
@@ -113,24 +115,27 @@ def train(
     start = None
     if how.weights is not None:
         start = starting_weights(network, how.weights, new_classifier=how.new_classifier)
-    with group_of(how.device) as group:
+    with group_of(how.device) as group, run_folder.lock_run(out) if group.leads else contextlib.nullcontext():
         facts = _facts(chosen, network, training, validation, start, group)
         resuming = how.resume and (out / run_folder.RUN).exists()
         if resuming:
             run_folder.check_same(out, facts)
-        checkpoint = run_folder.load(out) if resuming and (out / run_folder.LAST).exists() else None
+        checkpoint = run_folder.load(out, facts) if resuming and (out / run_folder.LAST).exists() else None
         run = Learner(network, chosen, training, validation, group, how.workers)
         run.start(checkpoint, start, out)
         group.wait()
         if group.leads and checkpoint is None:
+            run_folder.check_place(out, resume=how.resume, force=how.force)  # again: now nobody else is writing there
             run_folder.begin(out, network, facts)
+        elif group.leads:
+            run_folder.write_history(out / run_folder.HISTORY, run.history)
         events = None
         if group.leads and how.tensorboard is not None:
             events = EventFile(how.tensorboard, [(row.epoch, _scalars(row)) for row in run.history])
         for row in run.epochs(out, on_progress if group.leads else lambda _: None):
             if group.leads:
                 run_folder.save(
-                    out, run.checkpoint(), best=row.top1 > max((r.top1 for r in run.history[:-1]), default=-1.0)
+                    out, run.checkpoint(), facts, best=row.top1 > max((r.top1 for r in run.history[:-1]), default=-1.0)
                 )
                 if events is not None:
                     events.add(row.epoch, _scalars(row))

@@ -6,14 +6,18 @@ last.pth       all that is needed to go on after an epoch; a ``state_dict`` in i
 best.pth       the state dict with the best top-1 so far (of the moving average, where there is one)
 history.csv    one line per epoch
 
-Each is replaced whole. Checkpoints hold tensors and plain values alone, and are read with `weights_only`.
+Each is replaced whole, by one process at a time. Checkpoints hold tensors and plain values alone, and are read with
+`weights_only`.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +25,23 @@ from typing import Any
 
 import torch
 
+from syncnas_bench.writer_lock import WriterLock
 from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
 from syncnas_deploy.files.documents import read_json
-from syncnas_deploy.files.output import atomic_output, write_json, write_text
+from syncnas_deploy.files.output import (
+    atomic_output,
+    check_output,
+    lock_output,
+    unwritable,
+    write_json,
+    write_text,
+)
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 
 FORMAT = "syncnas-deploy/training-checkpoint/1"
 RUN_SCHEMA = "syncnas-deploy/training-run/1"
-RUN, CONFIG, LAST, BEST, HISTORY = "run.json", "config.json", "last.pth", "best.pth", "history.csv"
+FILES = RUN, CONFIG, LAST, BEST, HISTORY = "run.json", "config.json", "last.pth", "best.pth", "history.csv"
 
 
 @dataclass(frozen=True)
@@ -67,18 +79,39 @@ class Checkpoint:
 
 
 def check_place(out: Path, *, resume: bool, force: bool) -> None:
-    """Refuse a folder where a run cannot go; nothing is changed.
+    """Refuse a folder where a run cannot go; of what is there, only what a killed run left half-written goes.
 
     Raises:
-        OutputExists: it holds a run and neither `resume` nor `force` is given, or is something else.
+        OutputExists: it holds a run and neither `resume` nor `force` is given, or files of something else.
     """
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out}: is not a folder; choose another --out.")
-    held = [name for name in (RUN, LAST, BEST) if (out / name).exists()]
+    for name in FILES:
+        check_output(out / name, force=True)
+    held = [name for name in FILES if (out / name).exists()]
+    if held and not _is_run(out):
+        raise OutputExists(f"{out}: holds files of something else, {held[0]} for one; choose another --out.")
     if held and not (resume or force):
         raise OutputExists(f"{out}: holds a run already; give --resume to go on or --force to begin anew.")
-    if not held and out.is_dir() and any((out / name).exists() for name in (CONFIG, HISTORY)):
-        raise OutputExists(f"{out}: holds files of something else; choose another --out.")
+
+
+def _is_run(out: Path) -> bool:
+    """Whether the folder's ``run.json`` is one of ours."""
+    try:
+        value = read_json(out / RUN, ResumeMismatch)
+    except ResumeMismatch:
+        return False
+    return isinstance(value, dict) and value.get("schema") == RUN_SCHEMA
+
+
+def lock_run(out: Path) -> WriterLock:
+    """Keep other processes from training into a folder, which is made where it is not there.
+
+    Raises:
+        OutputBusy: one does.
+        OutputError: it cannot be written.
+    """
+    return lock_output(out / "training", out)
 
 
 def check_same(out: Path, facts: Mapping[str, Any]) -> None:
@@ -100,22 +133,22 @@ def check_same(out: Path, facts: Mapping[str, Any]) -> None:
 
 
 def begin(out: Path, config: ModelConfig, facts: Mapping[str, Any]) -> None:
-    """Clear away an older run and write what decides this one.
+    """Write what decides this run, then clear away an older one: by its `facts` a checkpoint belongs to one of them.
 
     Raises:
+        OutputExists: files appeared there that are no run's.
         OutputError: it cannot be written.
     """
+    write_json(out / RUN, {"schema": RUN_SCHEMA, "facts": dict(facts)}, force=_is_run(out))
     try:
-        out.mkdir(parents=True, exist_ok=True)
         for name in (LAST, BEST, HISTORY):
             (out / name).unlink(missing_ok=True)
     except OSError as e:
-        raise OutputError(f"{out}: cannot be written ({e.strerror}); choose another --out.") from None
-    write_json(out / RUN, {"schema": RUN_SCHEMA, "facts": dict(facts)})
+        raise unwritable(out, e) from None
     write_config(out / CONFIG, config)
 
 
-def save(out: Path, checkpoint: Checkpoint, *, best: bool) -> None:
+def save(out: Path, checkpoint: Checkpoint, facts: Mapping[str, Any], *, best: bool) -> None:
     """Keep a run after an epoch.
 
     ``best.pth`` comes first: killed in between, the same epoch is run again and writes the same.
@@ -127,6 +160,7 @@ def save(out: Path, checkpoint: Checkpoint, *, best: bool) -> None:
         _write(out / BEST, checkpoint.average or checkpoint.model)
     state = {
         "format": FORMAT,
+        "run": _digest(facts),
         "state_dict": checkpoint.model,
         "average": checkpoint.average,
         "optimizer": checkpoint.optimizer,
@@ -147,6 +181,11 @@ def _write(path: Path, value: object) -> None:
             raise OutputError(f"{path}: cannot be written ({str(e).splitlines()[0][:120]}); make room there.") from None
 
 
+def _digest(facts: Mapping[str, Any]) -> str:
+    """By which a checkpoint knows its run."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def write_history(path: Path, rows: Sequence[EpochRow]) -> None:
     """Write one line per epoch."""
     text = io.StringIO()
@@ -158,11 +197,12 @@ def write_history(path: Path, rows: Sequence[EpochRow]) -> None:
     write_text(path, text.getvalue())
 
 
-def load(out: Path) -> Checkpoint:
-    """The last finished epoch of a run.
+def load(out: Path, facts: Mapping[str, Any]) -> Checkpoint:
+    """The last finished epoch of the run that `facts` decide.
 
     Raises:
-        CheckpointError: unreadable, with something other than tensors and plain values, or not of a run.
+        CheckpointError: unreadable, with something other than tensors and plain values, of no run or another one, or
+            with numbers that no run has.
     """
     path = out / LAST
     remedy = "give --force to begin anew"
@@ -176,7 +216,11 @@ def load(out: Path) -> Checkpoint:
     try:
         if value["format"] != FORMAT:
             raise CheckpointError(f"{path}: its format is {str(value['format'])[:60]!r}, not {FORMAT!r}; {remedy}.")
+        if value.get("run", _digest(facts)) != _digest(facts):
+            raise CheckpointError(f"{path}: is of another run than {RUN}; {remedy}.")
         rows = tuple(EpochRow(**row) for row in value["history"])
+        if not all(_is_possible(row, number) for number, row in enumerate(rows, start=1)):
+            raise CheckpointError(f"{path}: its history has numbers that no run has; {remedy}.")
         return Checkpoint(
             dict(value["state_dict"]),
             None if value["average"] is None else dict(value["average"]),
@@ -185,5 +229,11 @@ def load(out: Path) -> Checkpoint:
             int(value["steps"]),
             rows,
         )
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
         raise CheckpointError(f"{path}: holds no training run; {remedy}.") from None
+
+
+def _is_possible(row: EpochRow, number: int) -> bool:
+    values = dataclasses.astuple(row)
+    finite = all(isinstance(value, (int, float)) and 0 <= value < math.inf for value in values)
+    return finite and row.epoch == number and row.top1 <= 1 and row.top5 <= 1

@@ -1,5 +1,6 @@
 """What importing the package costs: nothing of ADB, and no NumPy, before they are needed."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -33,3 +34,10 @@ def test_every_name_of_the_package_is_there() -> None:
     assert {name: getattr(syncnas_bench, name) for name in syncnas_bench.__all__}.keys() <= set(dir(syncnas_bench))
     with pytest.raises(AttributeError, match="no attribute 'Work'"):
         _ = syncnas_bench.Work
+
+
+def test_no_module_can_be_imported_on_one_system_alone() -> None:
+    packages = (ROOT / "syncnas_bench", *(ROOT.parent / name for name in ("exporters", "syncnas_deploy")))
+    for path in (path for package in packages for path in package.rglob("*.py")):
+        tops = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import)]
+        assert not {alias.name for node in tops for alias in node.names} & {"fcntl", "msvcrt", "termios"}, path

@@ -9,13 +9,6 @@ import pytest
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.profile_files import write_profile
 from tests.support.latency_cases import law_profile
-from tests.support.program import Program, in_process
-
-
-@pytest.fixture
-def program(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Runs the program in this process."""
-    return in_process(capfd, monkeypatch)
 
 
 @pytest.fixture

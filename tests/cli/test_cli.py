@@ -229,6 +229,27 @@ def test_output_that_fits_nowhere_is_exit_code_8() -> None:
     assert done.stderr == "syncnas-deploy: No space is left for the output; make room and run the command again.\n"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of a process")
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("profile", "--device", "sim:phone", "--base", "mobilenet_v2", "--launches", "1", "--rounds", "1"),
+        ("profile", "--device", "sim:steps", "--base", "mnasnet_b1", "--launches", "1", "--rounds", "1"),
+        ("export", "mobilenet_v2"),
+    ],
+)
+def test_a_temporary_file_that_may_not_be_written_is_exit_code_8(command: tuple[str, ...], tmp_path: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]
+    program = [sys.executable, "-c", "from syncnas_deploy.cli import main; main()"]
+    done = subprocess.run(
+        [*limited, *program, *command, "--out", "out"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 8, done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        ("syncnas-deploy: There is a limit to how large", "syncnas-deploy: out: ")
+    )
+
+
 def test_bench_takes_the_units_of_the_profile(program: Program, tmp_path: Path, mobilenet: ModelConfig) -> None:
     # The other way round than the device's default.
     units = ("sim:gpu", "sim:cpu")

@@ -3,44 +3,31 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.cli import main
 from syncnas_deploy.networks.formats import write_config
 from tests.support.picture_cases import draw_set, small_branched
+from tests.support.program import Program
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Run the program in this process; its exit code."""
-    monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as e:
-        return int(e.code or 0)
-    return 0
-
-
-def test_what_is_trained_is_evaluated_exported_and_evaluated_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_trained_is_evaluated_exported_and_evaluated_again(tmp_path: Path, program: Program) -> None:
     write_config(Path("net.json"), small_branched(8))
     draw_set(tmp_path / "set", 10, 0)
     (tmp_path / "set" / "circle" / "bad.jpg").write_text("no picture")
     options = ["--path", "set", "--out", "run", "--epochs", 1, "-b", 8, "-j", 0, "--json"]
-    assert run(monkeypatch, "train", "net.json", *options) == 0
-    told = capfd.readouterr()
+    told = program("train", "net.json", *options)
+    assert told.code == 0
     assert json.loads(told.out)["epochs"] == 1
     assert "left out: set/circle/bad.jpg: is no picture" in told.err
-    assert run(monkeypatch, "train", "net.json", *options) == 8
-    assert run(monkeypatch, "train", "net.json", *options, "--resume") == 0
+    assert program("train", "net.json", *options).code == 8
+    assert program("train", "net.json", *options, "--resume").code == 0
     evaluation = ["--path", "set", "--json", "--predictions"]
     weights = ["--weights", "run/best.pth"]
-    assert run(monkeypatch, "eval", "run/config.json", *evaluation, "torch.csv", *weights) == 0
-    assert run(monkeypatch, "export", "run/config.json", *weights, "--out", "bundle") == 0
-    assert run(monkeypatch, "eval", "bundle", *evaluation, "bundle.csv") == 0
+    assert program("eval", "run/config.json", *evaluation, "torch.csv", *weights).code == 0
+    assert program("export", "run/config.json", *weights, "--out", "bundle").code == 0
+    assert program("eval", "bundle", *evaluation, "bundle.csv").code == 0
     assert Path("torch.csv").read_text() == Path("bundle.csv").read_text()
 
 
@@ -61,13 +48,11 @@ def test_wrong_use_is_one_sentence(
     sentence: str,
     arguments: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    program: Program,
 ) -> None:
     write_config(Path("net.json"), small_branched(8))
     draw_set(tmp_path / "set", 2, 0)
-    assert run(monkeypatch, *arguments.split()) == code
-    told = capfd.readouterr()
-    assert sentence in told.err
+    told = program(*arguments.split())
+    assert told.code == code and sentence in told.err
     assert len(told.err.splitlines()) == 1
     assert not Path("run").exists()

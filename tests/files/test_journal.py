@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.errors import JournalBusy, JournalError, JournalMismatch, OutputError
-from syncnas_deploy.files.journal import Journal
+from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
+from syncnas_deploy.files.journal import Journal, drop_journal
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROWS = [{"n": 1, "x": 0.1}, {"n": 2, "x": 1e-17, "s": "a\nb"}, {"n": 3, "x": None, "s": "é"}]
 KEY = {"seed": 1, "base": "mobilenet_v2"}
 
 
-def opened(path: Path, *, kind: str = "search", key: dict[str, object] | None = None) -> Journal:
-    return Journal(path, kind=kind, key=KEY if key is None else key)
+def opened(path: Path, *, kind: str = "search", key: dict[str, object] | None = None, anew: bool = False) -> Journal:
+    return Journal(path, kind=kind, key=KEY if key is None else key, anew=anew)
 
 
 def written(path: Path) -> bytes:
@@ -130,9 +130,9 @@ def test_second_writer_is_told_who_has_it(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=CHECKOUT) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        who = f"process {other.pid}" if Path("/proc/locks").exists() else "another process"
-        with pytest.raises(JournalBusy, match=f"{who} is writing it"):
-            opened(path)
+        for anew in (False, True):
+            with pytest.raises(OutputBusy, match=f"process {other.pid} is writing it; let it end or choose another"):
+                opened(path, anew=anew)
         other.kill()
     opened(path).close()
 
@@ -185,7 +185,7 @@ def test_full_disk_is_an_output_error() -> None:
 def test_unwritable_places_are_output_errors(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file" / "j.jsonl"):
-        with pytest.raises(OutputError, match="choose another --out"):
+        with pytest.raises(OutputError, match="choose another place"):
             opened(path)
 
 
@@ -208,3 +208,76 @@ def test_failed_append_leaves_no_part_of_the_row(tmp_path: Path, monkeypatch: py
         journal.append(ROWS[1])
     with opened(path) as journal:
         assert journal.rows == (ROWS[0], ROWS[1])
+
+
+def test_a_second_journal_of_this_process_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "j.jsonl"
+    with pytest.raises(KeyError), opened(path) as journal:
+        for anew in (False, True):
+            with pytest.raises(OutputBusy, match=f"process {os.getpid()} is writing it"):
+                opened(path, anew=anew)
+        journal.append(ROWS[0])
+        raise KeyError
+    assert list(path.parent.iterdir()) == [path], "a row is kept"
+    with pytest.raises(KeyError), opened(path, anew=True):
+        raise KeyError
+    assert list(path.parent.iterdir()) == [], "a journal without rows is not"
+
+
+def test_a_journal_is_begun_anew_and_removed_under_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    written(path)
+    with opened(path, key={"seed": 2}, anew=True) as journal:
+        assert journal.rows == ()
+        drop_journal(path)
+        assert path.exists(), "somebody is writing it"
+        journal.append(ROWS[0])
+        journal.remove()
+    assert list(tmp_path.iterdir()) == []
+    written(path)
+    (tmp_path / ".j.jsonl.syncnas-lock").write_text("1")  # as a kill leaves it
+    drop_journal(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"my diary", b"{}\n", b'{"row":1}\n', b"\0"])
+def test_what_is_no_journal_is_not_begun_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(JournalError):
+        opened(path, anew=True)
+    drop_journal(path)
+    assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_reads_that_return_less_than_was_asked_for_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A read gives at most 2 147 479 552 bytes on Linux."""
+    path = tmp_path / "j.jsonl"
+    content = written(path)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, most), at))
+    with opened(path) as journal:
+        assert journal.rows == tuple(ROWS)
+    assert path.read_bytes() == content
+
+
+def test_more_than_two_gigabytes_are_not_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    written(path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:  # a hole: it takes no room
+        file.seek(size + (1 << 31))
+        file.write(b'\n{"row":{"n":9},"sha256":"0000000000000000"}\n')
+    whole = path.stat().st_size
+    with pytest.raises(JournalError, match="line 5 is damaged and lines follow it"):
+        opened(path)
+    assert path.stat().st_size == whole
+
+
+def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "j.jsonl")
+    with pytest.raises(OutputError, match="it is no file"):
+        opened(tmp_path / "j.jsonl")

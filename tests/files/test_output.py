@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.errors import OutputError, OutputExists
-from syncnas_deploy.files.output import atomic_folder, atomic_output, recover_folder, write_text
+from syncnas_deploy.errors import OutputBusy, OutputError, OutputExists
+from syncnas_deploy.files import output
+from syncnas_deploy.files.output import (
+    FolderKind,
+    atomic_folder,
+    atomic_output,
+    check_folder,
+    check_output,
+    write_text,
+)
+from tests.support.dying import killed_at
 
 
 @pytest.fixture
@@ -86,59 +94,168 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_text(tmp_path / "a.txt" / "b.txt", "x")
 
 
-def write_folder(path: Path, text: str) -> None:
-    with atomic_folder(path) as work:
+def make_file(path: Path) -> None:
+    path.write_text("theirs")
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "thesis.txt").write_text("theirs")
+
+
+def make_link(path: Path) -> None:
+    path.with_name("target").write_text("theirs")
+    path.symlink_to("target")
+
+
+def make_dead_link(path: Path) -> None:
+    path.symlink_to("nowhere")
+
+
+def make_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("make", [make_file, make_folder, make_link, make_dead_link, make_pipe])
+def test_what_appears_meanwhile_is_never_replaced_and_the_result_is_kept(
+    make: Callable[[Path], None], links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:  # as on FAT and many network file systems
+
+        def no_links(*_: object) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "p.json"
+    told = pytest.raises(OutputExists, match=r"p\.json: exists already .*is in .*p-[0-9a-f]{8}\.json")
+    with told, atomic_output(path, force=False) as part:
+        part.write_text("new")
+        make(path)
+        before = path.lstat()
+    assert path.lstat() == before
+    (kept,) = tmp_path.glob("p-*.json")
+    assert kept.read_text() == "new"
+    others = {path, kept, *tmp_path.glob("target")}
+    assert set(tmp_path.iterdir()) == others
+
+
+@pytest.mark.parametrize("make", [make_folder, make_pipe])
+@pytest.mark.parametrize("force", [True, False])
+def test_what_is_no_file_is_refused_whatever_is_asked(
+    make: Callable[[Path], None], force: bool, tmp_path: Path
+) -> None:
+    make(tmp_path / "p.json")
+    for call in (check_output, lambda path, force: write_text(path, "new")):
+        with pytest.raises(OutputExists, match="is no file"):
+            call(tmp_path / "p.json", force=force)
+    assert list(tmp_path.iterdir()) == [tmp_path / "p.json"]
+
+
+def test_a_file_that_another_is_writing_is_waited_for_and_then_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "_WAIT_S", 0.0)
+    path = tmp_path / "a.txt"
+    with atomic_output(path) as part:
+        part.write_text("one")
+        with pytest.raises(OutputBusy, match=rf"process {os.getpid()} is writing it; let it end"):
+            write_text(path, "two")
+    assert path.read_text() == "one" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"No space left on device.*make room"), atomic_output(tmp_path / "a"):
+        raise OSError(28, "No space left on device")
+
+
+WRITE_FILE = """
+from syncnas_deploy.files.output import write_text
+write_text(Path({path!r}), "new", force={force})
+"""
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_kill_at_any_step_leaves_the_old_or_the_new_file_and_the_next_run_cleans_up(
+    force: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    for step in range(20):
+        if force:
+            write_text(path, "old")
+        killed = killed_at(step, WRITE_FILE.format(path=str(path), force=force))
+        found = path.read_text() if path.exists() else "old"
+        assert found in ("old", "new")
+        check_output(path, force=True)  # as each command does that is given this --out
+        assert set(tmp_path.iterdir()) == ({path} if path.exists() else set())
+        assert not path.exists() or path.read_text() == found
+        path.unlink(missing_ok=True)
+        if not killed:
+            break
+    assert step > 4 and not killed
+
+
+def own_files(folder: Path) -> tuple[str, ...]:
+    """Two files, if the first of them is there; it goes last."""
+    return ("b.txt", "a.txt") if (folder / "a.txt").is_file() else ()
+
+
+PAIR = FolderKind("pair", own_files)
+
+
+def write_folder(path: Path, text: str, *, force: bool = True) -> None:
+    with atomic_folder(path, PAIR, force=force) as work:
         (work / "a.txt").write_text(text)
         (work / "b.txt").write_text(text)
 
 
 def content(path: Path) -> list[str]:
-    return [file.read_text() for file in sorted(path.iterdir())]
+    return [(path / name).read_text() for name in ("a.txt", "b.txt") if (path / name).exists()]
 
 
-KILLED = """
-import os, shutil, sys
-from pathlib import Path
-sys.path[:0] = {paths}
-from syncnas_deploy.files.output import atomic_folder
+def add_others(path: Path) -> None:
+    (path / "thesis.txt").write_text("theirs")
+    (path / "notes").mkdir()
+    (path / "notes" / "a.txt").write_text("theirs")
+    (path / "link").symlink_to("thesis.txt")
 
-steps = 0
 
-def dying(call):
-    def step(*args, **kwargs):
-        global steps
-        if steps == {step}:
-            os._exit(9)
-        steps += 1
-        call(*args, **kwargs)
-        if steps == {step}:
-            os._exit(9)
-        steps += 1
-    return step
+def has_others(path: Path) -> bool:
+    places = [path / "thesis.txt", path / "notes" / "a.txt", path / "link"]
+    return [place.read_text() for place in places] == ["theirs"] * 3 and (path / "link").is_symlink()
 
-Path.rename = dying(Path.rename)
-os.rmdir = dying(os.rmdir)
-os.unlink = dying(os.unlink)
-with atomic_folder(Path({folder!r})) as work:
+
+WRITE_FOLDER = """
+from syncnas_deploy.files.output import FolderKind, atomic_folder
+kind = FolderKind("pair", lambda folder: ("b.txt", "a.txt") if (folder / "a.txt").is_file() else ())
+with atomic_folder(Path({folder!r}), kind, force=True) as work:
     (work / "a.txt").write_text("new")
     (work / "b.txt").write_text("new")
 """
 
 
-@pytest.mark.parametrize("step", range(11))
-def test_a_kill_at_any_step_leaves_one_folder_whole_and_the_next_run_cleans_up(step: int, tmp_path: Path) -> None:
-    folder = tmp_path / "bundle"
-    write_folder(folder, "old")
-    program = KILLED.format(paths=[p for p in sys.path if p], step=step, folder=str(folder))
-    done = subprocess.run([sys.executable, "-c", program], check=False)
-    assert done.returncode == (9 if step < 10 else 0)
-    contents = [content(path) for path in tmp_path.iterdir()]
-    assert ["old", "old"] in contents or ["new", "new"] in contents
-    recover_folder(folder)
-    assert content(folder) == (["old", "old"] if step < 3 else ["new", "new"])
-    write_folder(folder, "newer")
-    assert list(tmp_path.iterdir()) == [folder]
-    assert content(folder) == ["newer", "newer"]
+@pytest.mark.parametrize("others", [True, False])
+def test_a_kill_at_any_step_leaves_one_folder_whole_and_the_next_run_cleans_up(others: bool, tmp_path: Path) -> None:
+    killed, step = True, 0
+    while killed:
+        place = tmp_path / str(step)
+        folder = place / "bundle"
+        write_folder(folder, "old")
+        if others:
+            add_others(folder)
+        killed = killed_at(step, WRITE_FOLDER.format(folder=str(folder)))
+        contents = [content(path) for path in place.iterdir() if path.is_dir()]
+        assert ["old", "old"] in contents or ["new", "new"] in contents, step
+        with pytest.raises(OutputExists, match="give --force"):
+            check_folder(folder, PAIR, force=False)
+        assert content(folder) in (["old", "old"], ["new", "new"])
+        assert not others or has_others(folder), step
+        write_folder(folder, "newer")
+        assert list(place.iterdir()) == [folder] and content(folder) == ["newer", "newer"]
+        assert not others or has_others(folder)
+        assert len(list(folder.iterdir())) == (5 if others else 2)
+        step += 1
+    assert step > 12
 
 
 @pytest.mark.parametrize("failing", [1, 2])
@@ -147,6 +264,7 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(
 ) -> None:
     folder = tmp_path / "bundle"
     write_folder(folder, "old")
+    add_others(folder)
     rename, calls = Path.rename, []
 
     def broken(self: Path, target: Path) -> Path:
@@ -158,16 +276,51 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(
     monkeypatch.setattr(Path, "rename", broken)
     with pytest.raises(OutputError, match="No space left on device"):
         write_folder(folder, "new")
-    assert content(folder) == ["old", "old"]
+    assert content(folder) == ["old", "old"] and has_others(folder)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("make", [make_file, make_folder, make_link, make_dead_link, make_pipe])
+@pytest.mark.parametrize("force", [True, False])
+def test_a_folder_never_takes_the_place_of_what_appears_meanwhile(
+    make: Callable[[Path], None], force: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bundle"
+    told = pytest.raises(OutputExists, match="exists and is not a pair")
+    with told, atomic_folder(folder, PAIR, force=force) as work:
+        (work / "a.txt").write_text("new")
+        make(folder)
+        before = folder.lstat()
+    assert folder.lstat() == before
+    assert set(tmp_path.iterdir()) == {folder, *tmp_path.glob("target")}
+
+
+def test_of_two_folders_the_first_one_stays_without_force(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    with pytest.raises(OutputExists, match="give --force"), atomic_folder(folder, PAIR, force=False) as work:
+        (work / "a.txt").write_text("two")
+        folder.mkdir()
+        (folder / "a.txt").write_text("one")
+    assert content(folder) == ["one"]
+
+
+def test_a_name_that_others_took_is_not_taken_from_them(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    write_folder(folder, "old")
+    (folder / "c.txt").write_text("theirs")
+    told = pytest.raises(OutputExists, match=r"bundle/c\.txt: is not of the pair .*move it away")
+    with told, atomic_folder(folder, PAIR, force=True) as work:
+        (work / "c.txt").write_text("new")
+    assert content(folder) == ["old", "old"] and (folder / "c.txt").read_text() == "theirs"
 
 
 def test_a_folder_that_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
-    with atomic_folder(folder) as work:
+    with atomic_folder(folder, PAIR, force=True) as work:
         (work / "a.txt").write_text("one")
-        write_folder(folder, "two")
-        assert content(folder) == ["two", "two"]
+        for call in (lambda: write_folder(folder, "two"), lambda: check_folder(folder, PAIR, force=True)):
+            with pytest.raises(OutputBusy, match=f"bundle: process {os.getpid()} is writing it"):
+                call()
         assert content(work) == ["one"]
     assert content(folder) == ["one"]
     assert list(tmp_path.iterdir()) == [folder]
@@ -179,3 +332,15 @@ def test_a_folder_behind_a_link_is_replaced_where_it_is(tmp_path: Path) -> None:
     link.symlink_to(real)
     write_folder(link, "new")
     assert link.is_symlink() and content(real) == ["new", "new"]
+
+
+def test_folders_that_were_made_on_the_way_go_when_nothing_came_of_it(tmp_path: Path) -> None:
+    def fail(path: Path) -> None:
+        with atomic_output(path):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail(tmp_path / "a" / "b" / "c.txt")
+    assert not list(tmp_path.iterdir())
+    write_text(tmp_path / "a" / "b" / "c.txt", "x")
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["c.txt"]

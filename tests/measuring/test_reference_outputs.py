@@ -117,7 +117,7 @@ def test_an_output_that_stays_wrong_is_no_row(
     with pytest.raises(WrongOutput, match=r"job together of step pair_0 on cpu:1 and cpu:2 gave .* do not count"):
         measure(tiny, device, UNITS, QUICK, tmp_path / "j")
     assert device.launches == 3
-    assert rows_of(tmp_path / "j") == []
+    assert not (tmp_path / "j").exists()
 
 
 @pytest.mark.parametrize("lie", ["NANS", "ZEROS", "ONE_WRONG"])

@@ -115,6 +115,33 @@ def test_a_branched_model_is_not_branched_again() -> None:
         branched(load_config("syncnas_mobilenet_v2_100"), "nnnnnna")
 
 
+def published(channels: int, size: int, blocks: int) -> str:
+    row = [size, 3, 1, channels, channels, channels]
+    value = {"act": "ReLU6", "stem": [3, channels, 3, 2], "head": [channels, 16, 1, 1], "0": [row] * blocks}
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "blocks", "gigabytes"),
+    [
+        (16_384, 16, 2, "2.2"),
+        (16_384, 16, 64, "68.8"),
+        (2048, 512, 1, "4.3"),
+        (16, 2048, 1, None),
+        (2048, 32, 32, None),
+    ],
+)
+def test_a_network_that_needs_too_much_memory_is_no_config(
+    channels: int, size: int, blocks: int, gigabytes: str | None
+) -> None:
+    text = published(channels, size, blocks)
+    if gigabytes is None:
+        parse_config(text, "large.json")
+        return
+    with pytest.raises(ConfigError, match=rf"large\.json: .* needs {gigabytes} GB .*, more than 2\.1 GB; give fewer"):
+        parse_config(text, "large.json")
+
+
 def test_the_published_format_loads() -> None:
     config = parse_config(json.dumps(PUBLISHED_FORMAT), "tiny.json")
     assert config.strategy == "ca"

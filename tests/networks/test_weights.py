@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import pickle
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import torch
 
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import check_weights, parameter_shapes, random_weights
-from syncnas_deploy.training.checkpoints import load_weights
+from syncnas_deploy.training.checkpoints import load_other_classes, load_weights
+from tests.support.picture_cases import small_branched
 
 
 class Exploit:
@@ -71,3 +75,49 @@ def test_random_weights_are_seeded(mobilenet: ModelConfig) -> None:
     first, same, other = (random_weights(shapes, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(first[key], same[key]) for key in first)
     assert any(not np.array_equal(first[key], other[key]) for key in first)
+
+
+def write_weights(path: Path, kind: str, weights: dict[str, np.ndarray[Any, Any]]) -> Path:
+    """A file as one of the programs writes it that people have weights from."""
+    counted = {**weights, "stem_conv.1.num_batches_tracked": np.int64(7)}
+    tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in counted.items()}
+    made = path / f"weights.{kind.partition(' ')[0]}"
+    if kind.startswith("npz"):
+        (np.savez_compressed if "deflated" in kind else np.savez)(made, **counted)  # type: ignore[operator]
+    elif kind.startswith("safetensors"):
+        safetensors.numpy.save_file({name: np.asarray(value) for name, value in counted.items()}, made)
+    else:
+        value: Any = {f"module.{name}": tensor for name, tensor in tensors.items()} if "module" in kind else tensors
+        if "training" in kind:
+            moments = [torch.zeros_like(tensor, dtype=torch.float32) for tensor in tensors.values()]
+            value = {"state_dict": OrderedDict(value), "epoch": 3, "optimizer": {"state": dict(enumerate(moments))}}
+        torch.save(value, made, _use_new_zipfile_serialization="old" not in kind)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["npz", "npz deflated", "safetensors", "pth", "pth old", "pth training", "pt module"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_each_kind_of_file_is_read_as_float32(kind: str, dtype: type[np.floating[Any]], tmp_path: Path) -> None:
+    config = small_branched()
+    weights = random_weights(parameter_shapes(config), 0)
+    path = write_weights(tmp_path, kind, {name: value.astype(dtype) for name, value in weights.items()})
+    found = load_weights(path, config)
+    path.write_bytes(b"")  # what was read is not in the file any more
+    assert found.keys() == weights.keys()
+    for name, value in weights.items():
+        assert found[name].dtype == np.float32
+        assert np.array_equal(found[name], value.astype(dtype).astype(np.float32)), name
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "pth"])
+def test_weights_for_other_classes_are_not_far_more_than_the_network(kind: str, tmp_path: Path) -> None:
+    config = small_branched()
+    weights = random_weights(parameter_shapes(config), 0)
+    weights["classifier.1.bias"] = np.zeros(2000, np.float32)
+    path = write_weights(tmp_path, kind, weights)
+    assert load_other_classes(path, config)["classifier.1.bias"].shape == (2000,)
+    weights["classifier.1.bias"] = np.zeros((80_000_000,), np.int8)
+    with pytest.raises(
+        WeightsError, match=r"has 8[0-9]{7} weights, small_nca has [0-9]+; give weights of this network"
+    ):
+        load_other_classes(write_weights(tmp_path, kind, weights), config)

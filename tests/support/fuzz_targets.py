@@ -29,7 +29,7 @@ from syncnas_deploy.networks.formats import config_text, load_config, read_confi
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
 from syncnas_deploy.search.evaluators.reward_table import RewardTable
-from syncnas_deploy.training.checkpoints import read_arrays, write_safetensors
+from syncnas_deploy.training.checkpoints import load_other_classes, write_safetensors
 from tests.support.fuzzing import Target, spoiled_bytes, spoiled_json, spoiled_lines
 from tests.support.hostile import ESCAPE
 from tests.support.latency_cases import law_profile
@@ -149,11 +149,15 @@ _ARRAYS = {
 }
 
 
+def _weights(path: Path) -> object:
+    return load_other_classes(path, small_branched())
+
+
 def _npz(folder: Path) -> Target:
     plain, packed = io.BytesIO(), io.BytesIO()
     np.savez(plain, **_ARRAYS)
     np.savez_compressed(packed, **_ARRAYS)
-    return Target([plain.getvalue(), packed.getvalue()], spoiled_bytes, _by_path("w.npz", read_arrays))
+    return Target([plain.getvalue(), packed.getvalue()], spoiled_bytes, _by_path("w.npz", _weights))
 
 
 def _safetensors(folder: Path) -> Target:
@@ -161,7 +165,7 @@ def _safetensors(folder: Path) -> Target:
         folder / "w.safetensors", {name: np.asarray(value, np.float32) for name, value in _ARRAYS.items()}
     )
     seed = (folder / "w.safetensors").read_bytes()
-    return Target([seed], spoiled_bytes, _by_path("w.safetensors", read_arrays))
+    return Target([seed], spoiled_bytes, _by_path("w.safetensors", _weights))
 
 
 def _checkpoint(folder: Path) -> Target:
@@ -169,7 +173,7 @@ def _checkpoint(folder: Path) -> Target:
 
     saved = io.BytesIO()
     torch.save({"state_dict": {name: torch.from_numpy(value) for name, value in _ARRAYS.items()}}, saved)
-    return Target([saved.getvalue()], spoiled_bytes, _by_path("w.pth", read_arrays))
+    return Target([saved.getvalue()], spoiled_bytes, _by_path("w.pth", _weights))
 
 
 def _rewards(folder: Path) -> Target:

@@ -1,37 +1,34 @@
-"""The program in this process, and what a run of it gave."""
+"""The program, run in this process: the fixture `program` of the conftest."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
 from syncnas_deploy.cli import main
 
 
-class Outcome:
+class Outcome(NamedTuple):
     """What a run of the program gave."""
 
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
+    code: int
+    out: str
+    err: str
 
 
 Program = Callable[..., Outcome]
 
 
-def in_process(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
-    """Runs the program in this process."""
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, arguments)])
-        code = 0
-        capfd.readouterr()
-        try:
-            main()
-        except SystemExit as e:
-            code = int(e.code or 0)
-        out, err = capfd.readouterr()
-        return Outcome(code, out, err)
-
-    return run
+def run_program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: object) -> Outcome:
+    """Run the program with these words."""
+    monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, words)])
+    capfd.readouterr()
+    code = 0
+    try:
+        main()
+    except SystemExit as e:
+        code = int(e.code or 0)
+    return Outcome(code, *capfd.readouterr())

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import hashlib
 import re
+import ssl
 import struct
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 AARCH64, X86_64, ARM = 183, 62, 40
 ANDROID = ("libc.so", "libdl.so", "liblog.so")
@@ -79,6 +87,8 @@ class FileServer:
         cut_after: bytes of a body after which the connection ends, one number a request, then no more cuts.
         codes: HTTP codes to answer with, one a request, then the real answer.
         resumable: whether ranges are understood.
+        raw: whole answers by path, sent as they are; then the connection ends.
+        pause_s: time after each byte of them, if they are to drip.
         requests: (path, Range header) of every request.
     """
 
@@ -87,14 +97,35 @@ class FileServer:
         self.cut_after: list[int] = []
         self.codes: list[int] = []
         self.resumable = True
+        self.raw: dict[str, bytes] = {}
+        self.pause_s = 0.0
         self.requests: list[tuple[str, str]] = []
         self.sent_bytes = 0
         self.address = ""
 
 
+def write_certificate(path: Path) -> Path:
+    """A key and a certificate for localhost that it signs itself, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(text + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
 @contextmanager
-def serving() -> Iterator[FileServer]:
-    """A running `FileServer`."""
+def serving(certificate: Path | None = None) -> Iterator[FileServer]:
+    """A running `FileServer`, over https if it has a certificate."""
     server = FileServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -102,6 +133,15 @@ def serving() -> Iterator[FileServer]:
 
         def do_GET(self) -> None:
             server.requests.append((self.path, self.headers.get("Range", "")))
+            if self.path in server.raw:
+                self.close_connection = True
+                whole = server.raw[self.path]
+                with contextlib.suppress(ConnectionError):
+                    for at in range(len(whole) if server.pause_s else 0):
+                        self.wfile.write(whole[at : at + 1])
+                        time.sleep(server.pause_s)
+                    self.wfile.write(b"" if server.pause_s else whole)
+                return
             code = server.codes.pop(0) if server.codes else 0
             content = server.files.get(self.path)
             if code or content is None:
@@ -130,6 +170,12 @@ def serving() -> Iterator[FileServer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
         server.address = f"http://127.0.0.1:{http_server.server_address[1]}"
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            http_server.socket = tls.wrap_socket(http_server.socket, server_side=True)
+            http_server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that hangs up
+            server.address = f"https://localhost:{http_server.server_address[1]}"
         thread = threading.Thread(target=http_server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from syncnas_bench.adb.examination import examine
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.probe import FACTS_SCRIPT, POWER_SCRIPT, PhoneCondition, Probe, ask, parse_power, parse_probe
+from syncnas_bench.adb.probe import POWER_SCRIPT, PhoneCondition, Probe, ask, parse_power
 from syncnas_bench.adb.run import Connection, DeviceRun, Load, Patience, read_condition
 from syncnas_bench.adb.target import DeviceRuntime, check_fits, runner_for
-from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo
+from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo
 from syncnas_bench.doctor import Check
 from syncnas_bench.errors import CommandFailed, LinkLost, RuntimeMissing, UnitUnavailable
 from syncnas_bench.plan import BenchPlan
@@ -44,7 +44,6 @@ class AdbDevice:
         self._connection = Connection(serial, connect)
         self._find_runtime, self._runner = runtime, runner
         self._patience = patience or Patience()
-        self._probe: Probe | None = None
 
     @property
     def name(self) -> str:
@@ -53,7 +52,7 @@ class AdbDevice:
 
     @property
     def link(self) -> Link:
-        """The link to it; made when there is none. Raises DeviceUnavailable, LinkLost."""
+        """The link to it; made when there is none. Raises DeviceUnavailable, LinkLost, DeviceLost."""
         return self._connection.link
 
     def __enter__(self) -> AdbDevice:
@@ -67,15 +66,12 @@ class AdbDevice:
         self._connection.drop()
 
     def probe(self, *, again: bool = False) -> Probe:
-        """What the device says about itself; kept after the first time.
+        """What the device says about itself. See `Connection.probe`."""
+        return self._connection.probe(again=again)
 
-        Raises:
-            DeviceUnavailable, LinkLost: it cannot be reached.
-            DeviceLost: it tells only parts of it.
-        """
-        if self._probe is None or again:
-            self._probe = parse_probe(ask(self.link, FACTS_SCRIPT))
-        return self._probe
+    def identity(self) -> DeviceIdentity:
+        """Which device it is. See `Device.identity`."""
+        return self.probe().identity
 
     def runtime(self) -> DeviceRuntime:
         """LiteRT's libraries for it. Raises RuntimeMissing."""
@@ -160,7 +156,8 @@ class AdbDevice:
 
         Raises:
             BenchError: see `runner.run_plan`; besides,
-            DeviceUnavailable, DeviceLost: the device cannot be reached, or did not come back.
+            DeviceUnavailable: the device cannot be reached, or its folders are not ours.
+            DeviceLost: it did not come back, or another one did.
             DeviceLeased: another host is measuring on it.
             RuntimeMissing, RuntimeMismatch, UnitUnavailable: found out before anything is pushed.
             StorageFull, TransferFailed: a file could not be brought to it or back.

@@ -28,6 +28,9 @@ _SMALLEST_PAYLOAD_BYTES = 4096
 _HEAD = struct.Struct("<4s5I")
 _POLL_S = 1.0
 _SIGNATURE, _PUBLIC_KEY = 2, 3
+_TOKEN_BYTES = 20
+_MOST_WAITING = 4
+"""How many packets of a channel may wait for their reader. A daemon that keeps to the protocol has one under way."""
 _FEATURES = "shell_v2,cmd,stat_v2"
 
 
@@ -107,10 +110,13 @@ class DirectTransport:
         if name == b"AUTH":
             name, kind, limit, payload = self._authorize(keys, payload, deadline_at)
         if name != b"CNXN":
-            raise LinkLost(f"what answers at {self._serial} is no ADB daemon: it said {name!r}.")
+            raise self._no_daemon(f"it said {name!r}")
         self._checksum = kind < VERSION_WITHOUT_CHECKSUM
         self.max_payload_bytes = max(_SMALLEST_PAYLOAD_BYTES, min(limit, MAX_PAYLOAD_BYTES))
         return payload.rstrip(b"\0").decode("utf-8", "replace")
+
+    def _no_daemon(self, reason: str) -> LinkLost:
+        return LinkLost(f"what answers at {self._serial} is no ADB daemon ({reason}); check the address.")
 
     def _authorize(self, keys: KeyPlaces, token: bytes, deadline_at: float) -> tuple[bytes, int, int, bytes]:
         try:
@@ -123,9 +129,11 @@ class DirectTransport:
             ) from error
         signers = load_signers(keys)
         for signer in signers:
+            if len(token) != _TOKEN_BYTES:
+                raise self._no_daemon(f"its token has {len(token)} bytes instead of {_TOKEN_BYTES}")
             self.send(b"AUTH", _SIGNATURE, 0, signer.Sign(token), deadline_at)
             answer = self._packet(deadline_at)
-            if answer[0] == b"CNXN":
+            if answer[0] != b"AUTH":
                 return answer
             token = answer[3]
         self.send(b"AUTH", _PUBLIC_KEY, 0, signers[0].GetPublicKey().encode() + b"\0", deadline_at)
@@ -191,16 +199,20 @@ class DirectTransport:
                 name, theirs, ours, payload = self._packet(None)
                 with self._changed:
                     channel = self._channels.get(ours)
-                    if channel is not None:
-                        channel.take(name, theirs, payload)
-                        self._changed.notify_all()
-        except LinkLost as error:
-            self._give_up(str(error))
+                    if channel is None:
+                        continue
+                    channel.take(name, theirs, payload)
+                    if channel.waiting > _MOST_WAITING:
+                        raise self._loss("it sends more without waiting for an answer")
+                    self._changed.notify_all()
+        except LinkLost:
+            pass  # whoever waits is told
         finally:
             self._close_wire()
 
     def _loss(self, reason: str) -> LinkLost:
-        return LinkLost(f"the connection to {self._serial} broke ({self._lost or reason}); check its cable or network.")
+        self._give_up(reason)
+        return LinkLost(f"the connection to {self._serial} broke ({self._lost}); check its cable or network.")
 
     def _give_up(self, reason: str) -> None:
         with self._changed:
@@ -258,6 +270,11 @@ class _DirectChannel:
         self.number = number
         self.theirs = 0
         self.closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many packets have come that nobody has read yet."""
+        return len(self._chunks)
 
     def take(self, name: bytes, theirs: int, payload: bytes) -> None:
         """A packet for this channel."""

@@ -177,7 +177,7 @@ def find_adb_device(
     connect = connector(serial, server, environment.adb_keys)
     device = AdbDevice(serial, connect, runtime=find, patience=patience)
     try:
-        device.link.shell(["true"])
+        device.probe()
     except DeviceUnavailable as error:
         if error.state == "offline" and ":" not in serial and not _is_listed(serial, server):
             raise DeviceNotFound(str(error)) from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from syncnas_bench.adb.probe import PhoneCondition, Probe
+from syncnas_bench.adb.scratch import is_private
 from syncnas_bench.adb.target import runner_for
 from syncnas_bench.adb.workspace import free_bytes
 from syncnas_bench.doctor import (
@@ -35,7 +36,8 @@ def examine(device: AdbDevice) -> Iterator[Check]:
     yield _attempt("runtime", lambda: device.runtime().version)
     if probe.scratch:
         yield Check("writable folder", "ok", probe.scratch)
-        yield space_check(free_bytes(device.link, probe.scratch))
+        place = probe.scratch.rpartition("/")[0] if is_private(probe.scratch) else probe.scratch  # not made yet
+        yield space_check(free_bytes(device.link, place))
     else:
         yield Check("writable folder", "failure", "none", "make /data/local/tmp writable for the shell")
     yield power_check(device)

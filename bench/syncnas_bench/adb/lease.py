@@ -18,50 +18,68 @@ import time
 from pathlib import Path
 
 from syncnas_bench.adb.link import Link
+from syncnas_bench.adb.scratch import SHELL_FUNCTIONS, require_used
 from syncnas_bench.conditions import read_text
 from syncnas_bench.errors import CommandFailed, DeviceLeased
 
 FOLDER = "syncnas.lease"
 LEASE_S = 900.0
+LONGEST_S = 86_400.0
+"""No lease is longer: one that ends later counts as over."""
 
 _held_here: set[str] = set()
 """Owners whose leases this process holds."""
 
-# Prints "held GENERATION -", or "busy SECONDS OWNER". A lease of the owner `void` does not count.
+# Prints "held GENERATION", "busy SECONDS GENERATION OWNER", or "refused REASON". What does not count: a lease of the
+# owner `void`, one that ends later than any of ours does, and a generation that is no number of ours.
 _TAKE = """
-lease={folder} owner={owner} seconds={seconds}
+umask 022
 read -r boot < /proc/sys/kernel/random/boot_id
-mkdir -m 777 "$lease" 2>/dev/null
-highest() {{ top=0; for g in "$lease"/[0-9]*; do g=${{g##*/}}; [ "$g" -gt "$top" ] 2>/dev/null && top=$g; done; }}
-now() {{ read -r up rest < /proc/uptime; up=${{up%%.*}}; }}
-holds() {{
+use 1777 "$lease"
+is_number() { case $1 in '' | 0* | *[!0-9]* | ??????????*) return 1 ;; esac; }
+highest() { top=0; for g in *; do is_number "$g" && [ "$g" -gt "$top" ] && top=$g; done; }
+now() { read -r up rest < /proc/uptime; up=${up%%.*}; }
+is_file() { [ -d "$1" ] && [ ! -L "$1" ] && [ -f "$1/owner" ] && [ ! -L "$1/owner" ]; }
+holds() {
     now
-    name= end=0 its=
-    read -r name end its < "$lease/$old/owner" 2>/dev/null
-    [ "$its" = "$boot" ] && [ "$end" -gt "$up" ] && [ "$name" != "{void}" ]
-}}
+    [ "$old" -gt 0 ] && is_file "./$old" || return 1
+    line=$(dd if="./$old/owner" bs=200 count=1 2>/dev/null || head -c 200 "./$old/owner")
+    name=${line%% *} end=${line#* } its=${line##* }
+    end=${end%% *}
+    case $name in '' | *[!0-9a-f.]*) return 1 ;; esac
+    is_number "$end" && [ "$end" -gt "$up" ] && [ "$end" -le $((up + longest)) ] || return 1
+    [ "$its" = "$boot" ] && [ "$name" != "$void" ]
+}
+drop() (
+    enter "$lease/$1" && rm -f ./owner ./owner.new && enter "$lease" && rmdir "./$1"
+) 2>/dev/null
 highest; old=$top new=$((top + 1))
-[ "$old" -eq 0 ] || [ -s "$lease/$old/owner" ] || sleep 1
-if holds; then echo "busy $((end - up)) $name"; exit 0; fi
-mkdir "$lease/$new" 2>/dev/null || {{ echo "busy 1 -"; exit 0; }}
+is_number "$new" || refuse full
+[ "$old" -eq 0 ] || [ -s "./$old/owner" ] || sleep 1
+if holds; then echo "busy $((end - up)) $old $name"; exit 0; fi
+mkdir "./$new" 2>/dev/null || { [ -d "./$new" ] || refuse missing; echo "busy 1 $new -"; exit 0; }
 now
-echo "$owner $((up + seconds)) $boot" > "$lease/$new/owner.new" && mv "$lease/$new/owner.new" "$lease/$new/owner"
+echo "$owner $((up + seconds)) $boot" > "./$new/owner.new" && mv "./$new/owner.new" "./$new/owner" || {
+    drop "$new"
+    refuse missing
+}
 highest
-if [ "$top" -ne "$new" ] || holds; then rm -rf "$lease/$new"; echo "busy 1 -"; exit 0; fi
-for g in "$lease"/[0-9]*; do [ "${{g##*/}}" -lt "$new" ] && rm -rf "$g"; done
-echo "held $new -"
+if [ "$top" -ne "$new" ] || holds; then drop "$new"; echo "busy 1 $top -"; exit 0; fi
+for g in *; do is_number "$g" && [ "$g" -lt "$new" ] && drop "$g"; done
+echo "held $new"
 """
 
 # Prints "held", or "lost" if another host has it now. Zero seconds give it back.
 _EXTEND = """
-lease={folder} owner={owner} new={generation}
+umask 022
+enter "$lease/$new" || { echo lost; exit 0; }
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r up rest < /proc/uptime
-read -r name end its < "$lease/$new/owner" 2>/dev/null
-[ "$name" = "$owner" ] || {{ echo lost; exit 0; }}
-echo "$owner $((${{up%%.*}} + {seconds})) $boot" > "$lease/$new/owner.new"
-mv "$lease/$new/owner.new" "$lease/$new/owner"
-if [ -d "$lease/$((new + 1))" ]; then echo lost; else echo held; fi
+read -r name rest < ./owner 2>/dev/null
+[ "$name" = "$owner" ] || { echo lost; exit 0; }
+echo "$owner $((${up%%.*} + seconds)) $boot" > ./owner.new
+mv ./owner.new ./owner
+if [ -d "../$((new + 1))" ]; then echo lost; else echo held; fi
 """
 
 
@@ -96,10 +114,8 @@ class Lease:
         _held_here.discard(self._owner)
 
     def _write(self, link: Link, seconds: float) -> str:
-        script = _EXTEND.format(
-            folder=self._folder, owner=self._owner, generation=self._generation, seconds=int(seconds)
-        )
-        return link.shell(script).stdout.strip()
+        told = f"lease={self._folder} owner={self._owner} new={self._generation} seconds={int(seconds)}"
+        return link.shell(f"{told}{SHELL_FUNCTIONS}{_EXTEND}").stdout.strip()
 
 
 def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: float = 0.0) -> Lease:
@@ -111,26 +127,30 @@ def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: fl
 
     Raises:
         DeviceLeased: another host holds it.
+        DeviceUnavailable: what is at the lease's place is none of ours.
         CommandFailed: the device cannot keep a lease.
         LinkLost: the device cannot be reached.
     """
-    owner, folder = _new_owner(), f"{scratch}/{FOLDER}"
+    owner, folder, seconds = _new_owner(), f"{scratch}/{FOLDER}", min(seconds, LONGEST_S)
     end = time.monotonic() + wait_s
     void = "-"
     while True:
-        script = _TAKE.format(folder=folder, owner=owner, seconds=int(seconds), void=void)
-        answer = link.shell(script)
-        match = re.fullmatch(r"(held|busy) ([0-9]{1,12}) (\S+)", answer.stdout.strip())
+        told = f"lease={folder} owner={owner} seconds={int(seconds)} longest={int(LONGEST_S)} void={void}"
+        answer = link.shell(f"{told}{SHELL_FUNCTIONS}{_TAKE}")
+        require_used(link, folder, answer.stdout)
+        match = re.fullmatch(r"held ([0-9]{1,9})|busy ([0-9]{1,9}) ([0-9]{1,9}) ([0-9a-f.]+|-)", answer.stdout.strip())
         if match is None:
             raise CommandFailed(f"{link.serial} cannot keep a lease in {folder}: {answer.stderr.strip()[-300:]}.")
-        if match[1] == "held":
-            return Lease(folder, owner, int(match[2]), seconds)
-        if void != match[3] and _is_over(match[3]):
-            void = match[3]
+        if match[1]:
+            return Lease(folder, owner, int(match[1]), seconds)
+        if void != match[4] and _is_over(match[4]):
+            void = match[4]
             continue
         if time.monotonic() >= end:
+            clear = f"`adb -s {link.serial} shell rm {folder}/{match[3]}/owner`"
             raise DeviceLeased(
-                f"another host is measuring on {link.serial}; wait, its lease ends in {match[2]} s at the latest."
+                f"another host is measuring on {link.serial}; wait, its lease ends in {match[2]} s at the latest, "
+                f"or end it with {clear} if you know that the host is gone."
             )
         time.sleep(min(0.5, max(0.0, end - time.monotonic())))
 

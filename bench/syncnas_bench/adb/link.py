@@ -25,7 +25,7 @@ Command = str | Sequence[str]
 
 CALL_S = 20.0
 TRANSFER_S = 600.0
-MAX_OUTPUT_BYTES = 8 * 1024 * 1024
+MAX_OUTPUT_BYTES = 1024 * 1024
 _NO_INPUT = "exec </dev/null\n"
 
 
@@ -131,7 +131,7 @@ class Link:
 
         Raises:
             LinkLost, DeviceUnavailable: the device cannot be reached; LinkStalled after `deadline_s`.
-            CommandFailed: it wrote more than 8 MiB.
+            CommandFailed: it wrote more than 1 MiB.
         """
         deadline_at = time.monotonic() + deadline_s
         with self.stream(_NO_INPUT + quote(command), deadline_s) as stream:

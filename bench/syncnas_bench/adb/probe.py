@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from syncnas_bench.conditions import ABSENT, DENIED, Condition
+from syncnas_bench.device import DeviceIdentity
 from syncnas_bench.errors import DeviceLost, printable
 from syncnas_bench.power import PATTERNS, PowerMeter, find_meter
 from syncnas_bench.units import MAX_CORE
@@ -34,6 +35,7 @@ echo @@arch; uname -m
 echo @@kernel; uname -r
 echo @@boot; cat /proc/sys/kernel/random/boot_id
 echo @@memory; grep MemTotal /proc/meminfo
+echo @@serial; cat /proc/device-tree/serial-number 2>/dev/null
 echo @@cpu; grep -m1 -E '^(model name|Hardware)' /proc/cpuinfo
 echo @@allowed; grep Cpus_allowed_list /proc/self/status
 echo @@bionic; ls /system/bin/linker64 2>/dev/null
@@ -43,7 +45,13 @@ echo @@os; grep PRETTY_NAME /etc/os-release 2>/dev/null
 echo @@cpus; grep -H . {_CPUS}/cpu_capacity {_CPUS}/cpufreq/related_cpus {_CPUS}/cpufreq/cpuinfo_max_freq 2>&1
 echo @@gpu; cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>/dev/null; dumpsys SurfaceFlinger 2>/dev/null | grep -m1 GLES
 echo @@scratch
-for d in "$TMPDIR" /data/local/tmp /tmp; do [ -n "$d" ] && [ -d "$d" ] && [ -w "$d" ] && echo "$d" && break; done
+for d in "$TMPDIR" /data/local/tmp /tmp; do
+    [ -n "$d" ] && [ -d "$d" ] && [ -w "$d" ] || continue
+    d=$(cd "$d" && pwd -P)
+    case $(ls -ld "$d") in ????????w*) d=$d/syncnas-$(id -u) ;; esac
+    echo "$d"
+    break
+done
 """
 
 CONDITION_SCRIPT = f"""
@@ -89,7 +97,8 @@ class Probe:
     Attributes:
         bionic: programs are started by Android's linker; otherwise by `glibc`, e.g. (2, 31).
         clusters: by descending compute; only cores that the shell may use.
-        scratch: a folder that the shell may write to.
+        scratch: a folder that the shell may write to, by its path without links; where every user may write, a folder
+            in it that is this user's alone (see `scratch.claim`).
     """
 
     properties: Mapping[str, str]
@@ -98,6 +107,7 @@ class Probe:
     kernel: str
     boot_id: str
     memory_bytes: int
+    serial: str
     cpu_model: str
     bionic: bool
     glibc: tuple[int, int] | None
@@ -117,6 +127,14 @@ class Probe:
         """Maker and model."""
         maker, model = self.properties.get("ro.product.manufacturer", ""), self.properties.get("ro.product.model", "")
         return f"{maker} {model}".strip() or "unknown"
+
+    @property
+    def identity(self) -> DeviceIdentity:
+        """Which device it is."""
+        fingerprint = self.properties.get("ro.build.fingerprint", "")
+        return DeviceIdentity.told(
+            self.model, self.cpu_model, self.memory_bytes, serial=self.serial, system=fingerprint
+        )
 
 
 @dataclass(frozen=True)
@@ -207,6 +225,7 @@ def parse_probe(answer: str) -> Probe:
         kernel=first.get("kernel", ""),
         boot_id=first.get("boot", ""),
         memory_bytes=_whole(memory[1]) * 1024 if memory else 0,
+        serial=properties.get("ro.serialno", "") or first.get("serial", ""),
         cpu_model=soc or first.get("cpu", "").partition(":")[2].strip() or "unknown",
         bionic=bool(parts.get("bionic")),
         glibc=(_whole(glibc[1]), _whole(glibc[2])) if glibc else None,

@@ -18,16 +18,27 @@ class AdbProcess:
     """A runner that is started on a device, and is killed when the `with` ends.
 
     Args:
-        folder: the private folder; its `pid` holds the process's number.
+        pid_file: where it writes the process's number.
         deadline_at: for the whole launch, by `time.monotonic()`.
         stall_s: for the set-up, and for each step.
+        line_bytes: no line is longer.
 
     Raises:
         LinkLost: the device cannot be reached.
     """
 
-    def __init__(self, link: Link, runner: str, plan: str, folder: str, deadline_at: float, stall_s: float) -> None:
-        self._link, self._pid_file = link, f"{folder}/pid"
+    def __init__(
+        self,
+        link: Link,
+        runner: str,
+        plan: str,
+        pid_file: str,
+        *,
+        deadline_at: float,
+        stall_s: float,
+        line_bytes: int,
+    ) -> None:
+        self._link, self._pid_file, self._line_bytes = link, pid_file, line_bytes
         self._deadline_at, self._stall_s = deadline_at, stall_s
         launch = f"echo $$ > {quote([self._pid_file])}; exec {quote([runner, plan])}"
         self._stream = link.stream(["sh", "-c", launch])
@@ -48,7 +59,7 @@ class AdbProcess:
             now = time.monotonic()
             is_total = self._deadline_at - now <= self._stall_s
             try:
-                line = self._stream.line(self._deadline_at if is_total else now + self._stall_s)
+                line = self._stream.line(self._deadline_at if is_total else now + self._stall_s, self._line_bytes)
             except errors.LinkStalled:
                 # A hung runner and a dead link look alike from here; only the latter leaves this unanswered.
                 self._link.shell(["true"], deadline_s=PING_S)
@@ -88,5 +99,5 @@ class AdbProcess:
 def kill_left(link: Link, pid_file: str) -> None:
     """Kill the runner of a launch, should it still run. Raises LinkLost."""
     place = quote([pid_file])
-    script = f'p=$(cat {place} 2>/dev/null) && kill -9 "$p" 2>/dev/null; rm -f {place}'
+    script = f'read -r p < {place} && case $p in *[!0-9]*) ;; ?*) kill -9 "$p" ;; esac 2>/dev/null; rm -f {place}'
     link.shell(script, deadline_s=PING_S)

@@ -17,13 +17,22 @@ from pathlib import Path
 from syncnas_bench import errors
 from syncnas_bench.adb.lease import LEASE_S, Lease, take_lease
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.probe import CONDITION_SCRIPT, PhoneCondition, ask, parse_condition
+from syncnas_bench.adb.probe import (
+    CONDITION_SCRIPT,
+    FACTS_SCRIPT,
+    PhoneCondition,
+    Probe,
+    ask,
+    parse_condition,
+    parse_probe,
+)
 from syncnas_bench.adb.process import AdbProcess, kill_left
-from syncnas_bench.adb.workspace import Workspace, pull_output, stage
+from syncnas_bench.adb.scratch import claim
+from syncnas_bench.adb.workspace import PID, RUNNER, Workspace, pull_output, stage
 from syncnas_bench.device import DeviceFacts, OnRun
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
-from syncnas_bench.session import MAX_TRIES, Launch, read_session
+from syncnas_bench.session import MAX_TRIES, Launch, longest_line_bytes, read_session
 
 
 @dataclass(frozen=True)
@@ -58,19 +67,45 @@ class Load:
 
 
 class Connection:
-    """A link that can be made again."""
+    """A link that can be made again, to the same device: each time it is asked who it is."""
 
     def __init__(self, serial: str, connect: Callable[[], Link]) -> None:
         self.serial = serial
         self._connect = connect
         self._link: Link | None = None
+        self._probe: Probe | None = None
 
     @property
     def link(self) -> Link:
-        """The link; made when there is none. Raises DeviceUnavailable, LinkLost."""
+        """The link; made when there is none.
+
+        Raises:
+            DeviceUnavailable, LinkLost: the device cannot be reached.
+            DeviceLost: another one answers in its place, or it tells only parts of what it is asked.
+        """
         if self._link is None:
             self._link = self._connect()
+            try:
+                self.probe(again=True)
+            except BaseException:
+                self.drop()
+                raise
         return self._link
+
+    def probe(self, *, again: bool = False) -> Probe:
+        """What the device says about itself, when the link was made or now. Raises as `link`."""
+        link, known = self.link, self._probe
+        if known is not None and not again:
+            return known
+        found = parse_probe(ask(link, FACTS_SCRIPT))
+        if known is not None and found.identity != known.identity:
+            self.drop()
+            raise errors.DeviceLost(
+                f"another device answers at {self.serial}: it is {found.identity} and not {known.identity}; "
+                "connect the first one again and run the same command again, which goes on where it stopped."
+            )
+        self._probe = found
+        return found
 
     def drop(self) -> None:
         """Give the link up."""
@@ -82,13 +117,12 @@ class Connection:
         """Make the link again, as soon as the device is back.
 
         Raises:
-            DeviceLost: it did not come back in time.
+            DeviceLost: it did not come back in time, or another one did.
         """
         end = time.monotonic() + patience.reconnect_s
         while True:
             self.drop()
             try:
-                self.link.shell(["true"], deadline_s=5)
                 return self.link
             except (errors.LinkLost, errors.DeviceUnavailable, errors.ServiceRefused) as error:
                 if time.monotonic() >= end:
@@ -143,6 +177,7 @@ class DeviceRun:
 
     def _prepare(self, lease_s: float) -> None:
         link = self._connection.link
+        claim(link, self._load.scratch)
         if self._lease is None:
             self._lease = take_lease(link, self._load.scratch, seconds=lease_s, wait_s=self._patience.lease_s)
         if self._workspace is None:
@@ -152,7 +187,7 @@ class DeviceRun:
         """After a lost link: same boot, go on in the same folder; after a restart, begin with a new one."""
         left = dataclasses.replace(self._patience, reconnect_s=max(0.0, until - time.monotonic()))
         link = self._connection.reconnect(left)
-        boot_id = link.check(["cat", "/proc/sys/kernel/random/boot_id"]).strip()
+        boot_id = self._connection.probe().boot_id
         if boot_id != self._boot_id:
             self._boot_id = boot_id
             self._facts = dataclasses.replace(self._facts, boot_id=boot_id)
@@ -162,13 +197,13 @@ class DeviceRun:
             return
         if self._workspace is not None:
             self._workspace.link = link
-            kill_left(link, f"{self._workspace.folder}/pid")
+            kill_left(link, f"{self._workspace.folder}/{PID}")
             if not self._workspace.is_there():
                 self._workspace = None
 
     def _clean_up(self) -> None:
         # What a lost device keeps is removed by the next run.
-        with contextlib.suppress(errors.LinkLost, errors.DeviceUnavailable):
+        with contextlib.suppress(errors.LinkLost, errors.DeviceUnavailable, errors.DeviceLost):
             try:
                 self._remove_all(self._connection.link)
             except errors.LinkLost:
@@ -188,13 +223,21 @@ class DeviceRun:
         assert self._workspace is not None
         workspace, load = self._workspace, self._load
         rest = dataclasses.replace(self._plan, steps=self._plan.steps[self._done :])
-        programs = {load.runner: ("syncnas-runner", 0o755)}
+        programs = {load.runner: (RUNNER, 0o755)}
         programs |= {library: (f"lib/{library.name}", 0o644) for library in load.libraries}
         runner, *libraries = workspace.put(programs)
         staged = stage(workspace, rest, libraries[0] if libraries else None)
         place = workspace.put_plan(staged)
         self._before = self._wait_until_fit()
-        with AdbProcess(workspace.link, runner, place, workspace.folder, deadline_at, stall_s) as process:
+        with AdbProcess(
+            workspace.link,
+            runner,
+            place,
+            f"{workspace.folder}/{PID}",
+            deadline_at=deadline_at,
+            stall_s=stall_s,
+            line_bytes=longest_line_bytes(staged),
+        ) as process:
             return read_session(staged, process, self._take)
 
     def _wait_until_fit(self) -> PhoneCondition:
@@ -229,7 +272,7 @@ class DeviceRun:
         step = self._plan.steps[self._done]
         for job, got in zip(step.jobs, run.jobs, strict=True):
             if job.output is not None:
-                pull_output(self._workspace, step, job, got.output.sha256)
+                pull_output(self._workspace, step, job, got.output)
         metadata = {
             "device": self._facts.to_dict(),
             "condition_before": self._before.to_dict(),

@@ -17,7 +17,6 @@ _FRAME = struct.Struct("<BI")
 _STDIN, _STDOUT, _STDERR, _EXIT = 0, 1, 2, 3
 _KEPT_STDERR_BYTES = 64 * 1024
 _MAX_FRAME_BYTES = 16 * 1024 * 1024
-_MAX_LINE_BYTES = 256 * 1024 * 1024
 _NEWLINE = 0x0A
 
 
@@ -67,7 +66,9 @@ class V2Output:
             if kind == _STDOUT:
                 stdout += payload
             elif kind == _STDERR:
-                self.stderr = (self.stderr + payload)[-_KEPT_STDERR_BYTES:]
+                self.stderr += payload
+                if len(self.stderr) > 2 * _KEPT_STDERR_BYTES:  # seldom, so that tiny frames cost little
+                    del self.stderr[:-_KEPT_STDERR_BYTES]
             elif kind == _EXIT and payload:
                 self.exit_code = payload[0]
         return bytes(stdout)
@@ -165,7 +166,7 @@ class ShellStream:
     @property
     def stderr(self) -> bytes:
         """The last of its stderr so far; an old daemon delivers it at the end."""
-        return bytes(self._output.stderr)
+        return bytes(self._output.stderr[-_KEPT_STDERR_BYTES:])
 
     @property
     def exit_code(self) -> int:
@@ -192,8 +193,12 @@ class ShellStream:
                 raise LinkLost("the connection to the device ended while a command was running.")
         return None
 
-    def line(self, deadline_at: float) -> bytes | None:
-        """The next line of its stdout with its newline, or None once it has ended. Raises as `read`."""
+    def line(self, deadline_at: float, most_bytes: int = 65_536) -> bytes | None:
+        """The next line of its stdout with its newline, or None once it has ended.
+
+        Raises:
+            LinkLost, LinkStalled: as `read`; the line is longer than `most_bytes`.
+        """
         scanned = 0
         while (end := self._pending.find(b"\n", scanned)) < 0:
             scanned = len(self._pending)
@@ -203,8 +208,8 @@ class ShellStream:
                 self._pending.clear()
                 return rest or None
             self._pending += chunk
-            if len(self._pending) > _MAX_LINE_BYTES:
-                raise LinkLost("the device sends a line that does not end; reconnect it.")
+            if len(self._pending) > most_bytes and b"\n" not in self._pending[: most_bytes + 1]:
+                raise LinkLost(f"the device sends a line of more than {most_bytes} bytes; reconnect it.")
         line = bytes(self._pending[: end + 1])
         del self._pending[: end + 1]
         return line

@@ -8,13 +8,38 @@ import secrets
 from pathlib import Path
 
 from syncnas_bench.adb.link import Link
+from syncnas_bench.adb.scratch import SHELL_FUNCTIONS, require_used
 from syncnas_bench.errors import StorageFull, TransferFailed
 from syncnas_bench.files import sha256_of
 from syncnas_bench.plan import BenchPlan, Job, Step
+from syncnas_bench.runs import Output
 
-PREFIX = "syncnas-"
+RUNNER, PLAN, PID, OUTPUT = "syncnas-runner", "plan.txt", "pid", "out-"
 ROOM_FACTOR = 2
-_MAX_OUTPUT_BYTES = 1 << 30
+_MAX_OUTPUT_BYTES = 1 << 28
+
+_MADE = f"made='./{RUNNER} ./{PLAN} ./{PID} ./{OUTPUT}*'"
+
+# `remove NAME` removes what a workspace may hold, by its names, and then the folder if nothing else is in it.
+_REMOVE = """
+remove() (
+    name=$1
+    enter "$scratch/$name/lib" && [ -O . ] && rm -f ./libLiteRt*.so
+    enter "$scratch/$name" && [ -O . ] || exit 0
+    set --
+    for f in *; do case $f in *[!0-9a-f]*) ;; *) [ ${#f} -eq 64 ] && set -- "$@" "./$f" ;; esac; done
+    rm -f $made "$@"
+    rmdir ./lib
+    enter "$scratch" && rmdir "./$name"
+) 2>/dev/null
+"""
+_BEGIN = """
+enter "$scratch" || refuse other
+for d in syncnas-*; do
+    case ${d#syncnas-} in *[!0-9a-f]*) ;; ????????????????) remove "$d" ;; esac
+done
+mkdir -m 700 "./$fresh" && mkdir -m 700 "./$fresh/lib"
+"""
 
 
 def free_bytes(link: Link, folder: str) -> int | None:
@@ -28,20 +53,22 @@ class Workspace:
     """One private folder. Whoever holds the device's lease may have one at a time."""
 
     def __init__(self, link: Link, scratch: str) -> None:
-        """Remove what others have left behind, and make the folder.
+        """Remove the workspaces that killed hosts have left behind, and make the folder.
 
         Args:
             scratch: see `Probe.scratch`.
 
         Raises:
+            DeviceUnavailable: the scratch folder is behind a link.
             CommandFailed: the folder cannot be made.
             LinkLost: the device cannot be reached.
         """
         self.link = link
-        self.folder = f"{scratch}/{PREFIX}{secrets.token_hex(8)}"
+        name = f"syncnas-{secrets.token_hex(8)}"
+        self.folder = f"{scratch}/{name}"
         self._there: dict[str, str] = {}
-        script = f'rm -rf "{scratch}"/{PREFIX}*/ && mkdir -m 700 "{self.folder}" "{self.folder}/lib"'
-        link.check(script, deadline_s=60)
+        self._functions = f"scratch={scratch} fresh={name}\n{_MADE}{SHELL_FUNCTIONS}{_REMOVE}"
+        require_used(link, scratch, link.check(self._functions + _BEGIN, deadline_s=60))
 
     def is_there(self) -> bool:
         """Whether the device still has the folder. Raises LinkLost."""
@@ -88,13 +115,13 @@ class Workspace:
 
     def put_plan(self, plan: BenchPlan) -> str:
         """Push a plan whose paths are the device's. Returns where it is. Raises as `put`."""
-        place = f"{self.folder}/plan.txt"
+        place = f"{self.folder}/{PLAN}"
         self.link.push(plan.to_text(ack=True).encode(), place)
         return place
 
     def remove(self) -> None:
-        """Remove the folder. Raises LinkLost."""
-        self.link.shell(["rm", "-rf", self.folder])
+        """Remove the folder, with what was pushed and written there. Raises LinkLost."""
+        self.link.shell(self._functions + 'remove "$fresh"')
 
 
 def stage(workspace: Workspace, plan: BenchPlan, runtime: str | None) -> BenchPlan:
@@ -133,11 +160,14 @@ def _staged(workspace: Workspace, step: Step, job: Job, places: dict[Path, str])
 
 def output_place(folder: str, step: Step, job: Job) -> str:
     """Where the runner writes a job's output on the device; names of steps and jobs are allow-listed."""
-    return f"{folder}/out-{step.name}-{job.name}"
+    return f"{folder}/{OUTPUT}{step.name}-{job.name}"
 
 
-def pull_output(workspace: Workspace, step: Step, job: Job, sha256: str) -> None:
+def pull_output(workspace: Workspace, step: Step, job: Job, output: Output) -> None:
     """Fetch a job's output to where the plan wants it, and remove it from the device.
+
+    Args:
+        output: what the runner's row says of it.
 
     Raises:
         TransferFailed: it is not what the runner's row says.
@@ -145,5 +175,7 @@ def pull_output(workspace: Workspace, step: Step, job: Job, sha256: str) -> None
     """
     assert job.output is not None
     place = output_place(workspace.folder, step, job)
-    workspace.link.pull(place, job.output, max_bytes=_MAX_OUTPUT_BYTES, sha256=sha256)
+    if output.bytes > _MAX_OUTPUT_BYTES:
+        raise TransferFailed(f"job {job.name!r} tells of an output of {output.bytes} bytes; the runner is not ours.")
+    workspace.link.pull(place, job.output, max_bytes=output.bytes, sha256=output.sha256)
     workspace.link.shell(["rm", "-f", place])

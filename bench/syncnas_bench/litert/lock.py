@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +12,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from syncnas_bench.errors import RuntimeRejected
-from syncnas_bench.files import decode, strict_json, write_whole
+from syncnas_bench.files import decode, regular_bytes, strict_json, write_whole
 from syncnas_bench.litert.abis import ABIS, LIBRARY
 
 SCHEMA = 1
@@ -84,7 +81,7 @@ def _newest_first(entry: Runtime) -> tuple[tuple[int, ...], bool, str]:
 
 
 class LockFile:
-    """All runtimes of a store. `holding` keeps other processes out while one changes it."""
+    """All runtimes of a store."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,6 +93,8 @@ class LockFile:
             RuntimeRejected: the file cannot be read, or was not written by this version.
         """
         try:
+            if (size := regular_bytes(self._path)) > _MAX_BYTES:
+                raise ValueError(f"{size} bytes is more than {_MAX_BYTES}")  # noqa: TRY301
             entries = _parse(self._path.read_bytes(), self._path.name)
         except FileNotFoundError:
             return ()
@@ -105,23 +104,14 @@ class LockFile:
             ) from error
         return tuple(sorted(entries, key=lambda entry: (entry.abi, _newest_first(entry))))
 
-    @contextlib.contextmanager
-    def holding(self) -> Iterator[None]:
-        """Keep other processes from changing the store."""
-        with self._path.with_suffix(".held").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
     def put(self, entry: Runtime) -> None:
-        """Add an entry, in place of the one for the same version and ABI. To be called while holding the file."""
+        """Add an entry, in place of the one for the same version and ABI. To be called by one process at a time."""
         others = [known for known in self.read() if (known.abi, known.version) != (entry.abi, entry.version)]
         document = {"schema": SCHEMA, "runtimes": [known.to_dict() for known in (*others, entry)]}
         write_whole(self._path, json.dumps(document, indent=1) + "\n")
 
 
 def _parse(content: bytes, what: str) -> tuple[Runtime, ...]:
-    if len(content) > _MAX_BYTES:
-        raise ValueError(f"{what}: is larger than {_MAX_BYTES} bytes")
     try:
         value = strict_json(content)
     except ValueError as error:

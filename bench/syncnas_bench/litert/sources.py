@@ -6,34 +6,24 @@ file that is named here.
 
 from __future__ import annotations
 
-import lzma
 import re
-import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from syncnas_bench.archives import open_archive, unpacked
 from syncnas_bench.errors import RuntimeMissing, RuntimeRejected
+from syncnas_bench.files import writing
 from syncnas_bench.litert.abis import LIBRARY, RUNTIME_LIBRARY, Abi, known_abi
 from syncnas_bench.litert.elf import ElfFacts, read_elf
 
 MAX_LIBRARY_BYTES = 256 * 1024 * 1024
 _MAX_ENTRIES = 20_000
 _MAX_LIBRARIES = 64
+_MAX_UNPACKED_BYTES = 1 << 30
 _MAX_RATIO = 200  # how much smaller a library may be in an archive; real ones shrink to a third
-_DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    NotImplementedError,
-    RuntimeError,
-    OSError,
-    EOFError,
-    ValueError,
-)
 _VERSION = re.compile(r"(?:^|[-_])v?(\d+\.\d+\.\d+(?:[-.]?(?:alpha|beta|dev|rc)[-.]?\d+)?)(?=[-_.]|$)")
 
 
@@ -81,22 +71,43 @@ def _from_folder(source: Path, into: Path) -> Iterator[tuple[Path, str]]:
     for path in dict.fromkeys(paths):
         if LIBRARY.fullmatch(path.name) is None or not path.is_file():
             continue
-        if path.stat().st_size > MAX_LIBRARY_BYTES:
-            raise RuntimeRejected(f"{path} is larger than {MAX_LIBRARY_BYTES >> 20} MiB; no library of LiteRT's is.")
-        copy = _fresh(into)
-        shutil.copyfile(path, copy / path.name)
-        yield copy / path.name, path.parent.name
+        copy = _fresh(into) / path.name
+        _write(copy, _pieces(path))
+        yield copy, path.parent.name
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """A library's content. Raises RuntimeRejected."""
+    left = MAX_LIBRARY_BYTES
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                left -= len(piece)
+                if left < 0:
+                    raise RuntimeRejected(
+                        f"{path} is larger than {MAX_LIBRARY_BYTES >> 20} MiB; no library of LiteRT's is."
+                    )
+                yield piece
+    except OSError as e:
+        raise RuntimeRejected(f"{path} cannot be read ({e.strerror}); check its rights.") from e
+
+
+def _write(path: Path, pieces: Iterator[bytes]) -> None:
+    """Write a new file. Raises NotWritable; what `pieces` raises is no OSError and passes."""
+    with writing(path), path.open("xb") as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def _from_archive(source: Path, into: Path) -> Iterator[tuple[Path, str]]:
     try:
-        with zipfile.ZipFile(source) as archive:
+        with open_archive(source) as archive:
             for member in _wanted(source, archive.infolist()):
                 path = PurePosixPath(member.filename)
                 copy = _fresh(into) / path.name
-                _extract(archive, member, copy)
+                _write(copy, unpacked(archive, member))
                 yield copy, path.parent.name
-    except _DAMAGED as e:
+    except ValueError as e:
         raise RuntimeRejected(f"{source} is not a whole zip or AAR ({e}); get it again.") from e
 
 
@@ -113,24 +124,15 @@ def _wanted(source: Path, members: list[zipfile.ZipInfo]) -> list[zipfile.ZipInf
     wanted = [member for member in members if LIBRARY.fullmatch(PurePosixPath(member.filename).name)]
     if len({member.filename for member in wanted}) < len(wanted) or len(wanted) > _MAX_LIBRARIES:
         raise RuntimeRejected(f"{source} has too many libraries or one of them twice; do not trust it.")
-    for member in wanted:
-        packed = max(member.compress_size, 1)
-        if member.file_size > MAX_LIBRARY_BYTES or member.file_size / packed > _MAX_RATIO:
-            raise RuntimeRejected(f"{source} would unpack to far more than a library of LiteRT's; do not trust it.")
+    ratios = (member.file_size / max(member.compress_size, 1) for member in wanted)
+    sizes = [member.file_size for member in wanted]
+    if (
+        max(sizes, default=0) > MAX_LIBRARY_BYTES
+        or sum(sizes) > _MAX_UNPACKED_BYTES
+        or any(r > _MAX_RATIO for r in ratios)
+    ):
+        raise RuntimeRejected(f"{source} would unpack to far more than a library of LiteRT's; do not trust it.")
     return wanted
-
-
-def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path) -> None:
-    """Unpack one member; what it is declared to be is checked while it is read."""
-    left = member.file_size
-    with archive.open(member) as packed, into.open("xb") as file:
-        while chunk := packed.read(1 << 20):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError("an entry is larger than it says")
-            file.write(chunk)
-    if left:
-        raise ValueError("an entry is smaller than it says")
 
 
 def _fresh(into: Path) -> Path:

@@ -12,21 +12,23 @@ import contextlib
 import hashlib
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.environment import Environment
-from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected
-from syncnas_bench.files import sha256_of
+from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected, printable
+from syncnas_bench.files import beside, regular_bytes, sha256_of, writing
 from syncnas_bench.litert.abis import ABIS, LIBRARY, RUNTIME_LIBRARY, Abi, parse_abi
 from syncnas_bench.litert.downloads import NotThere, download
 from syncnas_bench.litert.elf import read_elf
+from syncnas_bench.litert.http import shown
 from syncnas_bench.litert.lock import VERSION, Library, LockFile, Runtime
 from syncnas_bench.litert.sources import MAX_LIBRARY_BYTES, FoundLibrary, collect, version_in_name
+from syncnas_bench.writer_lock import WriterLock
 
 LOCK_FILE = "runtimes.lock.json"
+WAIT_S = 60.0
 DEFAULT_VERSION = "2.3.0"
 DEFAULT_ABI = "aarch64-android"
 # Source: litert/rust/build/build.rs in LiteRT, which downloads from there.
@@ -37,7 +39,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 class RuntimeStore:
-    """A folder of runtimes. Several processes may use one; each change is there whole or not at all.
+    """A folder of runtimes. Of several processes one at a time changes it; each change is there whole or not at all.
 
     Args:
         path: the folder; by default this process's, see `Environment.store`.
@@ -63,24 +65,28 @@ class RuntimeStore:
             RuntimeMissing: there is nothing to take.
             RuntimeRejected: the archive or a library is not what it should be, or the store has other bytes.
             RuntimeMismatch: accelerators alone, for a version of which the runtime is not here.
+            NotWritable: the store cannot be written.
+            PlaceBusy: another process has been changing the store for longer than `WAIT_S`.
         """
         version = _checked_version(version or version_in_name(source), source)
-        return self._take(source, version, parse_abi(abi) if abi else None, replace, source.name)
-
-    def _take(self, source: Path, version: str, wanted: Abi | None, replace: bool, origin: str) -> tuple[Runtime, ...]:
+        wanted = parse_abi(abi) if abi else None
         with self._workshop() as workshop:
-            found = collect(source, workshop)
-            abis = [known for known in ABIS if known in {library.abi for library in found} and wanted in (None, known)]
-            if not abis:
-                has = ", ".join(sorted({library.abi.name for library in found}))
-                raise RuntimeRejected(f"{source} is for {has}, not for {wanted and wanted.name}; get the right one.")
-            with self._lock.holding():
-                groups = [[library for library in found if library.abi is known] for known in abis]
-                entries = [self._complete(group, version, origin, replace) for group in groups]
-                for entry in entries:
-                    self._refuse_other_bytes(entry, replace)
-                for entry in entries:
-                    self._install(entry, workshop / entry.abi)
+            return self._take(source, workshop, version, wanted, replace, printable(source.name))
+
+    def _take(
+        self, source: Path, workshop: Path, version: str, wanted: Abi | None, replace: bool, origin: str
+    ) -> tuple[Runtime, ...]:
+        found = collect(source, workshop)
+        abis = [known for known in ABIS if known in {library.abi for library in found} and wanted in (None, known)]
+        if not abis:
+            has = ", ".join(sorted({library.abi.name for library in found}))
+            raise RuntimeRejected(f"{source} is for {has}, not for {wanted and wanted.name}; get the right one.")
+        groups = [[library for library in found if library.abi is known] for known in abis]
+        entries = [self._complete(group, version, origin, replace) for group in groups]
+        for entry in entries:
+            self._refuse_other_bytes(entry, replace)
+        for entry in entries:
+            self._install(entry, workshop / entry.abi)
         return tuple(entries)
 
     def fetch(
@@ -102,25 +108,30 @@ class RuntimeStore:
 
         Raises:
             DownloadFailed: something did not arrive, or is not what it was.
-            RuntimeRejected, RuntimeMissing: see `add`.
+            RuntimeRejected, RuntimeMissing, NotWritable: see `add`.
         """
         target = parse_abi(abi)
         version = _checked_version(version, None)
         known = self._find(target.name, version)
-        if known is not None and not replace and not self.problems(known):
+        if known is not None and self._serves(known, replace):
             return known
         fields = {"version": version, "abi": target.android or target.name, "platform": target.platform}
         fetcher = _Fetcher(self.path / "partial", url, fields, dict(sha256 or {}), on_progress)
         if known is not None and not replace:
             fetcher.sha256 |= {library.name: library.sha256 for library in known.libraries}
         with self._workshop() as workshop:
+            brought = self._find(target.name, version)
+            if brought is not None and brought != known and self._serves(brought, replace):
+                return brought  # by another process, meanwhile
             if "{library}" in url:
-                source, origin = fetcher.libraries(target, workshop), fetcher.address(RUNTIME_LIBRARY)
+                source = fetcher.libraries(target, workshop)
             else:
-                origin = fetcher.address("")
-                source = fetcher.get(origin.rpartition("/")[2] or "archive", workshop)
-            (entry,) = self._take(source, version, target, replace, origin)
+                source = fetcher.get(shown(fetcher.address("")).rpartition("/")[2] or "archive", workshop)
+            (entry,) = self._take(source, workshop, version, target, replace, fetcher.origin)
         return entry
+
+    def _serves(self, runtime: Runtime, replace: bool) -> bool:
+        return not replace and not self.problems(runtime)
 
     def choose(self, abi: str, version: str = "") -> Runtime:
         """The runtime to push to a device: the newest one for its ABI, or the given version. It has been verified.
@@ -149,12 +160,15 @@ class RuntimeStore:
         """What is not as the lock file says, one sentence per file."""
         found = []
         for library, path in zip(runtime.libraries, self.files(runtime), strict=True):
-            if not path.is_file():
+            try:
+                if regular_bytes(path) != library.bytes or sha256_of(path) != library.sha256:
+                    found.append(f"{library.name} has been changed")
+                elif read_elf(path).abi != runtime.abi:
+                    found.append(f"{library.name} is not for {runtime.abi}")
+            except FileNotFoundError:
                 found.append(f"{library.name} is missing")
-            elif path.stat().st_size != library.bytes or sha256_of(path) != library.sha256:
-                found.append(f"{library.name} has been changed")
-            elif read_elf(path).abi != runtime.abi:
-                found.append(f"{library.name} is not for {runtime.abi}")
+            except OSError as e:
+                found.append(f"{library.name} cannot be read: {e.strerror}")
         return tuple(found)
 
     def verify(self, runtime: Runtime) -> None:
@@ -171,10 +185,20 @@ class RuntimeStore:
 
     @contextlib.contextmanager
     def _workshop(self) -> Iterator[Path]:
-        """A folder on the store's file system that is gone afterwards."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.path) as folder:
-            yield Path(folder)
+        """A folder on the store's file system that is gone afterwards. Nobody else changes the store meanwhile.
+
+        Raises:
+            NotWritable: for any OSError in the block.
+            PlaceBusy: somebody else does, and takes long.
+        """
+        with writing(self.path), WriterLock(self.path / LOCK_FILE, wait_s=WAIT_S):
+            folder = beside(self.path / LOCK_FILE, "work")
+            shutil.rmtree(folder, ignore_errors=True)  # of a killed process
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _complete(self, group: list[FoundLibrary], version: str, origin: str, replace: bool) -> Runtime:
         """The entry for libraries of one ABI. What the store has of that release beside them stays."""
@@ -217,42 +241,46 @@ class RuntimeStore:
         """Put the files in place, then the entry into the lock file."""
         place = self.path / entry.folder
         place.parent.mkdir(parents=True, exist_ok=True)
-        if place.exists() and self.problems(entry):
-            shutil.rmtree(place)
         if not place.exists():
             made.chmod(0o755)
             made.rename(place)
+        for library in entry.libraries if self.problems(entry) else ():
+            (made / library.name).replace(place / library.name)
         self._lock.put(entry)
 
 
 @dataclass
 class _Fetcher:
-    """Downloads by a template of addresses."""
+    """Downloads by a template of addresses. `origin` is where the first file really came from."""
 
     partial: Path
     template: str
     fields: dict[str, str]
     sha256: dict[str, str]
     on_progress: OnProgress | None
+    origin: str = ""
 
     def address(self, library: str) -> str:
-        try:
-            return self.template.format(**self.fields, library=library)
-        except (KeyError, IndexError, ValueError) as e:
+        known = {**self.fields, "library": library}
+        url = re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], found[0]), self.template)
+        if "{" in url or "}" in url:
             raise DownloadFailed(
-                f"the address {self.template!r} is no template; use {{version}}, {{abi}}, {{platform}} and {{library}}."
-            ) from e
+                f"the address {shown(self.template)!r} is no template; "
+                "use {version}, {abi}, {platform} and {library} in it."
+            )
+        return url
 
     def get(self, name: str, into: Path) -> Path:
         """Download one file into a folder, under its name."""
         url = self.address(name)
-        partial = self.partial / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.part"
+        partial = self.partial / f"{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:16]}.part"
         told = self.on_progress
         progress = None if told is None else (lambda have, total: told(name, have, total))
         path = into / re.sub(r"[^A-Za-z0-9._-]", "_", name)
         limit = MAX_LIBRARY_BYTES if LIBRARY.fullmatch(name) else 4 * MAX_LIBRARY_BYTES
         expected = self.sha256.get(name)
-        download(url, path, partial=partial, sha256=expected, max_bytes=limit, on_progress=progress)
+        origin = download(url, path, partial=partial, sha256=expected, max_bytes=limit, on_progress=progress)
+        self.origin = self.origin or origin
         return path
 
     def libraries(self, target: Abi, workshop: Path) -> Path:

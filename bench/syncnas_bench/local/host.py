@@ -13,7 +13,7 @@ from pathlib import Path
 
 from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores, read_text
-from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
+from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.environment import LITERT_VARIABLE, SOFTWARE_ICD_VARIABLE, Environment
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
 from syncnas_bench.litert.abis import RUNTIME_LIBRARY
@@ -143,6 +143,11 @@ class HostDevice:
             boot_id=read_text(Path("/proc/sys/kernel/random/boot_id")),
             runtime=runtime,
         )
+
+    def identity(self) -> DeviceIdentity:
+        """Which machine it is, by model, processor and memory. See `Device.identity`."""
+        facts = self.facts()
+        return DeviceIdentity.told(facts.model, facts.cpu_model, facts.memory_bytes)
 
     def units(self) -> tuple[UnitInfo, ...]:
         """CPU halves, all cores, the hardware GPU and the software GPU."""

@@ -11,18 +11,17 @@ import os
 import queue
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import IO
 
 from syncnas_bench import errors
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
 from syncnas_bench.session import LEAVE_S, LOG_LINES, Launch, read_session, signal_name
+from syncnas_bench.work_folder import work_folder
 
 
 def run_plan(
@@ -49,8 +48,8 @@ def run_plan(
         RunnerCrashed, RunnerHung: it died, or had to be killed.
         RunIncomplete, RowMalformed: its output cannot be trusted.
     """
-    with tempfile.TemporaryDirectory(prefix="syncnas-plan-") as folder:
-        path = Path(folder) / "plan.txt"
+    with work_folder("plan") as folder:
+        path = folder / "plan.txt"
         path.write_text(plan.to_text(ack=True))
         process = _RunnerProcess([*command, str(path)], env, time.monotonic() + deadline_s, stall_s)
         with process:

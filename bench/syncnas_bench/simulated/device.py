@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores
-from syncnas_bench.device import DeviceFacts, OnRun, UnitInfo, runner_program, with_conditions
+from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.errors import DeviceNotFound, PlanError, UnitUnavailable
 from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan, Call, Job, Lane
@@ -147,6 +147,10 @@ class SimDevice:
             boot_id=self.condition().boot_id,
             runtime="simulated",
         )
+
+    def identity(self) -> DeviceIdentity:
+        """Its name: the law is the same on every machine. See `Device.identity`."""
+        return DeviceIdentity(f"simulated device {self.name}")
 
     def units(self) -> tuple[UnitInfo, ...]:
         """Its two units."""

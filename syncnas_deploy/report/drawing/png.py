@@ -7,10 +7,10 @@ import importlib
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.errors import MissingDependency, OutputError
 from syncnas_deploy.files.output import atomic_output
 
@@ -36,7 +36,7 @@ def render_png(svg: str, path: Path, *, force: bool = True) -> None:
     """
     name, convert = find_converter()
     scale = _scale(svg)
-    with tempfile.TemporaryDirectory(prefix="syncnas-draw-") as folder:
+    with work_folder("draw") as folder:
         source, target = Path(folder, "drawing.svg"), Path(folder, "drawing.png")
         source.write_text(svg, encoding="utf-8")
         try:

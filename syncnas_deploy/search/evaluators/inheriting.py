@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from syncnas_bench.files import sha256_of
 from syncnas_deploy.errors import UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
@@ -156,7 +156,7 @@ def _digest(weights: str) -> str:
     if weights.startswith(TIMM):
         return weights
     try:
-        return hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:16]
+        return sha256_of(Path(weights))[:16]
     except OSError as e:
         raise WeightsError(f"{weights}: cannot be read ({e.strerror}); check the path.") from None
 

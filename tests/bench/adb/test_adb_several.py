@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from syncnas_deploy import pipeline
-from syncnas_deploy.cli import main
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.prediction.profile_files import read_profile
@@ -21,6 +19,7 @@ from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 from tests.support.configs import parse_config
+from tests.support.program import Program
 
 UNITS = ("sim:left", "sim:right")
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=1)
@@ -48,17 +47,6 @@ def names(phones: list[AdbDaemon], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, value in no_server_env(tmp_path).items():
         monkeypatch.setenv(name, value)
     return [f"127.0.0.1:{phone.port}" for phone in phones]
-
-
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """Run the program in this process."""
-    monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, words)])
-    capfd.readouterr()
-    try:
-        main()
-    except SystemExit as e:
-        return int(e.code or 0), *capfd.readouterr()
-    return 0, *capfd.readouterr()
 
 
 def test_both_are_measured_at_the_same_time(tiny: ModelConfig, names: list[str], tmp_path: Path) -> None:
@@ -121,20 +109,19 @@ def test_one_failure_is_told_with_its_exit_code(
     phones: list[AdbDaemon],
     names: list[str],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    program: Program,
 ) -> None:
     (tmp_path / "tiny.json").write_text(config_text(tiny))
     (phones[1].root / "free_kib").write_text("1\n")
     words = ["profile", "--base", "tiny.json", "--launches", 1, "--rounds", 3, "--unit", UNITS[0], "--unit", UNITS[1]]
     words += ["--device", names[0], "--device", names[1], "--out", "out"]
-    code, out, err = run(monkeypatch, capfd, *words, "--json")
+    code, out, err = program(*words, "--json")
     good, bad = json.loads(out)
     assert code == 6 and good["device"] == names[0] and good["profile"]["base"]["name"] == "tiny"
     assert bad == {"device": names[1], "error": bad["error"]} and "MB are needed" in bad["error"]
     assert f"{names[0]}: [1/" in err and f"{names[1]}: {bad['error']}" in err
     (phones[1].root / "free_kib").unlink()
-    code, out, _ = run(monkeypatch, capfd, *words, "--resume")
+    code, out, _ = program(*words, "--resume")
     assert code == 0 and out.count("written to out/tiny-127.0.0.1-") == 2
 
 
@@ -146,8 +133,6 @@ def test_one_failure_is_told_with_its_exit_code(
         (["--device", "all"], 4, "No phone is attached"),
     ],
 )
-def test_wrong_use_is_one_sentence(
-    words: list[str], code: int, says: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    found, out, err = run(monkeypatch, capfd, "profile", "--base", "mobilenet_v2", *words)
+def test_wrong_use_is_one_sentence(words: list[str], code: int, says: str, program: Program) -> None:
+    found, out, err = program("profile", "--base", "mobilenet_v2", *words)
     assert (found, out) == (code, "") and says in err

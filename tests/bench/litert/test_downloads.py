@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from syncnas_bench.errors import DownloadFailed, RuntimeRejected
+from syncnas_bench.errors import DownloadFailed, NotWritable, RuntimeRejected
 from syncnas_bench.litert.downloads import NotThere, download
+from syncnas_bench.litert.http import PacedSource
 from syncnas_bench.litert.store import DEFAULT_URL, RuntimeStore
-from tests.support.runtime_cases import X86_64, FileServer, library_bytes, runtime_files, serving, write_aar
+from tests.support.runtime_cases import (
+    X86_64,
+    FileServer,
+    library_bytes,
+    runtime_files,
+    serving,
+    write_aar,
+    write_certificate,
+)
 
 BUCKET = "/litert/binaries/{version}/{platform}/{library}"
 CONTENT = random.Random(0).randbytes(300_000)
@@ -35,7 +46,7 @@ def store(tmp_path: Path) -> RuntimeStore:
 
 def get(server: FileServer, folder: Path, **options: object) -> Path:
     into = folder / "into" / "file"
-    assert download(f"{server.address}/file", into, partial=folder / "file.part", **options) == SUM  # type: ignore[arg-type]
+    assert download(f"{server.address}/file", into, partial=folder / "file.part", **options) == f"{server.address}/file"  # type: ignore[arg-type]
     assert into.read_bytes() == CONTENT
     assert not (folder / "file.part").exists()
     return into
@@ -115,6 +126,157 @@ def test_only_http_is_spoken(tmp_path: Path) -> None:
         download((tmp_path / "secret").as_uri(), tmp_path / "into", partial=tmp_path / "part")
 
 
+def answer(head: str, body: bytes = b"") -> bytes:
+    return f"HTTP/1.1 {head}\r\n\r\n".encode("latin-1") + body
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        *(
+            (location, "leads to .*, which is not an http or https address; find another source")
+            for location in (
+                "ftp://127.0.0.1:9/x",
+                "file:///etc/passwd",
+                "data:text/plain,x",
+                "http://[::1/",
+                "http://127.0.0.1:abc/",
+                "http://127.0.0.1:99999999/x",
+                "http://name:SECRET@127.0.0.1/x",
+                "gopher://127.0.0.1/x",
+            )
+        ),
+        ("http://a..b/x?SECRET", "http://a..b/x is not an http or https address"),
+        (f"http://{'a' * 70}/x", "a/x is not an http or https address"),
+        ("", "leads from one address to the next 5 times"),
+        ("/hostile?SECRET", "leads from one address to the next 5 times"),
+    ],
+)
+def test_a_redirect_that_leads_astray_is_refused_at_once(
+    location: str, says: str, server: FileServer, tmp_path: Path
+) -> None:
+    head = f"302 Found\r\nLocation: {location}"
+    server.raw = dict.fromkeys(("/hostile", "/hostile?SECRET"), answer(head, bytes(5_000_000)))
+    with pytest.raises(DownloadFailed, match=says) as caught:
+        download(f"{server.address}/hostile?SECRET", tmp_path / "into", partial=tmp_path / "part")
+    assert "SECRET" not in str(caught.value)
+    assert len(server.requests) == (6 if "5 times" in says else 1)
+
+
+def test_https_is_not_left_and_its_certificate_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = write_certificate(tmp_path / "certificate.pem")
+    with serving() as plain, serving(certificate) as server:
+        plain.files["/file"] = server.files["/file"] = CONTENT
+        with pytest.raises(DownloadFailed, match=r"its certificate is refused \(self.signed certificate\); check this"):
+            download(f"{server.address}/file", tmp_path / "into", partial=tmp_path / "part")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        server.raw["/down"] = answer(f"301 Moved\r\nLocation: {plain.address}/file")
+        with pytest.raises(DownloadFailed, match=r"/down leads to http://.*/file, which is not encrypted"):
+            download(f"{server.address}/down", tmp_path / "into", partial=tmp_path / "part")
+        assert plain.requests == []
+        plain.raw["/up"] = answer(f"307 Moved\r\nLocation: {server.address}/across?token=SECRET")
+        server.raw["/across?token=SECRET"] = answer("308 Moved\r\nLocation: /file")
+        origin = download(f"{plain.address}/up", tmp_path / "into", partial=tmp_path / "part")
+    assert origin == f"{server.address}/file", "where it really came from"
+    assert (tmp_path / "into").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("whole", "says"),
+    [
+        (answer("206 Partial\r\nContent-Range: bytes 0-9/100\r\nContent-Length: 10", b"0123456789"), "HTTP 206"),
+        (answer("206 Partial\r\nContent-Range: bytes " + "9" * 5000 + "-9/100", b"0123456789"), "HTTP 206"),
+        (answer("204 None"), "HTTP 204"),
+        (answer("401 Who\r\nWWW-Authenticate: Basic realm=x"), "HTTP 401"),
+        (answer("999 What"), "broke off 4 times .HTTP 999"),
+        (answer("200 OK\r\n" + f"X: {'y' * 60_000}\r\n" * 9), "broke off 4 times .more came than there should be"),
+        (answer("100 Continue") * 9000, "broke off 4 times .more came than there should be"),
+        (answer("200 OK\r\nTransfer-Encoding: chunked", b"0\r\n" + b"X: y\r\n" * 20_000), "broke off 4 times"),
+        (answer("200 OK\r\nTransfer-Encoding: chunked", b"-5\r\nxxxxx"), "broke off 4 times"),
+        (answer("200 OK", bytes(10_000)), "larger than 1000 bytes"),
+        (b"\0" * 200_000, "broke off 4 times"),
+    ],
+)
+def test_an_answer_beyond_its_bounds_is_refused(whole: bytes, says: str, server: FileServer, tmp_path: Path) -> None:
+    server.raw["/hostile"] = whole
+    with pytest.raises(DownloadFailed, match=says):
+        download(f"{server.address}/hostile", tmp_path / "into", partial=tmp_path / "part", max_bytes=1000)
+    assert not (tmp_path / "into").exists()
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-5", "x", ""])
+def test_a_length_that_is_none_is_passed_over(length: str, server: FileServer, tmp_path: Path) -> None:
+    server.raw["/file"] = answer(f"200 OK\r\nContent-Length: {length}", CONTENT)
+    get(server, tmp_path)
+
+
+@pytest.mark.parametrize("wanted", ["9" * 5000 + "-9/100", "\xb2-9/100", "5-9/100", "bytes"])
+def test_another_part_than_was_asked_for_is_not_taken(wanted: str, server: FileServer, tmp_path: Path) -> None:
+    server.cut_after = [70_000, 0, 0, 0]
+    with pytest.raises(DownloadFailed):
+        get(server, tmp_path)
+    server.raw["/file"] = answer(f"206 Partial\r\nContent-Range: bytes {wanted}\r\nContent-Length: 1", b"x")
+    with pytest.raises(DownloadFailed, match="HTTP 206"):
+        get(server, tmp_path)
+
+
+class Drip(io.RawIOBase):
+    """A source that gives some bytes a second, in a time that nothing but it passes."""
+
+    def __init__(self, bytes_a_second: int) -> None:
+        self.rate, self.now = bytes_a_second, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.now += 1.0
+        return min(self.rate, len(buffer))
+
+
+@pytest.mark.parametrize(("rate", "ends"), [(1, True), (1000, True), (1100, False), (100_000, False)])
+def test_a_source_that_gives_almost_nothing_ends(rate: int, ends: bool) -> None:
+    drip = Drip(rate)
+    source = io.BufferedReader(PacedSource(drip, 30.0, 1 << 30, clock=lambda: drip.now))
+    if ends:
+        with pytest.raises(TimeoutError, match="bytes came in 31 s"):
+            source.read(100 * rate)
+    else:
+        assert len(source.read(100 * rate)) == 100 * rate
+
+
+@pytest.mark.parametrize(
+    "whole", [answer("200 OK\r\nX: " + "y" * 400), answer("200 OK", bytes(400)), answer("302 On\r\nX: " + "y" * 400)]
+)
+def test_a_server_that_drips_is_left(whole: bytes, server: FileServer, tmp_path: Path) -> None:
+    server.raw["/hostile"], server.pause_s = whole, 0.01
+    with pytest.raises(DownloadFailed, match=r"broke off 4 times .(\d+ bytes came in|timed out|.*timed out)"):
+        download(f"{server.address}/hostile", tmp_path / "into", partial=tmp_path / "part", silence_s=0.2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_to_be_one(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "part").symlink_to("/dev/full")
+    with pytest.raises(NotWritable, match=r"part cannot be written .No space left on device.; make room"):
+        download(f"{server.address}/file", tmp_path / "into", partial=tmp_path / "part")
+    assert len(server.requests) == 1
+
+
+def test_nothing_of_a_token_is_kept_or_shown(server: FileServer, store: RuntimeStore) -> None:
+    template = server.address + BUCKET + "?token=SECRET#SECRET"
+    for name, content in runtime_files().items():
+        server.files[f"/litert/binaries/2.3.0/android_arm64/{name}?token=SECRET"] = content
+    server.cut_after = [100, 0, 0, 0]
+    for url in (template, template, template + "{nothing}", template.replace("//", "//SECRET:SECRET@")):
+        try:
+            assert store.fetch(url=url, replace=True).origin.endswith("/libLiteRt.so")
+        except DownloadFailed as e:
+            assert "SECRET" not in str(e)
+        kept = [path for path in store.path.rglob("*") if path.is_file()]
+        assert kept
+        assert not [path for path in kept if b"SECRET" in path.read_bytes() or "SECRET" in path.name]
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match=r"broke off 4 times .*refused"):
         download("http://127.0.0.1:9/file", tmp_path / "into", partial=tmp_path / "part")
@@ -175,8 +337,9 @@ def test_server_with_the_wrong_abi_is_found_out(server: FileServer, store: Runti
 
 
 def test_address_that_is_no_template(store: RuntimeStore) -> None:
-    with pytest.raises(DownloadFailed, match=r"is no template; use .version."):
-        store.fetch(url="http://127.0.0.1:9/{release}/{library}")
+    for wrong in ("{release}/{library}", "{library.name}", "{0}", "{", "{version:>999999999999}"):
+        with pytest.raises(DownloadFailed, match=r"is no template; use .version."):
+            store.fetch(url=f"http://127.0.0.1:9/{wrong}")
 
 
 def test_default_address_is_filled_in_as_litert_does_it() -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import bz2
+import errno
 import json
+import lzma
 import multiprocessing
+import os
 import stat
+import struct
+import tracemalloc
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from syncnas_bench.environment import Environment
-from syncnas_bench.errors import BenchError, RuntimeMismatch, RuntimeMissing, RuntimeRejected
+from syncnas_bench.errors import BenchError, NotWritable, RuntimeMismatch, RuntimeMissing, RuntimeRejected
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.sources import version_in_name
 from syncnas_bench.litert.store import RuntimeStore
@@ -147,8 +155,10 @@ def test_damaged_files_are_found_and_can_be_added_again(store: RuntimeStore, fol
         RuntimeRejected, match=r"damaged \(libLiteRtClGlAccelerator\.so (has been changed|is missing)\)"
     ):
         store.choose("aarch64-android")
+    (library.parent / "notes.txt").write_text("somebody's")
     store.add(folder, version="2.3.0")
     assert store.choose("aarch64-android") == entry
+    assert (library.parent / "notes.txt").exists(), "what is not ours stays"
 
 
 def test_wrong_abi_is_refused_by_name(store: RuntimeStore, folder: Path, tmp_path: Path) -> None:
@@ -241,6 +251,84 @@ def test_hostile_archive_is_refused_and_leaves_nothing(store: RuntimeStore, tmp_
     assert [path for path in store.path.rglob("*") if path.is_file()] == []
 
 
+def bomb(method: int, packed: bytes, declared: int, entries: int = 1) -> bytes:
+    """An archive of one library whose entry, or entries, say what they like."""
+    name = b"jni/arm64-v8a/libLiteRt.so"
+    sizes = struct.pack("<IIIHH", 0, len(packed), declared, len(name), 0)
+    local = b"PK\3\4" + struct.pack("<HHHHH", 46, 0, method, 0, 33) + sizes + name + packed
+    entry = b"PK\1\2" + struct.pack("<HHHHHH", 46, 46, 0, method, 0, 33) + sizes + bytes(14) + name
+    directory = entry * entries
+    return local + directory + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(directory), len(local), 0)
+
+
+def deflated(content: bytes) -> bytes:
+    made = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return made.compress(content) + made.flush()
+
+
+ZEROS = bytes(20_000_000)
+BOMBS = {
+    "bzip2": bomb(zipfile.ZIP_BZIP2, bz2.compress(ZEROS), 8000),
+    "lzma": bomb(zipfile.ZIP_LZMA, b"\x09\x04\x05\0" + lzma.compress(ZEROS), 20_000_000),
+    "a method of nobody's": bomb(99, b"x" * 100, 1000),
+    "more than it says": bomb(zipfile.ZIP_DEFLATED, deflated(ZEROS), 300),
+    "far more than it says, and of that size": bomb(zipfile.ZIP_DEFLATED, deflated(ZEROS), 20_000_000),
+    "less than it says": bomb(zipfile.ZIP_STORED, b"x" * 100, 10_000),
+    "a directory of 6 MB": bomb(zipfile.ZIP_STORED, b"x", 1, 80_000),
+}
+
+
+@pytest.mark.parametrize("case", BOMBS)
+def test_an_archive_costs_no_more_than_a_library(store: RuntimeStore, tmp_path: Path, case: str) -> None:
+    (tmp_path / "litert-2.3.0.aar").write_bytes(BOMBS[case])
+    tracemalloc.start()
+    try:
+        with pytest.raises(RuntimeRejected):
+            store.add(tmp_path / "litert-2.3.0.aar")
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    assert [path for path in store.path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder of a pipe", "folder of a device"])
+def test_what_is_no_regular_file_is_not_read(store: RuntimeStore, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "litert-2.3.0"
+    if "folder" in kind:
+        place.mkdir()
+        place /= "libLiteRt.so"
+    if "pipe" in kind:
+        os.mkfifo(place)
+    else:
+        place.symlink_to("/dev/zero")
+    with pytest.raises(RuntimeMissing, match=r"does not exist|holds no libLiteRt\.so"):
+        store.add(tmp_path / "litert-2.3.0")
+
+
+@pytest.mark.parametrize("at", ["store", "store/.runtimes.lock.json.syncnas-lock", "store/aarch64-android"])
+def test_a_store_that_cannot_be_written_is_named(store: RuntimeStore, folder: Path, tmp_path: Path, at: str) -> None:
+    place = tmp_path / at
+    place.parent.mkdir(exist_ok=True)
+    place.mkdir() if at.endswith("-lock") else place.write_text("no folder")
+    with pytest.raises(NotWritable, match=r"store cannot be written \(.*\); make room"):
+        store.add(folder, version="2.3.0")
+
+
+def test_what_may_not_be_read_is_named(store: RuntimeStore, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = store.add(folder, version="2.3.0")
+    open_file, locked = Path.open, {store.files(entry)[0], folder / "libLiteRt.so"}
+
+    def refuse(path: Path, *options: Any, **more: Any) -> Any:  # rights do not bind root, who may run this
+        if path in locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open_file(path, *options, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert store.problems(entry) == ("libLiteRt.so cannot be read: Permission denied",)
+    with pytest.raises(RuntimeRejected, match=r"libLiteRt\.so cannot be read .Permission denied.; check its rights"):
+        store.add(folder, version="2.3.0")
+
+
 def test_symbolic_links_are_refused(store: RuntimeStore, tmp_path: Path) -> None:
     link = zipfile.ZipInfo("libLiteRt.so")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -296,6 +384,10 @@ def test_flipped_bytes_of_an_archive_never_end_in_a_traceback(store: RuntimeStor
         '{"schema": 1, "schema": 1, "runtimes": []}',
         '{"schema": 1, "runtimes": [NaN]}',
         "[" * 100_000,
+        "[" * 200_000 + "]" * 200_000,
+        '{"schema": 1, "runtimes": [], "\\ud800": 0}',
+        '{"a": 1, "a": 2' + ', "": 1' * 50_000 + "}",
+        " " * 2_000_000 + "{}",
     ],
 )
 def test_lock_file_that_cannot_be_used_is_named(store: RuntimeStore, text: str) -> None:
