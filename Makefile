@@ -18,15 +18,8 @@ $(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard bench/native/
 	@touch $@
 
 demo: $(READY)
-	@mkdir -p $(DEMO)
 	$(RUN) devices
-	$(RUN) profile --device host --base mobilenet_v2 --out $(DEMO)/host.json --force
-	$(RUN) search --profile $(DEMO)/host.json --base mobilenet_v2 --budget 1.0x --evaluator zen --trials 24 \
-	    --out $(DEMO)/search --force
-	$(RUN) export $(DEMO)/search/best.json --seed 0 --out $(DEMO)/winner --force
-	$(RUN) export mobilenet_v2 --seed 0 --out $(DEMO)/base --force
-	$(RUN) bench $(DEMO)/winner --device host --samples 200 --profile $(DEMO)/host.json \
-	    --baseline $(DEMO)/base --out $(DEMO)/bench.json --force
+	$(RUN) assess --device host --base mobilenet_v2 --out $(DEMO)
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile

@@ -121,6 +121,9 @@ def judge(
     error = abs(rival.slope) * latency_error
     if by_reward:
         error = math.hypot(error, ours.standard_error, rival.standard_error)
+    if not (math.isfinite(found) and math.isfinite(error)):
+        text = f"{_OPENINGS['cannot tell']}: the rewards are too large to be compared."
+        return Verdict("cannot tell", text, criterion, rival.name, rival.units, doubts=tuple(doubts))
     answer: Answer = "cannot tell"
     if abs(found) > SIGMAS * error:
         answer = "pays" if found > 0 else "does not pay"

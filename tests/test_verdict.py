@@ -68,3 +68,9 @@ def test_without_a_rival_two_branches_pay() -> None:
     found = judge(OURS, [], latency_error=0.01)
     assert found.answer == "pays" and found.rival == ""
     assert found.sentence == "It pays: no network of one branch takes 10 ms or less on any unit that was profiled."
+
+
+def test_rewards_that_cannot_be_compared_give_no_verdict() -> None:
+    ours = dataclasses.replace(OURS, reward=1e308, standard_error=1e300)
+    found = judge(ours, [dataclasses.replace(RIVAL, reward=-1e308, slope=1e308)], latency_error=0.01)
+    assert found.answer == "cannot tell" and found.gain is None

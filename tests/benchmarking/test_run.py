@@ -96,7 +96,7 @@ def test_a_network_that_slows_down_within_a_launch_is_told(bundle: Bundle, tmp_p
     result = pipeline.bench(bundle, hot, samples=60, launches=1, out=tmp_path / "hot.json")
     # Calls are slower; crossings are not.
     assert 0.2 < result.change <= 0.25
-    assert f"changed by {result.change:+.0%}" in read_all([tmp_path / "hot.json"]).to_text()
+    assert f"changed by {result.change:+.1%}" in read_all([tmp_path / "hot.json"]).to_text()
 
 
 def test_a_prediction_holds_where_the_device_is_the_profiled_one(

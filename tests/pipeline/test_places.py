@@ -21,7 +21,7 @@ from tests.support.latency_cases import law_profile, quick
 from tests.support.virtual_time import VirtualDevice
 
 FAST = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
-SEARCH_FILES = ("best.json", "history.csv", "front.csv")
+SEARCH_FILES = ("best.json", "history.csv", "front.csv", "verdict.json")
 
 
 class Dead(VirtualDevice):

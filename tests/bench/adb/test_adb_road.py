@@ -64,8 +64,10 @@ def test_the_road_on_a_phone(serial: str, tmp_path: Path, program: Program) -> N
         "bench", "bundle", "--device", serial, *units, "--samples", 5, "--launches", 1,
         "--baseline", "base@cpu:1@0", "--profile", "phone.json", "--json",
     )  # fmt: skip
-    assert code == 0, err
+    # On a busy machine the numbers may be worthless, which the exit code says; they are written all the same.
+    assert code == 0 or (code == 6 and "The measurement is worthless" in err), err
     result = json.loads(out)
+    assert result["trust"]["level"] in ("trustworthy", "doubtful", "worthless")
     assert result["device"] == "Example Test Phone" and not result["simulated"]
     assert result["output_difference"] < 1e-3
     assert result["makespan_us"] > 0 and result["predicted"]["makespan_us"] > 0
