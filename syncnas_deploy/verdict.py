@@ -18,6 +18,10 @@ Answer = Literal["pays", "does not pay", "cannot tell"]
 
 SIGMAS = 2.0
 """A difference of less than so many of its standard errors tells nothing."""
+SLOPE_ERROR = 0.3
+"""Relative error of a slope."""
+GUESS = 0.1
+"""Relative standard error of a latency that is a guess."""
 USUAL_SLOPE = 1.2
 """d ln(MACs) / d ln(latency) of a network of one branch, where it cannot be computed."""
 
@@ -43,7 +47,7 @@ class Contender:
         reward: larger is better; None where nothing rates it.
         standard_error: of the reward.
         slope: by how much the criterion grows with ln(latency); of a rival.
-        widest: of a rival: wider was not measured, though there is time for it.
+        guessed: of a rival: its latency is a guess, since nothing as wide was profiled.
     """
 
     name: str
@@ -53,7 +57,7 @@ class Contender:
     reward: float | None = None
     standard_error: float = 0.0
     slope: float = USUAL_SLOPE
-    widest: bool = False
+    guessed: bool = False
 
 
 class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,7 +122,8 @@ def judge(
 
     rival = min(rivals, key=gain)
     found = gain(rival)
-    error = abs(rival.slope) * latency_error
+    apart = abs(math.log(ours.latency_us / rival.latency_us))
+    error = abs(rival.slope) * math.hypot(latency_error, SLOPE_ERROR * apart, GUESS * rival.guessed)
     if by_reward:
         error = math.hypot(error, ours.standard_error, rival.standard_error)
     if not (math.isfinite(found) and math.isfinite(error)):
@@ -128,12 +133,11 @@ def judge(
     if abs(found) > SIGMAS * error:
         answer = "pays" if found > 0 else "does not pay"
     notes = [*doubts, *([] if by_reward else [BY_MACS])]
-    if rival.widest and answer != "does not pay":
-        notes.append(f"the base was not profiled wide enough to fill {_ms(ours.latency_us)} ms on {rival.units}")
-    opening = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}[
-        answer
-    ]
-    sentence = f"{opening}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
+    if rival.guessed:
+        notes.append(
+            f"nothing as wide as {rival.name} was profiled on {rival.units}, so its latency is a guess; bench it"
+        )
+    sentence = f"{_OPENINGS[answer]}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
     return Verdict(answer, sentence, criterion, rival.name, rival.units, round(found, 6), round(error, 6), tuple(notes))
 
 

@@ -32,17 +32,24 @@ def test_a_difference_counts_where_it_is_larger_than_its_error(macs: float, late
 
 def test_the_strongest_rival_counts_after_it_was_brought_to_the_same_latency() -> None:
     # At 5 ms it has 260 M; with twice the time it has 260 * 2 ** 1.5 = 735 M, more than the one with 300 M.
-    quick = Contender("base_x0.87", "cpu", 5_000.0, 260_000_000, slope=1.5, widest=True)
+    quick = Contender("base_x0.87", "cpu", 5_000.0, 260_000_000, slope=1.5)
     found = judge(OURS, [RIVAL, quick], latency_error=0.01)
     assert (found.rival, found.rival_units, found.answer) == ("base_x0.87", "cpu", "does not pay")
     late = judge(OURS, [dataclasses.replace(RIVAL, latency_us=12_000.0)], latency_error=0.01)
     assert late.gain == pytest.approx(math.log(1.1) + 1.5 * math.log(1.2), abs=1e-6)
 
 
-def test_a_rival_that_was_not_profiled_wide_enough_is_told() -> None:
-    weak = dataclasses.replace(RIVAL, macs=100_000_000, latency_us=9_000.0, widest=True)
-    found = judge(OURS, [weak], latency_error=0.01)
-    assert found.answer == "pays" and any("not profiled wide enough to fill 10 ms on gpu" in d for d in found.doubts)
+def test_a_rival_whose_latency_is_a_guess_tells_little() -> None:
+    guess = dataclasses.replace(RIVAL, guessed=True)
+    found = judge(OURS, [guess], latency_error=0.01, how="predicted")
+    assert found.answer == "cannot tell" and found.gain_error == pytest.approx(1.5 * math.hypot(0.01, 0.1))
+    assert "nothing as wide as base_x1.00 was profiled on gpu, so its latency is a guess; bench it" in found.doubts
+
+
+def test_what_is_far_apart_in_time_is_known_less_well() -> None:
+    far = dataclasses.replace(RIVAL, latency_us=7_000.0)
+    found = judge(OURS, [far], latency_error=0.01)
+    assert found.gain_error == pytest.approx(1.5 * math.hypot(0.01, 0.3 * math.log(10 / 7)))
 
 
 def test_rewards_count_where_all_have_one() -> None:

@@ -59,7 +59,6 @@ class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
         predicted_us: from the profile, where there is one.
         reward, standard_error: of a rival, where an evaluator can compare it with two branches.
         slope: of a rival, see `verdict.Contender`.
-        widest: of a rival, see `verdict.Contender`.
     """
 
     name: Text
@@ -71,7 +70,6 @@ class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
     reward: float | None = None
     standard_error: float = 0.0
     slope: float = USUAL_SLOPE
-    widest: bool = False
 
 
 class Energy(Struct, frozen=True, forbid_unknown_fields=True):

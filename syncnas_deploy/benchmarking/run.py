@@ -56,7 +56,6 @@ class Asked:
     reward: float | None = None
     standard_error: float = 0.0
     slope: float = USUAL_SLOPE
-    widest: bool = False
 
     def measured(self, makespan: RunSamples) -> Baseline:
         """It with its times."""
@@ -71,7 +70,6 @@ class Asked:
             reward=self.reward,
             standard_error=self.standard_error,
             slope=self.slope,
-            widest=self.widest,
         )
 
 

@@ -95,7 +95,7 @@ def _load(result: BenchResult) -> Iterator[str]:
 def verdict_of(result: BenchResult) -> Verdict | None:
     """Whether two branches pay, by what was measured; None where no rival was."""
     rivals = [
-        Contender(b.name, b.unit, b.makespan.median_us, b.macs, b.reward, b.standard_error, b.slope, b.widest)
+        Contender(b.name, b.unit, b.makespan.median_us, b.macs, b.reward, b.standard_error, b.slope)
         for b in result.baselines
         if b.role == "rival"
     ]

@@ -52,7 +52,7 @@ def verdict_on_search(
         contenders.append(
             Contender(
                 rival.config.name, rival.unit, rival.predicted_us, rival.config.macs(), reward_of, error, slope,
-                rival.widest,
+                rival.beyond,
             )
         )  # fmt: skip
     units = " and ".join(profile.units)
@@ -112,7 +112,7 @@ def asked_beside(
         )
         found = {b.unit: b for b in result.baselines if b.role == "rival"}
         latency_us = result.makespan.median_us
-        off = max((abs(b.makespan.median_us / latency_us - 1) for b in found.values() if not b.widest), default=1.0)
+        off = max((abs(b.makespan.median_us / latency_us - 1) for b in found.values()), default=1.0)
         on_notice(f"rivals, pilot {pilot + 1}: " + (f"latencies within {off:.1%}" if found else "the network alone"))
         if found and off <= MATCHED:
             break
@@ -147,7 +147,6 @@ def _asked(rival: Rival, folder: Path, unit: Unit) -> Asked:
         "rival",
         predicted_us=rival.predicted_us,
         slope=rival.slope,
-        widest=rival.widest,
     )
 
 

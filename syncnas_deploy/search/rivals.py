@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.resizing import at_widths
+from syncnas_deploy.networks.resizing import at_widths, ratio_widths
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.one_branch import OneBranchLatency
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -23,7 +23,11 @@ from syncnas_deploy.verdict import USUAL_SLOPE
 STEP = 0.1
 """Relative difference of latencies from which a slope is taken."""
 FILLED = 0.97
-"""Share of a latency that a network takes at least unless it is as wide as any that was measured."""
+"""Share of a latency that a network takes at least unless it is as wide as any that was profiled."""
+SLOPES = (0.7, 2.0)
+"""Slopes between which those of real networks are; beyond, a latency curve was not measured well."""
+MOST_RATIO = 16.0
+"""The widest that a rival's blocks are, times the base's widths."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,14 @@ class Rival:
         config: the base at other widths.
         predicted_us: its latency there, microseconds.
         slope: d ln(MACs) / d ln(latency) of such networks.
-        widest: there is time for a wider one than was measured.
+        beyond: it is wider than anything that was profiled, so its latency is a guess: as much more as its MACs are.
     """
 
     unit: str
     config: ModelConfig
     predicted_us: float
     slope: float
-    widest: bool
+    beyond: bool
 
 
 class RivalSolver:
@@ -66,23 +70,26 @@ class RivalSolver:
         return self._latency.unit
 
     def within(self, latency_us: float) -> Rival:
-        """The best widths within a latency, microseconds. What is wider than anything that was measured is left out.
+        """The best widths within a latency, microseconds.
+
+        Where there is time for more than the widest blocks that were profiled, all blocks are wider by one ratio.
 
         Raises:
             InfeasibleBudget: even the narrowest network takes longer on this unit.
         """
-        config = self._solve(latency_us)
-        predicted_us = self._latency.makespan_us(config)
-        return Rival(
-            self.unit, config, predicted_us, self._slope(config, predicted_us), predicted_us < FILLED * latency_us
-        )
+        network = self._solve(latency_us)
+        predicted_us = self._latency.makespan_us(network)
+        if predicted_us < FILLED * latency_us:
+            wider = _with_macs(self._base, network.macs() * latency_us / predicted_us)
+            predicted_us *= wider.macs() / network.macs()
+            return Rival(self.unit, wider, predicted_us, USUAL_SLOPE, True)
+        return Rival(self.unit, network, predicted_us, self._slope(network, predicted_us), False)
 
     def _solve(self, latency_us: float) -> ModelConfig:
         letters = "n" * (len(self._base.stages) - 1) + "a"
         solver = WidthSolver(self._base, self._latency.costs(), self._latency.budget_us(latency_us))
         widths = Widths((solver.solve(letters).widths.nested[0],))
-        network = at_widths(self._base, widths)
-        return dataclasses.replace(network, name=f"{self._base.name}_x{network.macs() / self._base.macs():.2f}")
+        return _named(self._base, at_widths(self._base, widths))
 
     def _slope(self, config: ModelConfig, latency_us: float) -> float:
         """By a network that takes a tenth less."""
@@ -91,7 +98,21 @@ class RivalSolver:
         except InfeasibleBudget:
             return USUAL_SLOPE
         time = math.log(latency_us / self._latency.makespan_us(less))
-        return math.log(config.macs() / less.macs()) / time if time > STEP / 4 else USUAL_SLOPE
+        slope = math.log(config.macs() / less.macs()) / time if time > STEP / 4 else USUAL_SLOPE
+        return min(max(slope, SLOPES[0]), SLOPES[1])
+
+
+def _named(base: ModelConfig, network: ModelConfig) -> ModelConfig:
+    return dataclasses.replace(network, name=f"{base.name}_x{network.macs() / base.macs():.2f}")
+
+
+def _with_macs(base: ModelConfig, macs: float) -> ModelConfig:
+    """The base with all its widths times one ratio, so that it has so many multiply-accumulates."""
+    low, high = 1.0, MOST_RATIO
+    for _ in range(20):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if at_widths(base, ratio_widths(base, middle)).macs() < macs else (low, middle)
+    return _named(base, at_widths(base, ratio_widths(base, low)))
 
 
 def rivals(profile: DeviceProfile, latency_us: float) -> Iterator[Rival]:
