@@ -105,14 +105,10 @@ def judge(
     by_reward = ours.reward is not None and bool(rivals) and all(rival.reward is not None for rival in rivals)
     criterion = "reward" if by_reward else "MACs"
     if worthless:
-        return Verdict(
-            "cannot tell", f"Cannot tell whether it pays: {worthless}.", criterion, doubts=(worthless, *doubts)
-        )
+        return Verdict("cannot tell", f"{_OPENINGS['cannot tell']}: {worthless}.", criterion, doubts=tuple(doubts))
     if not rivals:
-        text = (
-            f"It pays: no network of one branch takes {_ms(ours.latency_us)} ms or less on any unit that was profiled."
-        )
-        return Verdict("pays", text, criterion, doubts=tuple(doubts))
+        why = f"no network of one branch takes {_ms(ours.latency_us)} ms or less on any unit that was profiled"
+        return Verdict("pays", f"{_OPENINGS['pays']}: {why}.", criterion, doubts=tuple(doubts))
 
     def value(one: Contender) -> float:
         return float(one.reward) if by_reward and one.reward is not None else math.log(one.macs)
@@ -134,9 +130,8 @@ def judge(
         answer = "pays" if found > 0 else "does not pay"
     notes = [*doubts, *([] if by_reward else [BY_MACS])]
     if rival.guessed:
-        notes.append(
-            f"nothing as wide as {rival.name} was profiled on {rival.units}, so its latency is a guess; bench it"
-        )
+        wide = f"nothing as wide as {rival.name} was profiled on {rival.units}"
+        notes.append(f"{wide}, so its latency is a guess; bench it")
     sentence = f"{_OPENINGS[answer]}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
     return Verdict(answer, sentence, criterion, rival.name, rival.units, round(found, 6), round(error, 6), tuple(notes))
 
