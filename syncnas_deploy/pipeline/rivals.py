@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,8 +20,8 @@ from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
 from syncnas_deploy.verdict import Contender, Verdict, judge
 
-PILOT_SAMPLES, PILOTS = 30, 4
-"""Runs of a pilot, and the most pilots, that bring the rivals to the network's latency."""
+PILOT_SAMPLES, PILOTS, REMEMBERED = 60, 5, 3
+"""Runs of a pilot, the most pilots that bring the rivals to the network's latency, and how many of them count."""
 MATCHED = 0.01
 """Relative difference of two latencies that are taken for the same."""
 USUAL_ERROR = 0.05
@@ -103,7 +104,8 @@ def asked_beside(
     if not with_rivals:
         return today
     solvers = [RivalSolver(profile, unit) for unit in range(len(profile.whole_units))]
-    slower: dict[str, float] = {solver.unit: 1.0 for solver in solvers}
+    # Measured over predicted, by unit. The base says it first, then the rivals do.
+    ratios: dict[str, list[float]] = {solver.unit: [] for solver in solvers}
     asked_rivals: list[Asked] = []
     made: list[Rival] = []
     for pilot in range(PILOTS):
@@ -116,16 +118,13 @@ def asked_beside(
         on_notice(f"rivals, pilot {pilot + 1}: " + (f"latencies within {off:.1%}" if found else "the network alone"))
         if found and off <= MATCHED:
             break
-        for unit, baseline in found.items():
-            slower[unit] = baseline.makespan.median_us / (baseline.predicted_us or baseline.makespan.median_us)
-        if not found:
-            # The whole base on a unit says how much slower the unit is today.
-            for asked, measured in zip(today, result.baselines, strict=True):
-                slower[str(asked.unit)] = measured.makespan.median_us / (asked.predicted_us or 1.0)
+        for baseline in found.values() or result.baselines:
+            if baseline.predicted_us is not None:
+                ratios[baseline.unit].append(baseline.makespan.median_us / baseline.predicted_us)
         asked_rivals, made = [], []
         for solver in solvers:
             try:
-                rival = solver.within(latency_us / slower[solver.unit])
+                rival = solver.within(latency_us / _typical(ratios[solver.unit]))
             except InfeasibleBudget:
                 on_notice(f"no network of one branch takes {latency_us / 1e3:.2f} ms or less on {solver.unit}")
                 continue
@@ -138,6 +137,11 @@ def asked_beside(
             reward, error, slope = _rated(evaluator, rival, profile)
             asked_rivals[at] = dataclasses.replace(asked, reward=reward, standard_error=error, slope=slope)
     return [*today, *asked_rivals]
+
+
+def _typical(ratios: Sequence[float]) -> float:
+    """The geometric mean of the last ratios: one pilot alone is as noisy as the machine is; 1 without any."""
+    return statistics.geometric_mean(ratios[-REMEMBERED:]) if ratios else 1.0
 
 
 def _asked(rival: Rival, folder: Path, unit: Unit) -> Asked:
