@@ -47,6 +47,7 @@ class Contender:
         reward: larger is better; None where nothing rates it.
         standard_error: of the reward.
         slope: by how much the criterion grows with ln(latency); of a rival.
+        latency_error: of a rival: relative standard error of the ratio of both latencies.
         guessed: of a rival: its latency is a guess, since nothing as wide was profiled.
     """
 
@@ -57,6 +58,7 @@ class Contender:
     reward: float | None = None
     standard_error: float = 0.0
     slope: float = USUAL_SLOPE
+    latency_error: float = 0.0
     guessed: bool = False
 
 
@@ -87,7 +89,6 @@ def judge(
     ours: Contender,
     rivals: Sequence[Contender],
     *,
-    latency_error: float,
     doubts: Sequence[str] = (),
     worthless: str = "",
     how: str = "measured",
@@ -97,7 +98,6 @@ def judge(
     Args:
         ours: the network of two branches.
         rivals: networks of one branch, by unit.
-        latency_error: relative standard error of the latencies' ratio.
         doubts: sentences that go with the verdict and do not change it.
         worthless: why the numbers mean nothing; "" where they do.
         how: "measured" or "predicted".
@@ -119,7 +119,7 @@ def judge(
     rival = min(rivals, key=gain)
     found = gain(rival)
     apart = abs(math.log(ours.latency_us / rival.latency_us))
-    error = abs(rival.slope) * math.hypot(latency_error, SLOPE_ERROR * apart, GUESS * rival.guessed)
+    error = abs(rival.slope) * math.hypot(rival.latency_error, SLOPE_ERROR * apart, GUESS * rival.guessed)
     if by_reward:
         error = math.hypot(error, ours.standard_error, rival.standard_error)
     if not (math.isfinite(found) and math.isfinite(error)):

@@ -10,7 +10,7 @@ import pytest
 from syncnas_deploy.verdict import BY_MACS, Contender, judge
 
 OURS = Contender("mine", "cpu and gpu", 10_000.0, 330_000_000)
-RIVAL = Contender("base_x1.00", "gpu", 10_000.0, 300_000_000, slope=1.5)
+RIVAL = Contender("base_x1.00", "gpu", 10_000.0, 300_000_000, slope=1.5, latency_error=0.01)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ RIVAL = Contender("base_x1.00", "gpu", 10_000.0, 300_000_000, slope=1.5)
     ],
 )
 def test_a_difference_counts_where_it_is_larger_than_its_error(macs: float, latency_error: float, answer: str) -> None:
-    found = judge(dataclasses.replace(OURS, macs=int(macs)), [RIVAL], latency_error=latency_error)
+    found = judge(dataclasses.replace(OURS, macs=int(macs)), [dataclasses.replace(RIVAL, latency_error=latency_error)])
     assert found.answer == answer and found.criterion == "MACs" and BY_MACS in found.doubts
     assert found.gain == pytest.approx(math.log(macs / 300e6), abs=1e-6)
     assert found.gain_error == pytest.approx(1.5 * latency_error)
@@ -33,51 +33,51 @@ def test_a_difference_counts_where_it_is_larger_than_its_error(macs: float, late
 def test_the_strongest_rival_counts_after_it_was_brought_to_the_same_latency() -> None:
     # At 5 ms it has 260 M; with twice the time it has 260 * 2 ** 1.5 = 735 M, more than the one with 300 M.
     quick = Contender("base_x0.87", "cpu", 5_000.0, 260_000_000, slope=1.5)
-    found = judge(OURS, [RIVAL, quick], latency_error=0.01)
+    found = judge(OURS, [RIVAL, quick])
     assert (found.rival, found.rival_units, found.answer) == ("base_x0.87", "cpu", "does not pay")
-    late = judge(OURS, [dataclasses.replace(RIVAL, latency_us=12_000.0)], latency_error=0.01)
+    late = judge(OURS, [dataclasses.replace(RIVAL, latency_us=12_000.0)])
     assert late.gain == pytest.approx(math.log(1.1) + 1.5 * math.log(1.2), abs=1e-6)
 
 
 def test_a_rival_whose_latency_is_a_guess_tells_little() -> None:
     guess = dataclasses.replace(RIVAL, guessed=True)
-    found = judge(OURS, [guess], latency_error=0.01, how="predicted")
+    found = judge(OURS, [guess], how="predicted")
     assert found.answer == "cannot tell" and found.gain_error == pytest.approx(1.5 * math.hypot(0.01, 0.1))
     assert "nothing as wide as base_x1.00 was profiled on gpu, so its latency is a guess; bench it" in found.doubts
 
 
 def test_what_is_far_apart_in_time_is_known_less_well() -> None:
     far = dataclasses.replace(RIVAL, latency_us=7_000.0)
-    found = judge(OURS, [far], latency_error=0.01)
+    found = judge(OURS, [far])
     assert found.gain_error == pytest.approx(1.5 * math.hypot(0.01, 0.3 * math.log(10 / 7)))
 
 
 def test_rewards_count_where_all_have_one() -> None:
     ours = dataclasses.replace(OURS, macs=1, reward=0.71, standard_error=0.003)
     rated = dataclasses.replace(RIVAL, reward=0.70, standard_error=0.004, slope=0.1)
-    found = judge(ours, [rated], latency_error=0.01)
+    found = judge(ours, [rated])
     assert (found.criterion, found.answer) == ("reward", "cannot tell") and found.gain_error == pytest.approx(
         0.0051, abs=1e-4
     )
-    sure = judge(dataclasses.replace(ours, reward=0.72), [rated], latency_error=0.01)
+    sure = judge(dataclasses.replace(ours, reward=0.72), [rated])
     assert sure.answer == "pays" and BY_MACS not in sure.doubts
     assert "its reward is 0.72 against 0.7, +0.02 with a standard error of 0.0051" in sure.sentence
-    assert judge(ours, [rated, RIVAL], latency_error=0.01).criterion == "MACs"
+    assert judge(ours, [rated, RIVAL]).criterion == "MACs"
 
 
 def test_worthless_numbers_give_no_verdict() -> None:
-    found = judge(OURS, [RIVAL], latency_error=0.01, worthless="worthless: launches differ by 40%")
+    found = judge(OURS, [RIVAL], worthless="worthless: launches differ by 40%")
     assert found.answer == "cannot tell" and found.gain is None
     assert found.sentence == "Cannot tell whether it pays: worthless: launches differ by 40%."
 
 
 def test_without_a_rival_two_branches_pay() -> None:
-    found = judge(OURS, [], latency_error=0.01)
+    found = judge(OURS, [])
     assert found.answer == "pays" and found.rival == ""
     assert found.sentence == "It pays: no network of one branch takes 10 ms or less on any unit that was profiled."
 
 
 def test_rewards_that_cannot_be_compared_give_no_verdict() -> None:
     ours = dataclasses.replace(OURS, reward=1e308, standard_error=1e300)
-    found = judge(ours, [dataclasses.replace(RIVAL, reward=-1e308, slope=1e308)], latency_error=0.01)
+    found = judge(ours, [dataclasses.replace(RIVAL, reward=-1e308, slope=1e308)])
     assert found.answer == "cannot tell" and found.gain is None

@@ -104,8 +104,9 @@ def read_result(path: Path) -> BenchResult:
     times += [samples for s in result.segments for samples in (s.solo, s.concurrent)]
     if any(samples.median_us <= 0 for samples in times):
         measured.fail("samples_us", "has a latency that is not above 0; run `bench` again")
-    if result.launch_samples and sum(result.launch_samples) != len(result.makespan.samples_us):
-        measured.fail("launch_samples", "must add up to the number of makespans; run `bench` again")
+    counts = {len(samples.samples_us) for samples in (result.makespan, *(b.makespan for b in result.baselines))}
+    if result.launch_samples and counts != {sum(result.launch_samples)}:
+        measured.fail("launch_samples", "must add up to the number of each network's samples; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):
         measured.fail("energy", "must have a value for each baseline")
     return result

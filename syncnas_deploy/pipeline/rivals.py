@@ -47,21 +47,21 @@ def verdict_on_search(
     """
     found = tuple(rivals(profile, prediction.makespan_us))
     rated = compares_branches(evaluator)
+    # Nine of ten predictions are within the expected error: 1.64 standard deviations.
+    latency_error = (profile.expected_error or USUAL_ERROR) / 1.64
     contenders = []
     for rival in found:
         reward_of, error, slope = _rated(evaluator, rival, profile) if rated else (None, 0.0, rival.slope)
         contenders.append(
             Contender(
                 rival.config.name, rival.unit, rival.predicted_us, rival.config.macs(), reward_of, error, slope,
-                rival.beyond,
+                latency_error, rival.beyond,
             )
         )  # fmt: skip
     units = " and ".join(profile.units)
     error = (standard_error or 0.0) if rated else 0.0
     ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
-    # Nine of ten predictions are within the expected error: 1.64 standard deviations.
-    latency_error = (profile.expected_error or USUAL_ERROR) / 1.64
-    return judge(ours, contenders, latency_error=latency_error, how="predicted"), found
+    return judge(ours, contenders, how="predicted"), found
 
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:

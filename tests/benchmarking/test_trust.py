@@ -8,7 +8,7 @@ import pytest
 
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, RunSamples
 from syncnas_deploy.benchmarking.run import _change
-from syncnas_deploy.benchmarking.trust import trust, verdict_of
+from syncnas_deploy.benchmarking.trust import LEAST_ERROR, ratio_error, trust, verdict_of
 from syncnas_deploy.networks.config import ModelConfig, branched
 
 QUIET = RunSamples(tuple(1000.0 + (i % 5) for i in range(60)))
@@ -77,3 +77,14 @@ def test_a_doubtful_measurement_keeps_its_verdict_and_a_worthless_one_has_none(r
     assert loaded is not None and loaded.answer == "does not pay" and any("load" in doubt for doubt in loaded.doubts)
     noise = verdict_of(msgspec.structs.replace(beside, again=scaled(QUIET, 1.5)))
     assert noise is not None and noise.answer == "cannot tell"
+
+
+def test_the_error_of_a_ratio_is_that_of_the_launches(result: BenchResult) -> None:
+    assert ratio_error(result, QUIET) == LEAST_ERROR
+    # Both slower in a launch: the ratio is the same. One of them slower: it is not.
+    slow = scaled(QUIET, 1.0, 1.1, 1.2)
+    both = msgspec.structs.replace(result, makespan=slow, again=slow)
+    assert ratio_error(both, slow) == LEAST_ERROR
+    logs = np.log([1.0, 1.1, 1.2])
+    assert ratio_error(result, slow) == pytest.approx(4.30 / 2 * np.std(logs, ddof=1) / np.sqrt(3), rel=1e-3)
+    assert ratio_error(msgspec.structs.replace(result, launch_samples=()), slow) == LEAST_ERROR
