@@ -132,6 +132,6 @@ def verdict_of(result: BenchResult) -> Verdict | None:
     config, judged = result.config, trust(result)
     units, latency_us = " and ".join(result.units), result.makespan.median_us
     ours = Contender(config.name, units, latency_us, config.macs(), result.reward, result.standard_error)
-    worthless = judged.sentence if judged.level == "worthless" else ""
+    worthless = "the measurement is worthless" if judged.level == "worthless" else ""
     doubts = (judged.sentence,) if judged.level == "doubtful" else ()
     return judge(ours, rivals, doubts=doubts, worthless=worthless)

@@ -74,4 +74,4 @@ def assess(
         say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
     judged = trust(done.result)
     if judged.level == "worthless":
-        raise MeasurementError(f"The measurement is {judged.sentence}.")
+        raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

@@ -171,4 +171,4 @@ def bench(
         say_page(bench_text(result, prediction, measured))
     judged = trust(result)
     if judged.level == "worthless":
-        raise MeasurementError(f"The measurement is {judged.sentence}.")
+        raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

@@ -11,6 +11,7 @@ from syncnas_bench import Device
 from syncnas_bench.doctor import Check
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
+from syncnas_deploy.benchmarking.trust import trust
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, InfeasibleBudget, SyncNasError
 from syncnas_deploy.files.output import check_output, write_text
@@ -78,6 +79,8 @@ def assess(
 ) -> Assessment:
     """Find out whether two units pay on a device. What is in `out` already is taken; so an interrupted one goes on.
 
+    A bench that was worthless is measured again.
+
     Where no network of two branches meets the budget, the least latency that one can meet is searched instead.
 
     Raises:
@@ -110,7 +113,7 @@ def assess(
     on_notice("5/5 measuring it beside its rivals")
     prediction = predict(bundle.config, measured)
     earlier = _measured(out / RESULT)
-    if earlier is not None and earlier.config == bundle.config:
+    if earlier is not None and earlier.config == bundle.config and trust(earlier).level != "worthless":
         result = earlier
     else:
         result = bench(

@@ -6,15 +6,20 @@ import dataclasses
 import json
 import random
 import shlex
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from syncnas_bench import SIM_DEVICES
 from syncnas_deploy import pipeline
+from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.cli import cli
+from syncnas_deploy.errors import OutputExists
+from syncnas_deploy.files.output import write_json
 from syncnas_deploy.pipeline.assess import Assessment
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
@@ -94,6 +99,18 @@ def test_an_assessment_interrupted_ten_times_is_the_same(whole: Assessment, tmp_
         interrupted += 1
     pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
     assert kept(out) == kept(whole.folder)
+
+
+def test_a_worthless_bench_is_measured_again(whole: Assessment, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(whole.folder, tmp_path / "a"))
+    spoilt = msgspec.structs.replace(whole.result, change=0.5)
+    write_json(out / "bench.json", result_to_json(spoilt))
+    again = pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
+    assert again.result.change == 0.0 and read_result(out / "bench.json") == again.result
+    (out / "bench.json").write_text("my own notes")
+    with pytest.raises(OutputExists, match=r"bench\.json: exists already"):
+        pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
+    assert (out / "bench.json").read_text() == "my own notes"
 
 
 def test_the_commands_do_the_same_one_by_one(whole: Assessment) -> None:
