@@ -8,12 +8,13 @@ slope at which the rival itself gains by more time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+_Words = Annotated[str, Meta(max_length=2000)]
 Answer = Literal["pays", "does not pay", "cannot tell"]
 
 SIGMAS = 2.0
@@ -27,6 +28,11 @@ USUAL_SLOPE = 1.2
 
 
 BY_MACS = "multiply-accumulates were compared, accuracy was not; train both to know"
+
+MATCHED = 0.02
+"""Relative difference of two latencies that are taken for the same."""
+_MOST_GAIN = 50.0
+"""ln of a ratio beyond which it is nothing but large."""
 
 _OPENINGS: dict[Answer, str] = {
     "pays": "It pays",
@@ -76,13 +82,13 @@ class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     answer: Answer
-    sentence: str
-    criterion: str
-    rival: str = ""
-    rival_units: str = ""
+    sentence: _Words
+    criterion: _Words
+    rival: _Words = ""
+    rival_units: _Words = ""
     gain: float | None = None
     gain_error: float | None = None
-    doubts: tuple[str, ...] = ()
+    doubts: Annotated[tuple[_Words, ...], Meta(max_length=32)] = ()
 
 
 def judge(
@@ -129,6 +135,9 @@ def judge(
     if abs(found) > SIGMAS * error:
         answer = "pays" if found > 0 else "does not pay"
     notes = [*doubts, *([] if by_reward else [BY_MACS])]
+    if how == "measured" and apart > MATCHED:
+        longer = rival.latency_us / ours.latency_us - 1
+        notes.append(f"the rival's latency could not be brought nearer than {longer:+.0%}, and was corrected for that")
     if rival.guessed:
         wide = f"nothing as wide as {rival.name} was profiled on {rival.units}"
         notes.append(f"{wide}, so its latency is a guess; bench it")
@@ -143,9 +152,21 @@ def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *,
     if by_reward:
         rewards = f"{ours.reward:.4g} against {rival.reward:.4g}, {gain:+.2g} with a standard error of {error:.2g}"
         return f"its reward is {rewards}, beside {other} ({work}; {times})"
-    low, high = (math.exp(gain + sign * SIGMAS * error) for sign in (-1, 1))
-    ratio = f"{math.exp(gain):.2f} times ({low:.2f} to {high:.2f})"
+    low, high = (_ratio(gain + sign * SIGMAS * error) for sign in (-1, 1))
+    ratio = f"{_ratio(gain):.2f} times ({low:.2f} to {high:.2f})"
     return f"in the same time it does {ratio} the work of {other} ({work}; {times})"
+
+
+def _ratio(log: float) -> float:
+    return math.exp(max(-_MOST_GAIN, min(_MOST_GAIN, log)))
+
+
+def no_hardware(simulated: bool, software_gpu: bool) -> Iterator[str]:
+    """The doubts of a verdict on units that are no hardware."""
+    if simulated:
+        yield "the units are SIMULATED: no hardware was measured"
+    if software_gpu:
+        yield "a SOFTWARE GPU was measured: its times say nothing about a GPU"
 
 
 def _ms(us: float) -> str:

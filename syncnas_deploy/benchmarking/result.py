@@ -63,13 +63,13 @@ class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Text
     unit: Text
-    macs: Annotated[int, Meta(ge=0)]
+    macs: Annotated[int, Meta(ge=1, le=10**18)]
     makespan: RunSamples
     role: Literal["baseline", "today", "rival"] = "baseline"
     predicted_us: _Microseconds | None = None
     reward: float | None = None
-    standard_error: float = 0.0
-    slope: float = USUAL_SLOPE
+    standard_error: Annotated[float, Meta(ge=0)] = 0.0
+    slope: Annotated[float, Meta(ge=-1e6, le=1e6)] = USUAL_SLOPE
 
 
 class Energy(Struct, frozen=True, forbid_unknown_fields=True):

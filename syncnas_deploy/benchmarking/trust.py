@@ -11,13 +11,14 @@ from typing import Literal
 import numpy as np
 
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
-from syncnas_deploy.verdict import SIGMAS, Contender, Verdict, judge
+from syncnas_deploy.verdict import SIGMAS, Contender, Verdict, judge, no_hardware
 
 Level = Literal["trustworthy", "doubtful", "worthless"]
 
 LIMITS = {"A/A": (0.03, 0.10), "launches": (0.05, 0.20), "spread": (0.25, 1.0), "change": (0.05, 0.25)}
 """By what is looked at: relative difference from which a result is doubtful, and from which it is worthless."""
 
+MOST_CORES = 4096
 LEAST_ERROR = 0.005
 """Relative standard error of the ratio of two networks' latencies that no measurement here is better than: a graph runs
 a little faster or slower by where its memory falls, and that is drawn anew by each launch."""
@@ -107,6 +108,7 @@ def _load(result: BenchResult) -> Iterator[str]:
         load, cores = float(result.before["load_1min"]), int(result.facts["cores"])
     except (KeyError, ValueError):
         return
+    cores = min(cores, MOST_CORES)
     if load > 1 + cores / 2:
         yield f"the load was {load:.1f} on {cores} cores before it began; end other programs"
 
@@ -133,5 +135,6 @@ def verdict_of(result: BenchResult) -> Verdict | None:
     units, latency_us = " and ".join(result.units), result.makespan.median_us
     ours = Contender(config.name, units, latency_us, config.macs(), result.reward, result.standard_error)
     worthless = "the measurement is worthless" if judged.level == "worthless" else ""
-    doubts = (judged.sentence,) if judged.level == "doubtful" else ()
+    doubts = [*no_hardware(result.simulated, result.software_gpu)]
+    doubts += ["the measurement is doubtful"] if judged.level == "doubtful" else []
     return judge(ours, rivals, doubts=doubts, worthless=worthless)

@@ -107,6 +107,8 @@ def main() -> None:
         if isinstance(e, OSError) and e.errno in _NO_ROOM:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left in its buffer fits nowhere
             _leave(f"{_NO_ROOM[e.errno].format(e.filename or 'the output')} and run the command again.", 8)
+        if isinstance(e, PermissionError) and e.filename:
+            _leave(f"{e.filename}: may not be looked at ({e.strerror}); check its rights and those of its folder.", 3)
         code = exit_code(e)
         if code is None and os.environ.get("SYNCNAS_DEBUG"):
             note(*traceback.format_exc().rstrip("\n").split("\n"))

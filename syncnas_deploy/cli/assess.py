@@ -23,7 +23,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 @click.option("--budget", default="1.0x", show_default=True, help="Latency of the network; see `search`.")
 @click.option("--evaluator", help="See `search`. Default: zen where torch is installed, else capacity.")
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
-@click.option("--samples", type=click.IntRange(5, 1_000_000), default=200, show_default=True, help="Recorded runs.")
+@click.option("--samples", type=click.IntRange(5, 20_000), default=200, show_default=True, help="Recorded runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")
 @json_option
 def assess(
@@ -60,7 +60,8 @@ def assess(
     try:
         done = pipeline.assess(device, base, folder, settings, units=units, on_notice=note)
     except (BenchError, MeasurementError, KeyboardInterrupt):
-        note(f"what was finished is in {folder}; give the same command again to go on")
+        if any(folder.glob("*")):
+            note(f"what was finished is in {folder}; give the same command again to go on")
         raise
     if as_json:
         emit({**result_to_json(done.result), "predicted": prediction_to_json(done.prediction), "folder": str(folder)})

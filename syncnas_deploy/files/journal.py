@@ -173,7 +173,7 @@ def drop_journal(path: Path) -> None:
     """Delete a journal whose run has its result, unless somebody is writing it."""
     if path.exists() or beside(path, "lock").exists():
         with contextlib.suppress(OutputBusy), writing(path):
-            if path.exists() and _is_journal(path):
+            if path.is_file() and _is_journal(path):
                 path.unlink()
 
 

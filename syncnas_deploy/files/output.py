@@ -254,12 +254,16 @@ def check_output(path: Path, *, force: bool) -> None:
         OutputExists: something is there and `force` is false, or it is no file.
     """
     part = beside(path, "new")
-    if os.path.lexists(part) or beside(path, "lock").exists():
-        with contextlib.suppress(OutputError), writing(path):
-            part.unlink(missing_ok=True)
-    if not os.path.lexists(path):
-        return
-    if path.exists() and not path.is_file():
+    try:
+        if os.path.lexists(part) or beside(path, "lock").exists():
+            with contextlib.suppress(OutputError), writing(path):
+                part.unlink(missing_ok=True)
+        if not os.path.lexists(path):
+            return
+        no_file = path.exists() and not path.is_file()
+    except OSError as e:
+        raise unwritable(path, e) from None
+    if no_file:
         raise OutputExists(f"{path}: exists and is no file; choose another --out.")
     if not force:
         raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,21 +15,25 @@ from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
 from syncnas_deploy.benchmarking.trust import trust
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
-from syncnas_deploy.errors import DocumentError, InfeasibleBudget, SyncNasError
+from syncnas_deploy.errors import DocumentError, InfeasibleBudget, OutputExists, SyncNasError
 from syncnas_deploy.files.output import check_output, write_text
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
-from syncnas_deploy.pipeline.inputs import ConfigLike, base_model
+from syncnas_deploy.pipeline.devices import units_of
+from syncnas_deploy.pipeline.inputs import ConfigLike, base_model, check_budget
 from syncnas_deploy.pipeline.profiles import profile, profile_path
 from syncnas_deploy.pipeline.searches import search
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from syncnas_deploy.search.evaluators import Evaluator
+from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
 
 PROFILE, SEARCH, BUNDLE, RESULT, COMMANDS = "profile.json", "search", "bundle", "bench.json", "commands.sh"
 """What an assessment's folder holds."""
+SERIAL = '"$ANDROID_SERIAL"'
+"""What stands in the commands for a phone's serial or address."""
 ROOM = 1.02
 """How much more than the least latency a budget gets that could not be met."""
 
@@ -85,12 +91,15 @@ def assess(
 
     Raises:
         BenchError: the device cannot be measured.
-        OutputExists, JournalMismatch: `out` holds another assessment.
+        OutputExists, JournalMismatch: `out` holds another assessment, or files of something else.
+        UnknownEvaluator, InfeasibleBudget, UnitError: what is asked for cannot be, before anything is measured.
         MeasurementError: what was measured cannot be right.
     """
     model = base_model(base)
-    check_output(out / RESULT, force=_measured(out / RESULT) is not None)
-    check_output(out / COMMANDS, force=_is_commands(out / COMMANDS))
+    judge = make_evaluator(settings.evaluator) if isinstance(settings.evaluator, str) else settings.evaluator
+    check_budget(settings.budget)
+    units_of(on, units)
+    _check_folder(out)
     on_notice(f"1/5 examining {on.name}")
     checks = on.examine()
     on_notice(f"2/5 profiling it for {model.name}")
@@ -104,32 +113,30 @@ def assess(
         on_progress=lambda p: on_notice(f"  [{p.done}/{p.total}] {p.step}, {p.eta_s:.0f} s to go"),
     )
     on_notice("3/5 searching")
-    budget = _searched(measured, out / SEARCH, settings, on_notice)
+    budget = _searched(measured, out / SEARCH, settings, judge, on_notice)
     on_notice("4/5 exporting what was found")
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
     if bundle is None or bundle.config != best:
-        bundle = export(best, out / BUNDLE, force=bundle is not None)
+        bundle = export(best, out / BUNDLE, force=True)
     on_notice("5/5 measuring it beside its rivals")
     prediction = predict(bundle.config, measured)
-    earlier = _measured(out / RESULT)
-    if earlier is not None and earlier.config == bundle.config and trust(earlier).level != "worthless":
-        result = earlier
-    else:
+    result = _measured(out / RESULT, bundle, measured, settings.samples)
+    if result is None:
         result = bench(
             bundle,
             on,
             units=measured.units,
             samples=settings.samples,
             profile=measured,
-            evaluator=settings.evaluator,
+            evaluator=judge,
             out=out / RESULT,
-            force=earlier is not None,
+            force=True,
             on_launch=lambda done, total: on_notice(f"  [{done}/{total}] launches"),
             on_notice=lambda text: on_notice(f"  {text}"),
         )
-    lines = _commands(on.name, model.name, measured, budget, settings, out)
-    write_text(out / COMMANDS, lines, force=_is_commands(out / COMMANDS))
+    named = model.name if isinstance(base, ModelConfig) else str(base)
+    write_text(out / COMMANDS, _commands(on.name, named, measured, budget, settings, out), force=True)
     return Assessment(out, checks, measured, prediction, bundle, result)
 
 
@@ -138,7 +145,23 @@ def assessment_path(base: ConfigLike, device: str) -> Path:
     return profile_path(base, device).with_name(profile_path(base, device).name.replace(".profile.json", ".assessment"))
 
 
-def _searched(measured: DeviceProfile, out: Path, settings: AssessSettings, on_notice: Callable[[str], None]) -> str:
+def _check_folder(out: Path) -> None:
+    """Refuse a folder with files of these names that no assessment has made: those have a profile, or its journal.
+
+    Raises:
+        OutputExists: the first of them.
+    """
+    begun = any(os.path.lexists(out / name) for name in (PROFILE, f"{PROFILE}.journal"))
+    there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS) if os.path.lexists(out / name)]
+    if there and not begun:
+        raise OutputExists(f"{out}: holds files of something else, {there[0]} for one; choose another --out.")
+    for name in (RESULT, COMMANDS):
+        check_output(out / name, force=True)
+
+
+def _searched(
+    measured: DeviceProfile, out: Path, settings: AssessSettings, judge: Evaluator, on_notice: Callable[[str], None]
+) -> str:
     """Search, or go on with it, into `out`; the budget that was met."""
     how = SearchSettings(settings.trials)
 
@@ -146,7 +169,7 @@ def _searched(measured: DeviceProfile, out: Path, settings: AssessSettings, on_n
         search(
             measured,
             budget=budget,
-            evaluator=settings.evaluator,
+            evaluator=judge,
             settings=how,
             out=out,
             resume=True,
@@ -160,7 +183,7 @@ def _searched(measured: DeviceProfile, out: Path, settings: AssessSettings, on_n
     except InfeasibleBudget as error:
         if error.least_us is None:
             raise
-        least = f"{ROOM * error.least_us / 1e3:.2f}ms"
+        least = f"{math.ceil(ROOM * error.least_us)}us"
         on_notice(f"  two branches take at least {error.least_us / 1e3:.2f} ms: searching within {least} instead")
         return once(least)
 
@@ -172,19 +195,20 @@ def _exported(folder: Path) -> Bundle | None:
         return None
 
 
-def _measured(path: Path) -> BenchResult | None:
-    """A finished bench; None where there is none, or a file of something else."""
+def _measured(path: Path, bundle: Bundle, profile: DeviceProfile, samples: int) -> BenchResult | None:
+    """A finished bench that need not be done again.
+
+    It is of this very network on this device and these units, has as many samples, and is worth something.
+    """
     try:
-        return read_result(path) if path.exists() else None
+        result = read_result(path) if path.exists() else None
     except SyncNasError:
         return None
-
-
-def _is_commands(path: Path) -> bool:
-    try:
-        return path.read_text(encoding="utf-8").startswith("syncnas-deploy ")
-    except (OSError, UnicodeDecodeError):
-        return False
+    if result is None or result.config != bundle.config or len(result.makespan.samples_us) < samples:
+        return None
+    if profile.other_device(result.facts, result.units) or trust(result).level == "worthless":
+        return None
+    return result
 
 
 def _commands(device: str, base: str, measured: DeviceProfile, budget: str, settings: AssessSettings, out: Path) -> str:
@@ -192,14 +216,17 @@ def _commands(device: str, base: str, measured: DeviceProfile, budget: str, sett
     units = [word for unit in measured.units for word in ("--unit", unit)]
     evaluator = settings.evaluator if isinstance(settings.evaluator, str) else settings.evaluator.name
     profile, found, bundle = (str(out / name) for name in (PROFILE, SEARCH, BUNDLE))
+    # A serial or an address tells whose phone it is, and this folder may be shared.
+    on = device if device == "host" or device.startswith("sim:") else SERIAL
     lines = [
-        ["doctor", "--device", device],
-        ["profile", "--device", device, "--base", base, *units, "--out", profile],
+        ["doctor", "--device", on],
+        ["profile", "--device", on, "--base", base, *units, "--out", profile],
         ["search", "--profile", profile, "--budget", budget, "--evaluator", evaluator, "--trials",
          str(settings.trials), "--out", found],
         ["export", f"{found}/best.json", "--seed", "0", "--out", bundle],
-        ["bench", bundle, "--device", device, "--profile", profile, "--evaluator", evaluator, "--samples",
+        ["bench", bundle, "--device", on, "--profile", profile, "--evaluator", evaluator, "--samples",
          str(settings.samples), "--out", str(out / RESULT)],
         ["report", profile, found, str(out / RESULT)],
     ]  # fmt: skip
-    return "".join(f"{shlex.join(['syncnas-deploy', *line])}\n" for line in lines)
+    words = (" ".join(word if word == SERIAL else shlex.quote(word) for word in line) for line in lines)
+    return "".join(f"syncnas-deploy {line}\n" for line in words)

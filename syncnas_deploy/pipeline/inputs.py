@@ -52,10 +52,19 @@ def budget_us(text: str, profile: DeviceProfile) -> float:
     Raises:
         InfeasibleBudget: not such a text, or not a positive time.
     """
+    amount, unit = check_budget(text)
+    if unit == "x":
+        return amount * min(profile.table.network_us(at) for at in (0, 1))
+    return amount * (1000.0 if unit == "ms" else 1.0)
+
+
+def check_budget(text: str) -> tuple[float, str]:
+    """A latency budget's amount and unit: x, ms or us.
+
+    Raises:
+        InfeasibleBudget: not such a text, or not a positive time.
+    """
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text.strip())
     if match is None or float(match[1]) <= 0:
         raise InfeasibleBudget(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
-    amount, unit = float(match[1]), match[2]
-    if unit == "x":
-        return amount * min(profile.table.network_us(unit) for unit in (0, 1))
-    return amount * (1000.0 if unit == "ms" else 1.0)
+    return float(match[1]), match[2]

@@ -18,7 +18,7 @@ from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
-from syncnas_deploy.verdict import Contender, Verdict, judge
+from syncnas_deploy.verdict import Contender, Verdict, judge, no_hardware
 
 PILOT_SAMPLES, PILOTS, REMEMBERED = 60, 5, 3
 """Runs of a pilot, the most pilots that bring the rivals to the network's latency, and how many of them count."""
@@ -61,7 +61,9 @@ def verdict_on_search(
     units = " and ".join(profile.units)
     error = (standard_error or 0.0) if rated else 0.0
     ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
-    return judge(ours, contenders, how="predicted"), found
+    software = any(Unit.parse(text).software for text in profile.units)
+    doubts = [*no_hardware(profile.kind == "simulated", software)]
+    return judge(ours, contenders, doubts=doubts, how="predicted"), found
 
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:

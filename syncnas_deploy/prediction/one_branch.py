@@ -25,6 +25,8 @@ from syncnas_deploy.prediction.predict import SHORTEST_US
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.table import LatencyTable
 
+EXPONENTS = (0.2, 3.0)
+"""Exponents between which a unit is told apart from noise."""
 LEAST_SPAN = 1.5
 """Ratio of the slowest to the fastest network from which the exponent can be told. It is 1 below."""
 
@@ -53,7 +55,8 @@ class OneBranchLatency:
             raise ProfileMismatch(f"The profile has no whole network on {self.unit}; measure it again with `profile`.")
         parts, wholes = np.log(known).T
         spans = len(known) > 1 and float(np.ptp(parts)) > math.log(LEAST_SPAN)
-        self._exponent = float(np.polyfit(parts, wholes, 1)[0]) if spans else 1.0
+        slope = float(np.polyfit(parts, wholes, 1)[0]) if spans else 1.0
+        self._exponent = min(max(slope, EXPONENTS[0]), EXPONENTS[1])
         self._offset = float(np.mean(wholes - self._exponent * parts))
 
     def makespan_us(self, network: ModelConfig) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from syncnas_bench.files import regular_bytes
 from syncnas_deploy.benchmarking import result_files
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -33,7 +35,7 @@ from syncnas_deploy.verdict import Verdict
 BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
 SCALED = ("reward", "standard_error")
 """Columns with numbers on an evaluator's scale."""
-MAX_HISTORY_BYTES = 64 * 1024 * 1024
+MAX_HISTORY_BYTES, MAX_HISTORY_ROWS = 32 * 1024 * 1024, 200_000
 
 
 @dataclass(frozen=True)
@@ -151,10 +153,12 @@ def _read_folder(path: Path, page: Comparison) -> None:
 def _rows(path: Path) -> tuple[dict[str, str], ...]:
     """The rows of a search's CSV, their rewards checked."""
     try:
-        if path.stat().st_size > MAX_HISTORY_BYTES:
+        if regular_bytes(path) > MAX_HISTORY_BYTES:
             raise DocumentError(f"{path}: is too large to be a search's.")
         with path.open(encoding="utf-8", newline="") as f:
-            rows = tuple(dict(row) for row in csv.DictReader(f, strict=True))
+            rows = tuple(dict(row) for row in itertools.islice(csv.DictReader(f, strict=True), MAX_HISTORY_ROWS + 1))
+        if len(rows) > MAX_HISTORY_ROWS:
+            raise DocumentError(f"{path}: has too many rows to be a search's.")
         for row in rows:
             float(row["reward"] or 0.0)
             float(row.get("standard_error") or 0.0)

@@ -33,7 +33,10 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 def bench_lines(result: BenchResult) -> Iterator[str]:
     """Trust and verdict of a result; the verdict is the last word."""
-    yield f"This measurement is {trust(result).sentence}."
+    judged = trust(result)
+    yield f"This measurement is {judged.level}{':' if judged.reasons else '.'}"
+    for reason in judged.reasons:
+        yield f"  {reason}"
     found = verdict_of(result)
     if found is not None:
         yield from verdict_lines(found)

@@ -123,9 +123,10 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
             f"{statistics.median(errors):+.1%} in the median"
         )
         if predicted_us is not None:
-            within_ms = profile.expected_error * predicted_us / 1e3
-            digits = max(0, min(3, 1 - math.floor(math.log10(max(within_ms, 1e-3)))))
-            told += f"; so this is {predicted_us / 1e3:.{digits}f} ms \u00b1 {within_ms:.{digits}f}"
+            bounds = max(0.0, *errors), max(-0.99, min(0.0, *errors))
+            low_ms, high_ms = (predicted_us / 1e3 / (1 + bound) for bound in bounds)
+            digits = max(0, min(3, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-3)))))
+            told += f"; so this is {predicted_us / 1e3:.{digits}f} ms ({low_ms:.{digits}f} to {high_ms:.{digits}f})"
     doubts = len(profile.warnings)
     if doubts and predicted_us is not None:
         told += f"; the profile is doubtful ({doubts} warning{'s' * (doubts > 1)}: {profile.warnings[0]})"

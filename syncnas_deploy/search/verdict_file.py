@@ -18,6 +18,7 @@ from syncnas_deploy.verdict import Verdict
 
 NAME = "verdict.json"
 SCHEMA, VERSION = "syncnas-deploy/verdict", 1
+MAX_BYTES = 4 << 20
 
 
 class RivalRow(Schema, frozen=True):
@@ -65,6 +66,6 @@ def read_verdicts(folder: Path) -> tuple[tuple[str, Verdict], ...]:
     path = folder / NAME
     if not path.exists():
         return ()
-    value = read_json(path, DocumentError)
+    value = read_json(path, DocumentError, max_bytes=MAX_BYTES)
     found = decode_document(VerdictFile, value, str(path), DocumentError, version=(SCHEMA, VERSION))
     return tuple((row.budget, row.verdict) for row in found.networks)

@@ -8,19 +8,20 @@ import random
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
-from syncnas_bench import SIM_DEVICES
+from syncnas_bench import SIM_DEVICES, UnitError
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.cli import cli
-from syncnas_deploy.errors import OutputExists
+from syncnas_deploy.errors import InfeasibleBudget, OutputExists, UnknownEvaluator
 from syncnas_deploy.files.output import write_json
-from syncnas_deploy.pipeline.assess import Assessment
+from syncnas_deploy.pipeline.assess import Assessment, _commands
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from tests.support.virtual_time import VirtualDevice
@@ -84,7 +85,8 @@ def test_it_ends_with_a_verdict_by_measurement(whole: Assessment) -> None:
     assert [b.unit for b in rivals] == ["sim:cpu", "sim:gpu"]
     for rival in rivals:
         assert rival.makespan.median_us == pytest.approx(whole.result.makespan.median_us, rel=0.02)
-    assert read_all([whole.folder / "bench.json"]).to_text().splitlines()[-2].startswith("It pays: ")
+    *_, verdict_line, simulated, by_macs = read_all([whole.folder / "bench.json"]).to_text().splitlines()
+    assert verdict_line.startswith("It pays: ") and "SIMULATED" in simulated and "accuracy was not" in by_macs
 
 
 def test_an_assessment_interrupted_ten_times_is_the_same(whole: Assessment, tmp_path: Path) -> None:
@@ -107,10 +109,41 @@ def test_a_worthless_bench_is_measured_again(whole: Assessment, tmp_path: Path) 
     write_json(out / "bench.json", result_to_json(spoilt))
     again = pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
     assert again.result.change == 0.0 and read_result(out / "bench.json") == again.result
-    (out / "bench.json").write_text("my own notes")
-    with pytest.raises(OutputExists, match=r"bench\.json: exists already"):
-        pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
-    assert (out / "bench.json").read_text() == "my own notes"
+    # Of another device, or with fewer samples than are asked for: measured again, too.
+    for other in ({"facts": {**whole.result.facts, "name": "sim:other"}}, {"units": ("sim:gpu", "sim:cpu")}):
+        write_json(out / "bench.json", result_to_json(msgspec.structs.replace(whole.result, **other)))
+        assert pipeline.assess(device(), "mobilenet_v2", out, SETTINGS).result.units == whole.result.units
+    more = pipeline.assess(device(), "mobilenet_v2", out, dataclasses.replace(SETTINGS, samples=72))
+    assert len(more.result.makespan.samples_us) == 72
+
+
+@pytest.mark.parametrize("name", ["bundle", "bench.json", "commands.sh", "search"])
+def test_files_of_something_else_are_refused_before_anything_is_measured(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("syncnas-deploy bench my own notes")
+    with pytest.raises(OutputExists, match=f"holds files of something else, {name} for one"):
+        pipeline.assess(device(), "mobilenet_v2", tmp_path, SETTINGS)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("change", "units", "error"),
+    [
+        ({"evaluator": "nosuch"}, (), UnknownEvaluator),
+        ({"budget": "0.8"}, (), InfeasibleBudget),
+        ({}, ("sim:gpu",), UnitError),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_measured(
+    change: dict[str, Any], units: tuple[str, ...], error: type[Exception], tmp_path: Path
+) -> None:
+    with pytest.raises(error):
+        pipeline.assess(device(), "mobilenet_v2", tmp_path / "a", dataclasses.replace(SETTINGS, **change), units=units)
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_commands_tell_no_serial_and_the_base_as_it_was_given(whole: Assessment) -> None:
+    text = _commands("R58M123ABC", "my models/b.json", whole.profile, "1.0x", SETTINGS, whole.folder)
+    assert "R58M123ABC" not in text and '--device "$ANDROID_SERIAL"' in text and "--base 'my models/b.json'" in text
 
 
 def test_the_commands_do_the_same_one_by_one(whole: Assessment) -> None:

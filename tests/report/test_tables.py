@@ -105,8 +105,9 @@ waiting for the later                  0.4           0.0
 (branch 0 idle)                        0.0           0.0
 (branch 1 idle)                       49.8          45.5
 
-This measurement is doubtful: within a launch its time changed by -7.1%: it heats up or a clock changes; cool it, \
-or hold the clock; 1 of 3 launches were left out: the device was not fit (thermal status 3)."""
+This measurement is doubtful:
+  within a launch its time changed by -7.1%: it heats up or a clock changes; cool it, or hold the clock
+  1 of 3 launches were left out: the device was not fit (thermal status 3)"""
 
 
 def test_a_bench_as_it_is_printed(result: BenchResult, prediction: Prediction) -> None:
@@ -190,4 +191,4 @@ def test_a_profile_as_it_is_printed(mobilenet: ModelConfig) -> None:
 
 def test_a_prediction_carries_its_error_and_the_doubts_of_its_profile(mobilenet: ModelConfig) -> None:
     text = expected_error_text(law_profile(mobilenet), 20_000.0)
-    assert "so this is 20.00 ms \u00b1 0.60; the profile is doubtful (1 warning: made by hand)" in text
+    assert "so this is 20.00 ms (19.42 to 20.00); the profile is doubtful (1 warning: made by hand)" in text

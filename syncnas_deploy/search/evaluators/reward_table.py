@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import ClassVar
 
+from syncnas_bench.files import regular_bytes
 from syncnas_deploy.errors import RewardTableError, StrategyError
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
@@ -56,7 +57,7 @@ class RewardTable:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
+        if regular_bytes(path) > MAX_TABLE_BYTES:
             raise RewardTableError(f"{path}: more than {MAX_TABLE_BYTES} bytes; this is no table of rewards.")
         return path.read_bytes()
     except OSError as e:
