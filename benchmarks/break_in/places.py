@@ -21,7 +21,7 @@ from tests.support.runtime_cases import runtime_files, write_folder
 
 PROGRAM = [sys.executable, "-c", "from syncnas_deploy.cli import main; main()"]
 RUN_FILES = {"run.json", "config.json", "last.pth", "best.pth", "history.csv"}
-SEARCH_FILES = {"search.journal", "best.json", "history.csv", "front.csv"}
+SEARCH_FILES = {"search.journal", "best.json", "history.csv", "front.csv", "verdict.json"}
 
 
 @dataclass
