@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -344,3 +345,14 @@ def test_folders_that_were_made_on_the_way_go_when_nothing_came_of_it(tmp_path: 
     assert not list(tmp_path.iterdir())
     write_text(tmp_path / "a" / "b" / "c.txt", "x")
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["c.txt"]
+
+
+def test_a_folder_that_may_not_be_entered_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights do not bind root, who may run this."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(OutputError, match=r"x\.json: cannot be written \(Permission denied\)"):
+        check_output(tmp_path / "x.json", force=False)

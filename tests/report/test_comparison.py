@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
+
+from syncnas_deploy import pipeline
+from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.report.comparison import read_all
+from syncnas_deploy.search.loop import SearchSettings
+from tests.support.latency_cases import law_profile
 
 HISTORY = """\
 trial,strategy,feasible,predicted_us,reward,seconds,budget_us,repeat,outcome,note,energy_mj
@@ -39,3 +46,16 @@ def test_only_whole_evaluations_are_among_the_best(mobilenet: ModelConfig, tmp_p
     (tmp_path / "history.csv").write_text(HISTORY)
     (tmp_path / "front.csv").write_text(FRONT)
     assert read_all([tmp_path]).to_text() == PRINTED.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["history.csv", "front.csv", "verdict.json"])
+def test_a_pipe_or_a_device_in_a_searchs_folder_is_refused_at_once(
+    name: str, mobilenet: ModelConfig, tmp_path: Path
+) -> None:
+    settings = SearchSettings(trials=2)
+    pipeline.search(law_profile(mobilenet), evaluator="capacity", settings=settings, out=tmp_path / "s")
+    for make in (os.mkfifo, lambda file: file.symlink_to("/dev/zero")):
+        (tmp_path / "s" / name).unlink()
+        make(tmp_path / "s" / name)
+        with pytest.raises(DocumentError):
+            read_all([tmp_path / "s"])
