@@ -23,7 +23,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 @click.option("--budget", default="1.0x", show_default=True, help="Latency of the network; see `search`.")
 @click.option("--evaluator", help="See `search`. Default: zen where torch is installed, else capacity.")
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
-@click.option("--samples", type=click.IntRange(5, 20_000), default=200, show_default=True, help="Recorded runs.")
+@click.option("--samples", type=click.IntRange(5, 10_000), default=200, show_default=True, help="Recorded runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")
 @json_option
 def assess(

@@ -84,7 +84,7 @@ def export(
 @unit_option
 @click.option(
     "--samples",
-    type=click.IntRange(5, 20_000),
+    type=click.IntRange(5, 10_000),
     default=100,
     show_default=True,
     help="Recorded runs, at least; each 6 follow 6 unrecorded ones.",

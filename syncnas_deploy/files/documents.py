@@ -31,7 +31,7 @@ from syncnas_bench.files import regular_bytes
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.validation import kind_of, sentence, short
 
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 
 T = TypeVar("T")
 

@@ -24,7 +24,6 @@ SCHEMA = "syncnas-deploy/device-profile"
 VERSION = 3
 ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learning", "held_out", "power")
 """Fields that are written one row per line."""
-_MAX_BYTES = 16 << 20
 
 
 def profile_to_json(profile: DeviceProfile) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def read_profile(path: Path) -> DeviceProfile:
         ProfileError: naming file, field and remedy.
         ConfigError: its base is no valid config.
     """
-    value = read_json(path, ProfileError, max_bytes=_MAX_BYTES)
+    value = read_json(path, ProfileError)
     top = Fields(value, str(path), ProfileError)
     if top.schema(SCHEMA, VERSION) < VERSION:
         top.fail("schema", "is of an earlier version; measure the device again with `profile`")

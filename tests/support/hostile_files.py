@@ -379,9 +379,11 @@ CASES: dict[str, Case] = {
     "config: sparse": _document("c.json", ["models", "{folder}/c.json"], lambda path, _: sparse(path)),
     "config: as many lists as may be": _document("c.json", ["models", "{folder}/c.json"], _many("[]", 4 << 20)),
     "profile: sparse": _document("p.json", PREDICT, lambda path, _: sparse(path)),
-    "profile: as many lists as may be": _document("p.json", PREDICT, _many("[]", 16 << 20)),
-    "profile: as many objects as may be": _document("p.json", PREDICT, _many('{"a":0}', 16 << 20)),
-    "profile: as many texts as may be": _document("p.json", PREDICT, _many('"ab"', 16 << 20)),
+    "profile: as many lists as may be": _document("p.json", PREDICT, _many("[]", 8 << 20)),
+    "profile: as many objects as may be": _document("p.json", PREDICT, _many('{"a":0}', 8 << 20)),
+    "profile: as many texts as may be": _document("p.json", PREDICT, _many('"ab"', 8 << 20)),
+    "result: as many objects as may be": _document("r.json", ["report", "{folder}/r.json"], _many("{}", 8 << 20)),
+    "result: a sparse file": _document("r.json", ["report", "{folder}/r.json"], lambda path, _: sparse(path)),
     "bundle: a sparse file": _bundle(lambda path, _m, _s: sparse(path), "branch0.tflite"),
     "bundle: a sparse file more": _bundle(
         lambda path, m, _s: (sparse(path), m["files"].update({path.name: "0" * 64})), "branch1.tflite"
