@@ -58,6 +58,8 @@ class Journal:
         with contextlib.ExitStack() as held:
             held.enter_context(writing(path))
             held.callback(self._delete_if_done)  # closed, and still locked
+            if anew and path.is_symlink() and path.exists() and _is_journal(path):
+                path.unlink()  # what it leads to is another run's
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
             held.callback(os.close, self._file)
             if not path.is_file():

@@ -281,3 +281,14 @@ def test_a_pipe_is_no_journal(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "j.jsonl")
     with pytest.raises(OutputError, match="it is no file"):
         opened(tmp_path / "j.jsonl")
+
+
+def test_a_journal_begun_anew_leaves_what_a_link_led_to(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    with Journal(other, kind="x", key={}) as journal:
+        journal.append({"row": 1})
+    (tmp_path / "j").symlink_to(other)
+    with Journal(tmp_path / "j", kind="x", key={}, anew=True) as journal:
+        journal.append({"row": 2})
+    with Journal(other, kind="x", key={}) as journal:
+        assert journal.rows == ({"row": 1},)
