@@ -156,10 +156,11 @@ def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: fl
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine was started, in clock ticks; "" if it is gone."""
+    """When a process of this machine was started, in clock ticks; "" if it is gone, or dead and not yet buried."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        state, *facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state == "Z" else facts[18]
+    except (OSError, IndexError, ValueError):
         return ""
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from syncnas_bench.adb.lease import LONGEST_S, take_lease
+from syncnas_bench.adb.lease import LONGEST_S, _started, take_lease
 from syncnas_bench.adb.probe import FACTS_SCRIPT, parse_probe
 from syncnas_bench.adb.scratch import claim
 from syncnas_bench.adb.workspace import Workspace
@@ -224,3 +227,14 @@ def test_a_phone_with_such_links_is_measured_and_keeps_all(tmp_path: Path) -> No
             with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path)) as again:
                 again.run(sim_plan(steps=1), on_run=Collector())
         assert files_in(victim) == [".hidden", "keep"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_dead_process_that_nobody_has_waited_for_holds_no_lease() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert _started(child.pid)
+    child.kill()
+    while _started(child.pid):  # until the kernel has ended it
+        time.sleep(0.01)
+    assert Path(f"/proc/{child.pid}").exists()
+    child.communicate()
