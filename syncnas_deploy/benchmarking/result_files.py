@@ -13,9 +13,8 @@ from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.segments import cut
+from syncnas_deploy.prediction.rows import LEAST_US
 
-LEAST_US = 1e-3
-"""No latency is shorter: the clock of the runner tells nanoseconds."""
 SCHEMA = "syncnas-deploy/bench-result"
 VERSION = 2
 

@@ -22,8 +22,8 @@ from syncnas_deploy.verdict import Contender, Verdict, judge, no_hardware
 
 PILOT_SAMPLES, PILOTS, REMEMBERED = 60, 5, 3
 """Runs of a pilot, the most pilots that bring the rivals to the network's latency, and how many of them count."""
-MATCHED = 0.01
-"""Relative difference of two latencies that are taken for the same."""
+NEAR_ENOUGH = 0.01
+"""Largest relative difference of latencies after which there is no further pilot."""
 USUAL_ERROR = 0.05
 """Relative error of a prediction where the profile does not tell it."""
 
@@ -118,7 +118,7 @@ def asked_beside(
         latency_us = result.makespan.median_us
         off = max((abs(b.makespan.median_us / latency_us - 1) for b in found.values()), default=1.0)
         on_notice(f"rivals, pilot {pilot + 1}: " + (f"latencies within {off:.1%}" if found else "the network alone"))
-        if found and off <= MATCHED:
+        if found and off <= NEAR_ENOUGH:
             break
         for baseline in found.values() or result.baselines:
             if baseline.predicted_us is not None:

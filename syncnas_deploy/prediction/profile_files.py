@@ -16,10 +16,9 @@ from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.rows import LEAST_US
 from syncnas_deploy.resources import shipped
 
-LEAST_US = 1e-3
-"""No latency is shorter: the clock of the runner tells nanoseconds."""
 SCHEMA = "syncnas-deploy/device-profile"
 VERSION = 3
 ROWS = ("curves", "shapes", "points", "networks", "contention", "syncs", "learning", "held_out", "power")

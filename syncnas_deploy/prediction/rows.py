@@ -26,6 +26,8 @@ INVOCATION_OPS = (1, 9)
 """Numbers of trivial operations in two graphs. Their times, extrapolated to no operation, are the invocation."""
 
 MAX_US = 1e9
+LEAST_US = 1e-3
+"""No latency is shorter: the clock of the runner tells nanoseconds."""
 MAX_ROWS = 100_000
 MAX_UNITS = 8
 """Units of a profile, those that run whole networks alone included."""
