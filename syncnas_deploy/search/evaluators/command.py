@@ -19,6 +19,8 @@ from syncnas_deploy.search.evaluators.evaluation import Evaluation
 from syncnas_deploy.search.evaluators.program import MAX_OUTPUT_BYTES, ProgramEnd, run_program
 
 DEFAULT_LIMIT_S = 86_400
+MAX_WORD = 40
+"""How many characters of a word of the command line a message shows."""
 _SETTING = re.compile(r"(timeout|spread)=(.*)")
 
 
@@ -131,7 +133,9 @@ class Command:
 
     @property
     def _title(self) -> str:
-        title = shlex.join(self.words)
+        # A path is known by its end.
+        words = [word if len(word) <= MAX_WORD else "..." + word[3 - MAX_WORD :] for word in self.words]
+        title = shlex.join(words)
         return title if len(title) <= 120 else title[:117] + "..."
 
 

@@ -98,6 +98,14 @@ def test_what_it_may_not_do_is_said_in_one_sentence(tmp_path: Path, text: str, s
     assert "a program.py" in str(caught.value)
 
 
+def test_a_program_in_a_deep_folder_is_known_by_its_end(tmp_path: Path) -> None:
+    deep = tmp_path.joinpath(*["a folder"] * 20)
+    deep.mkdir(parents=True)
+    with pytest.raises(EvaluationError, match=r"/a program\.py' ended with") as caught:
+        program(deep, "raise SystemExit(3)").evaluate(CONFIG, 1)
+    assert len(str(caught.value)) < 200
+
+
 def test_what_it_prints_goes_through_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a temporary file")
