@@ -8,7 +8,7 @@ way twice a round: the second says how far two equal things read apart (A/A). Ea
 minutes later: how far the first launch and the last read apart is the noise ceiling of any prediction that is made
 once and holds for later (A/A later). The base network runs in the rounds of every 20 networks and says by how much the
 machine itself has changed there since the profile was taken (drift). Prints every network, then for each way the
-errors, the errors less the drift, both A/A, and Kendall's tau.
+errors as predicted, at that day's speed (`syncnas_deploy.prediction.drift`), both A/A, and Kendall's tau.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from syncnas_deploy.prediction.predict import ProfileCosts, predict
+from syncnas_deploy.prediction.drift import Drift, drift
+from syncnas_deploy.prediction.predict import Prediction, ProfileCosts
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile
 from syncnas_deploy.profiling.random_networks import random_widths, write_network, write_to
@@ -97,32 +98,27 @@ def measure(
             )
 
 
-def predicted_us(config: ModelConfig, profile: DeviceProfile) -> list[float]:
+def predicted_us(found: Prediction) -> list[float]:
     """Makespan, and each branch alone: its segments one after another."""
-    found = predict(config, profile)
     solo = [sum(s.solo_us for phase in found.phases for s in phase.segments if s.branch == b) for b in (0, 1)]
     return [found.makespan_us, *solo]
 
 
-def drift_of(found: Mapping[str, Sequence[float]], profile: DeviceProfile, batch: int) -> list[float]:
-    """What the base network takes in the rounds of a batch over what the profile says, by unit."""
-    return [float(np.median(found[f"base{unit}_{batch}"])) / profile.table.network_us(unit) for unit in (0, 1)]
+def base_us(found: Mapping[str, Sequence[float]], batch: int) -> list[float]:
+    """What the base network takes in the rounds of a batch, by unit."""
+    return [float(np.median(found[f"base{unit}_{batch}"])) for unit in (0, 1)]
 
 
-def network_row(
-    config: ModelConfig,
-    profile: DeviceProfile,
-    found: Mapping[str, Sequence[float]],
-    drifts: Sequence[float],
-) -> dict[str, Any]:
-    """One network, by way: predicted and measured us, and in % the error, A/A, the error less the drift, A/A later."""
+def network_row(config: ModelConfig, found: Mapping[str, Sequence[float]], drifted: Drift) -> dict[str, Any]:
+    """One network, by way: predicted and measured us, and in % error, A/A, error at that day's speed, A/A later."""
     row: dict[str, Any] = {"name": config.name}
-    for i, (way, us) in enumerate(zip(WAYS, predicted_us(config, profile), strict=True)):
+    for i, (way, us, today_us) in enumerate(
+        zip(WAYS, predicted_us(drifted.made), predicted_us(drifted.today), strict=True)
+    ):
         name = config.name + (f"_solo{i - 1}" if i else "")
         measured, again = (float(np.median(found[key])) for key in (name, f"{name}_again"))
-        less = us * (max(drifts) if way == "concurrent" else drifts[i - 1])
         once, later = found[name][0], found[name][-1]
-        row[way] = (us, measured, *(100 * (x / measured - 1) for x in (us, again, less)), 100 * (later / once - 1))
+        row[way] = (us, measured, *(100 * (x / measured - 1) for x in (us, again, today_us)), 100 * (later / once - 1))
     return row
 
 
@@ -171,10 +167,10 @@ def main() -> None:
     print(f"{profile.kind} profile of {base.name} on {args.device}, units {profile.units[0]} and {profile.units[1]}")
     print(f"{'network':24} " + " ".join(f"{way + ': predicted, measured us':>34} {'error, A/A %':>13}" for way in WAYS))
     table = []
-    by_batch = [drift_of(found, profile, batch) for batch in range(-(-len(configs) // BATCH))]
-    drifts = [list(of_unit) for of_unit in zip(*by_batch, strict=True)]
-    for number, config in enumerate(configs):
-        row = network_row(config, profile, found, by_batch[number // BATCH]) | {"strategy": config.strategy}
+    by_config = [drift(config, profile, base_us(found, i // BATCH)) for i, config in enumerate(configs)]
+    drifts = [list(of_unit) for of_unit in zip(*(drifted.slowness for drifted in by_config), strict=True)]
+    for config, drifted in zip(configs, by_config, strict=True):
+        row = network_row(config, found, drifted) | {"strategy": config.strategy}
         cells = ["{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]) for way in WAYS]
         table.append(row)
         print(f"{config.name[-23:]:24} " + " ".join(f"{cell:>48}" for cell in cells))
@@ -185,7 +181,7 @@ def main() -> None:
     for way in WAYS:
         rows = [row[way] for row in table]
         tau = kendall_tau([row[0] for row in rows], [row[1] for row in rows])
-        told = {"error": 2, "error less drift": 4, "A/A": 3} | ({"A/A later": 5} if args.launches > 1 else {})
+        told = {"error": 2, "at that day's speed": 4, "A/A": 3} | ({"A/A later": 5} if args.launches > 1 else {})
         result[way] = {name: summary([row[at] for row in rows]) for name, at in told.items()} | {"tau": tau}
         for name, at in told.items():
             numbers = summary([row[at] for row in rows]).items()

@@ -95,7 +95,12 @@ def load_check(condition: Condition) -> Check:
     if not isinstance(load, float):
         return Check("load", "warning", str(load), "other programs that run now go unnoticed")
     busy = load > 0.5
-    return Check("load", "warning" if busy else "ok", f"{load:.2f}", "other programs run: close them" if busy else "")
+    return Check(
+        "load",
+        "warning" if busy else "ok",
+        f"{load:.2f}",
+        "other programs run, or did in the last minute: close them" if busy else "",
+    )
 
 
 def worst(checks: tuple[Check, ...]) -> Status:

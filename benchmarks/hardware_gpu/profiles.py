@@ -11,12 +11,13 @@ import numpy as np
 from benchmarks.hardware_gpu.budget import Size, Speed
 from benchmarks.hardware_gpu.session import OutOfTime, Session
 from benchmarks.overlap import launch_row
-from benchmarks.prediction import BATCH, draw, drift_of, measure, network_row
+from benchmarks.prediction import BATCH, base_us, draw, measure, network_row
 from syncnas_bench import Run, Unit
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS
+from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import ProfileProgress
 
@@ -109,10 +110,11 @@ def prediction(session: Session, step: str, size: Size, folder: Path) -> None:
         measure(
             some, session.base, session.device, units, size.rounds, seed=at, on_run=keep, deadline_s=session.deadline_s
         )
-        drifts = drift_of(found, profile, 0)
+        today_us = base_us(found, 0)
         for config in some:
-            row = network_row(config, profile, found, drifts)
-            session.rows.add(step, "network", strategy=config.strategy, drift=drifts, **row)
+            drifted = drift(config, profile, today_us)
+            row = network_row(config, found, drifted)
+            session.rows.add(step, "network", strategy=config.strategy, drift=list(drifted.slowness), **row)
         if session.left_s < time.monotonic() - began and at + CHUNK < size.count:
             session.rows.add(step, "shortened", measured=at + len(some), wanted=size.count)
             return

@@ -242,7 +242,7 @@ def _prediction(rows: Sequence[Row]) -> Lines:
     for way in WAYS if networks else ():
         found = [row[way] for row in networks]
         tau = kendall_tau([f[0] for f in found], [f[1] for f in found]) if len(found) > 1 else float("nan")
-        for name, at in (("error", 2), ("error less drift", 4), ("A/A", 3)):
+        for name, at in (("error", 2), ("at that day's speed", 4), ("A/A", 3)):
             told = summary([f[at] for f in found])
             values = [f"{told[key]:.1f}" for key in ("median", "worst", "bias", "within_5", "within_10")]
             cells.append((f"{_WAY_NAMES[way]} {name}", *values, f"{tau:.2f}" if name == "error" else "-"))

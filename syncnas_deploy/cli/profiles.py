@@ -117,6 +117,7 @@ def profile(
             force=force,
             keep_identity=keep_identity,
             on_progress=lambda progress: note(progress_text(progress)),
+            on_notice=note,
         )
     except (BenchError, MeasurementError, KeyboardInterrupt):
         note_how_to_go_on([path])

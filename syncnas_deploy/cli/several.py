@@ -65,6 +65,7 @@ def profile_several(
             force=force,
             keep_identity=keep_identity,
             on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
+            on_notice=note,
         )
     except KeyboardInterrupt:
         note_how_to_go_on([pipeline.profile_path(base, name, folder) for name in names])

@@ -110,6 +110,7 @@ def assess(
         units=units,
         settings=settings.profile,
         resume=True,
+        examine=False,
         on_progress=lambda p: on_notice(f"  [{p.done}/{p.total}] {p.step}, {p.eta_s:.0f} s to go"),
     )
     on_notice("3/5 searching")
@@ -132,6 +133,7 @@ def assess(
             evaluator=judge,
             out=out / RESULT,
             force=True,
+            examine=False,
             on_launch=lambda done, total: on_notice(f"  [{done}/{total}] launches"),
             on_notice=lambda text: on_notice(f"  {text}"),
         )

@@ -16,7 +16,7 @@ from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, writ
 from syncnas_deploy.errors import OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_output, write_json, write_text
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
-from syncnas_deploy.pipeline.devices import units_of
+from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile
 from syncnas_deploy.pipeline.rivals import asked_beside
 from syncnas_deploy.prediction.predict import Prediction, predict
@@ -96,6 +96,7 @@ def bench(
     out: Path | None = None,
     force: bool = False,
     keep_identity: bool = False,
+    examine: bool = True,
     on_launch: Callable[[int, int], None] = lambda _done, _total: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
@@ -107,6 +108,7 @@ def bench(
         profile: of the device, with which the base and the rivals are measured in the same rounds.
         rivals: whether networks of one branch and the same latency are measured, too.
         evaluator: rates network and rivals, where it can compare one branch with two; without it MACs are compared.
+        examine: whether the device is examined first; `on_notice` is told what the numbers will suffer from.
         on_notice: called with sentences for the user.
         keep_identity: whether the result has the device's serial or address and its boot id.
 
@@ -126,6 +128,8 @@ def bench(
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    if examine:
+        tell_what_spoils_numbers(on, on_notice)
     with work_folder("rivals") as folder:
         if profile is not None and opened.config.branch_count == 2:
             predict_bench(opened, on, profile, units=units)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from syncnas_bench import (
     Device,
@@ -22,6 +22,9 @@ from syncnas_bench.environment import Environment
 
 ALL_DEVICES = "all"
 """In the place of a device's name: every phone that can be used."""
+
+CHOICES = ("GPU", "units")
+"""Checks of what a device has to choose from; they spoil no number."""
 
 
 def devices(environment: Environment | None = None) -> Iterator[Device]:
@@ -51,6 +54,17 @@ def device(spec: str | None = None, environment: Environment | None = None) -> D
         DeviceAmbiguous: no `spec`, and several phones are attached.
     """
     return find_device(spec or default_device(environment).spec, environment)
+
+
+def tell_what_spoils_numbers(on: Device, on_notice: Callable[[str], None]) -> None:
+    """Examine a device before it is measured, and tell each thing that the numbers suffer from.
+
+    Raises:
+        BenchError: it cannot be reached.
+    """
+    for check in on.examine():
+        if check.status != "ok" and check.name not in CHOICES:
+            on_notice(f"{on.name}: {check.name} {check.value}: {check.advice}")
 
 
 def device_names(names: Sequence[str], environment: Environment | None = None) -> tuple[str, ...]:

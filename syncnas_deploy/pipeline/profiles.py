@@ -12,7 +12,7 @@ from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists
 from syncnas_deploy.files.journal import drop_journal
 from syncnas_deploy.files.output import check_output
-from syncnas_deploy.pipeline.devices import device, device_names, other_units, units_of
+from syncnas_deploy.pipeline.devices import device, device_names, other_units, tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
@@ -31,13 +31,15 @@ def profile(
     resume: bool = False,
     force: bool = False,
     keep_identity: bool = False,
+    examine: bool = True,
     on_progress: Callable[[measure.ProfileProgress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
 
     Finished steps are kept in ``<out>.journal`` until the profile is written. `resume` goes on from there. A profile
     that is finished already is returned as it is. Only with `keep_identity` does the profile have the device's serial
-    or address and its boot id.
+    or address and its boot id. With `examine`, `on_notice` is told first what the numbers will suffer from.
 
     Raises:
         OutputExists: the profile, or an unfinished journal without `resume`, is there already.
@@ -65,6 +67,8 @@ def profile(
         write_profile(out, shared, force=force)
         return shared
 
+    if examine:
+        tell_what_spoils_numbers(on, on_notice)
     fresh = force and not resume
     return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
@@ -113,6 +117,7 @@ def profile_many(
     keep_identity: bool = False,
     environment: Environment | None = None,
     on_progress: Callable[[str, measure.ProfileProgress], None] = lambda _device, _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> tuple[DeviceOutcome, ...]:
     """Measure several devices for a base model at once, each in a thread and into a file of its own.
 
@@ -123,6 +128,7 @@ def profile_many(
         folder: of the profiles; see `profile_path`.
         units, settings, resume, force, keep_identity: see `profile`.
         on_progress: called with the device's name, from its thread.
+        on_notice: called with sentences that name the device, from its thread.
     """
     model, interrupted = base_model(base), threading.Event()
     outcomes: dict[str, DeviceOutcome] = {}
@@ -146,6 +152,7 @@ def profile_many(
                     force=force,
                     keep_identity=keep_identity,
                     on_progress=progress,
+                    on_notice=on_notice,
                 )
         except BaseException as error:
             failure = error
