@@ -19,10 +19,20 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 import syncnas_deploy
+from syncnas_bench.errors import nearest
 from syncnas_bench.files import regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, tflite_name
-from syncnas_deploy.errors import BundleError, OutputError
-from syncnas_deploy.files.documents import Fields, Schema, Sha256, Text, decode_document, printable_text, read_json
+from syncnas_deploy.errors import ABSENT, BundleError, OutputError
+from syncnas_deploy.files.documents import (
+    Fields,
+    Schema,
+    Sha256,
+    Text,
+    decode_document,
+    neighbours,
+    printable_text,
+    read_json,
+)
 from syncnas_deploy.files.npz import Shapes, read_npz
 from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
@@ -295,7 +305,12 @@ def read_bundle(folder: Path) -> Bundle:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{folder}: not a bundle (no {MANIFEST}); make one with `syncnas-deploy export`.")
+        there = folder.exists()
+        raise BundleError(
+            f"{folder}: {f'not a bundle (no {MANIFEST})' if there else 'no such bundle'}; make one with "
+            "`syncnas-deploy export`." + ("" if there else nearest(folder, neighbours(folder))),
+            code=None if there else ABSENT,
+        )
     manifest = _read_manifest(path)
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)

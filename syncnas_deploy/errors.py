@@ -23,6 +23,8 @@
     ├── TorchDeviceUnavailable        torch cannot compute where it was asked to
     ├── ProfileMismatch          a profile that does not fit the model or lacks an entry
     ├── InfeasibleBudget         no widths meet the latency budget
+    │   └── BudgetError              ... because it is none, or is given twice
+    ├── SettingsError            a syncnas.toml that cannot be used
     ├── OutputError              a result cannot be written
     │   ├── OutputExists         ... because it is there already
     │   └── OutputBusy           ... because another process is writing it
@@ -30,19 +32,27 @@
     │   └── WrongOutput          ... because the device computed something else than this host
     └── MissingDependency        an optional library is not installed
 
-`syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli` maps all three to exit codes.
+`syncnas_exporters.errors` and `syncnas_bench.errors` own their trees; `cli.exit_codes` maps all three to exit codes.
 """
 
 from __future__ import annotations
 
 from syncnas_bench.errors import as_message
 
+WRONG_USE, ABSENT = 2, 4
+"""Exit codes of errors of any class: an option that makes no sense; a file or a name that does not exist."""
+
 
 class SyncNasError(Exception):
-    """Root of this package's errors. A message is one printable line, since parts of it may come from a file."""
+    """Root of this package's errors. A message is one printable line, since parts of it may come from a file.
 
-    def __init__(self, message: str) -> None:
+    Attributes:
+        code: `WRONG_USE` or `ABSENT`, where that is what is wrong; None for the exit code of the class.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(as_message(message))
+        self.code = code
 
 
 class DocumentError(SyncNasError):
@@ -133,6 +143,14 @@ class InfeasibleBudget(SyncNasError):
     """No channel widths meet the latency budget. `least_us` is the smallest that can be met, where that is known."""
 
     least_us: float | None = None
+
+
+class BudgetError(InfeasibleBudget):
+    """Not a latency budget, or one that is given twice."""
+
+
+class SettingsError(SyncNasError):
+    """The project's syncnas.toml cannot be used."""
 
 
 class OutputError(SyncNasError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from syncnas_bench.device import Device
 from syncnas_bench.environment import SERIAL_VARIABLE, Environment
-from syncnas_bench.errors import DeviceAmbiguous, DeviceNotFound, DeviceUnavailable
+from syncnas_bench.errors import DeviceAmbiguous, DeviceNotFound, DeviceUnavailable, nearest
 
 if TYPE_CHECKING:
     from syncnas_bench.adb.discovery import AdbEntry
@@ -108,5 +108,7 @@ def find_device(spec: str, environment: Environment | None = None) -> Device:
     try:
         return find_adb_device(spec, environment)
     except DeviceNotFound as error:
-        known = ", ".join(device_specs(environment))
-        raise DeviceNotFound(f"there is no device {spec!r}; there are {known}.") from error
+        known = device_specs(environment)
+        raise DeviceNotFound(
+            f"there is no device {spec!r}; there are {', '.join(known)}.{nearest(spec, known)}"
+        ) from error

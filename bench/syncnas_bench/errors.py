@@ -5,6 +5,8 @@ Each message is one sentence that says what is wrong, followed by what to do abo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 _KEPT_CHARS = 500
 
 
@@ -17,6 +19,15 @@ def as_message(message: str) -> str:
     """A message as one printable line, without its middle if it is long: its end says what to do."""
     text = printable(message)
     return text if len(text) <= 2 * _KEPT_CHARS else f"{text[:_KEPT_CHARS]} ... {text[-_KEPT_CHARS:]}"
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of a message on an unknown name: " Did you mean 'x'?", or "" where nothing is near."""
+    import difflib
+
+    by_lower = {text.lower(): text for text in known}
+    near = difflib.get_close_matches(str(name)[:80].lower(), by_lower, 1, 0.6)
+    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 class BenchError(Exception):
@@ -41,6 +52,10 @@ class PlanError(BenchError):
 
 class RuntimeMissing(BenchError):
     """The runner program or the LiteRT library cannot be found or loaded."""
+
+
+class SourceMissing(RuntimeMissing):
+    """What libraries should be taken from does not exist."""
 
 
 class RuntimeMismatch(BenchError):
@@ -129,6 +144,10 @@ class DeviceLost(BenchError):
 
 class RuntimeRejected(BenchError):
     """A LiteRT library or an archive of them is not what it should be: kind of file, ABI, checksum or content."""
+
+
+class AbiError(RuntimeRejected):
+    """No ABI that a runner is made for has this name."""
 
 
 class DownloadFailed(BenchError):

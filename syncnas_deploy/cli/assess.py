@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device, unit_option
+from syncnas_deploy.cli.options import (
+    base_or_setting,
+    device_option,
+    epilog,
+    json_option,
+    open_device,
+    unit_option,
+    units_or_setting,
+)
+from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
@@ -19,9 +28,22 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 )
 @device_option
 @unit_option
-@click.option("--base", default="mobilenet_v2", show_default=True, help="The base model: a file or a shipped name.")
-@click.option("--budget", default="1.0x", show_default=True, help="Latency of the network; see `search`.")
-@click.option("--evaluator", help="See `search`. Default: zen where torch is installed, else capacity.")
+@click.option(
+    "--base",
+    shell_complete=complete_model,
+    help="The base model: a file or a shipped name. Default: syncnas.toml, then mobilenet_v2.",
+)
+@click.option(
+    "--budget",
+    default="1.0x",
+    show_default=True,
+    help="Latency of the network; see `search`. Where two branches cannot meet it, the least that they can meet.",
+)
+@click.option(
+    "--evaluator",
+    shell_complete=complete_evaluator,
+    help="See `search`. Default: zen where torch is installed, else capacity.",
+)
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
 @click.option("--samples", type=click.IntRange(5, 10_000), default=200, show_default=True, help="Recorded runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")
@@ -29,7 +51,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 def assess(
     device_name: str | None,
     units: tuple[str, ...],
-    base: str,
+    base: str | None,
     budget: str,
     evaluator: str | None,
     trials: int,
@@ -39,7 +61,8 @@ def assess(
 ) -> None:
     """Find out whether two units pay on a device: doctor, profile, search, export, bench with rivals, verdict.
 
-    Give the same command again to go on after an interruption. The folder holds the commands that do the same one by
+    Give the same command again to go on after an interruption, or to measure again what was worthless. A folder that
+    holds files of something else is refused. `commands.sh` in the folder holds the commands that do the same one by
     one. Exits with 6 where the measurement is worthless.
     """
     import importlib.util
@@ -53,12 +76,14 @@ def assess(
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import bench_text, expected_error_text
 
+    named = base_or_setting(base) or "mobilenet_v2"
+    model, units = pipeline.base_model(named), tuple(units_or_setting(units))
     device = open_device(device_name)
-    folder = out or pipeline.assessment_path(base, device.name)
+    folder = out or pipeline.assessment_path(model, device.name)
     judge = evaluator or ("zen" if importlib.util.find_spec("torch") else "capacity")
     settings = pipeline.AssessSettings(budget, judge, trials, samples)
     try:
-        done = pipeline.assess(device, base, folder, settings, units=units, on_notice=note)
+        done = pipeline.assess(device, model, folder, settings, units=units, named=named, on_notice=note)
     except (BenchError, MeasurementError, KeyboardInterrupt):
         if any(folder.glob("*")):
             note(f"what was finished is in {folder}; give the same command again to go on")

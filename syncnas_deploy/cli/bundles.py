@@ -10,13 +10,17 @@ from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
+    file_name,
     force_option,
+    free_name,
     json_option,
     keep_identity_option,
     open_device,
     read_profile,
     unit_option,
+    units_or_setting,
 )
+from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
@@ -26,8 +30,12 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
         "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
     )
 )
-@click.argument("config")
-@click.option("--weights", metavar="FILE|timm:NAME", help="A .pth, .pt (tensors only), .safetensors or .npz.")
+@click.argument("config", shell_complete=complete_model)
+@click.option(
+    "--weights",
+    metavar="FILE|timm:NAME",
+    help="A .pth, .pt (tensors only), .safetensors or .npz. Default: the best of a training's folder, else random.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Random weights instead; default 0.")
 @click.option(
     "--format",
@@ -36,8 +44,9 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     multiple=True,
     default=("tflite",),
     show_default=True,
+    help="What to write; several times for several.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundle. Default: NAME.bundle.")
 @force_option
 @json_option
 def export(
@@ -45,16 +54,19 @@ def export(
     weights: str | None,
     seed: int | None,
     formats: tuple[str, ...],
-    out: Path,
+    out: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Export CONFIG (a file or a shipped name) as a bundle of segments."""
+    """Export CONFIG (a file, a shipped name, a search's or training's folder) as a bundle of segments."""
     from syncnas_deploy import pipeline
 
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other; give one of them.")
-    bundle = pipeline.export(config, out, weights=weights, seed=seed or 0, formats=formats, force=force)
+    model = pipeline.as_config(config)
+    out = out or Path(f"{file_name(model.name)}.bundle")
+    taken = weights or (None if seed is not None else pipeline.weights_in(config))
+    bundle = pipeline.export(model, out, weights=taken, seed=seed, formats=formats, force=force)
     if as_json:
         emit(
             {
@@ -89,7 +101,7 @@ def export(
     show_default=True,
     help="Recorded runs, at least; each 6 follow 6 unrecorded ones.",
 )
-@click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes.")
+@click.option("--launches", type=click.IntRange(1, 100), default=3, show_default=True, help="Processes that measure.")
 @click.option(
     "--baseline",
     "baselines",
@@ -101,6 +113,7 @@ def export(
     "--profile",
     "profile_path",
     type=click.Path(path_type=Path),
+    shell_complete=complete_profile,
     help="Print its prediction beside, and measure its base and the rivals in the same rounds.",
 )
 @click.option(
@@ -109,8 +122,14 @@ def export(
     show_default=True,
     help="With a profile: measure the best networks of one branch of the same latency, and say whether two pay.",
 )
-@click.option("--evaluator", help="Compare by its rewards instead of by MACs; see `search`.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the result, with raw samples.")
+@click.option(
+    "--evaluator", shell_complete=complete_evaluator, help="Compare by its rewards instead of by MACs; see `search`."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The result, with raw samples. Default: BUNDLE-DEVICE.bench.json, numbered where that is there.",
+)
 @force_option
 @keep_identity_option
 @json_option
@@ -143,13 +162,15 @@ def bench(
         if not path:
             raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
         pairs.append((Path(path), unit or None))
+    opened = pipeline.as_bundle(bundle)
     measured = read_profile(profile_path) if profile_path else None
     device = open_device(device_name)
-    chosen = units or (measured.units if measured else ())
+    chosen = units or (measured.units if measured else units_or_setting(units))
+    out = out or free_name(Path(f"{file_name(opened.folder.absolute().name)}-{file_name(device.name)}.bench.json"))
     # Before minutes are spent on measuring: a profile that does not fit is refused now.
-    prediction = pipeline.predict_bench(bundle, device, measured, units=chosen) if measured else None
+    prediction = pipeline.predict_bench(opened, device, measured, units=chosen) if measured else None
     result = pipeline.bench(
-        bundle,
+        opened,
         device,
         units=chosen,
         samples=samples,
@@ -169,6 +190,7 @@ def bench(
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
     else:
         say_page(bench_text(result, prediction, measured))
+        say("", f"written to {out}")
     judged = trust(result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device
-from syncnas_deploy.cli.terminal import emit, say_page
+from syncnas_deploy.cli.settings import environment
+from syncnas_deploy.cli.terminal import emit, say, say_page
 
 if TYPE_CHECKING:
     from syncnas_bench import Device
@@ -59,17 +60,31 @@ def _device_json(device: Device) -> dict[str, Any]:
 def doctor(device_name: str | None, as_json: bool) -> None:
     """Look at a device from all sides: what it has, what it does now, and what that does to numbers.
 
+    Looks at this installation, too: optional packages, adb, runtimes for phones. The last line says what to do first.
     Exits with 5 where something must be mended before anything can be measured.
     """
     from syncnas_bench.doctor import worst
+    from syncnas_deploy.pipeline.toolchain import toolchain, what_first
     from syncnas_deploy.report.page import table
 
     device = open_device(device_name)
-    checks = device.examine()
+    checks, program = device.examine(), toolchain(environment())
+    first = what_first([*checks, *program])
     if as_json:
-        emit({"device": device.name, "status": worst(checks), "checks": [check.to_dict() for check in checks]})
+        installation = [check.to_dict() for check in program]
+        found = [check.to_dict() for check in checks]
+        emit(
+            {
+                "device": device.name,
+                "status": worst(checks),
+                "checks": found,
+                "installation": installation,
+                "first": first,
+            }
+        )
     else:
-        rows = [[check.name, check.status, check.value, check.advice] for check in checks]
+        rows = [[check.name, check.status, check.value, check.advice] for check in (*checks, *program)]
         say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+        say("", first or "nothing is in the way")
     if worst(checks) == "failure":
         raise click.exceptions.Exit(5)

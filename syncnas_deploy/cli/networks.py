@@ -8,29 +8,69 @@ import click
 
 from syncnas_deploy.cli.options import (
     epilog,
+    file_name,
     force_option,
     json_option,
     read_profile,
 )
+from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, say, say_page
 
 
-@click.command(epilog=epilog("syncnas-deploy models", "syncnas-deploy models mobilenet_v2"))
-@click.argument("name", required=False)
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy models",
+        "syncnas-deploy models mobilenet_v2",
+        "syncnas-deploy models mobilenet_v2 --classes 10 --input-size 160 --width 0.75 --out my.json",
+        "syncnas-deploy models mobilenet_v2 --json > my.json",
+    )
+)
+@click.argument("name", required=False, shell_complete=complete_model)
+@click.option("--classes", type=click.IntRange(1, 1_000_000), help="Another number of classes.")
+@click.option("--input-size", type=click.IntRange(8, 4_096), help="Another height and width of its images, pixels.")
+@click.option(
+    "--width",
+    type=click.FloatRange(0.05, 20.0),
+    default=1.0,
+    show_default=True,
+    help="So many times as many channels, in multiples of 8.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the config there.")
+@force_option
 @json_option
-def models(name: str | None, as_json: bool) -> None:
-    """List the shipped models, or the blocks of one (NAME or a config file)."""
+def models(
+    name: str | None,
+    classes: int | None,
+    input_size: int | None,
+    width: float,
+    out: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """List the shipped models, or show one (NAME, or a config file) and make one of your own of it.
+
+    The config that --out writes, or that --json prints, is taken wherever a model is asked for.
+    """
     from syncnas_deploy import pipeline
-    from syncnas_deploy.networks.formats import config_to_json, load_config
+    from syncnas_deploy.files.output import check_output
+    from syncnas_deploy.networks.formats import config_to_json, write_config
+    from syncnas_deploy.networks.scaling import variant
     from syncnas_deploy.networks.weights import parameter_count
     from syncnas_deploy.report import tables
 
+    if name is None and (out or classes or input_size or width != 1.0):
+        raise click.UsageError("Name the model that is to be changed, such as mobilenet_v2.")
     if name is not None:
-        config = load_config(name)
+        config = variant(pipeline.as_config(name), classes=classes, input_size=input_size, width=width)
+        if out is not None:
+            check_output(out, force=force)
+            write_config(out, config, force=force)
         if as_json:
             emit({**config_to_json(config), "params": parameter_count(config), "macs": config.macs()})
         else:
             say_page(f"{tables.models_table([config])}\n\n{tables.blocks_table(config)}")
+            if out is not None:
+                say("", f"written to {out}")
         return
     configs = list(pipeline.models())
     if as_json:
@@ -64,7 +104,9 @@ def weights() -> None:
     )
 )
 @click.argument("source")
-@click.option("--config", required=True, help="The network: a shipped name or a config file.")
+@click.option(
+    "--config", required=True, shell_complete=complete_model, help="The network: a shipped name or a config file."
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
 @force_option
 @json_option
@@ -86,8 +128,17 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
     )
 )
 @click.argument("source")
-@click.option("--config", required=True, help="The branched network: a shipped name or a config file.")
-@click.option("--base", help="The network that SOURCE is of. Default: the shipped one that the config names.")
+@click.option(
+    "--config",
+    required=True,
+    shell_complete=complete_model,
+    help="The branched network: a shipped name, a config file or a search's folder.",
+)
+@click.option(
+    "--base",
+    shell_complete=complete_model,
+    help="The network that SOURCE is of, or a profile of it. Default: the shipped one that the config names.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For what is new.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
 @force_option
@@ -110,9 +161,13 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
         "syncnas-deploy draw syncnas_mobilenet_v2_100 --unit cpu:4 --unit gpu --out searched.svg",
     )
 )
-@click.argument("config")
+@click.argument("config", shell_complete=complete_model)
 @click.option(
-    "--profile", "profile_path", type=click.Path(path_type=Path), help="Show its predicted times, and bars of them."
+    "--profile",
+    "profile_path",
+    type=click.Path(path_type=Path),
+    shell_complete=complete_profile,
+    help="Show its predicted times, and bars of them.",
 )
 @click.option(
     "--unit",
@@ -121,15 +176,18 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
     metavar="UNIT",
     help="What each branch runs on, once per branch. Default: the profile's units (a base model: the faster one).",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.svg or FILE.png.")
+@click.option("--out", type=click.Path(path_type=Path), help="FILE.svg or FILE.png. Default: NAME.svg.")
 @force_option
 @json_option
-def draw(config: str, profile_path: Path | None, units: tuple[str, ...], out: Path, force: bool, as_json: bool) -> None:
-    """Draw CONFIG (a file or a shipped name): blocks, segments and what crosses between the units."""
+def draw(
+    config: str, profile_path: Path | None, units: tuple[str, ...], out: Path | None, force: bool, as_json: bool
+) -> None:
+    """Draw CONFIG (a file, a shipped name, a search's folder): blocks, segments and what crosses between the units."""
     from syncnas_deploy import pipeline
 
-    measured = read_profile(profile_path) if profile_path else None
-    pipeline.draw(config, out, units=units, profile=measured, force=force)
+    measured, model = read_profile(profile_path) if profile_path else None, pipeline.as_config(config)
+    out = out or Path(f"{file_name(model.name)}.svg")
+    pipeline.draw(model, out, units=units, profile=measured, force=force)
     if as_json:
         emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
     else:

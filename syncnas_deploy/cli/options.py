@@ -1,14 +1,17 @@
-"""What commands share: options, and how a device or profile is opened."""
+"""What commands share: options, what they mean where they are left out, and how a device or profile is opened."""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncnas_deploy.cli.settings import environment, setting
+from syncnas_deploy.cli.suggestions import complete_device, complete_devices, complete_profile
 from syncnas_deploy.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from syncnas_deploy.prediction.profile import DeviceProfile
 
 
-_DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then the only phone attached, then this host."
+_DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then syncnas.toml, then the only phone attached, then this host."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")
@@ -24,6 +27,7 @@ device_option = click.option(
     "--device",
     "device_name",
     metavar="D",
+    shell_complete=complete_device,
     help=f"host, sim:NAME or a serial; {_DEFAULT_DEVICE}",
 )
 keep_identity_option = click.option(
@@ -36,6 +40,7 @@ devices_option = click.option(
     "device_names",
     multiple=True,
     metavar="D",
+    shell_complete=complete_devices,
     help="host, sim:NAME, a serial, or all for every phone attached; several times to measure them at once; "
     + _DEFAULT_DEVICE,
 )
@@ -44,14 +49,16 @@ unit_option = click.option(
     "units",
     multiple=True,
     metavar="UNIT",
-    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. Default: the device's.",
+    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. "
+    "Default: syncnas.toml, then the device's.",
 )
 profile_option = click.option(
     "--profile",
     "profile_path",
     required=True,
     type=click.Path(path_type=Path),
-    help="A device profile: a file or a shipped name.",
+    shell_complete=complete_profile,
+    help="A device profile: a file, a shipped name, or a folder that holds one.",
 )
 
 
@@ -66,23 +73,46 @@ def open_device(name: str | None) -> Device:
     Where none is named, it is the default device. A note says what the user should know of that choice.
     """
     from syncnas_bench import default_device
-    from syncnas_bench.environment import Environment
     from syncnas_deploy import pipeline
 
-    environment = Environment.of_process()
+    known = environment()
+    if name is None and not known.serial:
+        name = setting("device")
     if name is None:
-        choice = default_device(environment)
+        choice = default_device(known)
         if choice.note:
             note(choice.note)
         name = choice.spec
-    return click.get_current_context().with_resource(pipeline.device(name, environment))
+    return click.get_current_context().with_resource(pipeline.device(name, known))
+
+
+def units_or_setting(units: Sequence[str]) -> Sequence[str]:
+    """Units as they were given, else those of the project; empty for the device's own."""
+    return units or setting("units") or ()
+
+
+def base_or_setting(base: str | None) -> str | None:
+    """The base model as it was given, else that of the project."""
+    return base or setting("base")
 
 
 def read_profile(path: Path) -> DeviceProfile:
-    """A profile from a file or by the name of a shipped one."""
-    from syncnas_deploy.prediction.profile_files import load_profile
+    """A profile from a file, from a folder that holds it, or by the name of a shipped one."""
+    from syncnas_deploy.pipeline.inputs import as_profile
 
-    return load_profile(path)
+    return as_profile(path)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or the first of NAME-2, NAME-3 ... that is free: nothing that was measured is replaced."""
+    stem, dot, rest = path.name.partition(".")
+    names = (path, *(path.with_name(f"{stem}-{n}{dot}{rest}") for n in range(2, 10_000)))
+    return next(name for name in names if not name.exists())
+
+
+def file_name(text: str) -> str:
+    """A text as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("-.") or "unnamed"
 
 
 def once_a_second(show: Callable[[Any], str]) -> Callable[[Any], None]:

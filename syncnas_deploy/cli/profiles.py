@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from syncnas_deploy.cli.options import (
+    base_or_setting,
     devices_option,
     epilog,
     force_option,
@@ -16,7 +17,10 @@ from syncnas_deploy.cli.options import (
     profile_option,
     read_profile,
     unit_option,
+    units_or_setting,
 )
+from syncnas_deploy.cli.settings import environment, setting
+from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
@@ -32,23 +36,28 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     )
 )
 @devices_option
-@click.option("--base", help="A base model: a shipped name or a config file.")
+@click.option(
+    "--base",
+    shell_complete=complete_model,
+    help="A base model: a shipped name or a config file. Default: syncnas.toml.",
+)
 @unit_option
 @click.option(
     "--check",
     "check_path",
     type=click.Path(path_type=Path),
     metavar="PROFILE",
+    shell_complete=complete_profile,
     help="Measure a sample of PROFILE again and say whether it still holds, instead of a new profile.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
 )
-@click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point.")
+@click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point. Default: 5.")
 @click.option(
     "--rounds",
     type=click.IntRange(1, 10_000),
-    help="Rounds of a launch; in each, every point is run 6 times unrecorded and then 6 times recorded.",
+    help="Rounds of a launch; in each, every point is run 6 times unrecorded and then 6 times recorded. Default: 3.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
@@ -77,6 +86,7 @@ def profile(
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
         return
+    base = base_or_setting(base)
     if base is None:
         raise click.UsageError("Missing option '--base'; or give --check PROFILE.")
     import dataclasses
@@ -89,7 +99,9 @@ def profile(
     from syncnas_deploy.profiling.experiment import ProfileSettings
     from syncnas_deploy.report.tables import profile_text
 
-    model, default = pipeline.base_model(base), ProfileSettings()
+    model, default, units = pipeline.base_model(base), ProfileSettings(), tuple(units_or_setting(units))
+    if not device_names and not environment().serial:
+        device_names = tuple(filter(None, [setting("device")]))
     settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
     if len(device_names) > 1 or pipeline.ALL_DEVICES in device_names:
         profile_several(
@@ -157,11 +169,11 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
 @click.command(
     epilog=epilog("syncnas-deploy predict syncnas_mobilenet_v2_100 --profile mobilenet_v2-host.profile.json")
 )
-@click.argument("config")
+@click.argument("config", shell_complete=complete_model)
 @profile_option
 @json_option
 def predict(config: str, profile_path: Path, as_json: bool) -> None:
-    """Predict the latency of CONFIG, segment by segment."""
+    """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import expected_error_text, prediction_text

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from syncnas_deploy.cli.options import epilog, force_option, json_option
+from syncnas_deploy.cli.suggestions import complete_document
 from syncnas_deploy.cli.terminal import emit, say_page
 
 
@@ -16,7 +17,7 @@ from syncnas_deploy.cli.terminal import emit, say_page
         "syncnas-deploy report host.json --learning learning.svg",
     )
 )
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_document)
 @click.option(
     "--learning",
     "plot_path",
@@ -27,12 +28,16 @@ from syncnas_deploy.cli.terminal import emit, say_page
 @force_option
 @json_option
 def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
-    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements."""
+    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements.
+
+    PATHS are files, folders or shipped names. Of an assessment's folder everything in it is shown.
+    """
     from syncnas_deploy.files.output import check_output, write_text
+    from syncnas_deploy.pipeline import documents_in
     from syncnas_deploy.report.comparison import read_all
     from syncnas_deploy.report.drawing.learning_curve import learning_plot
 
-    comparison = read_all(paths)
+    comparison = read_all(documents_in(paths))
     if plot_path is not None:
         if len(comparison.profiles) != 1:
             raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")

@@ -10,11 +10,13 @@ import click
 
 from syncnas_deploy.cli.options import (
     epilog,
+    file_name,
     force_option,
     json_option,
     profile_option,
     read_profile,
 )
+from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
@@ -37,7 +39,9 @@ if TYPE_CHECKING:
     )
 )
 @profile_option
-@click.option("--base", help="Checked against the profile's base model, which is searched.")
+@click.option(
+    "--base", shell_complete=complete_model, help="Checked against the profile's base model, which is searched."
+)
 @click.option(
     "--budget",
     "budgets",
@@ -50,13 +54,22 @@ if TYPE_CHECKING:
     "--evaluator",
     default="zen",
     show_default=True,
+    shell_complete=complete_evaluator,
     help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
     "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
     "or table:FILE (a CSV of strategy,reward).",
 )
-@click.option("--algorithm", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True)
+@click.option(
+    "--algorithm",
+    type=click.Choice(ALGORITHMS),
+    default=DEFAULT_ALGORITHM,
+    show_default=True,
+    help="What proposes candidates.",
+)
 @click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of everything random."
+)
 @click.option(
     "--workers",
     default="1",
@@ -78,7 +91,11 @@ if TYPE_CHECKING:
     metavar="MJ",
     help="Leave out what takes more millijoules per inference besides the idle device, by the profile's power.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for best.json and history.csv.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for best.json and history.csv. Default: the profile's name with .search.",
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
 @force_option
 @json_option
@@ -93,18 +110,22 @@ def search(
     workers: str,
     resources: tuple[str, ...],
     max_energy_mj: float | None,
-    out: Path,
+    out: Path | None,
     resume: bool,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Search where to synchronize and how wide to be, within a latency budget."""
+    """Search where to synchronize and how wide to be, within a latency budget.
+
+    The base model is in the profile.
+    """
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
     from syncnas_deploy.search.loop import SearchSettings
 
     measured = read_profile(profile_path)
+    out = out or _default_out(profile_path)
     found = pipeline.search(
         measured,
         base,
@@ -138,6 +159,12 @@ def _note_progress(p: SearchProgress) -> None:
 
     best = ", ".join(f"{b.strategy} {reward_text(b.reward)}" for b in p.front if b)
     note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
+
+
+def _default_out(profile: Path) -> Path:
+    """host.search for host.json and for host.profile.json, here."""
+    name = profile.absolute().name.removesuffix(".json").removesuffix(".profile")
+    return Path(f"{file_name(name)}.search")
 
 
 def _resource(text: str) -> tuple[str, float]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncnas_deploy.cli.exit_codes import exit_code
+from syncnas_deploy.cli.settings import environment
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 if TYPE_CHECKING:
@@ -53,7 +55,8 @@ def profile_several(
     folder = out or Path()
     if folder.suffix == ".json" or folder.is_file():
         raise click.UsageError(f"--out {folder}: several devices are measured; name a folder for their profiles.")
-    names = pipeline.device_names(devices)
+    known = environment()
+    names = pipeline.device_names(devices, known)
     try:
         outcomes = pipeline.profile_many(
             base,
@@ -64,6 +67,7 @@ def profile_several(
             resume=resume,
             force=force,
             keep_identity=keep_identity,
+            environment=known,
             on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
             on_notice=note,
         )
@@ -88,8 +92,6 @@ def _outcome_json(outcome: DeviceOutcome) -> dict[str, Any]:
 
 
 def _leave_if_any_failed(outcomes: Sequence[DeviceOutcome]) -> None:
-    from syncnas_deploy.cli import exit_code
-
     failed = [(outcome, outcome.error) for outcome in outcomes if outcome.error is not None]
     for outcome, error in failed:
         if not isinstance(error, Exception) or exit_code(error) is None:

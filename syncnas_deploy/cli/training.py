@@ -11,10 +11,12 @@ import click
 
 from syncnas_deploy.cli.options import (
     epilog,
+    file_name,
     force_option,
     json_option,
     once_a_second,
 )
+from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say
 
 images_option = click.option(
@@ -40,9 +42,9 @@ workers_option = click.option(
         "syncnas-deploy eval bundle --path pictures",
     ),
 )
-@click.argument("source", metavar="CONFIG|BUNDLE")
+@click.argument("source", metavar="CONFIG|BUNDLE", shell_complete=complete_model)
 @images_option
-@click.option("--weights", metavar="FILE|timm:NAME", help="Needed for a CONFIG; a BUNDLE has its own.")
+@click.option("--weights", metavar="FILE|timm:NAME", help="Needed for a CONFIG; a BUNDLE or a RUN has its own.")
 @workers_option
 @click.option("-b", "--batch", type=click.IntRange(1, 65_536), help="Pictures at once. Default: 64.")
 @torch_device_option
@@ -68,7 +70,6 @@ def evaluate(
     folder `val`, that is used. Pictures that cannot be decoded are named and left out.
     """
     from syncnas_deploy import pipeline
-    from syncnas_deploy.training.evaluation import accuracy_to_json
 
     found = pipeline.evaluate(
         source,
@@ -85,6 +86,8 @@ def evaluate(
     for path, reason in found.unreadable:
         note(f"left out: {path}: {reason}")
     if as_json:
+        from syncnas_deploy.training.evaluation import accuracy_to_json  # torch is there by now
+
         emit(accuracy_to_json(found))
         return
     say(
@@ -102,12 +105,14 @@ def evaluate(
         "torchrun --nproc-per-node 4 --no-python syncnas-deploy train fbnet_c --path imagenet --out run --device cuda",
     )
 )
-@click.argument("config")
+@click.argument("config", shell_complete=complete_model)
 @images_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. Default: NAME.run.")
 @click.option("--weights", metavar="FILE|timm:NAME", help="Weights to start from. Default: random ones.")
 @click.option("--new-classifier", is_flag=True, help="Where the weights have another number of classes.")
-@click.option("--epochs", type=click.IntRange(1, 1_000_000), default=300, show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Passes over the pictures."
+)
 @click.option(
     "-b", "--batch", type=click.IntRange(1, 65_536), default=256, show_default=True, help="Pictures, each process."
 )
@@ -126,7 +131,13 @@ def evaluate(
     type=click.IntRange(1, 1_000_000),
     help="Scale the rate linearly: it is for steps of that many pictures. Default: as given.",
 )
-@click.option("--warmup-epochs", type=click.IntRange(0, 1_000_000), default=10, show_default=True)
+@click.option(
+    "--warmup-epochs",
+    type=click.IntRange(0, 1_000_000),
+    default=10,
+    show_default=True,
+    help="Epochs in which the rate rises from 0.",
+)
 @click.option(
     "--period-epochs",
     type=click.IntRange(1, 1_000_000),
@@ -139,10 +150,12 @@ def evaluate(
     show_default=True,
     help="How much longer each period is (T_mult).",
 )
-@click.option("--weight-decay", type=float, default=1e-5, show_default=True)
-@click.option("--momentum", type=float, default=0.9, show_default=True)
-@click.option("--label-smoothing", type=float, default=0.0, show_default=True)
-@click.option("--dropout", type=float, default=0.2, show_default=True)
+@click.option("--weight-decay", type=float, default=1e-5, show_default=True, help="Pull of the weights to 0.")
+@click.option("--momentum", type=float, default=0.9, show_default=True, help="Of the gradient's running mean.")
+@click.option(
+    "--label-smoothing", type=float, default=0.0, show_default=True, help="Share of a label that all classes get."
+)
+@click.option("--dropout", type=float, default=0.2, show_default=True, help="Before the classifier.")
 @click.option(
     "--ema", "ema_decay", type=float, default=0.0, show_default=True, help="Decay of an average of the weights."
 )
@@ -163,7 +176,9 @@ def evaluate(
     show_default=True,
     help="Share of each class to validate with, where PATH has no train and val.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of everything random."
+)
 @workers_option
 @torch_device_option
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")
@@ -173,7 +188,7 @@ def evaluate(
 def train(
     config: str,
     folder: Path,
-    out: Path,
+    out: Path | None,
     weights: str | None,
     new_classifier: bool,
     precision: str | None,
@@ -199,8 +214,10 @@ def train(
     if os.environ.get("RANK", "0") != "0":
         # Of several processes, the first one speaks for all.
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
+    model = pipeline.as_config(config)
+    out = out or Path(f"{file_name(model.name)}.run")
     found = pipeline.train(
-        config,
+        model,
         folder,
         out,
         recipe,

@@ -17,6 +17,8 @@ fields (model configs). All of them raise one sentence that names the file, the 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import re
@@ -27,8 +29,9 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import msgspec
 from msgspec import Meta
 
+from syncnas_bench.errors import nearest
 from syncnas_bench.files import regular_bytes
-from syncnas_deploy.errors import DocumentError
+from syncnas_deploy.errors import ABSENT, DocumentError
 from syncnas_deploy.files.validation import kind_of, sentence, short
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -228,7 +231,26 @@ class Fields:
         """Refuse keys that nothing asked for: a typing error must not be silently ignored."""
         extra = sorted(set(self._value) - self._seen)
         if extra:
-            self.fail(extra[0][:64], "is not a known field; remove it or correct its name")
+            near = nearest(extra[0], self._seen - self._value.keys()).strip()
+            self.fail(extra[0][:64], f"is not a known field; remove it or correct its name{near and f' ({near})'}")
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path names what this process has open: /dev/stdin, or a shell's ``<(command)``."""
+    return path == Path("/dev/stdin") or (path.parent.name == "fd" and path.parts[1:2] in (("dev",), ("proc",)))
+
+
+def is_document(path: Path) -> bool:
+    """Whether a path can be read as a document, once: a file, or an open stream."""
+    return path.is_file() or (is_stream(path) and path.exists())
+
+
+def neighbours(path: Path) -> Iterator[str]:
+    """Paths beside one that is not there, as they would have been written: what may have been meant."""
+    with contextlib.suppress(OSError):
+        for found in itertools.islice(path.parent.iterdir(), 1000):
+            if not found.name.startswith("."):
+                yield str(path.with_name(found.name))
 
 
 def read_json(path: Path, error: type[DocumentError], *, max_bytes: int = MAX_DOCUMENT_BYTES) -> object:
@@ -238,15 +260,19 @@ def read_json(path: Path, error: type[DocumentError], *, max_bytes: int = MAX_DO
         DocumentError: (as the given subclass) naming the file and the reason.
     """
     try:
-        size = regular_bytes(path)
-        if size > max_bytes:
+        size = max_bytes + 1 if is_stream(path) else regular_bytes(path)
+        if size > max_bytes and not is_stream(path):
             raise error(f"{path}: {size} bytes is more than {max_bytes}; this is not such a document.")
         with path.open("rb") as file:
-            text = file.read(size).decode()
+            content = file.read(size)
+        if len(content) > max_bytes:
+            raise error(f"{path}: more than {max_bytes} bytes come from there; this is not such a document.")
+        text = content.decode()
     except UnicodeDecodeError:
         raise error(f"{path}: not UTF-8 text; give a JSON file.") from None
     except OSError as e:
-        raise error(f"{path}: cannot be read ({e.strerror}); check the path.") from None
+        code = ABSENT if isinstance(e, FileNotFoundError) else None
+        raise error(f"{path}: cannot be read ({e.strerror}); check the path.", code=code) from None
     return parse_json(text, str(path), error)
 
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import ConfigError, UnknownModel
-from syncnas_deploy.files.documents import Fields, read_json
+from syncnas_deploy.files.documents import Fields, is_document, neighbours, read_json
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import (
     ACTIVATIONS,
@@ -29,6 +30,8 @@ from syncnas_deploy.resources import shipped
 
 SCHEMA = "syncnas-deploy/model-config"
 VERSION = 1
+DERIVED = ("params", "macs")
+"""Fields that `models NAME --json` adds. They follow from the others and are not looked at when read."""
 MAX_KERNEL = 31
 MAX_NETWORK_BYTES = 2 << 30
 """A TFLite file cannot be larger."""
@@ -44,12 +47,11 @@ def load_config(source: str | Path) -> ModelConfig:
         ConfigError: the file is not a valid config.
     """
     names = shipped("model_configs")
-    if str(source) in names:
-        return read_config(names[str(source)])
-    path = Path(source)
-    if not path.is_file():
+    path = names.get(str(source), Path(source))
+    if not is_document(path):
         raise UnknownModel(
             f"{source}: neither a config file nor a shipped model; `syncnas-deploy models` lists {len(names)} names."
+            + nearest(source, [*names, *neighbours(path)])
         )
     return read_config(path)
 
@@ -125,6 +127,8 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
         "bn_epsilon": top.number("bn_epsilon", 1e-9, 1.0) if top.has("bn_epsilon") else 1e-5,
         "source": top.text("source", max_length=512) if top.has("source") else "",
     }
+    for derived in DERIVED:
+        top.has(derived)
     top.done()
     return _checked(where, stem=stem_spec, stages=tuple(stages), head=head_spec, input_size=input_size, **rest)
 

@@ -15,7 +15,19 @@ with pipeline.device("host") as host:
 from syncnas_deploy.pipeline.assess import COMMANDS, Assessment, AssessSettings, assess, assessment_path
 from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench
 from syncnas_deploy.pipeline.devices import ALL_DEVICES, device, device_names, devices, units_of, waiting_devices
-from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, base_model, budget_us, models
+from syncnas_deploy.pipeline.inputs import (
+    BundleLike,
+    ConfigLike,
+    ProfileLike,
+    as_bundle,
+    as_config,
+    as_profile,
+    base_model,
+    budget_us,
+    documents_in,
+    models,
+    weights_in,
+)
 from syncnas_deploy.pipeline.profiles import DeviceOutcome, check_profile, profile, profile_many, profile_path
 from syncnas_deploy.pipeline.searches import Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
@@ -25,11 +37,15 @@ __all__ = [
     "COMMANDS",
     "AssessSettings",
     "Assessment",
+    "BundleLike",
     "ConfigLike",
     "DeviceOutcome",
     "Found",
     "FoundNetwork",
     "ProfileLike",
+    "as_bundle",
+    "as_config",
+    "as_profile",
     "assess",
     "assessment_path",
     "base_model",
@@ -40,6 +56,7 @@ __all__ = [
     "device",
     "device_names",
     "devices",
+    "documents_in",
     "draw",
     "evaluate",
     "export",
@@ -54,4 +71,5 @@ __all__ = [
     "train",
     "units_of",
     "waiting_devices",
+    "weights_in",
 ]

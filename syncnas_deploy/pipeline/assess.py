@@ -21,7 +21,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
 from syncnas_deploy.pipeline.devices import units_of
-from syncnas_deploy.pipeline.inputs import ConfigLike, base_model, check_budget
+from syncnas_deploy.pipeline.inputs import BUNDLE, PROFILE, RESULT, SEARCH, ConfigLike, base_model, check_budget
 from syncnas_deploy.pipeline.profiles import profile, profile_path
 from syncnas_deploy.pipeline.searches import search
 from syncnas_deploy.prediction.predict import Prediction, predict
@@ -30,8 +30,8 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
 
-PROFILE, SEARCH, BUNDLE, RESULT, COMMANDS = "profile.json", "search", "bundle", "bench.json", "commands.sh"
-"""What an assessment's folder holds."""
+COMMANDS = "commands.sh"
+"""What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
 SERIAL = '"$ANDROID_SERIAL"'
 """What stands in the commands for a phone's serial or address."""
 ROOM = 1.02
@@ -81,11 +81,12 @@ def assess(
     settings: AssessSettings = AssessSettings(),
     *,
     units: Sequence[str] = (),
+    named: str = "",
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Assessment:
     """Find out whether two units pay on a device. What is in `out` already is taken; so an interrupted one goes on.
 
-    A bench that was worthless is measured again.
+    A bench that was worthless is measured again. `named` is what the folder's commands call the base.
 
     Where no network of two branches meets the budget, the least latency that one can meet is searched instead.
 
@@ -137,7 +138,7 @@ def assess(
             on_launch=lambda done, total: on_notice(f"  [{done}/{total}] launches"),
             on_notice=lambda text: on_notice(f"  {text}"),
         )
-    named = model.name if isinstance(base, ModelConfig) else str(base)
+    named = named or (model.name if isinstance(base, ModelConfig) else str(base))
     write_text(out / COMMANDS, _commands(on.name, named, measured, budget, settings, out), force=True)
     return Assessment(out, checks, measured, prediction, bundle, result)
 

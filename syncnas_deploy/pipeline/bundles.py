@@ -12,12 +12,20 @@ from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, run_bench
-from syncnas_deploy.bundle import Bundle, check_bundle_output, read_bundle, write_bundle
-from syncnas_deploy.errors import OutputError, ProfileMismatch
+from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
+from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_output, write_json, write_text
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
-from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile
+from syncnas_deploy.pipeline.inputs import (
+    BundleLike,
+    ConfigLike,
+    ProfileLike,
+    as_bundle,
+    as_config,
+    as_profile,
+    weights_in,
+)
 from syncnas_deploy.pipeline.rivals import asked_beside
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import flat_text
@@ -32,11 +40,13 @@ def export(
     out: Path,
     *,
     weights: str | Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     formats: Sequence[str] = ("tflite",),
     force: bool = False,
 ) -> Bundle:
     """Export a network as a bundle, with weights from a file, from ``timm:NAME``, or seeded random ones.
+
+    Of a training's folder it takes the best weights, unless `weights` or `seed` says otherwise.
 
     Raises:
         WeightsError: the file does not fit the network.
@@ -44,6 +54,9 @@ def export(
     """
     found = as_config(config)
     check_bundle_output(out, force=force)
+    if weights is None and seed is None:
+        weights = weights_in(config)
+    seed = seed or 0
     if weights is not None:
         values: Weights = load_weights(weights, found)
         source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
@@ -65,14 +78,13 @@ def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[
     return units_of(on, units)
 
 
-def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
+def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
     """The prediction for what `bench` of the same arguments measures, from a profile of the same device and units.
 
     Raises:
         ProfileMismatch: the profile is of another device, other units or another base.
     """
-    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    measured = as_profile(profile)
+    opened, measured = as_bundle(bundle), as_profile(profile)
     texts = [str(unit) for unit in _chosen_units(opened, on, units)]
     other = measured.other_device(flat_text(on.facts().to_dict()), texts)
     if other:
@@ -83,13 +95,13 @@ def predict_bench(bundle: Bundle | Path, on: Device, profile: ProfileLike, *, un
 
 
 def bench(
-    bundle: Bundle | Path,
+    bundle: BundleLike,
     on: Device,
     *,
     units: Sequence[str] = (),
     samples: int = 100,
     launches: int = 3,
-    baselines: Sequence[tuple[Bundle | Path, str | None]] = (),
+    baselines: Sequence[tuple[BundleLike, str | None]] = (),
     profile: ProfileLike | None = None,
     rivals: bool = True,
     evaluator: str | Evaluator | None = None,
@@ -118,12 +130,12 @@ def bench(
         BenchError: the device could not run it.
         MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
-    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    opened = as_bundle(bundle)
     if out is not None:
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
     asked = [
-        Asked(b if isinstance(b, Bundle) else read_bundle(b), unit)
+        Asked(as_bundle(b), unit)
         for b, text in baselines
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
     ]
@@ -167,7 +179,7 @@ def draw(
         MissingDependency: a PNG and no converter is installed.
     """
     if out.suffix not in (".svg", ".png"):
-        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.")
+        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)
     check_output(out, force=force)
     found = as_config(config)
     measured = None if profile is None else as_profile(profile)

@@ -1,28 +1,120 @@
-"""Reading what commands are given: a model or a profile by name or file, a base model, a latency budget."""
+"""What commands are given, found in one way: a network, a profile, a bundle, weights, a latency budget.
+
+Each may be the name of something shipped, a file, an open stream (``/dev/stdin``, a shell's ``<(command)``), or a
+folder that holds it: of a search, of a training, of an assessment, or a bundle. A shipped name goes first; ``./NAME``
+is a path.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from syncnas_deploy.errors import ConfigError, InfeasibleBudget
+from syncnas_bench.errors import nearest
+from syncnas_deploy.bundle import MANIFEST, Bundle, is_bundle, read_bundle
+from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
+from syncnas_deploy.files.documents import is_stream, neighbours, read_json
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config, read_config
 from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile_files import SCHEMA as PROFILE_SCHEMA
 from syncnas_deploy.prediction.profile_files import load_profile
+from syncnas_deploy.report.comparison import BEST
 from syncnas_deploy.resources import shipped
 
 ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
+BundleLike = Bundle | str | Path
+
+PROFILE, SEARCH, BUNDLE, RESULT = "profile.json", "search", "bundle", "bench.json"
+"""What an assessment's folder holds."""
+RUN_CONFIG, RUN_WEIGHTS = "config.json", "best.pth"
+"""What a training's folder holds."""
 
 
 def as_config(config: ConfigLike) -> ModelConfig:
-    return config if isinstance(config, ModelConfig) else load_config(config)
+    """A network: by a shipped name, from a file, or from the folder of a search, a training, an assessment or a bundle.
+
+    Raises:
+        UnknownModel: there is nothing of that name.
+        ConfigError: what is there is no network.
+    """
+    if isinstance(config, ModelConfig):
+        return config
+    path = Path(config)
+    if str(config) in shipped("model_configs") or not path.is_dir():
+        return load_config(config)
+    if is_bundle(path):
+        return read_bundle(path).config
+    inside = next((path / name for name in (BEST, RUN_CONFIG, f"{SEARCH}/{BEST}") if (path / name).is_file()), None)
+    if inside is None:
+        raise ConfigError(f"{path}: holds no network: neither {BEST}, {RUN_CONFIG} nor {MANIFEST}; name its file.")
+    return read_config(inside)
 
 
 def as_profile(profile: ProfileLike) -> DeviceProfile:
-    return profile if isinstance(profile, DeviceProfile) else load_profile(profile)
+    """A profile: by a shipped name, from a file, or from an assessment's folder or one that holds a single profile.
+
+    Raises:
+        ProfileError: there is none, or it is not valid.
+    """
+    if isinstance(profile, DeviceProfile):
+        return profile
+    path = Path(profile)
+    if str(profile) in shipped("device_profiles") or not path.is_dir():
+        return load_profile(profile)
+    found = [path / PROFILE] if (path / PROFILE).is_file() else sorted(path.glob("*.profile.json"))
+    if len(found) != 1:
+        raise ProfileError(f"{path}: holds {len(found) or 'no'} profiles; name the file of one.")
+    return load_profile(found[0])
+
+
+def as_bundle(bundle: BundleLike) -> Bundle:
+    """A bundle: its folder, its manifest, or the folder of an assessment.
+
+    Raises:
+        BundleError: there is none, or it is damaged.
+    """
+    if isinstance(bundle, Bundle):
+        return bundle
+    path = Path(bundle)
+    if path.name == MANIFEST and path.is_file():
+        path = path.parent
+    return read_bundle(path / BUNDLE if not is_bundle(path) and is_bundle(path / BUNDLE) else path)
+
+
+def weights_in(config: object) -> Path | None:
+    """The best weights of a training's folder; None for anything else."""
+    path = Path(config) / RUN_WEIGHTS if isinstance(config, (str, Path)) else None
+    return path if path and path.is_file() and (path.parent / RUN_CONFIG).is_file() else None
+
+
+def documents_in(words: Sequence[str | Path]) -> list[Path]:
+    """What a report can show of each word: shipped names as their files, folders as what they hold.
+
+    Raises:
+        DocumentError: there is nothing of that name.
+    """
+    names = shipped("device_profiles") | shipped("model_configs")
+    found: list[Path] = []
+    for word in words:
+        path = Path(word)
+        if not path.exists():
+            near = nearest(word, [*names, *neighbours(path)])
+            if str(word) not in names:
+                raise DocumentError(
+                    f"{word}: neither a file, a folder nor a shipped name; check it.{near}", code=ABSENT
+                )
+            path = names[str(word)]
+        inside = [path / name for name in (PROFILE, SEARCH, RESULT) if (path / name).exists()]
+        if path.is_dir() and not is_bundle(path) and not (path / BEST).is_file():
+            inside += [path / RUN_CONFIG] if (path / RUN_CONFIG).is_file() else []
+            inside = inside or sorted(path.glob("*.profile.json"))
+            found += inside or [path]
+        else:
+            found.append(path)
+    return found
 
 
 def models() -> Iterator[ModelConfig]:
@@ -32,25 +124,36 @@ def models() -> Iterator[ModelConfig]:
 
 
 def base_model(config: ConfigLike) -> ModelConfig:
-    """A base model. A branched model stands for the shipped base that it came from.
+    """A base model. A branched model stands for the shipped base that it came from, a profile's file for its base.
 
     Raises:
         UnknownModel: no such model.
         ConfigError: it has two branches and names no shipped base.
     """
+    if not isinstance(config, ModelConfig) and _is_profile(Path(config)):
+        return as_profile(config).base
     found = as_config(config)
     if found.branch_count == 1:
         return found
     if found.base is None or found.base not in shipped("model_configs"):
-        raise ConfigError(f"{found.name}: has two branches and names no shipped base model; give a base model.")
+        raise ConfigError(
+            f"{found.name}: has two branches and names no shipped base model; give a base model, or a profile of it."
+        )
     return load_config(found.base)
+
+
+def _is_profile(path: Path) -> bool:
+    if is_stream(path) or not path.is_file():  # a stream can be read once
+        return False
+    value = read_json(path, ConfigError)
+    return isinstance(value, dict) and str(value.get("schema", "")).startswith(PROFILE_SCHEMA)
 
 
 def budget_us(text: str, profile: DeviceProfile) -> float:
     """A latency budget in microseconds, from ``1.0x`` (of the base on its faster unit), ``25ms`` or ``900us``.
 
     Raises:
-        InfeasibleBudget: not such a text, or not a positive time.
+        BudgetError: not such a text, or not a positive time.
     """
     amount, unit = check_budget(text)
     if unit == "x":
@@ -62,9 +165,9 @@ def check_budget(text: str) -> tuple[float, str]:
     """A latency budget's amount and unit: x, ms or us.
 
     Raises:
-        InfeasibleBudget: not such a text, or not a positive time.
+        BudgetError: not such a text, or not a positive time.
     """
     match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text.strip())
     if match is None or float(match[1]) <= 0:
-        raise InfeasibleBudget(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
+        raise BudgetError(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
     return float(match[1]), match[2]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_deploy.errors import InfeasibleBudget, OutputExists, ProfileMismatch
+from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
@@ -17,6 +17,7 @@ from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.comparison import BEST, FRONT, HISTORY
+from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
@@ -129,13 +130,14 @@ def search(
 
     Raises:
         ProfileMismatch: the profile is of another base, or energy is limited and it has no power.
-        InfeasibleBudget: nothing meets a budget or the energy, or a budget is given twice.
+        InfeasibleBudget: nothing meets a budget or the energy.
+        BudgetError: a budget is none, or is given twice.
         OutputExists: `out` has a search and neither `resume` nor `force` was given.
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
         EvaluationError: an evaluation failed; what was finished is in the journal.
     """
     measured = as_profile(profile)
-    if base is not None:
+    if base is not None and not _names(base, measured.base):
         measured.check_base(base_model(base))
     if settings.max_energy_mj is not None and measured.power_model is None:
         raise ProfileMismatch(
@@ -178,6 +180,11 @@ def search(
     return kept[0] if kept else found_of(result)
 
 
+def _names(text: ConfigLike, base: ModelConfig) -> bool:
+    """Whether a text is the name of a profile's own base, which is neither shipped nor a file here."""
+    return text == base.name and text not in shipped("model_configs") and not Path(base.name).exists()
+
+
 def _check_folder(out: Path, files: Sequence[str], *, resume: bool, force: bool) -> frozenset[str]:
     """Refuse a folder where a search cannot go.
 
@@ -202,12 +209,12 @@ def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float
     """Budgets in microseconds with their texts, ascending.
 
     Raises:
-        InfeasibleBudget: not such texts, or two of one latency.
+        BudgetError: not such texts, or two of one latency.
     """
     limits = sorted((budget_us(text, profile), text) for text in texts)
     for (low, text), (high, other) in itertools.pairwise(limits):
         if low == high:
-            raise InfeasibleBudget(f"Budgets {text} and {other} are the same latency; give it once.")
+            raise BudgetError(f"Budgets {text} and {other} are the same latency; give it once.")
     return limits
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
-from syncnas_deploy.errors import MissingDependency, WeightsError
+from syncnas_deploy.errors import WRONG_USE, MissingDependency, WeightsError
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
-from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model
+from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model, weights_in
 from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def evaluate(
     Args:
         source: a config, a shipped name, or a bundle (or its folder).
         folder: class folders, or a folder with ``val`` that holds them.
-        weights: a file or ``timm:NAME``; for a config only, and needed there.
+        weights: a file or ``timm:NAME``; for a config only, and needed there but for a training's folder.
         batch, workers, device, input_size: see `training.evaluation`; a bundle runs on the CPU at its own size.
         predictions: where a CSV with every picture's guess goes.
 
@@ -106,13 +106,17 @@ def evaluate(
         bundle = read_bundle(Path(source))
     if bundle is not None:
         if weights is not None:
-            raise WeightsError(f"{bundle.folder}: a bundle has its weights; give a config to evaluate others.")
+            raise WeightsError(
+                f"{bundle.folder}: a bundle has its weights; give a config to evaluate others.", code=WRONG_USE
+            )
         found = evaluate_bundle(bundle, folder, batch=size, workers=workers, on_progress=on_progress)
     else:
         assert not isinstance(source, Bundle)
-        config = as_config(source)
+        config, weights = as_config(source), weights or weights_in(source)
         if weights is None:
-            raise WeightsError(f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.")
+            raise WeightsError(
+                f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.", code=WRONG_USE
+            )
         found = evaluate_model(
             config,
             load_weights(weights, config),

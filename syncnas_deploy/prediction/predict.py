@@ -28,7 +28,7 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.resizing import keeps_expansion
 from syncnas_deploy.networks.segments import Segment, cut
 from syncnas_deploy.networks.widths import BlockKey
-from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile import DeviceProfile, differences
 from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
 from syncnas_deploy.prediction.table import LatencyTable
 
@@ -180,24 +180,17 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
     Raises:
         ProfileMismatch: it has one branch, or more than its widths differs; the number of classes counts, too.
     """
-    if config.strategy is None:
+    if config.strategy is None and not differences(config, base):
         raise ProfileMismatch(f"{config.name} has one branch; predict a branched model, or bench the base itself.")
-    same = False
-    if len(config.stages) == len(base.stages):
-        alike = config.stem == base.stem and config.head == base.head and config.classes == base.classes
-        if alike and config.widths.depths == base.widths.depths:
-            twin = branched(base, config.strategy, config.widths, placement=config.placement)
-            same = twin.stages == config.stages and twin.input_size == config.input_size
-    if not same and config.classes != base.classes:
-        raise ProfileMismatch(
-            f"{config.name} has {config.classes} classes and base {base.name} has {base.classes}, so the profile "
-            f"cannot predict its head; measure a base with {config.classes} classes."
-        )
-    if not same:
-        raise ProfileMismatch(
-            f"{config.name} differs from base {base.name} in more than its widths, so the profile "
-            "cannot predict it; measure a profile for its own base."
-        )
+    alike = config.stem == base.stem and config.head == base.head and config.classes == base.classes
+    if config.strategy is not None and alike and config.widths.depths == base.widths.depths:
+        twin = branched(base, config.strategy, config.widths, placement=config.placement)
+        if twin.stages == config.stages and twin.input_size == config.input_size:
+            return
+    raise ProfileMismatch(
+        f"{config.name} differs from base {base.name} in more than its widths, so the profile cannot predict it"
+        f"{differences(config, base, ': ')}; measure a profile for its own base."
+    )
 
 
 def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[float, float]:

@@ -86,8 +86,8 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
         """
         if self.base.name != base.name or base_digest(self.base) != base_digest(base):
             raise ProfileMismatch(
-                f"The profile was measured for base {self.base.name!r}, not for {base.name!r} as it is here; "
-                f"measure again with: syncnas-deploy profile --base {base.name}."
+                f"The profile was measured for base {self.base.name!r}, not for {base.name!r} as it is here"
+                f"{differences(base, self.base, ': ')}; measure again with: syncnas-deploy profile --base {base.name}."
             )
 
     def shared(self, *, keep_identity: bool) -> DeviceProfile:
@@ -138,6 +138,30 @@ def flat_text(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[prefix + key] = str(value)
     return flat
+
+
+def differences(config: ModelConfig, base: ModelConfig, opening: str = "") -> str:
+    """Where classes, input size and stages of a network are not those of a base, both values each; "" for nowhere.
+
+    Args:
+        config: of one or two branches.
+        base: a profile's.
+        opening: stands before what is found.
+    """
+    pairs = (
+        ("base {}", config.base or (config.name if config.branch_count == 1 else base.name), base.name),
+        ("{} classes", config.classes, base.classes),
+        ("an input of {} pixels", config.input_size, base.input_size),
+        ("{} stages", len(config.stages), len(base.stages)),
+        ("a stem of {} channels", config.stem.out_channels, base.stem.out_channels),
+        ("a head of {} channels", config.head.out_channels, base.head.out_channels),
+    )
+    found = [
+        f"it has {text.format(mine)}, the profile {text.format(theirs)}"
+        for text, mine, theirs in pairs
+        if mine != theirs
+    ]
+    return f"{opening}{'; '.join(found)}" if found else ""
 
 
 def base_digest(base: ModelConfig) -> str:

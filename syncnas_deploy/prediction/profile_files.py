@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from syncnas_bench import Unit, UnitError
-from syncnas_deploy.errors import ProfileError, SyncNasError
-from syncnas_deploy.files.documents import Fields, decode_document, read_json
+from syncnas_bench.errors import nearest
+from syncnas_deploy.errors import ABSENT, ProfileError, SyncNasError
+from syncnas_deploy.files.documents import Fields, decode_document, is_document, neighbours, read_json
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.prediction.curves import curves_of
@@ -57,8 +58,12 @@ def load_profile(source: str | Path) -> DeviceProfile:
     """
     names = shipped("device_profiles")
     path = names.get(str(source), Path(source))
-    if not path.is_file():
-        raise ProfileError(f"{source}: no such profile; measure one with `profile`, or use {' or '.join(names)}.")
+    if not is_document(path):
+        raise ProfileError(
+            f"{source}: no such profile; measure one with `profile`, or use {' or '.join(names)}."
+            + nearest(source, [*names, *neighbours(path)]),
+            code=ABSENT,
+        )
     return read_profile(path)
 
 

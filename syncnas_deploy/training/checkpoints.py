@@ -20,7 +20,7 @@ import numpy as np
 
 from syncnas_bench.archives import open_archive, unpacked
 from syncnas_deploy.arrays import Float32Array
-from syncnas_deploy.errors import MissingDependency, WeightsError
+from syncnas_deploy.errors import ABSENT, MissingDependency, WeightsError
 from syncnas_deploy.files.npz import Accept, Shapes, read_npz
 from syncnas_deploy.files.output import atomic_output
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig
@@ -79,7 +79,7 @@ def _read(path: Path, accept: Accept) -> dict[str, Float32Array]:
     if path.suffix not in SUFFIXES:
         raise WeightsError(f"{path}: weights are in a {', '.join(SUFFIXES)} file, or timm:NAME.")
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file; check the path.")
+        raise WeightsError(f"{path}: no such file; check the path.", code=ABSENT)
     if not path.stat().st_size:  # also what /proc has, which may never end
         raise WeightsError(f"{path}: is empty; get it again.")
     read = {".npz": _from_npz, ".safetensors": _from_safetensors}.get(path.suffix, _from_torch)

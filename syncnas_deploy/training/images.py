@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_deploy.errors import DatasetError, MissingDependency
+from syncnas_deploy.errors import ABSENT, DatasetError, MissingDependency
 from syncnas_deploy.files.one_line import one_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def read_image_set(folder: Path) -> ImageSet:
         DatasetError: no such folder, no class folders, or one without pictures.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one that holds one folder of pictures per class.")
+        raise DatasetError(
+            f"{folder}: no such folder; give one that holds one folder of pictures per class.", code=ABSENT
+        )
     try:
         classes = class_folders(folder)
         labelled = [(label, name) for label, c in enumerate(classes) for name in _pictures(folder, c)]

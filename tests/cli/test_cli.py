@@ -17,7 +17,8 @@ import pytest
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
-from syncnas_deploy.cli import EXIT_CODES, cli, exit_code
+from syncnas_deploy.cli import cli
+from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights

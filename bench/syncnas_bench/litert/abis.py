@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from syncnas_bench.errors import RuntimeRejected
+from syncnas_bench.errors import AbiError, nearest
 
 RUNTIME_LIBRARY = "libLiteRt.so"
 LIBRARY = re.compile(r"libLiteRt[A-Za-z0-9_]{0,48}\.so", re.ASCII)
@@ -58,5 +58,6 @@ def parse_abi(text: str) -> Abi:
     """
     abi = known_abi(text)
     if abi is None:
-        raise RuntimeRejected(f"there is no ABI {text!r}; choose among {', '.join(abi.name for abi in ABIS)}.")
+        names = [abi.name for abi in ABIS]
+        raise AbiError(f"there is no ABI {text[:40]!r}; choose among {', '.join(names)}.{nearest(text, names)}")
     return abi

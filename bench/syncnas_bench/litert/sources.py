@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from syncnas_bench.archives import open_archive, unpacked
-from syncnas_bench.errors import RuntimeMissing, RuntimeRejected
+from syncnas_bench.errors import RuntimeMissing, RuntimeRejected, SourceMissing
 from syncnas_bench.files import writing
 from syncnas_bench.litert.abis import LIBRARY, RUNTIME_LIBRARY, Abi, known_abi
 from syncnas_bench.litert.elf import ElfFacts, read_elf
@@ -56,7 +56,7 @@ def collect(source: Path, into: Path) -> tuple[FoundLibrary, ...]:
     elif source.is_file():
         copies = list(_from_archive(source, into))
     else:
-        raise RuntimeMissing(f"{source} does not exist; name a folder, an AAR or a zip with LiteRT's libraries.")
+        raise SourceMissing(f"{source} does not exist; name a folder, an AAR or a zip with LiteRT's libraries.")
     found = [library for copy, folder in copies if (library := _identify(copy, folder)) is not None]
     if not found:
         raise RuntimeMissing(

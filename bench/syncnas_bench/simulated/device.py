@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
-from syncnas_bench.errors import DeviceNotFound, PlanError, UnitUnavailable
+from syncnas_bench.errors import DeviceNotFound, PlanError, UnitUnavailable, nearest
 from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan, Call, Job, Lane
 from syncnas_bench.power import PowerMeter
@@ -113,8 +113,10 @@ class SimDevice:
 
     def __init__(self, name: str, laws: tuple[SimUnit, SimUnit] | None = None) -> None:
         if laws is None and name not in SIM_DEVICES:
-            known = ", ".join(f"sim:{known}" for known in SIM_DEVICES)
-            raise DeviceNotFound(f"there is no simulated device {name!r}; there are {known}.")
+            known = [f"sim:{known}" for known in SIM_DEVICES]
+            raise DeviceNotFound(
+                f"there is no simulated device {name!r}; there are {', '.join(known)}.{nearest(f'sim:{name}', known)}"
+            )
         self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
         self._name = f"sim:{name}"
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from syncnas_deploy.errors import UnknownEvaluator
+from syncnas_bench.errors import nearest
+from syncnas_deploy.errors import ABSENT, UnknownEvaluator
 from syncnas_deploy.search.evaluators.capacity import Capacity
 from syncnas_deploy.search.evaluators.command import Command
 from syncnas_deploy.search.evaluators.evaluation import (
@@ -42,6 +43,10 @@ __all__ = [
 ]
 
 
+KINDS = ("zen", "capacity", "train", "inherit", "command", "table")
+"""What an evaluator's text begins with."""
+
+
 def make_evaluator(text: str) -> Evaluator:
     """The evaluator that `text` names, see `docs/reference.md`.
 
@@ -69,5 +74,6 @@ def make_evaluator(text: str) -> Evaluator:
         return Command.parse(rest)
     raise UnknownEvaluator(
         f"{text[:80]!r} is not an evaluator; use zen, zen:PIXELS (32 to 1024), train:FOLDER, inherit:WEIGHTS,FOLDER, "
-        "command:PROGRAM, capacity or table:FILE."
+        "command:PROGRAM, capacity or table:FILE." + nearest(name, KINDS),
+        code=ABSENT,
     )

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from syncnas_bench.files import sha256_of
-from syncnas_deploy.errors import UnknownEvaluator, UnknownModel, WeightsError
+from syncnas_deploy.errors import ABSENT, UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.inheriting import inherit
@@ -158,7 +158,8 @@ def _digest(weights: str) -> str:
     try:
         return sha256_of(Path(weights))[:16]
     except OSError as e:
-        raise WeightsError(f"{weights}: cannot be read ({e.strerror}); check the path.") from None
+        code = ABSENT if isinstance(e, FileNotFoundError) else None
+        raise WeightsError(f"{weights}: cannot be read ({e.strerror}); check the path.", code=code) from None
 
 
 @functools.lru_cache(maxsize=1)

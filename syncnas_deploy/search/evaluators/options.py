@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import UnknownEvaluator
 
 _OPTION = re.compile(r"([a-z_]+)=([^,]*)")
@@ -33,7 +34,9 @@ class Options:
         while len(parts) > 1 and (match := _OPTION.fullmatch(parts[-1].strip())):
             name, value = match.groups()
             if name not in known:
-                raise UnknownEvaluator(f"{evaluator} has no option {name[:40]!r}; use {', '.join(known)}.")
+                raise UnknownEvaluator(
+                    f"{evaluator} has no option {name[:40]!r}; use {', '.join(known)}.{nearest(name, known)}"
+                )
             if name in self._values:
                 raise UnknownEvaluator(f"{evaluator}: {name} is given twice; give it once.")
             self._values[name] = value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from syncnas_bench.files import regular_bytes
-from syncnas_deploy.errors import RewardTableError, StrategyError
+from syncnas_deploy.errors import ABSENT, RewardTableError, StrategyError
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 
@@ -61,7 +61,8 @@ def _read(path: Path) -> bytes:
             raise RewardTableError(f"{path}: more than {MAX_TABLE_BYTES} bytes; this is no table of rewards.")
         return path.read_bytes()
     except OSError as e:
-        raise RewardTableError(f"{path}: cannot be read ({e.strerror}); check the path.") from None
+        code = ABSENT if isinstance(e, FileNotFoundError) else None
+        raise RewardTableError(f"{path}: cannot be read ({e.strerror}); check the path.", code=code) from None
 
 
 def _rewards(path: Path, content: bytes) -> dict[str, float | None]:

@@ -1,0 +1,95 @@
+"""The project's settings: `syncnas.toml` in the current folder says what options mean that are left out.
+
+    device = "R58M123"            # as --device
+    units = ["cpu:4@4-7", "gpu"]  # as --unit, twice
+    base = "my_base.json"         # as --base
+    runtime = "litert"            # LiteRT: a library for this host, or a folder of libraries for a phone
+
+An option on the command line goes first, then an environment variable, then the file.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from syncnas_deploy.cli.terminal import note
+from syncnas_deploy.errors import ABSENT, SettingsError
+
+if TYPE_CHECKING:
+    from syncnas_bench.environment import Environment
+
+NAME = "syncnas.toml"
+KINDS = {"device": "a text", "units": "a list of two texts", "base": "a text", "runtime": "a text"}
+_MAX_BYTES = 64 * 1024
+
+
+def project_settings() -> Mapping[str, Any]:
+    """What the file holds; nothing where there is none.
+
+    Raises:
+        SettingsError: it is no TOML, or holds something else.
+    """
+    path = Path(NAME)
+    if not path.is_file():
+        return {}
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise SettingsError(f"{NAME}: has more than {_MAX_BYTES} bytes; this is no file of settings.")
+        values: dict[str, Any] = tomllib.loads(content.decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise SettingsError(f"{NAME}: cannot be read as TOML ({e}); correct it or remove it.") from None
+    for key, value in values.items():
+        _check(key, value)
+    return values
+
+
+def _check(key: str, value: object) -> None:
+    from syncnas_bench.errors import nearest
+
+    if key not in KINDS:
+        raise SettingsError(f"{NAME}: {key[:40]!r} is no setting; there are {', '.join(KINDS)}.{nearest(key, KINDS)}")
+    texts = value if key == "units" else [value]
+    count = len(texts) if isinstance(texts, list) and all(isinstance(t, str) and t for t in texts) else 0
+    if count != (2 if key == "units" else 1):
+        raise SettingsError(f"{NAME}: {key!r} must be {KINDS[key]}; correct it.")
+
+
+def setting(key: str) -> Any:
+    """A setting of the project, and a note that it is taken from there; None where there is none.
+
+    Raises:
+        SettingsError: see `project_settings`.
+    """
+    value = project_settings().get(key)
+    if value is not None:
+        note(f"{NAME}: {key} = {value if isinstance(value, str) else ', '.join(value)}")
+    return value
+
+
+def environment() -> Environment:
+    """This process's environment, with the project's `runtime` where no variable names one.
+
+    Raises:
+        SettingsError: it does not exist, or see `project_settings`.
+    """
+    from syncnas_bench.environment import DEVICE_LITERT_VARIABLE, LITERT_VARIABLE, Environment
+
+    found = Environment.of_process()
+    value = project_settings().get("runtime")
+    if value is None or found.litert or found.device_litert:
+        return found
+    if not Path(value).exists():
+        raise SettingsError(f"{NAME}: runtime {value!r} does not exist; correct it.", code=ABSENT)
+    setting("runtime")
+    variable = DEVICE_LITERT_VARIABLE if Path(value).is_dir() else LITERT_VARIABLE
+    return Environment({**found.variables, variable: value})
