@@ -141,27 +141,29 @@ def flat_text(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def differences(config: ModelConfig, base: ModelConfig, opening: str = "") -> str:
-    """Where classes, input size and stages of a network are not those of a base, both values each; "" for nowhere.
+    """Where a network is not of a base, both values each; "" where base, classes, input size and ends are the same.
 
     Args:
         config: of one or two branches.
         base: a profile's.
         opening: stands before what is found.
     """
-    pairs = (
-        ("base {}", config.base or (config.name if config.branch_count == 1 else base.name), base.name),
+    named = config.base or (config.name if config.branch_count == 1 else base.name)
+    asked = (
+        ("base {}", named, base.name),
         ("{} classes", config.classes, base.classes),
         ("an input of {} pixels", config.input_size, base.input_size),
+    )
+    inside = (
         ("{} stages", len(config.stages), len(base.stages)),
         ("a stem of {} channels", config.stem.out_channels, base.stem.out_channels),
         ("a head of {} channels", config.head.out_channels, base.head.out_channels),
     )
-    found = [
-        f"it has {text.format(mine)}, the profile {text.format(theirs)}"
-        for text, mine, theirs in pairs
-        if mine != theirs
-    ]
-    return f"{opening}{'; '.join(found)}" if found else ""
+    for pairs in (asked, inside):
+        found = [f"{text.format(mine)} instead of {theirs}" for text, mine, theirs in pairs if mine != theirs]
+        if found:
+            return f"{opening}it has {', '.join(found)}"
+    return ""
 
 
 def base_digest(base: ModelConfig) -> str:

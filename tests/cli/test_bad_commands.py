@@ -68,7 +68,7 @@ CASES: dict[str, Case] = {
         3,
         "upgrade",
     ),
-    "missing profile": (lambda t, b: ["predict", "mobilenet_v2", "--profile", "gone.json"], 3, "gone.json"),
+    "missing profile": (lambda t, b: ["predict", "mobilenet_v2", "--profile", "gone.json"], 4, "gone.json"),
     "NaN in a profile": (
         lambda t, b: ["predict", "mobilenet_v2", "--profile", write(t / "p.json", '{"schema": NaN}')],
         3,
@@ -135,7 +135,7 @@ CASES: dict[str, Case] = {
             "--profile",
             write(t / "p.json", bad_profile(b)),
         ],
-        7,
+        2,
         "write 1.0x",
     ),
     "unknown evaluator": (
@@ -150,7 +150,7 @@ CASES: dict[str, Case] = {
             "--profile",
             write(t / "p.json", bad_profile(b)),
         ],
-        2,
+        4,
         "capacity or table:FILE",
     ),
     "no workers": (lambda t, b: [*searching(t, b, "capacity"), "--workers", "0"], 2, "give a number of processes"),
@@ -166,11 +166,11 @@ CASES: dict[str, Case] = {
     ),
     "a budget twice": (
         lambda t, b: [*searching(t, b, "capacity"), "--budget", "1x", "--budget", "1.0x"],
-        7,
+        2,
         "the same latency",
     ),
-    "no pictures to train on": (lambda t, b: searching(t, b, "train:gone"), 3, "gone: no such folder"),
-    "no weights for candidates": (lambda t, b: searching(t, b, "inherit:gone.npz,gone"), 3, "gone"),
+    "no pictures to train on": (lambda t, b: searching(t, b, "train:gone"), 4, "gone: no such folder"),
+    "no weights for candidates": (lambda t, b: searching(t, b, "inherit:gone.npz,gone"), 4, "gone"),
     "an unknown option of an evaluator": (lambda t, b: searching(t, b, "train:x,epoch=1"), 2, "no option 'epoch'"),
     "table without the column": (
         lambda t, b: [
@@ -207,17 +207,17 @@ CASES: dict[str, Case] = {
     ),
     "no weights to inherit": (
         lambda t, b: ["weights", "inherit", "w.npz", "--config", "syncnas_fbnet_c_100", "--out", "w.safetensors"],
-        3,
+        4,
         "no such file",
     ),
-    "missing weights": (lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--out", "b"], 3, "w.pth"),
+    "missing weights": (lambda t, b: ["export", "mobilenet_v2", "--weights", "w.pth", "--out", "b"], 4, "w.pth"),
     "unwritable output": (lambda t, b: ["export", "mobilenet_v2", "--out", "/proc/nowhere/b"], 8, "cannot be written"),
     "unwritable profile": (
         lambda t, b: ["profile", "--device", "sim:duo", "--base", "mobilenet_v2", "--out", "/proc/nowhere/p.json"],
         8,
         "/proc/nowhere",
     ),
-    "no bundle": (lambda t, b: ["bench", "nothing"], 3, "not a bundle"),
+    "no bundle": (lambda t, b: ["bench", "nothing"], 4, "no such bundle"),
     "a baseline without unit syntax": (
         lambda t, b: ["bench", "nothing", "--baseline", "@cpu:1"],
         2,

@@ -34,13 +34,13 @@ def test_what_is_trained_is_evaluated_exported_and_evaluated_again(tmp_path: Pat
 @pytest.mark.parametrize(
     ("code", "sentence", "arguments"),
     [
-        (3, "needs weights; give --weights", "eval net.json --path set"),
-        (3, "no such folder", "train net.json --path absent --out run"),
+        (2, "needs weights; give --weights", "eval net.json --path set"),
+        (4, "no such folder", "train net.json --path absent --out run"),
         (5, "torch finds none here", "train net.json --path set --out run --device cuda -b 8"),
         (2, "rate must be between", "train net.json --path set --out run --lr -1"),
         (3, "choose a smaller --batch", "train net.json --path set --out run"),
         (4, "neither a config file nor a shipped model", "train absent --path set --out run"),
-        (3, "no such file", "train net.json --path set --out run --weights absent.pth"),
+        (4, "no such file", "train net.json --path set --out run --weights absent.pth"),
     ],
 )
 def test_wrong_use_is_one_sentence(

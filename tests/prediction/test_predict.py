@@ -206,5 +206,5 @@ def test_other_structures_are_refused(mobilenet: ModelConfig) -> None:
 
 def test_another_number_of_classes_is_refused(mobilenet: ModelConfig) -> None:
     two = dataclasses.replace(branched(mobilenet, "annnana"), classes=2)
-    with pytest.raises(ProfileMismatch, match=r"it has 2 classes, the profile 1000 classes;"):
+    with pytest.raises(ProfileMismatch, match=r"it has 2 classes instead of 1000;"):
         predict(two, law_profile(mobilenet))
