@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import click
 import msgspec
 import numpy as np
 import pytest
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
-from syncnas_deploy.cli import cli
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
@@ -26,8 +23,6 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
 from tests.support.program import Program
-
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -40,28 +35,6 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
     # Of the processor's time: a busy machine makes a program wait, and does not make it work.
     times_s = [float(subprocess.run(command, check=True, capture_output=True, text=True).stderr) for _ in range(5)]
     assert min(times_s) < 0.2
-
-
-def commands() -> dict[str, click.Command]:
-    """Every command that does something, by its words."""
-    found: dict[str, click.Command] = {}
-    for name, command in cli.commands.items():
-        inner = command.commands if isinstance(command, click.Group) else {"": command}
-        found |= {f"{name} {word}".strip(): each for word, each in inner.items()}
-    return found
-
-
-def test_every_command_option_and_exit_code_is_documented() -> None:
-    text = REFERENCE.read_text()
-    for name, command in commands().items():
-        assert f"### `{name}" in text or f"## `{name}" in text, name
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert parameter.opts[0] in text, (name, parameter.opts[0])
-        assert "--json" in [option for p in command.params for option in p.opts], name
-        assert command.epilog and "syncnas-deploy" in command.epilog, name
-    for code, meaning in EXIT_CODES:
-        assert re.search(rf"\| {code} +\| {re.escape(meaning)}", text), code
 
 
 def test_models_lists_and_shows(program: Program) -> None:
