@@ -49,7 +49,8 @@ def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> Non
     epilog=epilog(
         "syncnas-deploy runtime fetch",
         "syncnas-deploy runtime fetch --version 2.3.0 --abi aarch64-linux",
-        "syncnas-deploy runtime fetch --url 'https://my.mirror/litert-{version}.aar' --sha256 litert-2.3.0.aar=3f1c...",
+        "syncnas-deploy runtime fetch --url 'https://my.mirror/litert-{version}.aar' "
+        f"--sha256 litert-2.3.0.aar={'0123456789abcdef' * 4}",
     )
 )
 @click.option("--version", default="", help="LiteRT's version; default: the one this package was made for.")

@@ -1,0 +1,140 @@
+"""Every example of the README, the reference and the other documents is a command that runs.
+
+What measures, trains or downloads is replaced by a stand-in that checks its arguments: an example runs up to there. The
+tutorial's commands run whole, in `test_tutorial`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from syncnas_bench import SimDevice
+from syncnas_bench.litert.store import RuntimeStore
+from syncnas_deploy import pipeline
+from syncnas_deploy.cli import cli
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.prediction.profile_files import write_profile
+from tests.support.documents import ROOT, document, steps
+from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import small_branched
+from tests.support.program import Program
+from tests.support.virtual_time import VirtualDevice
+
+DOCUMENTS = (
+    "README.md",
+    "docs/reference.md",
+    "docs/config.md",
+    "docs/glossary.md",
+    "docs/models.md",
+    "docs/tutorial.md",
+)
+WHOLE = "docs/tutorial.md"
+LONG = (
+    "assess", "bench", "check_profile", "convert_weights", "evaluate", "export", "inherit_weights", "predict_bench",
+    "profile", "profile_many", "search", "train",
+)  # fmt: skip
+"""Functions of `pipeline` that examples run up to."""
+EXAMPLES = [step.text for name in DOCUMENTS if name != WHOLE for step in steps(document(name)) if not step.name]
+
+
+def _stand_in(function: Callable[..., object]) -> Callable[..., object]:
+    def reached(*arguments: Any, **named: Any) -> None:
+        inspect.signature(function).bind(*arguments, **named)
+        raise click.exceptions.Exit(0)
+
+    return reached
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bench result's text."""
+    folder = tmp_path_factory.mktemp("result")
+    bundle = pipeline.export(small_branched(8), folder / "b")
+    pipeline.bench(bundle, VirtualDevice("phone"), samples=6, launches=1, out=folder / "bench.json")
+    return (folder / "bench.json").read_text()
+
+
+@pytest.fixture
+def project(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str, tmp_path: Path) -> Iterator[Path]:
+    """A folder with what the examples name, and stand-ins for what takes long."""
+    for name in ("host.json", "phone.json", "mobilenet_v2-host.profile.json"):
+        write_profile(Path(name), law_profile(mobilenet))
+    for name in ("best.json", "found/best.json", "run/config.json", "mine.json"):
+        write_config(Path(name), branched(mobilenet, "nnnnnna"))
+    write_config(Path("my_base.json"), mobilenet)
+    for name in ("bundle", "base", "other"):
+        pipeline.export(small_branched(8), Path(name))
+    Path("found/history.csv").write_text("trial,strategy,feasible,predicted_us,reward,seconds\n")
+    Path("found/front.csv").write_text("budget,reward\n")
+    Path("bench.json").write_text(result)
+    for name in LONG:
+        monkeypatch.setattr(pipeline, name, _stand_in(getattr(pipeline, name)))
+    for name in ("add", "fetch"):
+        monkeypatch.setattr(RuntimeStore, name, _stand_in(getattr(RuntimeStore, name)))
+    monkeypatch.setenv("SYNCNAS_RUNTIMES", str(tmp_path / "store"))
+    monkeypatch.setattr(pipeline, "device", lambda _name, _environment=None: SimDevice("phone"))
+    monkeypatch.setattr(pipeline, "device_names", lambda names, _environment=None: tuple(names))
+    yield tmp_path
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("example", sorted(set(EXAMPLES)))
+def test_an_example_runs(program: Program, example: str) -> None:
+    words = shlex.split(re.sub(r" > \S+$", "", example))
+    if words[0] != "syncnas-deploy":  # eval "$(syncnas-deploy completion bash)", torchrun ... syncnas-deploy train
+        found = re.search(r"syncnas-deploy ([^)\"]+)", example)
+        assert found is not None, example
+        words = ["", *shlex.split(found[1])]
+    # A file that exists is no error of the example.
+    done = program(*words[1:])
+    assert done.code == 0 or "--force" in done.err, (example, done.err)
+
+
+def test_there_are_examples_of_every_command() -> None:
+    text = "\n".join(EXAMPLES)
+    assert [name for name in cli.commands if f"syncnas-deploy {name}" not in text] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_and_options_in_a_document_exist(name: str) -> None:
+    text = re.sub(r"\\\n\s*", "", document(name))
+    for line in re.findall(r"syncnas-deploy ((?:[a-z]+)\b[^`\n]*)", text):
+        word = re.split(r"[^a-z]", line)[0]
+        if word not in cli.commands:
+            continue
+        command = cli.commands[word]
+        inner = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+        known = {opt for each in inner for p in each.params for opt in (*p.opts, *p.secondary_opts)} | {"--help"}
+        line = line.split("'command:")[0].split("    ")[0]
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", line)) <= known, line
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for name in DOCUMENTS:
+        for target, _, anchor in re.findall(r"\]\(([\w./-]*)(#([\w-]+))?\)", document(name)):
+            path = (ROOT / name).parent / target if target else ROOT / name
+            assert path.exists(), (name, target)
+            if anchor:
+                heads = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+                slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+                assert anchor in slugs, (name, target, anchor)
+
+
+def test_the_glossary_has_the_words_and_its_picture() -> None:
+    text = document("docs/glossary.md")
+    for word in ("strategy", "phase", "segment", "crossing", "contention", "A/A", "rival", "sure", "launch", "round"):
+        assert re.search(rf"^\| [^|]*{re.escape(word)}", text, flags=re.MULTILINE), word
+    root = xml.etree.ElementTree.parse(ROOT / "docs" / "glossary.svg").getroot()
+    shown = " ".join(root.itertext())
+    for word in ("strategy", "phase", "segment", "crossing", "contention", "A/A"):
+        assert word in shown, word
