@@ -166,7 +166,8 @@ def bench(
     measured = read_profile(profile_path) if profile_path else None
     device = open_device(device_name)
     chosen = units or (measured.units if measured else units_or_setting(units))
-    out = out or free_name(Path(f"{file_name(opened.folder.absolute().name)}-{file_name(device.name)}.bench.json"))
+    named = file_name(opened.folder.absolute().name.removesuffix(".bundle"))
+    out = out or free_name(f"{named}-{file_name(device.name)}", ".bench.json")
     # Before minutes are spent on measuring: a profile that does not fit is refused now.
     prediction = pipeline.predict_bench(opened, device, measured, units=chosen) if measured else None
     result = pipeline.bench(

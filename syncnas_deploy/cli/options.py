@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -103,11 +104,10 @@ def read_profile(path: Path) -> DeviceProfile:
     return as_profile(path)
 
 
-def free_name(path: Path) -> Path:
-    """The path, or the first of NAME-2, NAME-3 ... that is free: nothing that was measured is replaced."""
-    stem, dot, rest = path.name.partition(".")
-    names = (path, *(path.with_name(f"{stem}-{n}{dot}{rest}") for n in range(2, 10_000)))
-    return next(name for name in names if not name.exists())
+def free_name(stem: str, ending: str) -> Path:
+    """STEM with its ending, or the first of STEM-2, STEM-3 ... that is free: nothing that was measured is replaced."""
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for path in (Path(name + ending) for name in names) if not path.exists())
 
 
 def file_name(text: str) -> str:
