@@ -98,8 +98,11 @@ def profile(
     from syncnas_deploy.prediction.profile_files import profile_to_json
     from syncnas_deploy.profiling.experiment import ProfileSettings
     from syncnas_deploy.report.tables import profile_text
+    from syncnas_deploy.resources import shipped
 
     model, default, units = pipeline.base_model(base), ProfileSettings(), tuple(units_or_setting(units))
+    if base in shipped("model_configs") and base != model.name:
+        note(f"{base} has two branches: its base {model.name} is measured")
     if not device_names and not environment().serial:
         device_names = tuple(filter(None, [setting("device")]))
     settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
