@@ -189,9 +189,11 @@ def test_an_unforeseen_error_has_no_traceback(program: Program, monkeypatch: pyt
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
-    command = f"{sys.executable} -c 'from syncnas_deploy.cli import main; main()' models mobilenet_v2 | head -1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ, check=False)
-    assert done.stderr == ""
+    command = f"{sys.executable} -c 'from syncnas_deploy.cli import main; main()' models --json | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")

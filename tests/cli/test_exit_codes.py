@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
         "lonely.json": json.dumps({**config_to_json(small_branched(8)), "base": "gone"}),
         "columns.csv": "a,b\n1,2\n",
         "text.pth": "no weights",
+        "text.safetensors": "no weights",
         "there.svg": "<svg/>",
     }
     for name, text in texts.items():
@@ -199,6 +201,31 @@ def test_wrong_input_has_the_exit_code_of_its_kind(program: Program, code: int, 
     assert says in done.err and "Internal error" not in done.err and "Traceback" not in done.err
     if code != 2:
         assert done.err.splitlines()[-1].startswith("syncnas-deploy: ")
+
+
+@pytest.mark.usefixtures("listing")
+@pytest.mark.parametrize(
+    ("packages", "words", "extra"),
+    [
+        ("torch", "eval small --path set", "torch"),
+        ("torch", "eval small.json --path set --weights w.npz", "torch"),
+        ("torch", "train small.json --path set", "torch"),
+        ("torch", f"search {LAW}", "torch"),
+        ("torch", f"search {LAW} --evaluator train:set,batch=2", "torch"),
+        ("torch", "weights convert text.pth --config mobilenet_v2 --out o.safetensors", "torch"),
+        ("safetensors", "export small.json --weights text.safetensors", "torch"),
+        ("onnx", "export small.json --format onnx", "onnx"),
+        ("distributed", f"{FIND} --workers tcp://127.0.0.1:1", "cluster"),
+    ],
+)
+def test_an_optional_package_that_is_missing_is_one_sentence(
+    program: Program, monkeypatch: pytest.MonkeyPatch, packages: str, words: str, extra: str
+) -> None:
+    for name in [name for name in (*sys.modules, packages) if name.partition(".")[0] == packages]:
+        monkeypatch.setitem(sys.modules, name, None)
+    done = program(*shlex.split(words))
+    assert (done.code, done.out) == (9, ""), done.err
+    assert f"syncnas-deploy[{extra}]" in done.err.splitlines()[-1]
 
 
 def test_there_are_a_hundred_and_every_kind_is_documented() -> None:
