@@ -29,12 +29,12 @@ from syncnas_deploy.files.documents import (
     Sha256,
     Text,
     decode_document,
-    neighbours,
     printable_text,
     read_json,
 )
 from syncnas_deploy.files.npz import Shapes, read_npz
 from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
+from syncnas_deploy.files.places import neighbours
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower

@@ -17,8 +17,6 @@ fields (model configs). All of them raise one sentence that names the file, the 
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
 import math
 import re
@@ -32,6 +30,7 @@ from msgspec import Meta
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import regular_bytes
 from syncnas_deploy.errors import ABSENT, DocumentError
+from syncnas_deploy.files.places import is_stream
 from syncnas_deploy.files.validation import kind_of, sentence, short
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -233,24 +232,6 @@ class Fields:
         if extra:
             near = nearest(extra[0], self._seen - self._value.keys()).strip()
             self.fail(extra[0][:64], f"is not a known field; remove it or correct its name{near and f' ({near})'}")
-
-
-def is_stream(path: Path) -> bool:
-    """Whether a path names what this process has open: /dev/stdin, or a shell's ``<(command)``."""
-    return path == Path("/dev/stdin") or (path.parent.name == "fd" and path.parts[1:2] in (("dev",), ("proc",)))
-
-
-def is_document(path: Path) -> bool:
-    """Whether a path can be read as a document, once: a file, or an open stream."""
-    return path.is_file() or (is_stream(path) and path.exists())
-
-
-def neighbours(path: Path) -> Iterator[str]:
-    """Paths beside one that is not there, as they would have been written: what may have been meant."""
-    with contextlib.suppress(OSError):
-        for found in itertools.islice(path.parent.iterdir(), 1000):
-            if not found.name.startswith("."):
-                yield str(path.with_name(found.name))
 
 
 def read_json(path: Path, error: type[DocumentError], *, max_bytes: int = MAX_DOCUMENT_BYTES) -> object:

@@ -8,8 +8,9 @@ from typing import Any
 
 from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import ConfigError, UnknownModel
-from syncnas_deploy.files.documents import Fields, is_document, neighbours, read_json
+from syncnas_deploy.files.documents import Fields, read_json
 from syncnas_deploy.files.output import write_text
+from syncnas_deploy.files.places import is_document, neighbours
 from syncnas_deploy.networks.config import (
     ACTIVATIONS,
     GATES,

@@ -14,7 +14,8 @@ from pathlib import Path
 from syncnas_bench.errors import nearest
 from syncnas_deploy.bundle import MANIFEST, Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
-from syncnas_deploy.files.documents import is_stream, neighbours, read_json
+from syncnas_deploy.files.documents import read_json
+from syncnas_deploy.files.places import is_stream, neighbours
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config, read_config
 from syncnas_deploy.prediction.profile import DeviceProfile

@@ -12,8 +12,9 @@ import msgspec
 from syncnas_bench import Unit, UnitError
 from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import ABSENT, ProfileError, SyncNasError
-from syncnas_deploy.files.documents import Fields, decode_document, is_document, neighbours, read_json
+from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.files.output import write_text
+from syncnas_deploy.files.places import is_document, neighbours
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile

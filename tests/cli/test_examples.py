@@ -100,6 +100,14 @@ def test_an_example_runs(program: Program, example: str) -> None:
     assert done.code == 0 or "--force" in done.err, (example, done.err)
 
 
+def test_the_python_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "device", lambda _name: VirtualDevice("phone"))
+    (code,) = re.findall(r"```python\n(.*?)```", document("README.md"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert Path("host.json").exists() and Path("bundle").is_dir() and names["result"].makespan.median_us > 0
+
+
 def test_there_are_examples_of_every_command() -> None:
     text = "\n".join(EXAMPLES)
     assert [name for name in cli.commands if f"syncnas-deploy {name}" not in text] == []

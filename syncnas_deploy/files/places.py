@@ -1,0 +1,26 @@
+"""Where a document is: a file, an open stream, or beside what was named."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path names what this process has open: /dev/stdin, or a shell's ``<(command)``."""
+    return path == Path("/dev/stdin") or (path.parent.name == "fd" and path.parts[1:2] in (("dev",), ("proc",)))
+
+
+def is_document(path: Path) -> bool:
+    """Whether a path can be read as a document, once: a file, or an open stream."""
+    return path.is_file() or (is_stream(path) and path.exists())
+
+
+def neighbours(path: Path) -> Iterator[str]:
+    """Paths beside one that is not there, as they would have been written: what may have been meant."""
+    with contextlib.suppress(OSError):
+        for found in itertools.islice(path.parent.iterdir(), 1000):
+            if not found.name.startswith("."):
+                yield str(path.with_name(found.name))
