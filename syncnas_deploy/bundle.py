@@ -3,6 +3,7 @@
 manifest.json      what is here: the config, every segment with file, signature, shapes, and sha256 of each file
 branch0.tflite     all segments of branch 0, one signature each; branch1.tflite has those of branch 1
 *.onnx             one file per segment, where ONNX was asked for
+whole.*            where it was asked for: a network of two branches as one graph, for tools that read one
 reference.npz      one input image and the logits that LiteRT computed for it on the exporting host
 """
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 import syncnas_deploy
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import regular_bytes, sha256_of
-from syncnas_deploy.bundle_formats import FORMATS, tflite_name
+from syncnas_deploy.bundle_formats import FORMATS, WHOLE, tflite_name
 from syncnas_deploy.errors import ABSENT, BundleError, OutputError
 from syncnas_deploy.files.documents import (
     Fields,
@@ -32,21 +33,24 @@ from syncnas_deploy.files.documents import (
     printable_text,
     read_json,
 )
-from syncnas_deploy.files.npz import Shapes, read_npz
+from syncnas_deploy.files.npz import Headers, read_npz
 from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
 from syncnas_deploy.files.places import neighbours
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
-from syncnas_deploy.networks.lowering import lower
-from syncnas_deploy.networks.segments import Feed, Segment, cut
+from syncnas_deploy.networks.lowering import lower, network_graph
+from syncnas_deploy.networks.segments import Feed, Segment, cut, run_chain
 from syncnas_deploy.networks.weights import Weights, network_bytes
-from syncnas_exporters import Graph, GraphError, TfliteRunner
+from syncnas_exporters import Graph, GraphError, TfliteRunner, difference
+from syncnas_exporters.opsets import DEFAULT_OPSET
 
 SCHEMA = "syncnas-deploy/bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
 REFERENCE = "reference.npz"
 _MAX_MANIFEST_BYTES = 4 << 20
+_WHOLE_TOLERANCE = 1e-5
+"""How far logits of the whole graph may be from those of the segments, of the largest; they were equal where tried."""
 _ROOM_BYTES = 16 << 20
 """What a file has beside its arrays: operators, names, and metadata."""
 
@@ -133,8 +137,8 @@ class Bundle:
         size = self.config.input_size
         wanted = {"image": (1, size, size, self.config.stem.in_channels), "logits": (1, self.config.classes)}
 
-        def accept(shapes: Shapes) -> None:
-            if shapes != wanted:
+        def accept(headers: Headers) -> None:
+            if {name: header.shape for name, header in headers.items()} != wanted:
                 raise BundleError(f"{path}: is not of this network; export the bundle again.")
 
         try:
@@ -159,6 +163,8 @@ def write_bundle(
     *,
     source: str,
     formats: Sequence[str] = ("tflite",),
+    opset: int = DEFAULT_OPSET,
+    whole: bool = False,
     seed: int = 0,
     force: bool = False,
 ) -> Bundle:
@@ -170,6 +176,8 @@ def write_bundle(
         weights: named arrays that fit the config.
         source: where the weights came from, for the manifest.
         formats: any of `FORMATS`.
+        opset: of ONNX files, see `syncnas_exporters.opsets`.
+        whole: also write a network of two branches as one graph. A base model is one graph anyway.
         seed: of the reference image, uniform in [-1, 1).
         force: replace an older bundle of that name; what is not of it stays in the folder.
 
@@ -183,7 +191,7 @@ def write_bundle(
         wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
         raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
     with atomic_folder(folder, BUNDLE, force=force) as work:
-        _fill(work, config, weights, source, formats, seed)
+        _fill(work, config, weights, source, formats, opset, whole, seed)
     return read_bundle(folder)
 
 
@@ -217,21 +225,27 @@ def _fill(
     weights: Weights,
     source: str,
     formats: Sequence[str],
+    opset: int,
+    whole: bool,
     seed: int,
 ) -> None:
     try:
         lowered = graphs(config, weights)
+        if whole:
+            lowered.setdefault(WHOLE, network_graph(config, weights, WHOLE))
     except GraphError as e:
         raise BundleError(f"{config.name}: cannot be exported: {e}.") from None
     segments = cut(config)
     # The reference is computed by LiteRT, whatever the formats that are kept.
-    written = {name: FORMATS[name](segments, lowered) for name in dict.fromkeys(("tflite", *formats))}
+    written = {name: FORMATS[name](segments, lowered, opset) for name in dict.fromkeys(("tflite", *formats))}
     runners = {b: TfliteRunner(written["tflite"][tflite_name(b)]) for b in range(config.branch_count)}
     shape = (1, config.input_size, config.input_size, config.stem.in_channels)
     image = np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32)
     logits = run_chain(segments, lambda s, inputs: runners[s.branch].run(s.name, inputs), image)
     if not np.isfinite(logits).all():
         raise BundleError(f"{config.name}: gives NaN or infinite logits with weights from {source}; check the weights.")
+    if whole and config.branch_count > 1:
+        _check_whole(written["tflite"][f"{WHOLE}.tflite"], image, logits, config)
     for name, data in ((name, data) for kept in formats for name, data in written[kept].items()):
         (work / name).write_bytes(data)
     np.savez(work / REFERENCE, image=image, logits=logits)
@@ -246,26 +260,12 @@ def _fill(
     (work / MANIFEST).write_text(dump_json(msgspec.to_builtins(manifest)), encoding="utf-8")
 
 
-def run_chain(segments: Sequence[Segment], run: Any, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run all segments one after another, as the phases would, and return the logits.
-
-    Args:
-        segments: of one network.
-        run: called with a segment and its inputs by name; returns its outputs by name.
-        image: [1, H, W, 3].
-    """
-    latest: dict[int, NDArray[np.float32]] = {}
-    for phase in range(segments[-1].phase + 1):
-        done: dict[int, NDArray[np.float32]] = {}
-        for segment in (s for s in segments if s.phase == phase):
-            feeds = {
-                Feed.IMAGE: image,
-                Feed.OWN: latest.get(segment.branch),
-                Feed.PARTNER: latest.get(1 - segment.branch),
-            }
-            (done[segment.branch],) = run(segment, {feed.value: feeds[feed] for feed in segment.feeds}).values()
-        latest |= done
-    return latest[segments[-1].branch]
+def _check_whole(model: bytes, image: NDArray[np.float32], logits: NDArray[np.float32], config: ModelConfig) -> None:
+    (found,) = TfliteRunner(model).run(WHOLE, {Feed.IMAGE.value: image}).values()
+    if not difference(found, logits).max_rel <= _WHOLE_TOLERANCE:
+        raise BundleError(
+            f"{config.name}: as one graph it computes something else than its segments; please report it."
+        )
 
 
 def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:

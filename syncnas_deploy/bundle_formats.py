@@ -9,26 +9,32 @@ if TYPE_CHECKING:
     from syncnas_deploy.networks.segments import Segment
     from syncnas_exporters import Graph
 
-WriteFormat = Callable[["Sequence[Segment]", "Mapping[str, Graph]"], dict[str, bytes]]
-"""All segments of a network and their graphs by segment name, to files by file name."""
+WriteFormat = Callable[["Sequence[Segment]", "Mapping[str, Graph]", int], dict[str, bytes]]
+"""All segments of a network, graphs by name (each segment's, perhaps the `WHOLE` network's), and the ONNX opset, to
+files by file name."""
+
+WHOLE = "whole"
+"""What the graph of a whole network, and its file, is called."""
 
 
-def _tflite_files(segments: Sequence[Segment], graphs: Mapping[str, Graph]) -> dict[str, bytes]:
-    """One file per branch, with one signature per segment."""
+def _tflite_files(segments: Sequence[Segment], graphs: Mapping[str, Graph], _opset: int) -> dict[str, bytes]:
+    """One file per branch, with one signature per segment, and one for each other graph."""
     from syncnas_exporters import write_tflite
 
     branches = sorted({segment.branch for segment in segments})
-    return {
+    files = {
         tflite_name(branch): write_tflite([graphs[s.name] for s in segments if s.branch == branch])
         for branch in branches
     }
+    others = graphs.keys() - {segment.name for segment in segments}
+    return files | {f"{name}.tflite": write_tflite([graphs[name]]) for name in others}
 
 
-def _onnx_files(segments: Sequence[Segment], graphs: Mapping[str, Graph]) -> dict[str, bytes]:
-    """One file per segment."""
+def _onnx_files(_segments: Sequence[Segment], graphs: Mapping[str, Graph], opset: int) -> dict[str, bytes]:
+    """One file per graph."""
     from syncnas_exporters import write_onnx
 
-    return {f"{segment.name}.onnx": write_onnx(graphs[segment.name]) for segment in segments}
+    return {f"{name}.onnx": write_onnx(graph, opset) for name, graph in graphs.items()}
 
 
 FORMATS: Mapping[str, WriteFormat] = {"tflite": _tflite_files, "onnx": _onnx_files}

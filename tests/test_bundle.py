@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from syncnas_deploy import bundle as bundles
@@ -20,9 +21,14 @@ from syncnas_deploy.bundle import Bundle, read_bundle, write_bundle
 from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.cli import cli
 from syncnas_deploy.errors import BundleError, OutputBusy, OutputError, OutputExists
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import config_text, load_config
+from syncnas_deploy.networks.lowering import network_graph
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
-from tests.support.picture_cases import small_branched
+from syncnas_exporters import TfliteRunner, UnknownOpset, difference, nchw, run_onnx
+from tests.support.configs import parse_config
+from tests.support.picture_cases import small_branched, small_config
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +50,61 @@ def test_a_bundle_is_read_as_it_was_written(bundle: Bundle, config: ModelConfig)
     assert read_bundle(bundle.folder) == bundle
     assert bundle.config == config
     assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "reference.npz"]
+
+
+def deep() -> ModelConfig:
+    """With squeeze-and-excitation, kernels that share channels, groups, and partial residuals."""
+    return parse_config(config_text(load_config("mixnet_m")).replace('"input_size": 224', '"input_size": 32'), "deep")
+
+
+@pytest.mark.parametrize(
+    ("network", "strategy"),
+    [
+        (small_config(), "nca"),
+        (small_config(), "acc"),
+        (small_config(), "nna"),
+        (deep(), "cannaac"),
+    ],
+)
+@pytest.mark.parametrize("placement", [Placement(), Placement(1), Placement(0, True), Placement(1, True)])
+def test_two_branches_as_one_graph_compute_what_the_segments_do(
+    network: ModelConfig, strategy: str, placement: Placement, tmp_path: Path
+) -> None:
+    config = branched(network, strategy, placement=placement)
+    made = written(tmp_path / "b", config, formats=("tflite", "onnx"), whole=True)
+    image, logits = made.reference()
+    assert {"whole.tflite", "whole.onnx"} <= made.files.keys()
+    (found,) = TfliteRunner(made.folder / "whole.tflite").run("whole", {"image": image}).values()
+    assert difference(found, logits).max_rel <= 1e-5
+    (found,) = run_onnx((made.folder / "whole.onnx").read_bytes(), {"image": nchw(image)}).values()
+    assert difference(found, logits).max_rel <= 1e-3
+    graph = onnx.load(made.folder / "whole.onnx").graph
+    assert [value.name for value in graph.input] == ["image"] and len(graph.output) == 1
+
+
+def test_a_base_model_is_one_graph_anyway(tmp_path: Path) -> None:
+    made = written(tmp_path / "b", small_config(), formats=("tflite", "onnx"), whole=True)
+    assert sorted(made.files) == ["branch0.tflite", "reference.npz", "whole.onnx"]
+
+
+def test_a_whole_graph_that_computes_something_else_is_not_kept(
+    config: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = random_weights(parameter_shapes(config), 1)
+    monkeypatch.setattr(bundles, "network_graph", lambda config, _, name: network_graph(config, other, name))
+    with pytest.raises(BundleError, match="as one graph it computes something else than its segments"):
+        written(tmp_path / "b", config, whole=True)
+    assert not (tmp_path / "b").exists()
+
+
+def test_an_opset_can_be_chosen_or_is_refused(config: ModelConfig, tmp_path: Path) -> None:
+    for opset in (14, 17, 21):
+        made = written(tmp_path / str(opset), config, formats=("onnx",), opset=opset)
+        files = [onnx.load(path) for path in made.folder.glob("*.onnx")]
+        assert files and all(file.opset_import[0].version == opset for file in files)
+    with pytest.raises(UnknownOpset, match="there is no opset 12 here; choose one from 14 to"):
+        written(tmp_path / "b", config, formats=("onnx",), opset=12)
+    assert not (tmp_path / "b").exists()
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from syncnas_exporters.errors import (
     NotAnOnnxModel,
     NotATfliteFile,
     SignatureMismatch,
+    UnknownOpset,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ __all__ = [
     "SignatureMismatch",
     "Tensor",
     "TfliteRunner",
+    "UnknownOpset",
     "difference",
     "nchw",
     "nhwc",

@@ -27,6 +27,10 @@ class SignatureMismatch(ExportError):
     """Values that do not fit: an unknown signature, a missing input or a wrong shape."""
 
 
+class UnknownOpset(ExportError):
+    """An ONNX operator set that no file is written for."""
+
+
 class MissingLibrary(ExportError):
     """An optional library is not installed; the message says how to install it."""
 

@@ -22,6 +22,7 @@ from syncnas_deploy.cli.options import (
 )
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
 
 
 @click.command(
@@ -46,6 +47,14 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     show_default=True,
     help="What to write; several times for several.",
 )
+@click.option(
+    "--opset",
+    type=click.IntRange(min(IR_VERSIONS), max(IR_VERSIONS)),
+    default=DEFAULT_OPSET,
+    show_default=True,
+    help="Operator set of ONNX files.",
+)
+@click.option("--whole", is_flag=True, help="Also write two branches as one graph, whole.tflite or whole.onnx.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundle. Default: NAME.bundle.")
 @force_option
 @json_option
@@ -54,6 +63,8 @@ def export(
     weights: str | None,
     seed: int | None,
     formats: tuple[str, ...],
+    opset: int,
+    whole: bool,
     out: Path | None,
     force: bool,
     as_json: bool,
@@ -66,7 +77,17 @@ def export(
     model = pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.bundle")
     taken = weights or (None if seed is not None else pipeline.weights_in(config))
-    bundle = pipeline.export(model, out, weights=taken, seed=seed, formats=formats, force=force)
+    bundle = pipeline.export(
+        model,
+        out,
+        weights=taken,
+        seed=seed,
+        formats=formats,
+        opset=opset,
+        whole=whole,
+        force=force,
+        on_notice=note,
+    )
     if as_json:
         emit(
             {

@@ -14,7 +14,7 @@ from syncnas_deploy.cli.options import (
     read_profile,
 )
 from syncnas_deploy.cli.suggestions import complete_model, complete_profile
-from syncnas_deploy.cli.terminal import emit, say, say_page
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
 @click.command(
@@ -114,7 +114,7 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
     """Write SOURCE (a checkpoint or timm:NAME) as safetensors, checked against the network."""
     from syncnas_deploy import pipeline
 
-    count = pipeline.convert_weights(source, config, out, force=force)
+    count = pipeline.convert_weights(source, config, out, force=force, on_notice=note)
     if as_json:
         emit({"out": str(out), "tensors": count})
     else:
@@ -147,7 +147,7 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
     """Make initial weights of a branched network from SOURCE, weights of its base model."""
     from syncnas_deploy import pipeline
 
-    count = pipeline.inherit_weights(source, config, out, base=base, seed=seed, force=force)
+    count = pipeline.inherit_weights(source, config, out, base=base, seed=seed, force=force, on_notice=note)
     if as_json:
         emit({"out": str(out), "tensors": count})
     else:

@@ -66,8 +66,8 @@ def evaluate(
 ) -> None:
     """Accuracy of CONFIG (by torch) or BUNDLE (its TFLite segments) on an image folder.
 
-    The folder holds one folder of pictures per class. Their names in order are the model's classes. Where there is a
-    folder `val`, that is used. Pictures that cannot be decoded are named and left out.
+    The folder holds one folder of pictures per class. Their names in order are the model's classes. Where it holds
+    parts (train, val, test), val is used, or else test. Pictures that cannot be decoded are named and left out.
     """
     from syncnas_deploy import pipeline
 
@@ -82,6 +82,7 @@ def evaluate(
         predictions=predictions,
         force=force,
         on_progress=once_a_second(lambda p: f"[{p.done}/{p.total}] {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"),
+        on_notice=note,
     )
     for path, reason in found.unreadable:
         note(f"left out: {path}: {reason}")
@@ -100,8 +101,8 @@ def evaluate(
 @click.command(
     epilog=epilog(
         "syncnas-deploy train syncnas_mobilenet_v2_100 --path imagenet --out run --device cuda --amp bf16",
-        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64 --lr 0.1",
-        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64 --lr 0.1 --resume",
+        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64",
+        "syncnas-deploy train found/best.json --path pictures --out run --epochs 60 -b 64 --resume",
         "torchrun --nproc-per-node 4 --no-python syncnas-deploy train fbnet_c --path imagenet --out run --device cuda",
     )
 )
@@ -110,6 +111,14 @@ def evaluate(
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run. Default: NAME.run.")
 @click.option("--weights", metavar="FILE|timm:NAME", help="Weights to start from. Default: random ones.")
 @click.option("--new-classifier", is_flag=True, help="Where the weights have another number of classes.")
+@click.option(
+    "--recipe",
+    "kind",
+    type=click.Choice(["scaled", "published"]),
+    default="scaled",
+    show_default=True,
+    help="scaled: learning rate and warm-up follow the pictures of a step and the epochs, where none is given.",
+)
 @click.option(
     "--epochs", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Passes over the pictures."
 )
@@ -123,7 +132,7 @@ def evaluate(
     "--lr",
     "rate",
     type=float,
-    help="Initial learning rate. Default: 0.512 for FBNet and MnasNet, else 0.256.",
+    help="Initial learning rate. Default: 0.512 for FBNet and MnasNet, else 0.256; scaled, see --recipe.",
 )
 @click.option(
     "--lr-batch",
@@ -134,9 +143,7 @@ def evaluate(
 @click.option(
     "--warmup-epochs",
     type=click.IntRange(0, 1_000_000),
-    default=10,
-    show_default=True,
-    help="Epochs in which the rate rises from 0.",
+    help="Epochs in which the rate rises from 0. Default: 10, or a tenth of the run; see --recipe.",
 )
 @click.option(
     "--period-epochs",
@@ -191,6 +198,7 @@ def train(
     out: Path | None,
     weights: str | None,
     new_classifier: bool,
+    kind: str,
     precision: str | None,
     workers: int | None,
     device: str,
@@ -200,7 +208,7 @@ def train(
     as_json: bool,
     **numbers: Any,
 ) -> None:
-    """Train CONFIG on an image folder, with the published recipe as default.
+    """Train CONFIG on an image folder, with the published recipe scaled to the run as default.
 
     PATH holds `train` and `val` with one folder of pictures per class in each, or such folders itself. OUT gets
     config.json, last.pth, best.pth and history.csv. Under torchrun, one process per GPU.
@@ -208,14 +216,29 @@ def train(
     import dataclasses
 
     from syncnas_deploy import pipeline
-    from syncnas_deploy.training.recipe import Recipe
+    from syncnas_deploy.training.recipe import Recipe, scaled
 
-    recipe = Recipe(precision=precision or "fp32", **numbers)
+    given = {name: value for name, value in {**numbers, "precision": precision}.items() if value is not None}
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    recipe, said = scaled(processes, **given) if kind == "scaled" else (Recipe(**given), "")
     if os.environ.get("RANK", "0") != "0":
         # Of several processes, the first one speaks for all.
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - until the process ends
     model = pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.run")
+    unsaid = [said] if said else []  # said once the run begins: a refusal is one sentence
+    show = once_a_second(
+        lambda p: (
+            f"[epoch {p.epoch}/{p.epochs}, step {p.step}/{p.steps}] loss {p.loss:.4f}, lr {p.rate:.4g}; "
+            f"{p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"
+        )
+    )
+
+    def on_progress(progress: Any) -> None:
+        while unsaid:
+            note(unsaid.pop())
+        show(progress)
+
     found = pipeline.train(
         model,
         folder,
@@ -228,15 +251,11 @@ def train(
         resume=resume,
         force=force,
         tensorboard=tensorboard,
-        on_progress=once_a_second(
-            lambda p: (
-                f"[epoch {p.epoch}/{p.epochs}, step {p.step}/{p.steps}] loss {p.loss:.4f}, lr {p.rate:.4g}; "
-                f"{p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"
-            )
-        ),
+        on_progress=on_progress,
         on_epoch=lambda row: note(
             f"epoch {row.epoch}: loss {row.train_loss:.4f}, validation {row.val_loss:.4f}, top-1 {100 * row.top1:.2f} %"
         ),
+        on_notice=note,
     )
     for text in found.unreadable:
         note(f"left out: {text}")

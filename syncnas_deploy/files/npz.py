@@ -7,15 +7,24 @@ import math
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from syncnas_bench.archives import open_archive, unpacked
 from syncnas_deploy.arrays import Float32Array
 
-Shapes = Mapping[str, tuple[int, ...]]
-Accept = Callable[[Shapes], None]
-"""Told the shape of each array by name before any is read; raises an error of its own to refuse them."""
+
+class ArrayHeader(NamedTuple):
+    """What a file says of an array: its shape, and the kind of its numbers such as ``float32``."""
+
+    shape: tuple[int, ...]
+    kind: str
+
+
+Headers = Mapping[str, ArrayHeader]
+Accept = Callable[[Headers], None]
+"""Told the header of each array by name before any is read; raises an error of its own to refuse them."""
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -29,11 +38,11 @@ def read_npz(path: Path, accept: Accept) -> dict[str, Float32Array]:
     """
     with open_archive(path) as archive:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-        accept({name: _shape(archive, member) for name, member in members.items()})
+        accept({name: _header(archive, member) for name, member in members.items()})
         return {name: _array(archive, member) for name, member in members.items()}
 
 
-def _shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, ...]:
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> ArrayHeader:
     """What an array's header says, if the array is as long as that."""
     try:
         head = io.BytesIO(next(unpacked(archive, member)))
@@ -42,7 +51,7 @@ def _shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[int, ...]
         raise ValueError(f"an entry is no array: {str(e) or type(e).__name__}") from e
     if kind.kind not in "fiub" or head.tell() + math.prod(shape) * kind.itemsize != member.file_size:
         raise ValueError("an array is not of numbers, or not as long as its header says")
-    return shape
+    return ArrayHeader(shape, kind.name)
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Float32Array:

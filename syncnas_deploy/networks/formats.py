@@ -37,6 +37,7 @@ MAX_KERNEL = 31
 MAX_NETWORK_BYTES = 2 << 30
 """A TFLite file cannot be larger."""
 _MAX_FILE_BYTES = 4 << 20
+_PUBLISHED_EPSILON = 1e-5
 _PUBLISHED_ACTIVATIONS = {"ReLU": "relu", "ReLU6": "relu6", "Hardswish": "hswish", "SiLU": "silu"}
 
 
@@ -216,6 +217,8 @@ def _published(top: Fields, where: str, default_name: str) -> ModelConfig:
             stage.done()
     name = top.text("name", max_length=128) if top.has("name") else default_name
     momentum = top.number("bn_momentum", 0.0, 1.0) if top.has("bn_momentum") else 0.1
+    if top.has("eps") and top.number("eps", 0.0, 1.0) != _PUBLISHED_EPSILON:
+        top.fail("eps", "must be 1e-5, with which the published code computes whatever stands here")
     top.done()
     if not stages:
         top.fail("0", 'is missing; a published config has its stages under "0", "1" and so on')
@@ -228,6 +231,7 @@ def _published(top: Fields, where: str, default_name: str) -> ModelConfig:
         strategy=strategy,
         input_size=stages[0].branches[0][0].input_size * 2,
         bn_momentum=momentum,
+        bn_epsilon=_PUBLISHED_EPSILON,
         source="published SyncNAS config",
     )
 

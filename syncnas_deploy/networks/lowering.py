@@ -13,7 +13,8 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float32Array, Float64Array
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SqueezeExcite, SyncOp
-from syncnas_deploy.networks.segments import Segment, cut
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.segments import Feed, Segment, cut, run_chain
 from syncnas_deploy.networks.weights import Weights, block_prefix
 from syncnas_exporters import Activation, Graph, GraphBuilder
 
@@ -172,23 +173,35 @@ class NetworkLowering:
                 x = self._activate(x, head.activation)
         return self.graph.fully_connected(x, w["classifier.1.weight"], w["classifier.1.bias"])
 
+    def segment(self, x: str, segment: Segment, config: ModelConfig) -> str:
+        """All of a segment that follows its sync."""
+        if segment.stem:
+            stem = config.stem
+            x = self.conv(x, "stem_conv.", stem.activation, stride=stem.stride, padding=stem.kernel // 2)
+        for placed in segment.blocks:
+            x = self.block(x, block_prefix(config, placed.branch, placed.stage, placed.index), placed.block)
+        return self.head(x, config) if segment.head else x
+
 
 def lower(segment: Segment, config: ModelConfig, weights: Weights) -> Graph:
     """One segment as a Graph; each input is named after its feed."""
     low = NetworkLowering(segment.name, weights, config.bn_epsilon)
     names = [low.input(f"{feed.value}", shape) for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)]
     x = low.sync(names[0], names[1], segment.sync) if segment.sync is not SyncOp.NONE else names[0]
-    if segment.stem:
-        stem = config.stem
-        x = low.conv(x, "stem_conv.", stem.activation, stride=stem.stride, padding=stem.kernel // 2)
-    for placed in segment.blocks:
-        x = low.block(x, block_prefix(config, placed.branch, placed.stage, placed.index), placed.block)
-    if segment.head:
-        x = low.head(x, config)
-    return low.graph.build([x])
+    return low.graph.build([low.segment(x, segment, config)])
 
 
 def network_graph(config: ModelConfig, weights: Weights, name: str) -> Graph:
-    """A whole base model as one graph."""
-    (segment,) = cut(config)
-    return lower(dataclasses.replace(segment, name=name), config, weights)
+    """A whole network as one graph, from an image to logits; a stem or a sync of both branches is in it once."""
+    low = NetworkLowering(name, weights, config.bn_epsilon)
+    segments = cut(dataclasses.replace(config, placement=Placement()))
+    syncs: dict[int | None, str] = {}
+
+    def add(segment: Segment, inputs: dict[str, str]) -> dict[str, str]:
+        x, *partner = inputs.values()
+        if partner and segment.sync_stage not in syncs:
+            syncs[segment.sync_stage] = low.sync(x, partner[0], segment.sync)
+        return {"": low.segment(syncs[segment.sync_stage] if partner else x, segment, config)}
+
+    (shape,) = segments[0].input_shapes
+    return low.graph.build([run_chain(segments, add, low.input(Feed.IMAGE.value, shape))])

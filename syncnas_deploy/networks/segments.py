@@ -9,13 +9,16 @@ A base model is one segment.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
+from typing import TypeVar
 
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp
 
 Shape = tuple[int, ...]
+T = TypeVar("T")
 
 
 class Feed(str, Enum):
@@ -85,6 +88,25 @@ def cut(config: ModelConfig) -> tuple[Segment, ...]:
     )
     stems = (_stem(config, branch) for branch in ((0, 1) if config.twin_stem else (config.trunk,)))
     return (*stems, *inner, _head(config, phase=len(ends) + 1, stage=ends[-1] - 1))
+
+
+def run_chain(segments: Sequence[Segment], run: Callable[[Segment, dict[str, T]], Mapping[str, T]], image: T) -> T:
+    """Run all segments one after another, as the phases would, and return the logits.
+
+    Args:
+        segments: of one network.
+        run: called with a segment and its inputs by name; returns its one output by name.
+        image: [1, H, W, 3].
+    """
+    latest: dict[int, T] = {}
+    for phase in range(segments[-1].phase + 1):
+        done: dict[int, T] = {}
+        for segment in (s for s in segments if s.phase == phase):
+            places = {Feed.OWN: segment.branch, Feed.PARTNER: 1 - segment.branch}
+            inputs = {feed.value: latest[places[feed]] if feed in places else image for feed in segment.feeds}
+            (done[segment.branch],) = run(segment, inputs).values()
+        latest |= done
+    return latest[segments[-1].branch]
 
 
 def _image_shape(config: ModelConfig) -> Shape:

@@ -33,6 +33,7 @@ from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
 from syncnas_deploy.training.checkpoints import load_weights
+from syncnas_exporters.opsets import DEFAULT_OPSET
 
 
 def export(
@@ -42,11 +43,18 @@ def export(
     weights: str | Path | None = None,
     seed: int | None = None,
     formats: Sequence[str] = ("tflite",),
+    opset: int = DEFAULT_OPSET,
+    whole: bool = False,
     force: bool = False,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
     """Export a network as a bundle, with weights from a file, from ``timm:NAME``, or seeded random ones.
 
     Of a training's folder it takes the best weights, unless `weights` or `seed` says otherwise.
+
+    Args:
+        formats, opset, whole: see `bundle.write_bundle`.
+        on_notice: called with sentences for the user.
 
     Raises:
         WeightsError: the file does not fit the network.
@@ -58,11 +66,13 @@ def export(
         weights = weights_in(config)
     seed = seed or 0
     if weights is not None:
-        values: Weights = load_weights(weights, found)
+        values: Weights = load_weights(weights, found, on_notice)
         source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
     else:
         values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
-    return write_bundle(out, found, values, source=source, formats=formats, seed=seed, force=force)
+    return write_bundle(
+        out, found, values, source=source, formats=formats, opset=opset, whole=whole, seed=seed, force=force
+    )
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from syncnas_deploy.training.run_folder import EpochRow
 
 
-def convert_weights(source: str | Path, config: ConfigLike, out: Path, *, force: bool = False) -> int:
+def convert_weights(
+    source: str | Path,
+    config: ConfigLike,
+    out: Path,
+    *,
+    force: bool = False,
+    on_notice: Callable[[str], None] = lambda _: None,
+) -> int:
     """Write weights of a config as safetensors; returns the number of tensors.
 
     Raises:
@@ -31,7 +38,7 @@ def convert_weights(source: str | Path, config: ConfigLike, out: Path, *, force:
         OutputError: `out` cannot be written, or exists and `force` is false.
     """
     check_output(out, force=force)
-    weights = load_weights(source, as_config(config))
+    weights = load_weights(source, as_config(config), on_notice)
     write_safetensors(out, weights, force=force)
     return len(weights)
 
@@ -44,6 +51,7 @@ def inherit_weights(
     base: ConfigLike | None = None,
     seed: int = 0,
     force: bool = False,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Write initial weights of a branched model, made from its base's; returns the number of tensors.
 
@@ -57,7 +65,7 @@ def inherit_weights(
     check_output(out, force=force)
     found = as_config(config)
     model = base_model(found if base is None else base)
-    weights = inherit(found, model, load_weights(source, model), seed)
+    weights = inherit(found, model, load_weights(source, model, on_notice), seed)
     write_safetensors(out, weights, force=force)
     return len(weights)
 
@@ -79,6 +87,7 @@ def evaluate(
     predictions: Path | None = None,
     force: bool = False,
     on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Accuracy:
     """Accuracy on an image folder: of a network with weights by torch, or of a bundle through LiteRT.
 
@@ -88,6 +97,7 @@ def evaluate(
         weights: a file or ``timm:NAME``; for a config only, and needed there but for a training's folder.
         batch, workers, device, input_size: see `training.evaluation`; a bundle runs on the CPU at its own size.
         predictions: where a CSV with every picture's guess goes.
+        on_notice: called with sentences for the user; so in the other functions here.
 
     Raises:
         WeightsError: none, or they do not fit; or given for a bundle.
@@ -119,7 +129,7 @@ def evaluate(
             )
         found = evaluate_model(
             config,
-            load_weights(weights, config),
+            load_weights(weights, config, on_notice),
             folder,
             batch=size,
             workers=workers,
@@ -147,6 +157,7 @@ def train(
     tensorboard: Path | None = None,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     on_epoch: Callable[[EpochRow], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train a network on an image folder; see `training.run.train` and its `TrainingOptions`.
 
@@ -164,7 +175,7 @@ def train(
     if weights is not None:
         # A file may be of another number of classes than the config; `training` says what then.
         timm = str(weights).startswith(TIMM)
-        start = load_weights(weights, found) if timm else load_other_classes(Path(weights), found)
+        start = load_weights(weights, found) if timm else load_other_classes(Path(weights), found, on_notice)
     options = training.TrainingOptions(
         weights=start,
         new_classifier=new_classifier,

@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from syncnas_deploy.errors import DatasetError
+from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.images import (
     DEVIATION,
     MEAN,
-    ImageSet,
     Pixels,
     UnreadableImage,
     evaluation_pixels,

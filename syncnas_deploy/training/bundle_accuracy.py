@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from syncnas_deploy.bundle import Bundle, run_chain
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError
+from syncnas_deploy.networks.segments import run_chain
 from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, EvaluationProgress, evaluate
-from syncnas_deploy.training.images import evaluation_set, normalized
+from syncnas_deploy.training.image_folders import evaluation_set
+from syncnas_deploy.training.images import normalized
 from syncnas_exporters import TfliteRunner
 
 

@@ -27,7 +27,8 @@ from syncnas_deploy.training.batches import (
     network_input,
     nothing_readable,
 )
-from syncnas_deploy.training.images import ImageSet, evaluation_set, printable_path
+from syncnas_deploy.training.image_folders import ImageSet, evaluation_set
+from syncnas_deploy.training.images import printable_path
 from syncnas_deploy.training.module import build
 
 DEVICES = ("cpu", "cuda", "mps")

@@ -34,7 +34,8 @@ from syncnas_deploy.training.batches import (
     training_loader,
 )
 from syncnas_deploy.training.evaluation import Tally, score
-from syncnas_deploy.training.images import ImageSet, printable_path
+from syncnas_deploy.training.image_folders import ImageSet
+from syncnas_deploy.training.images import printable_path
 from syncnas_deploy.training.module import SyncNet
 from syncnas_deploy.training.processes import Group
 from syncnas_deploy.training.recipe import Recipe
@@ -149,10 +150,9 @@ class Learner:
                 self._scaler.load_state_dict(checkpoint.scaler)
                 if self._average is not None:
                     self._average.load_state_dict(checkpoint.average or {})
-            except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as e:
+            except (RuntimeError, ValueError, KeyError, TypeError, AttributeError):
                 raise CheckpointError(
-                    f"{out / run_folder.LAST}: does not fit the run ({str(e).splitlines()[0][:120]}); "
-                    f"give --force to begin anew."
+                    f"{out / run_folder.LAST}: its tensors do not fit this run's network; give --force to begin anew."
                 ) from None
             epochs = len(checkpoint.history)
             if checkpoint.steps != epochs * self.steps_an_epoch or epochs > self._recipe.epochs:

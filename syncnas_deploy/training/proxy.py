@@ -13,7 +13,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights
 from syncnas_deploy.training.batches import evaluation_loader, network_input
 from syncnas_deploy.training.evaluation import torch_device
-from syncnas_deploy.training.images import ImageSet
+from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.learner import Learner
 from syncnas_deploy.training.module import build, state_arrays
 from syncnas_deploy.training.processes import group_of

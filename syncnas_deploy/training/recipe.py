@@ -4,6 +4,8 @@ Published for SyncNAS (Lee et al., LCTES 2023): SGD, cosine annealing with warm 
 decay 1e-5, initial learning rate 0.256 for MobileNetV2 and 0.512 for FBNet and MnasNet. Not published, and therefore
 ours: momentum 0.9 without Nesterov, 300 epochs of batches of 256, one period that ends with the run (so no restart
 unless `period_epochs` asks for some), dropout 0.2, 0.256 for the other bases, no label smoothing, no EMA.
+
+The published numbers are for long runs of large steps. `scaled` makes them fit a shorter run and smaller steps.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ from syncnas_deploy.networks.formats import config_from_fields, config_text, con
 
 _RATES = {"mobilenet_v2": 0.256, "fbnet": 0.512, "mnasnet": 0.512}
 _OTHER_RATE = 0.256
+PUBLISHED_STEP = 256
+"""Pictures per step that the published rates are taken to be for."""
+WARMUP_SHARE = 0.1
+"""Of a scaled run, its warm-up at most."""
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
@@ -60,7 +66,7 @@ class Recipe:
     epochs: int = 300
     batch: int = 256
     accumulate: int = 1
-    warmup_epochs: int = 10
+    warmup_epochs: float = 10
     period_epochs: int | None = None
     period_factor: int = 1
     smallest_rate: float = 0.0
@@ -89,7 +95,8 @@ class Recipe:
         rate = published_rate(config) if self.rate is None else self.rate
         if self.rate_batch is not None:
             rate *= self.batch * self.accumulate * processes / self.rate_batch
-        period = self.period_epochs or max(1, self.epochs - self.warmup_epochs)
+        left = self.epochs - self.warmup_epochs
+        period = self.period_epochs or (left if left > 0 else 1)
         return Schedule(rate, self.warmup_epochs, period, self.period_factor, min(self.smallest_rate, rate))
 
     def resized(self, config: ModelConfig, classes: int) -> ModelConfig:
@@ -124,8 +131,8 @@ class Schedule:
     """
 
     rate: float
-    warmup_epochs: int
-    period_epochs: int
+    warmup_epochs: float
+    period_epochs: float
     period_factor: int
     smallest_rate: float
 
@@ -133,11 +140,38 @@ class Schedule:
         """The learning rate after `epoch` epochs; a fraction is a place within one."""
         if epoch < self.warmup_epochs:
             return self.rate * epoch / self.warmup_epochs
-        since, period = epoch - self.warmup_epochs, float(self.period_epochs)
+        since, period = epoch - self.warmup_epochs, self.period_epochs
         while since >= period:
             since -= period
             period *= self.period_factor
         return self.smallest_rate + (self.rate - self.smallest_rate) * (1 + math.cos(math.pi * since / period)) / 2
+
+
+def scaled(processes: int = 1, **given: Any) -> tuple[Recipe, str]:
+    """The published recipe, fitted to a run's length and step: warm-up and learning rate follow where none is given.
+
+    A step of fewer pictures than `PUBLISHED_STEP` has a rate as much lower. The warm-up is at most `WARMUP_SHARE` of
+    the run. A run of the published length and step is the published one.
+
+    Args:
+        processes: that take part in each step.
+        given: fields of `Recipe`; None for one that is not given.
+
+    Returns:
+        The recipe, and a sentence that says what was scaled, empty where nothing was.
+    """
+    recipe = Recipe(**{name: value for name, value in given.items() if value is not None})
+    said = []
+    step = recipe.batch * recipe.accumulate * processes
+    if recipe.rate is None and recipe.rate_batch is None and step < PUBLISHED_STEP:
+        recipe = dataclasses.replace(recipe, rate_batch=PUBLISHED_STEP)
+        said.append(f"the learning rate is {step}/{PUBLISHED_STEP} of the published one, for steps of {step} pictures")
+    warmup = min(recipe.warmup_epochs, round(WARMUP_SHARE * recipe.epochs, 2))
+    if given.get("warmup_epochs") is None and warmup < recipe.warmup_epochs:
+        said.append(f"the warm-up takes {warmup:g} of {recipe.epochs} epochs, not {recipe.warmup_epochs:g}")
+        recipe = dataclasses.replace(recipe, warmup_epochs=warmup)
+    text = f"Scaled to this run: {' and '.join(said)}; --recipe published keeps the published numbers."
+    return recipe, text if said else ""
 
 
 def facts_of_run(recipe: Recipe, config: ModelConfig, **others: Any) -> dict[str, Any]:

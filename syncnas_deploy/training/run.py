@@ -22,7 +22,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.event_file import EventFile
-from syncnas_deploy.training.images import ImageSet, training_sets
+from syncnas_deploy.training.image_folders import ImageSet, training_sets
 from syncnas_deploy.training.learner import Learner, TrainingProgress
 from syncnas_deploy.training.processes import Group, group_of
 from syncnas_deploy.training.recipe import Recipe, facts_of_run

@@ -38,6 +38,7 @@ from syncnas_deploy.files.output import (
 )
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.training.weight_files import not_tensors
 
 FORMAT = "syncnas-deploy/training-checkpoint/1"
 RUN_SCHEMA = "syncnas-deploy/training-run/1"
@@ -209,10 +210,7 @@ def load(out: Path, facts: Mapping[str, Any]) -> Checkpoint:
     try:
         value: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as e:
-        lines = str(e).splitlines() or [type(e).__name__]
-        raise CheckpointError(
-            f"{path}: not a checkpoint of tensors only ({lines[0][:160]}); code in it is never run; {remedy}."
-        ) from None
+        raise CheckpointError(f"{path}: {not_tensors(e)}; {remedy}.") from None
     try:
         if value["format"] != FORMAT:
             raise CheckpointError(f"{path}: its format is {str(value['format'])[:60]!r}, not {FORMAT!r}; {remedy}.")

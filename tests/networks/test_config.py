@@ -157,6 +157,35 @@ def test_the_published_base_format_loads() -> None:
     assert config.strategy is None and config.branch_count == 1
 
 
+@pytest.mark.parametrize("more", [{"eps": 1e-5}, {"eps": 0.00001, "bn_momentum": 0.0003}, {"bn_momentum": 0.01}])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mnasnet_b1", "fbnet_c_plain_e1", "syncnas_fbnet_c_100"])
+def test_every_published_config_loads_whatever_it_says_of_batch_norms(name: str, more: dict[str, Any]) -> None:
+    shipped = load_config(name)
+    rows = [
+        {
+            str(b): [
+                [x.input_size, x.kernels[0], x.stride, x.in_channels, x.expanded_channels, x.out_channels]
+                for x in blocks
+            ]
+            for b, blocks in enumerate(stage.branches)
+        }
+        for stage in shipped.stages
+    ]
+    value = {
+        "name": name,
+        "act": {"relu": "ReLU", "relu6": "ReLU6"}[shipped.stem.activation],
+        "stem": [3, shipped.stem.out_channels, 3, 2],
+        "head": [shipped.head.in_channels, shipped.head.out_channels, 1, 1],
+        **{str(s): row if shipped.strategy else row["0"] for s, row in enumerate(rows)},
+        **({"sync": list(shipped.strategy)} if shipped.strategy else {}),
+        **more,
+    }
+    found = parse_config(json.dumps(value), "published.json")
+    same = dataclasses.replace(shipped, base=found.base, source=found.source, bn_momentum=found.bn_momentum)
+    assert found == same
+    assert found.bn_epsilon == 1e-5
+
+
 def test_unknown_models_are_refused() -> None:
     with pytest.raises(UnknownModel, match="syncnas-deploy models"):
         load_config("no_such_model")
@@ -234,6 +263,8 @@ def test_bad_configs_name_file_field_and_reason(tmp_path: Path, text: str, says:
         ("stem", [3, 8, 5, 2], "kernel 3"),
         ("head", [16, 32, 3, 1], "1x1"),
         ("sync", ["c", "n"], "ends in n"),
+        ("eps", 1e-3, "'eps' must be 1e-5, with which the published code computes"),
+        ("eps", "1e-5", "'eps' must be a number"),
         ("0", [[16, 3, 1, 8, 16, 8]], "expected an object"),
         ("1", {"0": [[16, 4, 2, 16, 32, 16]], "1": [[16, 5, 2, 16, 24, 16]]}, "odd kernel"),
         ("1", {"0": [[16, 5, 2, 16, 32]], "1": [[16, 5, 2, 16, 24, 16]]}, "6 to 6 items"),

@@ -12,12 +12,12 @@ import torch
 
 from syncnas_bench import HostDevice
 from syncnas_deploy import pipeline
-from syncnas_deploy.bundle import read_bundle, run_chain
+from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.errors import ConfigError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.networks.placement import Placement
-from syncnas_deploy.networks.segments import Feed, cut
+from syncnas_deploy.networks.segments import Feed, cut, run_chain
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement, predict
 from syncnas_deploy.report.drawing import architecture

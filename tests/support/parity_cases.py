@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from syncnas_deploy.bundle import graphs, run_chain
+from syncnas_deploy.bundle import graphs
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.segments import Feed, Segment, cut
+from syncnas_deploy.networks.segments import Feed, Segment, cut, run_chain
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.training.module import SyncNet, build
 from syncnas_exporters import TfliteRunner, nchw, nhwc, run_onnx, write_onnx, write_tflite

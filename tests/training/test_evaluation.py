@@ -23,7 +23,7 @@ from syncnas_deploy.training.evaluation import (
     torch_device,
     write_guesses,
 )
-from syncnas_deploy.training.images import read_image_set
+from syncnas_deploy.training.image_folders import read_image_set
 from tests.support.picture_cases import SHAPES, draw_set, small_branched, small_config
 
 

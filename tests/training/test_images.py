@@ -1,78 +1,26 @@
-"""Folders of pictures: what is listed, what is refused, and that damaged pictures are named and not fatal."""
+"""Pictures: of any mode and size as a network sees them; damaged ones are named and not fatal."""
 
 from __future__ import annotations
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from syncnas_deploy.errors import DatasetError, MissingDependency
+from syncnas_deploy.errors import MissingDependency
 from syncnas_deploy.training import images
 from syncnas_deploy.training.images import (
     UnreadableImage,
     evaluation_pixels,
-    evaluation_set,
     normalized,
     printable_path,
-    read_image_set,
     training_pixels,
-    training_sets,
 )
-from tests.support.picture_cases import SHAPES, draw_set, draw_shape
-
-
-def test_classes_are_numbered_by_name_and_pictures_found_at_any_depth(tmp_path: Path) -> None:
-    folder = draw_set(tmp_path / "set", 2, 0)
-    (folder / "cross" / "deep" / "er").mkdir(parents=True)
-    draw_shape("cross", np.random.default_rng(1)).save(folder / "cross" / "deep" / "er" / "X.JPG")
-    (folder / "cross" / "notes.txt").write_text("no picture")
-    (folder / ".hidden").mkdir()
-    (folder / "list.csv").write_text("no class")
-    found = read_image_set(folder)
-    assert found.classes == SHAPES
-    assert found.names[2:5] == ("cross/0000.png", "cross/0001.png", "cross/deep/er/X.JPG")
-    assert found.labels == (0, 0, 1, 1, 1, 2, 2, 3, 3)
-
-
-def test_unusable_folders_are_refused_in_one_sentence(tmp_path: Path) -> None:
-    folder = draw_set(tmp_path / "set", 1, 0)
-    (tmp_path / "nothing").mkdir()
-    with pytest.raises(DatasetError, match="no such folder"):
-        read_image_set(tmp_path / "absent")
-    with pytest.raises(DatasetError, match="holds no class folders"):
-        read_image_set(tmp_path / "nothing")
-    with pytest.raises(DatasetError, match="4 class folders and the model has 1000 classes"):
-        evaluation_set(folder, 1000)
-    with pytest.raises(DatasetError, match=r"circle: holds one picture; add more"):
-        training_sets(folder, 0.1, 0)
-    (folder / "zebra").mkdir()
-    (folder / "zebra" / "notes.txt").write_text("no picture")
-    with pytest.raises(DatasetError, match=r"zebra: holds no pictures; add some"):
-        read_image_set(folder)
-
-
-def test_val_inside_the_folder_is_what_is_evaluated(tmp_path: Path) -> None:
-    draw_set(tmp_path / "train", 2, 0)
-    draw_set(tmp_path / "val", 1, 1)
-    assert evaluation_set(tmp_path, 4).folder == tmp_path / "val"
-    training, validation = training_sets(tmp_path, 0.1, 0)
-    assert (len(training), len(validation)) == (8, 4)
-    (tmp_path / "val" / "circle").rename(tmp_path / "val" / "round")
-    with pytest.raises(DatasetError, match="'circle' is in only one of train and val"):
-        training_sets(tmp_path, 0.1, 0)
-
-
-def test_without_val_a_seeded_share_of_each_class_is_held_out(tmp_path: Path) -> None:
-    folder = draw_set(tmp_path / "set", 10, 0)
-    training, validation = training_sets(folder, 0.2, 7)
-    assert sorted(training.names + validation.names) == sorted(read_image_set(folder).names)
-    assert [validation.labels.count(label) for label in range(4)] == [2, 2, 2, 2]
-    assert training_sets(folder, 0.2, 7)[1] == validation
-    assert training_sets(folder, 0.2, 8)[1] != validation
+from tests.support.picture_cases import draw_shape
 
 
 def test_the_centre_of_the_resized_picture_is_evaluated(tmp_path: Path) -> None:
@@ -84,11 +32,65 @@ def test_the_centre_of_the_resized_picture_is_evaluated(tmp_path: Path) -> None:
     assert (pixels == (10, 200, 90)).all()
 
 
+GREY = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (64, 1))
+"""A ramp from black to white [64, 64]."""
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
 def test_every_mode_becomes_rgb(mode: str, tmp_path: Path) -> None:
     suffix = "jpg" if mode == "CMYK" else "png"
     Image.new(mode, (50, 30)).save(tmp_path / f"x.{suffix}")
     assert evaluation_pixels(tmp_path / f"x.{suffix}", 32).shape == (32, 32, 3)
+
+
+def pgm(white: int) -> bytes:
+    """The ramp with 16 bits per pixel and that white."""
+    return b"P5 64 64 %d\n" % white + np.rint(GREY * (white / 255)).astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("x.png", lambda path: Image.fromarray(GREY.astype(np.uint16) * 257).save(path)),
+        ("x.tif", lambda path: Image.fromarray(GREY.astype(np.uint16) * 257).save(path)),
+        ("big.tif", lambda path: Image.fromarray((GREY.astype(np.uint16) * 257).astype(">u2")).save(path)),
+        ("x.pgm", lambda path: path.write_bytes(pgm(65535))),
+        ("twelve.pgm", lambda path: path.write_bytes(pgm(4095))),
+        ("fourteen.pgm", lambda path: path.write_bytes(pgm(16383))),
+    ],
+)
+def test_16_bits_have_the_shades_of_8(name: str, make: Any, tmp_path: Path) -> None:
+    Image.fromarray(GREY).save(tmp_path / "8.png")
+    make(tmp_path / name)
+    wanted, found = (evaluation_pixels(tmp_path / x, 56).astype(int) for x in ("8.png", name))
+    assert abs(found - wanted).max() <= 1
+    draws = (training_pixels(tmp_path / x, 32, np.random.default_rng(3), 0.5).astype(int) for x in ("8.png", name))
+    assert abs(next(draws) - next(draws)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("x.tif", GREY / np.float32(255), "has float pixels and does not say which value is white"),
+        ("y.tif", GREY * np.float32(257), "has float pixels"),
+        ("z.tif", -GREY.astype(np.float32), "has float pixels"),
+        ("x.tiff", GREY.astype(np.int32) * 257, "has 32-bit pixels and does not say"),
+        ("y.tiff", GREY.astype(np.int32) << 20, "has 32-bit pixels"),
+        ("x.png", GREY.astype(np.uint16) * 16, "uses the lowest 12 alone, so white is not known; save it with 8 bits"),
+        ("z.tiff", GREY.astype(np.uint16), "uses the lowest 12 alone"),
+    ],
+)
+def test_a_picture_whose_white_is_not_known_is_unreadable(name: str, values: Any, says: str, tmp_path: Path) -> None:
+    Image.fromarray(values).save(tmp_path / name)
+    with pytest.raises(UnreadableImage, match=says):
+        evaluation_pixels(tmp_path / name, 56)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    with pytest.raises(UnreadableImage, match="not a regular file"):
+        evaluation_pixels(tmp_path / "x.jpg", 32)
 
 
 def test_exif_orientation_is_not_applied(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +14,10 @@ from syncnas_deploy.errors import MissingDependency, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.weights import Float32Array, parameter_shapes, random_weights
-from syncnas_deploy.training.checkpoints import from_timm, load_weights
+from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_deploy.training.module import build
+from syncnas_deploy.training.timm_models import from_timm
+from tests.support.picture_cases import small_config
 
 NAMES = {
     "mobilenet_v2": "mobilenetv2_100",
@@ -101,3 +104,74 @@ def test_models_that_do_not_correspond_are_refused(mobilenet: ModelConfig) -> No
 def test_an_unknown_timm_name_or_no_timm_is_one_sentence(mobilenet: ModelConfig) -> None:
     with pytest.raises((WeightsError, MissingDependency), match="timm:no_such_model"):
         load_weights("timm:no_such_model", mobilenet)
+
+
+class StandIn:
+    """timm as far as it is asked: one plain model, and others with the same tensors that compute something else."""
+
+    __version__ = "stand-in"
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool]] = []
+
+    def is_model(self, name: str) -> bool:
+        return name.split(".")[0] in ("plain", "tf_plain", "blur", "even", "other")
+
+    def create_model(self, name: str, pretrained: bool) -> torch.nn.Module:
+        self.asked.append((name, pretrained))
+        kind, _, tag = name.partition(".")
+        if tag not in ("", "ra_in1k"):
+            raise RuntimeError(f"Invalid pretrained tag ({tag}) for {kind}.")
+        model = build(small_config(8 if kind != "other" else 16))
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d) and kind == "tf_plain":
+                module.eps = 1e-3
+            if isinstance(module, torch.nn.Conv2d) and module.stride == (2, 2) and kind == "even":
+                module.padding = (0, 0)
+        if kind == "blur":
+            model.stem_conv.append(torch.nn.AvgPool2d(3, 1, 1))
+        return model
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    made = StandIn()
+    monkeypatch.setitem(sys.modules, "timm", made)
+    return made
+
+
+@pytest.mark.parametrize("name", ["plain", "plain.ra_in1k"])
+def test_a_name_works_with_its_tag_and_without(name: str, stand_in: StandIn) -> None:
+    config = small_config(8)
+    assert load_weights(f"timm:{name}", config).keys() == parameter_shapes(config).keys()
+    assert stand_in.asked == [(name, False), (name, True)]
+
+
+@pytest.mark.parametrize("name", ["tf_plain", "tf_plain.ra_in1k", "blur", "even"])
+def test_a_model_that_computes_something_else_is_refused_before_it_is_downloaded(name: str, stand_in: StandIn) -> None:
+    with pytest.raises(WeightsError, match=rf"timm:{name}: computes something else than small with the same weights"):
+        load_weights(f"timm:{name}", small_config(8))
+    assert stand_in.asked == [(name, False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("absent", "knows no model of that name"),
+        ("absent.ra_in1k", "knows no model of that name"),
+        ("plain.absent", r"cannot be had \(Invalid pretrained tag \(absent\) for plain\.\)"),
+        ("other.ra_in1k", "stands where small has"),
+    ],
+)
+def test_other_names_and_tags_are_one_sentence(name: str, says: str, stand_in: StandIn) -> None:
+    with pytest.raises(WeightsError, match=rf"timm:{name}: .*{says}"):
+        load_weights(f"timm:{name}", small_config(8))
+
+
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_b0.ns_jft_in1k", "tf_mobilenetv3_large_100", "tf_mixnet_m", "efficientnet_blur_b0"]
+)
+def test_timms_own_variants_are_refused(timm: Any, name: str) -> None:
+    config = load_config({"tf_mob": "mobilenet_v3_large", "tf_mix": "mixnet_m"}.get(name[:6], "efficientnet_b0"))
+    with pytest.raises(WeightsError, match="computes something else"):
+        load_weights(f"timm:{name}", config)

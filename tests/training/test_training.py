@@ -35,10 +35,10 @@ from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
 from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_deploy.training.evaluation import evaluate_model
 from syncnas_deploy.training.event_file import FILE_NAME
-from syncnas_deploy.training.images import training_sets
+from syncnas_deploy.training.image_folders import training_sets
 from syncnas_deploy.training.learner import Learner, TrainingProgress
 from syncnas_deploy.training.processes import group_of
-from syncnas_deploy.training.recipe import Recipe, Schedule, published_rate
+from syncnas_deploy.training.recipe import Recipe, Schedule, published_rate, scaled
 from syncnas_deploy.training.run import Trained, TrainingOptions, train
 from syncnas_deploy.training.run_folder import BEST, HISTORY, LAST, EpochRow
 from tests.support.picture_cases import draw_set, small_branched, small_config
@@ -189,6 +189,38 @@ def test_published_rates_are_the_defaults_and_nothing_is_scaled_unasked() -> Non
     assert Recipe().schedule(config, 1).period_epochs == 290
 
 
+@pytest.mark.parametrize(
+    ("given", "processes", "rate", "warmup", "says"),
+    [
+        ({}, 1, 0.256, 10, ""),
+        ({"epochs": 100}, 1, 0.256, 10, ""),
+        ({"batch": 64}, 4, 0.256, 10, ""),
+        ({"batch": 256}, 8, 0.256, 10, ""),
+        ({"batch": 64, "accumulate": 4, "epochs": 200}, 1, 0.256, 10, ""),
+        ({"epochs": 3, "batch": 16}, 1, 0.016, 0.3, "16/256 of the published one, for steps of 16 pictures and the w"),
+        ({"epochs": 60, "batch": 64}, 1, 0.064, 6, "the warm-up takes 6 of 60 epochs, not 10"),
+        ({"epochs": 1, "batch": 8, "accumulate": 2}, 2, 0.032, 0.1, "32/256"),
+        ({"epochs": 3, "batch": 16, "rate": 0.1}, 1, 0.1, 0.3, "the warm-up takes 0.3 of 3 epochs"),
+        ({"epochs": 3, "batch": 16, "rate": 0.1, "rate_batch": 32}, 1, 0.05, 0.3, "the warm-up"),
+        ({"epochs": 3, "batch": 16, "warmup_epochs": 0}, 1, 0.016, 0, "of the published one"),
+        ({"epochs": 3, "batch": 16, "warmup_epochs": 10, "rate": 0.1}, 1, 0.1, 10, ""),
+    ],
+)
+def test_a_scaled_recipe_follows_the_run(
+    given: dict[str, float], processes: int, rate: float, warmup: float, says: str
+) -> None:
+    config = replace(small_config(), name="mobilenet_v2")
+    recipe, said = scaled(processes, **given, seed=None)
+    schedule = recipe.schedule(config, processes)
+    assert (schedule.rate, schedule.warmup_epochs) == (pytest.approx(rate), pytest.approx(warmup))
+    assert says in said and bool(says) == bool(said)
+    if "warmup_epochs" not in given:
+        # The rate rises in the first tenth of the run and is nearly 0 in its last hundredth.
+        assert schedule.at(0.1 * recipe.epochs) > 0.9 * rate
+        assert 0 <= schedule.at(0.99 * recipe.epochs) < 0.01 * rate
+    assert scaled()[0] == Recipe()
+
+
 def test_processes_share_an_epoch_without_overlap() -> None:
     orders = [TrainingOrder(103, 4, 3, 5, rank, 2) for rank in (0, 1)]
     keys = [index for order in orders for batch in order for _, index in batch]
@@ -249,15 +281,15 @@ def test_a_checkpoint_that_cannot_be_used_is_refused(few: Path, tmp_path: Path) 
 
     for cut in (0, 10, len(whole) // 2, len(whole) - 30):
         (out / LAST).write_bytes(whole[:cut])
-        refused(r"last\.pth: not a checkpoint of tensors only")
+        refused(r"last\.pth: .*not a checkpoint of tensors only")
     (out / LAST).write_bytes(pickle.dumps(Exploit()))
-    refused("code in it is never run")
+    refused("code in a checkpoint is never run")
     torch.save({"format": Exploit()}, out / LAST)
-    refused("code in it is never run")
+    refused("code in a checkpoint is never run")
     torch.save({"state_dict": {}}, out / LAST)
     refused("holds no training run")
     torch.save(other, out / LAST)
-    refused(r"does not fit the run.*; give --force")
+    refused(r"its tensors do not fit .*; give --force")
     assert not (tmp_path / "exploited").exists()
 
 

@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from syncnas_exporters.errors import MissingLibrary, ModelTooLarge
+from syncnas_exporters.errors import MissingLibrary, ModelTooLarge, UnknownOpset
 from syncnas_exporters.graph import Graph
 from syncnas_exporters.ops import CONVOLUTIONS, Activation, Op, OpKind, Shape
+from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
 
 if TYPE_CHECKING:
     import onnx
-
-OPSET = 17
-"""Operator set of the files: the first HardSwish is in 14; 17 is read by ONNX Runtime 1.12 and later."""
-
-IR_VERSION = 8
-"""File format version that belongs to opset 17. Source: onnx/docs/Versioning.md."""
 
 MAX_FILE_BYTES = 2**31 - 1
 """Source: protobuf, which refuses longer messages."""
@@ -38,18 +33,21 @@ _ONE_TO_ONE = {
 }
 
 
-def write_onnx(graph: Graph) -> bytes:
+def write_onnx(graph: Graph, opset: int = DEFAULT_OPSET) -> bytes:
     """Write a graph as an ONNX model with the graph's input and output names.
 
     Inputs and outputs of rank 4 are `[N, C, H, W]`, those of rank 2 stay `[N, C]`. Padding is explicit.
     Equal graphs give equal bytes.
 
     Raises:
+        UnknownOpset: when the opset is not one of `opsets.IR_VERSIONS`.
         MissingLibrary: when onnx is not installed.
         ModelTooLarge: when the model would pass 2 GiB.
 
     Source: onnx/docs/Operators.md.
     """
+    if opset not in IR_VERSIONS:
+        raise UnknownOpset(f"there is no opset {opset} here; choose one from {min(IR_VERSIONS)} to {max(IR_VERSIONS)}")
     try:
         import onnx
     except ImportError as error:
@@ -70,8 +68,8 @@ def write_onnx(graph: Graph) -> bytes:
     model = onnx.helper.make_model(
         body,
         producer_name="syncnas_exporters",
-        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[onnx.helper.make_opsetid("", opset)],
+        ir_version=IR_VERSIONS[opset],
     )
     serialized: bytes = model.SerializeToString(deterministic=True)
     return serialized

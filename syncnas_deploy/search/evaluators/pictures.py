@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_deploy.errors import DatasetError
-from syncnas_deploy.training.images import ImageSet, training_sets
+from syncnas_deploy.training.image_folders import ImageSet, training_sets
 
 HELD_OUT = 0.1
 """Share of each class that validates, where the folder has no ``train`` and ``val``."""
