@@ -19,7 +19,7 @@ from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS
 from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from syncnas_deploy.profiling.measure import ProfileProgress
+from syncnas_deploy.progress import Progress
 
 PATIENCE = 2.0
 """A profile is broken off when it takes so many times as long as was expected."""
@@ -50,8 +50,8 @@ def profile_step(precision: str) -> Callable[[Session, str, Size, Path], None]:
         until = session.rows.elapsed_s + min(PATIENCE * size.cost_s + 10, session.deadline_s)
         out = session.folder / f"{session.base.name}-{precision}.profile.json"
 
-        def progress(done: ProfileProgress) -> None:
-            session.rows.add(step, "progress", done=done.done, total=done.total, name=done.step)
+        def progress(done: Progress) -> None:
+            session.rows.add(step, "progress", done=done.done, total=done.total, name=done.doing)
             if session.rows.elapsed_s > until:
                 raise OutOfTime(f"the profile took {PATIENCE:g} times as long as expected; its journal is kept.")
 

@@ -83,7 +83,7 @@ def run_bench(
     baselines: Sequence[Asked] = (),
     energy: bool = True,
     deadline_s: float = 1800.0,
-    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_launch: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Measure a bundle.
 
@@ -96,7 +96,7 @@ def run_bench(
         baselines: networks of one branch to measure in the same rounds.
         energy: whether it is measured, where the device has a power meter.
         deadline_s: for one launch.
-        on_launch: called with launches done and in all.
+        on_launch: called after each launch, with words for it.
 
     Raises:
         BenchError: the device could not run it.
@@ -108,13 +108,12 @@ def run_bench(
     with work_folder("bench") as folder:
         jobs = _BundleJobs(bundle, device, units, baselines, folder)
         meter, reason = device.power_meter() if energy else (None, "")
-        total = launches + (meter is not None)
         runs: dict[tuple[int, str], Run] = {}
         before = flat_text(device.condition().to_dict())
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
             run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
-            on_launch(launch + 1, total)
+            on_launch(f"launch {launch + 1} of {launches}")
         result = msgspec.structs.replace(jobs.result(usable(runs, [Anchor(STEP, NETWORK)])), before=before)
         if meter is None:
             return msgspec.structs.replace(result, no_energy=reason)
@@ -125,7 +124,7 @@ def run_bench(
         except (BenchError, MeasurementError) as error:
             # The latencies are measured. They are kept although the power cannot be read.
             result = msgspec.structs.replace(result, no_energy=str(error))
-        on_launch(total, total)
+        on_launch("power")
         return result
 
 

@@ -26,6 +26,8 @@ from syncnas_deploy.cli import (
     training,
 )
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code, missing_extra
+from syncnas_deploy.cli.help import Commands, help_for_people
+from syncnas_deploy.cli.next_step import PROGRAM, suggest_going_on
 from syncnas_deploy.cli.terminal import note, note_usage
 
 _NO_ROOM = {
@@ -40,16 +42,19 @@ _NO_ROOM = {
 def main() -> None:
     """Run the program; every error becomes one sentence on stderr and a documented exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name=PROGRAM, standalone_mode=False)
         if code:  # click returns what a command's `Exit` carries
             sys.exit(code)
-    except click.exceptions.Abort:
-        _leave("Interrupted; what was finished is kept.", 130)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        note("syncnas-deploy: Interrupted; what was finished is kept.")
+        suggest_going_on(cli)
+        sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as e:
+        note(*e.format_message().split("\n"))
+        sys.exit(2)
     except click.ClickException as e:
         note_usage(e)
         sys.exit(2)
-    except KeyboardInterrupt:
-        _leave("Interrupted; what was finished is kept.", 130)
     except (BrokenPipeError, SystemExit) as e:
         # click makes a SystemExit of it.
         if not isinstance(e if isinstance(e, OSError) else e.__context__, BrokenPipeError):
@@ -81,10 +86,11 @@ def _leave(message: str, code: int | None) -> None:
     sys.exit(code)
 
 
-_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:3}  {text}" for code, text in EXIT_CODES)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, epilog=_CODES)
+@click.group(
+    cls=Commands,
+    exit_codes=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(syncnas_deploy.__version__, prog_name="syncnas-deploy")
 def cli() -> None:
     """One network on a phone's CPU and GPU at the same time: measure, search, export, benchmark.
@@ -93,23 +99,16 @@ def cli() -> None:
     """
 
 
-COMMANDS = (
-    devices.devices,
-    devices.doctor,
-    assess.assess,
-    runtimes.runtime,
-    profiles.profile,
-    profiles.predict,
-    bundles.bench,
-    searches.search,
-    reports.report,
-    networks.models,
-    bundles.export,
-    networks.weights,
-    networks.draw,
-    training.evaluate,
-    training.train,
-    completion.completion,
-)
-for command in COMMANDS:
-    cli.add_command(command)
+WORK: dict[str, tuple[click.Command, ...]] = {
+    "Look around": (devices.devices, devices.doctor, runtimes.runtime),
+    "All of it in one command": (assess.assess,),
+    "Step by step": (profiles.profile, searches.search, bundles.export, bundles.bench, reports.report),
+    "Networks": (networks.models, profiles.predict, networks.draw),
+    "Weights and pictures": (networks.weights, training.train, training.evaluate),
+    "For the shell": (completion.completion,),
+}
+"""All commands, in the order of work."""
+
+for heading, commands in WORK.items():
+    cli.add_section(heading, commands)
+help_for_people(cli)

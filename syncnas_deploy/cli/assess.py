@@ -6,15 +6,18 @@ from pathlib import Path
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     base_or_setting,
     device_option,
     epilog,
     json_option,
     open_device,
+    progress_options,
     unit_option,
     units_or_setting,
 )
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
@@ -47,6 +50,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
 @click.option("--samples", type=click.IntRange(5, 10_000), default=200, show_default=True, help="Recorded runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")
+@progress_options
 @json_option
 def assess(
     device_name: str | None,
@@ -72,9 +76,9 @@ def assess(
     from syncnas_deploy.benchmarking.result_files import result_to_json
     from syncnas_deploy.benchmarking.trust import trust
     from syncnas_deploy.errors import MeasurementError
-    from syncnas_deploy.report.page import table
+    from syncnas_deploy.pipeline.inputs import PROFILE, SEARCH
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import bench_text, expected_error_text
+    from syncnas_deploy.report.tables import bench_page, checks_table, expected_error_text
 
     named = base_or_setting(base) or "mobilenet_v2"
     model, units = pipeline.base_model(named), tuple(units_or_setting(units))
@@ -83,21 +87,25 @@ def assess(
     judge = evaluator or ("zen" if importlib.util.find_spec("torch") else "capacity")
     settings = pipeline.AssessSettings(budget, judge, trials, samples)
     try:
-        done = pipeline.assess(device, model, folder, settings, units=units, named=named, on_notice=note)
-    except (BenchError, MeasurementError, KeyboardInterrupt):
+        with showing(f"assessing {device.name} for {model.name}") as shown:
+            done = pipeline.assess(
+                device, model, folder, settings, units=units, named=named, on_progress=shown, on_notice=shown.note
+            )
+    except (BenchError, MeasurementError):
         if any(folder.glob("*")):
             note(f"what was finished is in {folder}; give the same command again to go on")
         raise
     if as_json:
         emit({**result_to_json(done.result), "predicted": prediction_to_json(done.prediction), "folder": str(folder)})
     else:
-        rows = [[c.name, c.status, c.value, c.advice] for c in done.checks if c.status != "ok"]
-        if rows:
-            say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+        if doubts := [check for check in done.checks if check.status != "ok"]:
+            say_page(checks_table(doubts))
             say("")
         say(expected_error_text(done.profile, done.prediction.makespan_us), "")
-        say_page(bench_text(done.result, done.prediction, done.profile))
+        say_page(bench_page(done.result, done.prediction, done.profile))
         say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
     judged = trust(done.result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")
+    found = folder / SEARCH / "best.json"
+    suggest("draw it", "draw", found, "--profile", folder / PROFILE, "--out", folder / "best.svg")

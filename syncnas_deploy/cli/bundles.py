@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from syncnas_deploy.bundle_formats import FORMATS
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
@@ -16,10 +17,12 @@ from syncnas_deploy.cli.options import (
     json_option,
     keep_identity_option,
     open_device,
+    progress_options,
     read_profile,
     unit_option,
     units_or_setting,
 )
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
@@ -103,6 +106,7 @@ def export(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
+    suggest("measure it", "bench", bundle.folder, "--out", bundle.folder.with_name(f"{bundle.folder.name}.bench.json"))
 
 
 @click.command(
@@ -153,6 +157,7 @@ def export(
 )
 @force_option
 @keep_identity_option
+@progress_options
 @json_option
 def bench(
     bundle: Path,
@@ -175,7 +180,7 @@ def bench(
     from syncnas_deploy.benchmarking.trust import trust
     from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import bench_text
+    from syncnas_deploy.report.tables import bench_page
 
     pairs = []
     for text in baselines:
@@ -191,28 +196,31 @@ def bench(
     out = out or free_name(f"{named}-{file_name(device.name)}", ".bench.json")
     # Before minutes are spent on measuring: a profile that does not fit is refused now.
     prediction = pipeline.predict_bench(opened, device, measured, units=chosen) if measured else None
-    result = pipeline.bench(
-        opened,
-        device,
-        units=chosen,
-        samples=samples,
-        launches=launches,
-        baselines=pairs,
-        profile=measured,
-        rivals=rivals,
-        evaluator=evaluator,
-        out=out,
-        force=force,
-        keep_identity=keep_identity,
-        on_launch=lambda done, total: note(f"[{done}/{total}] launches"),
-        on_notice=note,
-    )
+    with showing(f"measuring {bundle} on {device.name}") as shown:
+        result = pipeline.bench(
+            opened,
+            device,
+            units=chosen,
+            samples=samples,
+            launches=launches,
+            baselines=pairs,
+            profile=measured,
+            rivals=rivals,
+            evaluator=evaluator,
+            out=out,
+            force=force,
+            keep_identity=keep_identity,
+            on_progress=shown,
+            on_notice=shown.note,
+        )
     if as_json:
         value = result_to_json(result)
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
     else:
-        say_page(bench_text(result, prediction, measured))
+        say_page(bench_page(result, prediction, measured))
         say("", f"written to {out}")
     judged = trust(result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")
+    profiles = [str(profile_path)] if profile_path else []
+    suggest("show it beside its prediction" if profiles else "show it again", "report", *profiles, bundle, out)

@@ -6,27 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device
 from syncnas_deploy.cli.settings import environment
-from syncnas_deploy.cli.terminal import emit, say, say_page
+from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 if TYPE_CHECKING:
     from syncnas_bench import Device
 
 
-@click.command(epilog=epilog("syncnas-deploy devices", "syncnas-deploy devices --json"))
+HOW_TO_GET_A_PHONE = (
+    "No phone is attached. To attach one: switch on USB debugging in its developer options, connect it by USB, allow "
+    "this computer on its screen, and run `adb start-server`; or name its address with --device HOST:PORT."
+)
+
+
+@click.command(epilog=epilog("syncnas-deploy devices", "syncnas-deploy devices --simulated --json"))
+@click.option("--simulated", is_flag=True, help="List the simulated devices, too. --json always has them.")
 @json_option
-def devices(as_json: bool) -> None:
+def devices(simulated: bool, as_json: bool) -> None:
     """List devices and their units."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.page import table
+    from syncnas_deploy.report.page import Table
 
     found, waiting = pipeline.devices(), pipeline.waiting_devices()
     if as_json:
         emit([_device_json(device) for device in found] + [dict(entry) for entry in waiting])
         return
-    rows = []
+    rows, left_out, phones = [], [], []
     for device in found:
+        if device.facts().simulated and not simulated:
+            left_out.append(device.name)
+            continue
+        phones += [device.name] if device.name != "host" and not device.facts().simulated else []
         defaults = [str(unit) for unit in device.default_units()]
         for info in device.units():
             mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
@@ -34,7 +46,12 @@ def devices(as_json: bool) -> None:
             about = f"{info.description} ({info.note})" if info.note else info.description
             rows.append([device.name, str(info.unit), state, mark, about])
     rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
-    say_page(table(["device", "unit", "available", "default for", "what it is"], rows))
+    say_page(Table(["device", "unit", "available", "default for", "what it is"], rows))
+    if left_out:
+        say("", f"and {len(left_out)} simulated devices ({', '.join(left_out)}): --simulated lists their units")
+    if not phones and not waiting:
+        note("", HOW_TO_GET_A_PHONE)
+    suggest("examine one", "doctor", "--device", (phones or ["host"])[0])
 
 
 def _device_json(device: Device) -> dict[str, Any]:
@@ -65,7 +82,7 @@ def doctor(device_name: str | None, as_json: bool) -> None:
     """
     from syncnas_bench.doctor import worst
     from syncnas_deploy.pipeline.toolchain import toolchain, what_first
-    from syncnas_deploy.report.page import table
+    from syncnas_deploy.report.tables import checks_table
 
     device = open_device(device_name)
     checks, program = device.examine(), toolchain(environment())
@@ -83,8 +100,9 @@ def doctor(device_name: str | None, as_json: bool) -> None:
             }
         )
     else:
-        rows = [[check.name, check.status, check.value, check.advice] for check in (*checks, *program)]
-        say_page(table(["what", "status", "found", "what it does to numbers, or the remedy"], rows))
+        say_page(checks_table([*checks, *program]))
         say("", first or "nothing is in the way")
     if worst(checks) == "failure":
+        suggest("when that is mended, look again", "doctor", "--device", device.name)
         raise click.exceptions.Exit(5)
+    suggest("measure it for a base model", "profile", "--device", device.name, "--base", "mobilenet_v2")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     epilog,
     file_name,
@@ -68,9 +69,14 @@ def models(
         if as_json:
             emit({**config_to_json(config), "params": parameter_count(config), "macs": config.macs()})
         else:
-            say_page(f"{tables.models_table([config])}\n\n{tables.blocks_table(config)}")
+            say_page(tables.config_page(config))
             if out is not None:
                 say("", f"written to {out}")
+        named = out or name
+        if config.branch_count == 1:
+            suggest("measure a device for it", "profile", "--base", named)
+        else:
+            suggest("draw it", "draw", named, "--out", f"{config.name}.svg")
         return
     configs = list(pipeline.models())
     if as_json:
@@ -90,6 +96,7 @@ def models(
         )
     else:
         say_page(tables.models_table(configs))
+    suggest("show the blocks of one", "models", configs[0].name)
 
 
 @click.group(epilog=epilog("syncnas-deploy weights convert model.pth --config mobilenet_v2 --out model.safetensors"))
@@ -119,6 +126,7 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
         emit({"out": str(out), "tensors": count})
     else:
         say(f"{count} tensors of {config} written to {out}")
+    suggest("write the network's files", "export", config, "--weights", out, "--out", "bundle")
 
 
 @weights.command(
@@ -152,6 +160,7 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
         emit({"out": str(out), "tensors": count})
     else:
         say(f"{count} tensors of {config} written to {out}; train them before use")
+    suggest("train it on your pictures", "train", config, "--weights", out, "--path", "pictures", "--out", "run")
 
 
 @click.command(
@@ -192,3 +201,6 @@ def draw(
         emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
     else:
         say(f"drawn in {out}")
+    if measured is not None and measured.warnings:
+        note(f"The profile is doubtful, and so are the times in the drawing: {'; '.join(measured.warnings)}.")
+    suggest("write its files", "export", config, "--out", "bundle")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from syncnas_deploy.cli.progress import VOLUME, showing
 from syncnas_deploy.cli.settings import environment, setting
 from syncnas_deploy.cli.suggestions import complete_device, complete_devices, complete_profile
 from syncnas_deploy.cli.terminal import note
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from syncnas_bench import Device
     from syncnas_deploy.prediction.profile import DeviceProfile
 
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then syncnas.toml, then the only phone attached, then this host."
 
@@ -115,15 +118,25 @@ def file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).lstrip("-.") or "unnamed"
 
 
-def once_a_second(show: Callable[[Any], str]) -> Callable[[Any], None]:
-    """A listener that notes what `show` makes of its argument, at most once a second."""
-    last = 0.0
+def progress_options(command: Command) -> Command:
+    """The options --quiet and --verbose, for commands that show progress; see `progress.volume`.
 
-    def listen(progress: Any) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= 1.0:
-            last = now
-            note(show(progress))
+    On a terminal such a command gives its first sign before anything heavy is imported.
+    """
 
-    return listen
+    @functools.wraps(command)
+    def begun(*args: Any, **more: Any) -> Any:
+        with showing("starting"):
+            return command(*args, **more)
+
+    def keep(context: click.Context, option: click.Parameter, chosen: bool) -> None:
+        if chosen and context.meta.setdefault(VOLUME, option.name) != option.name:
+            raise click.UsageError("--quiet and --verbose exclude each other; give one of them.")
+
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=keep, help="No progress and no hints; errors alone."
+    )
+    verbose = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=keep, help="A line for each part that is done."
+    )
+    return cast(Command, quiet(verbose(begun)))

@@ -15,10 +15,12 @@ from syncnas_deploy.cli.options import (
     keep_identity_option,
     open_device,
     profile_option,
+    progress_options,
     read_profile,
     unit_option,
     units_or_setting,
 )
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import environment, setting
 from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
@@ -62,6 +64,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
 @force_option
 @keep_identity_option
+@progress_options
 @json_option
 def profile(
     device_names: tuple[str, ...],
@@ -93,11 +96,12 @@ def profile(
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
-    from syncnas_deploy.cli.several import note_how_to_go_on, profile_several, progress_text
+    from syncnas_deploy.cli.next_step import suggest_resuming
+    from syncnas_deploy.cli.several import profile_several, suggest_search
     from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.prediction.profile_files import profile_to_json
     from syncnas_deploy.profiling.experiment import ProfileSettings
-    from syncnas_deploy.report.tables import profile_text
+    from syncnas_deploy.report.tables import profile_page
     from syncnas_deploy.resources import shipped
 
     model, default, units = pipeline.base_model(base), ProfileSettings(), tuple(units_or_setting(units))
@@ -122,35 +126,39 @@ def profile(
     device = open_device(device_names[0] if device_names else None)
     path = out or pipeline.profile_path(model, device.name)
     try:
-        measured = pipeline.profile(
-            model,
-            device,
-            out=path,
-            units=units,
-            settings=settings,
-            resume=resume,
-            force=force,
-            keep_identity=keep_identity,
-            on_progress=lambda progress: note(progress_text(progress)),
-            on_notice=note,
-        )
-    except (BenchError, MeasurementError, KeyboardInterrupt):
-        note_how_to_go_on([path])
+        with showing(f"profiling {device.name} for {model.name}") as shown:
+            measured = pipeline.profile(
+                model,
+                device,
+                out=path,
+                units=units,
+                settings=settings,
+                resume=resume,
+                force=force,
+                keep_identity=keep_identity,
+                on_progress=shown,
+                on_notice=shown.note,
+            )
+    except (BenchError, MeasurementError):
+        suggest_resuming([path])
         raise
     if as_json:
         emit(profile_to_json(measured))
     else:
-        say_page(profile_text(measured))
+        say_page(profile_page(measured))
         say(f"written to {path}")
+    suggest_search(path)
 
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import check_text
+    from syncnas_deploy.cli.next_step import suggest
+    from syncnas_deploy.cli.several import suggest_search
+    from syncnas_deploy.report.tables import check_page
 
-    found = pipeline.check_profile(
-        read_profile(path), open_device(device_name), on_launch=lambda done, total: note(f"[{done}/{total}] launches")
-    )
+    wanted, device = read_profile(path), open_device(device_name)
+    with showing(f"measuring a sample of {path} again") as shown:
+        found = pipeline.check_profile(wanted, device, on_progress=shown)
     if as_json:
         rows = [{"name": r.name, "units": r.units, "then_us": r.then_us, "now_us": r.now_us} for r in found.rows]
         differences, warnings = list(found.differences), list(found.warnings)
@@ -164,9 +172,13 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
             }
         )
     else:
-        say_page(check_text(found))
+        say_page(check_page(found))
     if not found.holds:
+        units = [word for unit in wanted.units for word in ("--unit", unit)]
+        where = ("--device", device.name, "--base", wanted.base.name, *units)
+        suggest("measure it anew", "profile", *where, "--out", path.with_name(f"{path.stem}-again.json"))
         raise click.exceptions.Exit(7)
+    suggest_search(path)
 
 
 @click.command(
@@ -178,13 +190,15 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
 def predict(config: str, profile_path: Path, as_json: bool) -> None:
     """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
+    from syncnas_deploy.cli.next_step import suggest
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import expected_error_text, prediction_text
+    from syncnas_deploy.report.tables import expected_error_text, prediction_page
 
     measured = read_profile(profile_path)
     prediction = pipeline.predict(config, measured)
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
-        say_page(prediction_text(prediction, measured.units))
+        say_page(prediction_page(prediction, measured.units))
         say(expected_error_text(measured, prediction.makespan_us))
+    suggest("write its files", "export", config, "--out", "bundle")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import epilog, force_option, json_option
+from syncnas_deploy.cli.several import suggest_search
 from syncnas_deploy.cli.suggestions import complete_document
-from syncnas_deploy.cli.terminal import emit, say_page
+from syncnas_deploy.cli.terminal import emit, note, say_page
 
 
 @click.command(
@@ -46,4 +48,19 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json
     if as_json:
         emit(comparison.to_json())
     else:
-        say_page(comparison.to_text())
+        say_page(comparison.page())
+    if plot_path is not None:
+        note(f"the learning curve is drawn in {plot_path}")
+    kinds = dict(zip(comparison.kinds, paths, strict=True))
+    if "result" in kinds and "search" in kinds:
+        best = kinds["search"] / "best.json"
+        suggest("draw the network", "draw", best, "--out", kinds["search"] / "best.svg")
+    elif "bundle" in kinds and "result" not in kinds:
+        bundle = kinds["bundle"]
+        suggest("measure it", "bench", bundle, "--out", bundle.with_name(f"{bundle.name}.bench.json"))
+    elif "search" in kinds:
+        suggest("write its files", "export", kinds["search"] / "best.json", "--out", kinds["search"] / "bundle")
+    elif "profile" in kinds and "result" not in kinds:
+        suggest_search(kinds["profile"])
+    elif "config" in kinds:
+        suggest("draw it", "draw", kinds["config"], "--out", kinds["config"].with_suffix(".svg"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncnas_deploy.cli.options import epilog, json_option, once_a_second
+from syncnas_deploy.cli.next_step import suggest
+from syncnas_deploy.cli.options import epilog, json_option, progress_options
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.terminal import emit, note, say_page
+from syncnas_deploy.progress import Progress
 
 if TYPE_CHECKING:
     from syncnas_bench.litert.lock import Runtime
@@ -43,6 +47,7 @@ def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> Non
 
     store = RuntimeStore()
     _show(store, store.add(source, version=version, abi=abi, replace=force), as_json)
+    suggest("examine the phone", "doctor")
 
 
 @runtime.command(
@@ -58,6 +63,7 @@ def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> Non
 @click.option("--url", default="", metavar="TEMPLATE", help="With {version}, {abi}, {platform} and {library}.")
 @click.option("--sha256", "sums", multiple=True, metavar="FILE=SUM", help="What a file must be; several times.")
 @click.option("--force", is_flag=True, help="Fetch it again, and replace the same version although its bytes differ.")
+@progress_options
 @json_option
 def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Download LiteRT's libraries for a phone or a board.
@@ -66,17 +72,23 @@ def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, 
     """
     from syncnas_bench.litert.store import DEFAULT_ABI, DEFAULT_URL, DEFAULT_VERSION, RuntimeStore
 
-    listen = once_a_second(lambda at: f"{at[0]}: {at[1] / 1e6:.1f} of {at[2] / 1e6:.1f} MB")
-    store = RuntimeStore()
-    fetched = store.fetch(
-        version=version or DEFAULT_VERSION,
-        abi=abi or DEFAULT_ABI,
-        url=url or DEFAULT_URL,
-        sha256=dict(_checksum(text) for text in sums),
-        replace=force,
-        on_progress=lambda name, have, total: listen((name, have, total)),
-    )
+    store, began = RuntimeStore(), time.monotonic()
+    with showing(f"fetching into {store.path}") as shown:
+
+        def on_progress(name: str, have: int, total: int) -> None:
+            doing = f"{name}, {have / 1e6:.1f} of {total / 1e6:.1f} MB"
+            shown(Progress(done=have, total=total, doing=doing, elapsed_s=time.monotonic() - began))
+
+        fetched = store.fetch(
+            version=version or DEFAULT_VERSION,
+            abi=abi or DEFAULT_ABI,
+            url=url or DEFAULT_URL,
+            sha256=dict(_checksum(text) for text in sums),
+            replace=force,
+            on_progress=on_progress,
+        )
     _show(store, (fetched,), as_json)
+    suggest("examine the phone", "doctor")
 
 
 @runtime.command("list", epilog=epilog("syncnas-deploy runtime list", "syncnas-deploy runtime list --json"))
@@ -88,9 +100,11 @@ def list_runtimes(as_json: bool) -> None:
     store = RuntimeStore()
     entries = store.entries()
     if not entries and not as_json:
-        note(f"There is nothing in {store.path}; run `syncnas-deploy runtime fetch`, or `runtime add` with an AAR.")
+        note(f"There is nothing in {store.path}; fetch LiteRT's libraries, or `runtime add` an AAR.")
+        suggest("fetch them", "runtime", "fetch")
         return
     _show(store, entries, as_json)
+    suggest("examine the phone", "doctor")
 
 
 def _checksum(text: str) -> tuple[str, str]:
@@ -101,7 +115,7 @@ def _checksum(text: str) -> tuple[str, str]:
 
 
 def _show(store: RuntimeStore, entries: tuple[Runtime, ...], as_json: bool) -> None:
-    from syncnas_deploy.report.page import table
+    from syncnas_deploy.report.page import Table
 
     if as_json:
         emit([_as_json(store, entry) for entry in entries])
@@ -117,7 +131,7 @@ def _show(store: RuntimeStore, entries: tuple[Runtime, ...], as_json: bool) -> N
         )
         for entry in entries
     ]
-    say_page(table(("version", "ABI", "accelerators", "MB", "state", "from"), rows))
+    say_page(Table(("version", "ABI", "accelerators", "MB", "state", "from"), rows, spare=(5,)))
 
 
 def _as_json(store: RuntimeStore, entry: Runtime) -> dict[str, Any]:

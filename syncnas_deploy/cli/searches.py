@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     epilog,
     file_name,
     force_option,
     json_option,
     profile_option,
+    progress_options,
     read_profile,
 )
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
-from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_deploy.cli.terminal import emit, say, say_page
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from syncnas_deploy.pipeline import Found
-    from syncnas_deploy.search.loop import SearchProgress
 
 
 @click.command(
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
 @force_option
+@progress_options
 @json_option
 def search(
     profile_path: Path,
@@ -121,44 +124,43 @@ def search(
     """
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.judgement import verdict_lines
-    from syncnas_deploy.report.tables import expected_error_text, prediction_text, search_text
+    from syncnas_deploy.report.searches import search_page
+    from syncnas_deploy.report.tables import expected_error_text, prediction_page
     from syncnas_deploy.search.loop import SearchSettings
 
     measured = read_profile(profile_path)
     out = out or _default_out(profile_path)
-    found = pipeline.search(
-        measured,
-        base,
-        budget=budgets,
-        evaluator=evaluator,
-        settings=SearchSettings(trials, algorithm, seed, max_energy_mj),
-        workers=workers,
-        worker_resources=dict(_resource(text) for text in resources),
-        out=out,
-        resume=resume,
-        force=force,
-        on_progress=_note_progress,
-        on_notice=note,
-    )
+    with showing(f"searching within {' and '.join(budgets)}") as shown:
+        found = pipeline.search(
+            measured,
+            base,
+            budget=budgets,
+            evaluator=evaluator,
+            settings=SearchSettings(trials, algorithm, seed, max_energy_mj),
+            workers=workers,
+            worker_resources=dict(_resource(text) for text in resources),
+            out=out,
+            resume=resume,
+            force=force,
+            on_progress=shown,
+            on_notice=shown.note,
+        )
+    best = out / "best.json"
     if as_json:
         emit({**_to_json(found, out), "expected_error": measured.expected_error})
         return
-    say_page(search_text(found.result, [network.budget for network in found.front]))
-    say("", f"best: {found.config.name}, {found.config.macs() / 1e6:.1f} M MACs, predicted:")
-    say_page(prediction_text(found.prediction, measured.units))
+    macs, base_macs = found.config.macs(), measured.base.macs()
+    say_page(search_page(found.result, [network.budget for network in found.front]))
+    say("", f"best: {found.config.name}, {macs / 1e6:.1f} M MACs (the base has {base_macs / 1e6:.1f} M), predicted:")
+    say_page(prediction_page(found.prediction, measured.units))
     say(expected_error_text(measured, found.prediction.makespan_us))
-    say(f"written to {out / 'best.json'}, {out / 'front.csv'}, {out / 'verdict.json'} and {out / 'history.csv'}", "")
+    several = [f"best-{network.budget}.json" for network in found.front] if len(found.front) > 1 else []
+    say(f"written to {out}: {', '.join(['best.json', *several, 'front.csv', 'verdict.json', 'history.csv'])}", "")
     for network in found.front:
         opening = f"{network.budget}: " if len(found.front) > 1 else ""
         first, *doubts = verdict_lines(network.verdict)
-        say(f"{opening}{first}", *doubts)
-
-
-def _note_progress(p: SearchProgress) -> None:
-    from syncnas_deploy.report.page import reward_text
-
-    best = ", ".join(f"{b.strategy} {reward_text(b.reward)}" for b in p.front if b)
-    note(f"[{p.done}/{p.total}] {f'best {best}' if best else 'none yet'}; {p.elapsed_s:.0f} s, {p.eta_s:.0f} s to go")
+        say_page("\n".join([f"{opening}{first}", *doubts]))
+    suggest("write its files", "export", best, "--out", out / "bundle")
 
 
 def _default_out(profile: Path) -> Path:

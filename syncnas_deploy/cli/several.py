@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncnas_deploy.cli.exit_codes import exit_code
+from syncnas_deploy.cli.next_step import suggest, suggest_resuming
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import environment
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
@@ -18,22 +19,12 @@ if TYPE_CHECKING:
     from syncnas_deploy.networks.config import ModelConfig
     from syncnas_deploy.pipeline import DeviceOutcome
     from syncnas_deploy.profiling.experiment import ProfileSettings
-    from syncnas_deploy.profiling.measure import ProfileProgress
 
 
-def progress_text(progress: ProfileProgress) -> str:
-    """One line of progress."""
-    return (
-        f"[{progress.done}/{progress.total}] {progress.step}: {progress.elapsed_s:.0f} s, "
-        f"about {progress.eta_s:.0f} s to go"
-    )
-
-
-def note_how_to_go_on(paths: Sequence[Path]) -> None:
-    """Note the command that resumes, if any of the profiles has finished steps."""
-    if any(path.with_name(path.name + ".journal").exists() for path in paths):
-        words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
-        note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")
+def suggest_search(profile: Path) -> None:
+    """Note the command that searches with a profile, by an evaluator that is installed."""
+    evaluator = () if importlib.util.find_spec("torch") else ("--evaluator", "capacity")
+    suggest("search the best network for it", "search", "--profile", profile, *evaluator, "--out", "found")
 
 
 def profile_several(
@@ -50,14 +41,14 @@ def profile_several(
 ) -> None:
     """Measure the devices, print each one's result, and leave with the first failure's exit code."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import profile_text
+    from syncnas_deploy.report.tables import profile_page
 
     folder = out or Path()
     if folder.suffix == ".json" or folder.is_file():
         raise click.UsageError(f"--out {folder}: several devices are measured; name a folder for their profiles.")
     known = environment()
     names = pipeline.device_names(devices, known)
-    try:
+    with showing(f"profiling {len(names)} devices for {base.name}") as shown:
         outcomes = pipeline.profile_many(
             base,
             names,
@@ -68,19 +59,17 @@ def profile_several(
             force=force,
             keep_identity=keep_identity,
             environment=known,
-            on_progress=lambda name, progress: note(f"{name}: {progress_text(progress)}"),
-            on_notice=note,
+            on_progress=lambda name, progress: shown(progress, name),
+            on_notice=shown.note,
         )
-    except KeyboardInterrupt:
-        note_how_to_go_on([pipeline.profile_path(base, name, folder) for name in names])
-        raise
     if as_json:
         emit([_outcome_json(outcome) for outcome in outcomes])
     for outcome in outcomes:
         if outcome.profile is not None and not as_json:
-            say_page(profile_text(outcome.profile))
+            say_page(profile_page(outcome.profile))
             say(f"written to {outcome.path}", "")
     _leave_if_any_failed(outcomes)
+    suggest_search(outcomes[0].path)
 
 
 def _outcome_json(outcome: DeviceOutcome) -> dict[str, Any]:
@@ -98,5 +87,5 @@ def _leave_if_any_failed(outcomes: Sequence[DeviceOutcome]) -> None:
             raise error
         note(f"{outcome.device}: {error}")
     if failed:
-        note_how_to_go_on([outcome.path for outcome, _ in failed])
+        suggest_resuming([outcome.path for outcome, _ in failed])
         raise click.exceptions.Exit(exit_code(failed[0][1]) or 1)

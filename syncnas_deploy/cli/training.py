@@ -9,13 +9,15 @@ from typing import Any
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     epilog,
     file_name,
     force_option,
     json_option,
-    once_a_second,
+    progress_options,
 )
+from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say
 
@@ -51,6 +53,7 @@ workers_option = click.option(
 @click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write a CSV: path, label, top1, correct.")
 @force_option
+@progress_options
 @json_option
 def evaluate(
     source: str,
@@ -70,20 +73,22 @@ def evaluate(
     parts (train, val, test), val is used, or else test. Pictures that cannot be decoded are named and left out.
     """
     from syncnas_deploy import pipeline
+    from syncnas_deploy.bundle import is_bundle
 
-    found = pipeline.evaluate(
-        source,
-        folder,
-        weights=weights,
-        batch=batch,
-        workers=workers,
-        device=device,
-        input_size=input_size,
-        predictions=predictions,
-        force=force,
-        on_progress=once_a_second(lambda p: f"[{p.done}/{p.total}] {p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"),
-        on_notice=note,
-    )
+    with showing(f"evaluating {source}") as shown:
+        found = pipeline.evaluate(
+            source,
+            folder,
+            weights=weights,
+            batch=batch,
+            workers=workers,
+            device=device,
+            input_size=input_size,
+            predictions=predictions,
+            force=force,
+            on_progress=shown,
+            on_notice=shown.note,
+        )
     for path, reason in found.unreadable:
         note(f"left out: {path}: {reason}")
     if as_json:
@@ -96,6 +101,10 @@ def evaluate(
         f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
         f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
     )
+    if weights is None and is_bundle(Path(source)):
+        suggest("measure it", "bench", source, "--out", f"{Path(source).name}.bench.json")
+    else:
+        suggest("write its files", "export", source, *(("--weights", weights) if weights else ()), "--out", "bundle")
 
 
 @click.command(
@@ -191,6 +200,7 @@ def evaluate(
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
 @force_option
+@progress_options
 @json_option
 def train(
     config: str,
@@ -227,36 +237,32 @@ def train(
     model = pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.run")
     unsaid = [said] if said else []  # said once the run begins: a refusal is one sentence
-    show = once_a_second(
-        lambda p: (
-            f"[epoch {p.epoch}/{p.epochs}, step {p.step}/{p.steps}] loss {p.loss:.4f}, lr {p.rate:.4g}; "
-            f"{p.elapsed_s:.0f} s, about {p.eta_s:.0f} s to go"
+    with showing(f"training {model.name}") as shown:
+
+        def on_progress(progress: Any) -> None:
+            while unsaid:
+                shown.note(unsaid.pop())
+            shown(progress)
+
+        found = pipeline.train(
+            model,
+            folder,
+            out,
+            recipe,
+            weights=weights,
+            new_classifier=new_classifier,
+            device=device,
+            workers=workers,
+            resume=resume,
+            force=force,
+            tensorboard=tensorboard,
+            on_progress=on_progress,
+            on_notice=shown.note,
+            on_epoch=lambda row: shown.note(
+                f"epoch {row.epoch}: loss {row.train_loss:.4f}, validation {row.val_loss:.4f}, "
+                f"top-1 {100 * row.top1:.2f} %, lr {row.rate:.4g}"
+            ),
         )
-    )
-
-    def on_progress(progress: Any) -> None:
-        while unsaid:
-            note(unsaid.pop())
-        show(progress)
-
-    found = pipeline.train(
-        model,
-        folder,
-        out,
-        recipe,
-        weights=weights,
-        new_classifier=new_classifier,
-        device=device,
-        workers=workers,
-        resume=resume,
-        force=force,
-        tensorboard=tensorboard,
-        on_progress=on_progress,
-        on_epoch=lambda row: note(
-            f"epoch {row.epoch}: loss {row.train_loss:.4f}, validation {row.val_loss:.4f}, top-1 {100 * row.top1:.2f} %"
-        ),
-        on_notice=note,
-    )
     for text in found.unreadable:
         note(f"left out: {text}")
     best = found.best
@@ -275,6 +281,7 @@ def train(
     say(
         f"{found.config.name}, {len(found.classes)} classes: best top-1 {100 * best.top1:.2f} % "
         f"after epoch {best.epoch} of {len(found.history)}; {len(found.unreadable)} unreadable pictures",
-        f"written to {out}; evaluate with: syncnas-deploy eval {out / 'config.json'} --weights {out / 'best.pth'} "
-        f"--path {folder}",
+        f"written to {out}",
     )
+    files = (out / "config.json", "--weights", out / "best.pth")
+    suggest("evaluate it", "eval", *files, "--path", folder)

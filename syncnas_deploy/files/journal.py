@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ FORMAT = 1
 _BEGIN = b'{"journal":'
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 27
+_DIGEST = re.compile("[0-9a-f]{16}|[0-9a-f]{64}")
+"""A text that says nothing to people: a SHA-256, or its first 64 bits."""
 
 
 class Journal:
@@ -41,6 +44,7 @@ class Journal:
         path: the file; made when it is not there.
         kind: what sort of run writes it, such as ``search``.
         key: JSON-plain parameters of the run; rows of a run with another key are never mixed in.
+        names: what a user calls the parts of the key, such as ``--budget``.
         anew: drop the rows of a journal that is there, whatever run it is of.
 
     Raises:
@@ -50,8 +54,16 @@ class Journal:
         OutputError: the file cannot be opened or written.
     """
 
-    def __init__(self, path: Path, *, kind: str, key: Mapping[str, Any], anew: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        *,
+        kind: str,
+        key: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+        anew: bool = False,
+    ) -> None:
+        self.path, self._names = path, names or {}
         self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
         self._done = False
@@ -159,7 +171,8 @@ class Journal:
         if theirs == ours:
             return
         raise JournalMismatch(
-            f"{self.path}: belongs to another run: {_difference(theirs, ours)}; remove it or choose another --out."
+            f"{self.path}: belongs to another run: {_difference(theirs, ours, self._names)}; "
+            "ask for the same, or remove it or choose another --out."
         )
 
     def _write(self, line: bytes) -> None:
@@ -206,17 +219,30 @@ def _row(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _difference(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+def _difference(theirs: dict[str, Any], ours: dict[str, Any], names: Mapping[str, str]) -> str:
     """The first thing in which two headers differ, as words."""
     if theirs.get("kind") != ours["kind"]:
         return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {ours['kind']} journal"
-    for name in sorted(theirs["key"].keys() | ours["key"].keys()):
-        there, here = theirs["key"].get(name), ours["key"].get(name)
-        if there != here:
-            return f"its {name} is {_brief(there)}, here it is {_brief(here)}"
-    return "its header has other fields"
+    return other_part(theirs["key"], ours["key"], names) or "its header has other fields"
 
 
-def _brief(value: object) -> str:
+def other_part(theirs: Mapping[str, Any], ours: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """The first part in which two keys differ, as words that a user knows; "" where none does."""
+    for part in sorted(theirs.keys() | ours.keys()):
+        there, here, name = theirs.get(part), ours.get(part), names.get(part, part)
+        if there == here:
+            continue
+        if isinstance(there, dict) and isinstance(here, dict):
+            own = {key: name if key == "name" or name.endswith(key) else f"{name}'s {key}" for key in here}
+            return other_part(there, here, {**own, **names} if part not in names else own)
+        if isinstance(there, str) and _DIGEST.fullmatch(there):
+            return f"its {name} is another one"
+        return f"its {name} is {_brief(part, there)}, here it is {_brief(part, here)}"
+    return ""
+
+
+def _brief(part: str, value: object) -> str:
+    if part.endswith("_us") and isinstance(value, list) and all(isinstance(us, (int, float)) for us in value):
+        return ", ".join(f"{us / 1e3:.4g} ms" for us in value)
     text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -173,11 +173,22 @@ def check_folder(path: Path, kind: FolderKind, *, force: bool) -> None:
         _check_folder(place, path, kind, force)
 
 
+def check_no_file(path: Path) -> None:
+    """Refuse a place for a folder where a file is.
+
+    Raises:
+        OutputExists: something is there that is no folder.
+    """
+    if os.path.lexists(path) and not path.is_dir():
+        raise OutputExists(f"{path}: is a file, and a folder is needed; choose another --out.")
+
+
 def _check_folder(place: Path, path: Path, kind: FolderKind, force: bool) -> None:
     if _is_free(place):
         return
     if not kind.files(place):
-        raise OutputExists(f"{path}: exists and is not a {kind.noun}; choose another --out.")
+        file = "" if place.is_dir() else " but a file, and a folder is needed"
+        raise OutputExists(f"{path}: exists and is not a {kind.noun}{file}; choose another --out.")
     if not force:
         raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")
 
@@ -263,6 +274,8 @@ def check_output(path: Path, *, force: bool) -> None:
         no_file = path.exists() and not path.is_file()
     except OSError as e:
         raise unwritable(path, e) from None
+    if path.is_dir():
+        raise OutputExists(f"{path}: is no file but a folder; name a file, in it or elsewhere.")
     if no_file:
         raise OutputExists(f"{path}: exists and is no file; choose another --out.")
     if not force:

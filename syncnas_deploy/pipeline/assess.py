@@ -16,7 +16,7 @@ from syncnas_deploy.benchmarking.result_files import read_result
 from syncnas_deploy.benchmarking.trust import trust
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, InfeasibleBudget, OutputExists, SyncNasError
-from syncnas_deploy.files.output import check_output, write_text
+from syncnas_deploy.files.output import check_no_file, check_output, write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
@@ -27,6 +27,7 @@ from syncnas_deploy.pipeline.searches import search
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
 
@@ -82,6 +83,7 @@ def assess(
     *,
     units: Sequence[str] = (),
     named: str = "",
+    on_progress: OnProgress = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Assessment:
     """Find out whether two units pay on a device. What is in `out` already is taken; so an interrupted one goes on.
@@ -112,10 +114,10 @@ def assess(
         settings=settings.profile,
         resume=True,
         examine=False,
-        on_progress=lambda p: on_notice(f"  [{p.done}/{p.total}] {p.step}, {p.eta_s:.0f} s to go"),
+        on_progress=on_progress,
     )
     on_notice("3/5 searching")
-    budget = _searched(measured, out / SEARCH, settings, judge, on_notice)
+    budget = _searched(measured, out / SEARCH, settings, judge, on_progress, on_notice)
     on_notice("4/5 exporting what was found")
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
@@ -135,7 +137,7 @@ def assess(
             out=out / RESULT,
             force=True,
             examine=False,
-            on_launch=lambda done, total: on_notice(f"  [{done}/{total}] launches"),
+            on_progress=on_progress,
             on_notice=lambda text: on_notice(f"  {text}"),
         )
     named = named or (model.name if isinstance(base, ModelConfig) else str(base))
@@ -154,6 +156,7 @@ def _check_folder(out: Path) -> None:
     Raises:
         OutputExists: the first of them.
     """
+    check_no_file(out)
     begun = any(os.path.lexists(out / name) for name in (PROFILE, f"{PROFILE}.journal"))
     there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS) if os.path.lexists(out / name)]
     if there and not begun:
@@ -163,7 +166,12 @@ def _check_folder(out: Path) -> None:
 
 
 def _searched(
-    measured: DeviceProfile, out: Path, settings: AssessSettings, judge: Evaluator, on_notice: Callable[[str], None]
+    measured: DeviceProfile,
+    out: Path,
+    settings: AssessSettings,
+    judge: Evaluator,
+    on_progress: OnProgress,
+    on_notice: Callable[[str], None],
 ) -> str:
     """Search, or go on with it, into `out`; the budget that was met."""
     how = SearchSettings(settings.trials)
@@ -176,7 +184,7 @@ def _searched(
             settings=how,
             out=out,
             resume=True,
-            on_progress=lambda p: on_notice(f"  [{p.done}/{p.total}] {p.eta_s:.0f} s to go"),
+            on_progress=on_progress,
             on_notice=lambda text: on_notice(f"  {text}"),
         )
         return budget

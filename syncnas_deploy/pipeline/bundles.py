@@ -26,9 +26,10 @@ from syncnas_deploy.pipeline.inputs import (
     as_profile,
     weights_in,
 )
-from syncnas_deploy.pipeline.rivals import asked_beside
+from syncnas_deploy.pipeline.rivals import PILOTS, asked_beside
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import flat_text
+from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
@@ -119,7 +120,7 @@ def bench(
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: OnProgress = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
@@ -131,6 +132,7 @@ def bench(
         rivals: whether networks of one branch and the same latency are measured, too.
         evaluator: rates network and rivals, where it can compare one branch with two; without it MACs are compared.
         examine: whether the device is examined first; `on_notice` is told what the numbers will suffer from.
+        on_progress: called before the first launch and after each.
         on_notice: called with sentences for the user.
         keep_identity: whether the result has the device's serial or address and its boot id.
 
@@ -152,14 +154,27 @@ def bench(
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
     if examine:
         tell_what_spoils_numbers(on, on_notice)
+    beside = profile is not None and opened.config.branch_count == 2
+    needed = launches + (on.power_meter()[0] is not None)
+    pace = Pace(on_progress, needed + (PILOTS if beside and rivals else 0))
     with work_folder("rivals") as folder:
-        if profile is not None and opened.config.branch_count == 2:
+        if profile is not None and beside:
             predict_bench(opened, on, profile, units=units)
             measured = as_profile(profile)
             asked += asked_beside(
-                opened, on, chosen, measured, folder, with_rivals=rivals, evaluator=judge, on_notice=on_notice
+                opened,
+                on,
+                chosen,
+                measured,
+                folder,
+                with_rivals=rivals,
+                evaluator=judge,
+                pace=pace,
+                on_notice=on_notice,
             )
-        full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=on_launch)
+        pace.expect(needed)
+        pace.begin(f"launch 1 of {launches}")
+        full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=pace.step)
     result = full.shared(keep_identity=keep_identity)
     if judge is not None and compares_branches(judge) and any(b.role == "rival" for b in result.baselines):
         reward, error = rate(judge, opened.config)

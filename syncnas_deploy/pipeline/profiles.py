@@ -19,6 +19,7 @@ from syncnas_deploy.prediction.profile_files import load_profile, write_profile
 from syncnas_deploy.profiling import measure, recheck
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import ProfileCheck
+from syncnas_deploy.progress import OnProgress, Progress
 
 
 def profile(
@@ -32,7 +33,7 @@ def profile(
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_progress: Callable[[measure.ProfileProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> DeviceProfile:
     """Measure a device for a base model and write the profile.
@@ -55,8 +56,8 @@ def profile(
     check_output(out, force=force or resume)
     if resume and out.exists():
         complete = load_profile(out)
-        if not measure.is_of(complete, model, on, chosen, wanted):
-            raise OutputExists(f"{out}: is a finished profile of another run; choose another --out.")
+        if other := measure.difference(complete, model, on, chosen, wanted):
+            raise OutputExists(f"{out}: is a finished profile of another run: {other}; choose another --out.")
         drop_journal(journal)
         return complete
     if journal.exists() and not (resume or force):
@@ -73,16 +74,14 @@ def profile(
     return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
 
-def check_profile(
-    profile: ProfileLike, on: Device, *, on_launch: Callable[[int, int], None] = lambda _done, _total: None
-) -> ProfileCheck:
+def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = lambda _: None) -> ProfileCheck:
     """Measure a sample of a profile again, to see whether it still holds.
 
     Raises:
         ProfileMismatch: it is of another device.
         BenchError: the device could not measure.
     """
-    return recheck.check_profile(as_profile(profile), on, on_launch=on_launch)
+    return recheck.check_profile(as_profile(profile), on, on_progress=on_progress)
 
 
 def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
@@ -116,7 +115,7 @@ def profile_many(
     force: bool = False,
     keep_identity: bool = False,
     environment: Environment | None = None,
-    on_progress: Callable[[str, measure.ProfileProgress], None] = lambda _device, _: None,
+    on_progress: Callable[[str, Progress], None] = lambda _device, _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> tuple[DeviceOutcome, ...]:
     """Measure several devices for a base model at once, each in a thread and into a file of its own.
@@ -134,7 +133,7 @@ def profile_many(
     outcomes: dict[str, DeviceOutcome] = {}
 
     def one(name: str, path: Path) -> None:
-        def progress(done: measure.ProfileProgress) -> None:
+        def progress(done: Progress) -> None:
             on_progress(name, done)
             if interrupted.is_set():
                 raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.progress import Pace
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
 from syncnas_deploy.verdict import Contender, Verdict, judge, no_hardware
@@ -93,6 +94,7 @@ def asked_beside(
     *,
     with_rivals: bool,
     evaluator: Evaluator | None,
+    pace: Pace,
     on_notice: Callable[[str], None],
 ) -> list[Asked]:
     """What a bench measures beside a bundle: the profile's base on each of its units, and rivals of its latency.
@@ -103,6 +105,7 @@ def asked_beside(
         bundle: of two branches.
         folder: where bundles of the base and of the rivals are written.
         evaluator: rates the rivals, where it can compare them with two branches.
+        pace: is told after each pilot.
         on_notice: called with sentences for the user.
     """
     base = _bundle(folder / "base", profile.base)
@@ -114,6 +117,7 @@ def asked_beside(
     ratios: dict[str, list[float]] = {solver.unit: [] for solver in solvers}
     asked_rivals: list[Asked] = []
     made: list[Rival] = []
+    pace.begin("looking for rivals of its latency")
     for pilot in range(PILOTS):
         result = run_bench(
             bundle, on, units, samples=PILOT_SAMPLES, launches=1, baselines=[*today, *asked_rivals], energy=False
@@ -121,7 +125,8 @@ def asked_beside(
         found = {b.unit: b for b in result.baselines if b.role == "rival"}
         latency_us = result.makespan.median_us
         off = max((abs(b.makespan.median_us / latency_us - 1) for b in found.values()), default=1.0)
-        on_notice(f"rivals, pilot {pilot + 1}: " + (f"latencies within {off:.1%}" if found else "the network alone"))
+        near = f", latencies within {off:.1%}" if found else ""
+        pace.step(f"looking for rivals of its latency, try {pilot + 1}{near}")
         if found and off <= NEAR_ENOUGH:
             break
         for baseline in found.values() or result.baselines:

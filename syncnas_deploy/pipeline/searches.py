@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
-from syncnas_deploy.files.output import check_output
+from syncnas_deploy.files.output import check_no_file, check_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_model, budget_us
@@ -194,6 +194,7 @@ def _check_folder(out: Path, files: Sequence[str], *, resume: bool, force: bool)
     Raises:
         OutputExists: it holds a search and neither `resume` nor `force` is given, or files of something else.
     """
+    check_no_file(out)
     for name in files:
         check_output(out / name, force=True)
     held = frozenset(name for name in files if (out / name).exists())

@@ -12,11 +12,12 @@ from syncnas_deploy.errors import WRONG_USE, MissingDependency, WeightsError
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model, weights_in
+from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
 
 if TYPE_CHECKING:
     # These import torch, which is loaded by the functions that need it.
-    from syncnas_deploy.training.evaluation import Accuracy, EvaluationProgress
+    from syncnas_deploy.training.evaluation import Accuracy
     from syncnas_deploy.training.learner import TrainingProgress
     from syncnas_deploy.training.recipe import Recipe
     from syncnas_deploy.training.run import Trained
@@ -86,7 +87,7 @@ def evaluate(
     input_size: int | None = None,
     predictions: Path | None = None,
     force: bool = False,
-    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Accuracy:
     """Accuracy on an image folder: of a network with weights by torch, or of a bundle through LiteRT.

@@ -88,6 +88,16 @@ def whole_job(unit: int) -> str:
     return f"whole_{unit}"
 
 
+def step_words(step: str) -> str:
+    """A step as a user knows it."""
+    words = {
+        pair_step(0): "the base on either unit",
+        NETWORKS: "crossings between the units",
+        HELD_OUT: "test networks",
+    }
+    return words.get(step) or f"channel widths, set {step.removeprefix(pair_step(0)[:-1])}"
+
+
 class Experiment:
     """The files and steps that measure one base model on two units.
 

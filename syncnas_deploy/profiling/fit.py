@@ -125,21 +125,21 @@ def assemble(
     Raises:
         MeasurementError: the measured times cannot be right.
     """
-    base, facts = experiment.base, device.facts()
+    base, facts, names = experiment.base, device.facts(), tuple(map(str, experiment.units))
     rows = point_rows(experiment, runs)
     shapes = [model.shape for model in fitted(base, rows)]
     networks, contention = _networks(experiment, runs), _contention(base, experiment, runs)
     profile = DeviceProfile(
         kind="simulated" if facts.simulated else "measured",
         base=base,
-        units=(str(experiment.units[0]), str(experiment.units[1])),
-        other_units=tuple(map(str, experiment.units[2:])),
+        units=(names[0], names[1]),
+        other_units=names[2:],
         device=flat_text(facts.to_dict()),
         versions={"syncnas-deploy": syncnas_deploy.__version__, "runtime": facts.runtime},
         condition=flat_text(device.condition().to_dict()),
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         settings=settings_text(experiment.settings),
-        warnings=(*warnings, *_warnings(rows, networks, contention), *_changes(runs)),
+        warnings=(*warnings, *_warnings(names, rows, networks, contention), *_changes(names, runs)),
         curves=curves_of(base),
         shapes=(shapes[0], shapes[1]),
         points=rows,
@@ -308,11 +308,15 @@ def _held_out(experiment: Experiment, runs: Runs, profile: DeviceProfile) -> tup
 
 
 def _warnings(
-    rows: Sequence[PointRow], networks: Sequence[NetworkRow], contention: Sequence[ContentionRow]
+    units: Sequence[str],
+    rows: Sequence[PointRow],
+    networks: Sequence[NetworkRow],
+    contention: Sequence[ContentionRow],
 ) -> tuple[str, ...]:
     """Sentences on what a reader of the numbers should know."""
     texts = [
-        f"unit {row.unit}: the network of pair {row.pair} differed by {row.sample.disagreement:.0%} between launches"
+        f"{units[row.unit]}: {f'set {row.pair} of channel widths' if row.pair else 'the base'} as a whole network "
+        f"differed by {row.sample.disagreement:.0%} between launches"
         for row in networks
         if row.sample.disagreement > LAUNCH_DISAGREEMENT
     ]
@@ -322,13 +326,13 @@ def _warnings(
     for unit in (0, 1):
         if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
             texts.append(
-                f"unit {unit}: it is slowed tenfold while the other unit works, or works so much longer than the other "
-                "unit that its contention cannot be measured"
+                f"{units[unit]}: it is slowed tenfold while {units[1 - unit]} works, or works so much longer than "
+                "that one that its contention cannot be measured"
             )
     return tuple(texts)
 
 
-def _changes(runs: Runs) -> tuple[str, ...]:
+def _changes(units: Sequence[str], runs: Runs) -> tuple[str, ...]:
     """Sentences on units that changed within launches, such as units that heat up.
 
     The launches of such a unit agree with each other, and each of them is a mixture.
@@ -345,7 +349,7 @@ def _changes(runs: Runs) -> tuple[str, ...]:
         change = statistics.median(ratios) - 1 if ratios else 0.0
         if abs(change) > CHANGE:
             texts.append(
-                f"unit {unit}: at the end of a launch the base network's time had changed by {change:+.0%}, so the "
+                f"{units[unit]}: at the end of a launch the base network's time had changed by {change:+.0%}, so the "
                 "table mixes two states; it heats up or its clock changes: cool it, hold its clock, or take --rounds 1"
             )
     return tuple(texts)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from syncnas_bench import BenchError, Device, Run, Unit, run_with_retries
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.errors import JournalError, MeasurementError, WrongOutput
 from syncnas_deploy.files.documents import decode_document
-from syncnas_deploy.files.journal import Journal
+from syncnas_deploy.files.journal import Journal, other_part
 from syncnas_deploy.measuring.power import power_row
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
 from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
@@ -43,10 +42,12 @@ from syncnas_deploy.profiling.experiment import (
     Experiment,
     ProfileSettings,
     pair_step,
+    step_words,
     whole_job,
 )
 from syncnas_deploy.profiling.fit import assemble, fitted, point_rows, settings_text
 from syncnas_deploy.profiling.width_design import first_pairs, next_pair
+from syncnas_deploy.progress import OnProgress, Pace
 
 POWER_LAUNCH = -1
 """Number, in the journal, of the launch that reads the power. It comes after all others."""
@@ -54,30 +55,19 @@ LAUNCHES_OF_A_PAIR = 3
 """Number of launches that measure a pair. None is added so late that it would have fewer."""
 REPEATED_LAUNCHES = 2
 """Number of unusable launches that are measured again."""
+_POWER_WORDS: dict[str, str] = {"idle": "at rest", "unit_0": "of branch 0", "unit_1": "of branch 1", "both": "of both"}
 ANCHORS = tuple(Anchor(pair_step(0), whole_job(unit)) for unit in (0, 1))
 """The base on either unit."""
 
 
-@dataclass(frozen=True)
-class ProfileProgress:
-    """A step is done.
-
-    Attributes:
-        done: number of finished steps.
-        total: number of all steps, as far as is known.
-        step: name of the step.
-        elapsed_s: seconds since the start.
-        eta_s: estimated seconds to go.
-    """
-
-    done: int
-    total: int
-    step: str
-    elapsed_s: float
-    eta_s: float
-
-
-OnProgress = Callable[[ProfileProgress], None]
+_NAMES = {
+    "base": "base model",
+    "units": "--unit",
+    "launches": "--launches",
+    "rounds": "--rounds",
+    "version": "version of syncnas-deploy",
+}
+"""What the parts of a profile's key are called."""
 
 
 def measure(
@@ -100,7 +90,7 @@ def measure(
         settings: how much to measure.
         journal_path: holds every finished step; a journal of another run is refused.
         anew: drop the journal that is there.
-        on_progress: called after every step.
+        on_progress: called with the step that begins, and at the end. The total is what is needed at most.
         keep: puts the profile where it belongs, and returns it as it is there; then the journal is removed. It stays
             where this is None.
 
@@ -118,7 +108,7 @@ def measure(
         "settings": settings_text(settings),
         "version": syncnas_deploy.__version__,
     }
-    with Journal(journal_path, kind="profile", key=key, anew=anew) as journal:
+    with Journal(journal_path, kind="profile", key=key, names=_NAMES, anew=anew) as journal:
         with work_folder("profile") as folder:
             experiment = Experiment(base, units, settings, folder)
             found = _Measurement(experiment, device, journal, OutputCheck(folder), on_progress).run()
@@ -159,6 +149,7 @@ class _Measurement:
     ) -> None:
         self._experiment, self._device, self._journal = experiment, device, journal
         self._outputs, self._on_progress = outputs, on_progress
+        self._pace: Pace | None = None
         self._base, self._settings = experiment.base, experiment.settings
         self._meter, _ = device.power_meter()
         rows = [_step_row(row, str(journal.path)) for row in journal.rows]
@@ -168,7 +159,6 @@ class _Measurement:
         self._learning: list[LearningRow] = []
         self._known: EarlierCurves | None = None
         self._judged = -1
-        self._at_start, self._started = len(found), time.monotonic()
 
     def run(self) -> DeviceProfile:
         """Measure what the journal does not have, and make the profile."""
@@ -213,14 +203,17 @@ class _Measurement:
                 times[job.name].append(float(np.median(job.makespan_us)))
         plan = self._experiment.power_plan(self._meter, {name: statistics.median(us) for name, us in times.items()})
         missing = tuple(step for step in plan.steps if step.name not in self._loops)
+        pace = self._expected(len(missing))
 
         def keep(run: Run) -> None:
             self._journal.append(msgspec.to_builtins(StepRow(POWER_LAUNCH, run.step, run.to_record())))
             self._loops[run.step] = run
-            self._tell(f"power, {run.step}", len(plan.steps) - len(self._loops))
+            left = [step.name for step in missing if step.name not in self._loops]
+            pace.step(f"power, {_POWER_WORDS[left[0]]}" if left else "power")
 
         try:
             if missing:
+                pace.begin(f"power, {_POWER_WORDS[missing[0].name]}")
                 rest = dataclasses.replace(plan, steps=missing)
                 run_with_retries(self._device, rest, on_run=keep, deadline_s=self._settings.deadline_s)
             rows = tuple(power_row(state, self._loops[state]) for state in get_args(PowerState))
@@ -236,29 +229,47 @@ class _Measurement:
         if not missing:
             return
 
+        pace = self._expected(len(missing) + self._later(launch, total))
+
         def keep(run: Run) -> None:
             self._outputs.check(run)
             self._journal.append(msgspec.to_builtins(StepRow(launch, run.step, run.to_record())))
             self._runs[launch, run.step] = run
-            left = (total - launch) * len(self._experiment.steps) - self._count(launch)
-            self._tell(run.step, left + len(get_args(PowerState)) * (self._meter is not None))
+            left = [name for name in names if (launch, name) not in self._runs]
+            pace.step(self._words(launch, left[0]) if left else f"launch {launch + 1} is done")
 
+        pace.begin(self._words(launch, missing[0]))
         plan = self._outputs.watched(self._experiment.plan(missing, self._settings.seed))
         run_with_retries(self._device, plan, on_run=keep, redo=(WrongOutput,), deadline_s=self._settings.deadline_s)
 
-    def _tell(self, step: str, left: int) -> None:
-        """Report that a step is done.
+    def _expected(self, left: int) -> Pace:
+        """What reports the progress: so many steps are left, at most."""
+        done = len(self._runs) + len(self._loops)
+        if self._pace is None:
+            self._pace = Pace(self._on_progress, done + left, done)
+        self._pace.expect(left)
+        return self._pace
 
-        Args:
-            step: its name.
-            left: number of steps that are left, as far as is known.
-        """
-        done, elapsed_s = len(self._runs) + len(self._loops), time.monotonic() - self._started
-        eta_s = elapsed_s / (done - self._at_start) * left
-        self._on_progress(ProfileProgress(done, done + left, step, elapsed_s, eta_s))
+    def _later(self, launch: int, total: int) -> int:
+        """The most steps after a launch: width pairs may be added, see `_look`."""
+        pairs, steps = len(self._experiment.pairs), len(self._experiment.steps)
+        last = self._settings.launches - LAUNCHES_OF_A_PAIR
+        room = 0 if self._judged == pairs - 1 else max(0, self._most_pairs() - pairs)
+        added = [min(room, max(0, min(at, last) - max(launch, 0))) for at in range(launch + 1, total)]
+        return sum(steps + more for more in added) + len(get_args(PowerState)) * (self._meter is not None)
 
-    def _count(self, launch: int) -> int:
-        return sum(at == launch for at, _ in self._runs)
+    def _most_pairs(self) -> int:
+        """How many width pairs the points of a unit are enough for."""
+        fixed = 2 + len(INVOCATION_OPS) + 2 * len(self._base.stages)
+        return (self._settings.points - fixed) // len(curves_of(self._base))
+
+    def _words(self, launch: int, step: str) -> str:
+        """What is being done."""
+        launches = self._settings.launches
+        turn = (
+            f"launch {launch + 1} of {launches}" if launch < launches else "one launch more, since another is unusable"
+        )
+        return f"{turn}: {step_words(step)}"
 
     def _look(self, launch: int) -> None:
         """Before a launch, judge how well the last pair was predicted, and add another pair where it is needed."""
@@ -274,11 +285,10 @@ class _Measurement:
             self._known = EarlierCurves.of(self._experiment, runs, pairs=last)
         rows = learning_rows(self._experiment, runs, last, self._known)
         self._learning += rows
-        curves, fixed = len(curves_of(self._base)), 2 + len(INVOCATION_OPS) + 2 * len(self._base.stages)
         if (
             launch <= self._settings.launches - LAUNCHES_OF_A_PAIR
             and any(row.network_error > self._settings.error for row in rows)
-            and fixed + curves * (last + 2) <= self._settings.points
+            and last + 2 <= self._most_pairs()
         ):
             self._known = EarlierCurves.of(self._experiment, runs, pairs=last + 1)
             self._experiment.add_pair(next_pair(self._base, self._experiment.pairs, self._known.models))
@@ -329,13 +339,15 @@ def _at(model: CurveModel, curve: int, width: int) -> float:
     return float(us[0])
 
 
-def is_of(
+def difference(
     profile: DeviceProfile, base: ModelConfig, device: Device, units: Sequence[Unit], settings: ProfileSettings
-) -> bool:
-    """Whether a profile is what `measure` would have made of these arguments."""
-    return (
-        base_digest(profile.base) == base_digest(base)
-        and not profile.other_device(flat_text(device.facts().to_dict()), [str(unit) for unit in units[:2]])
-        and profile.whole_units == tuple(str(unit) for unit in units)
-        and profile.settings == settings_text(settings)
-    )
+) -> str:
+    """What makes a profile another one than `measure` would make of these arguments; "" where nothing does."""
+    texts = [str(unit) for unit in units]
+    if base_digest(profile.base) != base_digest(base):
+        return f"it is of the base model {profile.base.name}, here it is {base.name} or other blocks"
+    if other := profile.other_device(flat_text(device.facts().to_dict()), texts[:2]):
+        return other
+    if profile.whole_units != tuple(texts):
+        return f"its units are {', '.join(profile.whole_units)}, here they are {', '.join(texts)}"
+    return other_part(profile.settings, settings_text(settings), _NAMES)

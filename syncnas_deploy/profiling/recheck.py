@@ -24,6 +24,7 @@ from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.identity import without_folders
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.profiling.random_networks import write_network, write_to
+from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_exporters import write_tflite
 
 STEP = "check"
@@ -84,14 +85,14 @@ def check_profile(
     profile: DeviceProfile,
     device: Device,
     *,
-    on_launch: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> ProfileCheck:
     """Measure a sample of a profile again, on its units.
 
     Args:
         profile: its sample is measured again.
         device: to measure on.
-        on_launch: called with launches done and in all.
+        on_progress: called before the first launch and after each.
 
     Raises:
         ProfileMismatch: the profile is of another device.
@@ -104,13 +105,15 @@ def check_profile(
         raise ProfileMismatch(f"The profile says nothing about {facts['name']!r}: {other}; give --device.")
     units = tuple(_unit_of(device, text) for text in profile.units)
     runs: dict[tuple[int, str], Run] = {}
+    pace = Pace(on_progress, LAUNCHES)
+    pace.begin(f"launch 1 of {LAUNCHES}")
     with work_folder("check") as folder:
         files: list[Path] = []
         step = _step(profile, write_to(folder, files))
         for launch in range(LAUNCHES):
             plan = BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US)
             run_with_retries(device, plan, on_run=keeper(runs, launch))
-            on_launch(launch + 1, LAUNCHES)
+            pace.step(f"launch {launch + 1} of {LAUNCHES}")
     counted = usable(runs, [Anchor(STEP, _base_job(unit)) for unit in (0, 1)])
     return ProfileCheck(_rows(profile, counted.runs), _differences(profile.device, facts), counted.warnings)
 

@@ -26,15 +26,16 @@ from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
 from syncnas_deploy.report.judgement import verdict_lines
-from syncnas_deploy.report.page import Cell, page, reward_text, table_lines
+from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
-from syncnas_deploy.report.tables import bench_text, blocks_table, models_table, profile_text
+from syncnas_deploy.report.searches import folder_page
+from syncnas_deploy.report.tables import bench_page, config_page, profile_page
 from syncnas_deploy.search.verdict_file import read_verdicts
 from syncnas_deploy.verdict import Verdict
 
 BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
-SCALED = ("reward", "standard_error")
-"""Columns with numbers on an evaluator's scale."""
+NUMBERS, COUNTS = ("standard_error", "predicted_us", "budget_us", "energy_mj"), ("trial", "evaluations")
+"""Columns that hold numbers, or nothing."""
 MAX_HISTORY_BYTES, MAX_HISTORY_ROWS = 32 * 1024 * 1024, 200_000
 
 
@@ -51,8 +52,13 @@ class SearchFolder:
 
 @dataclass
 class Comparison:
-    """Everything that was read, in the order it was named."""
+    """Everything that was read, in the order it was named.
 
+    Attributes:
+        kinds: what each path is: profile, search, bundle, config or result.
+    """
+
+    kinds: list[str] = field(default_factory=list)
     profiles: list[DeviceProfile] = field(default_factory=list)
     searches: list[SearchFolder] = field(default_factory=list)
     bundles: list[Bundle] = field(default_factory=list)
@@ -78,16 +84,21 @@ class Comparison:
         told = next((reason for reason in reasons if reason), "none of them is of its base model")
         return f"no prediction beside {result.config.name}: no profile fits it ({told})"
 
-    def to_text(self) -> str:
-        """The whole page for a terminal."""
-        parts = [profile_text(item) for item in self.profiles]
-        parts += [_search_text(item) for item in self.searches]
-        parts += [_bundle_text(item) for item in self.bundles]
-        parts += [models_table([item]) + "\n\n" + blocks_table(item) for item in self.configs]
+    def page(self) -> Page:
+        """All of it for a terminal."""
+        parts = [profile_page(item) for item in self.profiles]
+        parts += [_search_page(item) for item in self.searches]
+        parts += [_bundle_page(item) for item in self.bundles]
+        parts += [config_page(item) for item in self.configs]
         for item in self.results:
-            parts.append(bench_text(item, *self.prediction(item)))
-            parts += [page([told]) for told in [self.unmatched(item)] if told]
-        return "\n\n".join(parts)
+            parts.append(bench_page(item, *self.prediction(item)))
+            parts += [Page(told) for told in [self.unmatched(item)] if told]
+        separated = [part for each in parts for part in ("", *each.parts)]
+        return Page(*separated[1:])
+
+    def to_text(self) -> str:
+        """All of it as plain text."""
+        return str(self.page())
 
     def to_json(self) -> dict[str, Any]:
         """The whole page for a script."""
@@ -129,10 +140,13 @@ def read_all(paths: Sequence[Path]) -> Comparison:
         kind = schema.rpartition("/")[0]
         if kind == profile_files.SCHEMA:
             page.profiles.append(read_profile(path))
+            page.kinds.append("profile")
         elif kind == result_files.SCHEMA:
             page.results.append(read_result(path))
+            page.kinds.append("result")
         elif kind == formats.SCHEMA or (isinstance(value, dict) and "0" in value):
             page.configs.append(read_config(path))
+            page.kinds.append("config")
         else:
             raise DocumentError(
                 f"{path}: neither a profile, a bench result nor a config (its 'schema' is {schema[:60]!r})."
@@ -143,9 +157,11 @@ def read_all(paths: Sequence[Path]) -> Comparison:
 def _read_folder(path: Path, page: Comparison) -> None:
     if is_bundle(path):
         page.bundles.append(read_bundle(path))
+        page.kinds.append("bundle")
     elif (path / BEST).is_file():
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
         page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
+        page.kinds.append("search")
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
@@ -161,36 +177,23 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
             raise DocumentError(f"{path}: has too many rows to be a search's.")
         for row in rows:
             float(row["reward"] or 0.0)
-            float(row.get("standard_error") or 0.0)
+            for name in NUMBERS:
+                float(row.get(name) or 0.0)
+            for name in COUNTS:
+                int(row.get(name) or 0)
         return rows
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError):
         raise DocumentError(f"{path}: cannot be read as a search wrote it; run the search again.") from None
 
 
-def _search_text(search: SearchFolder) -> str:
-    # Estimates of what was given up early are none of the best.
-    found = [row for row in search.history if row["reward"] and row.get("outcome", "evaluated") == "evaluated"]
-    found.sort(key=lambda row: -float(row["reward"]))
-    head = f"search in {search.folder}: {len(found)} evaluated, {len(search.history) - len(found)} others"
-    # Energy is shown where the profile has power.
-    energy = ["energy_mj"] if any(row.get("energy_mj") for row in search.front) else []
-    trials = ["trial", "strategy", "predicted_us", "reward", *energy]
-    rows = [_cells(row, trials) for row in found[:10]]
-    columns = ["budget", "strategy", "predicted_us", "reward", "standard_error", "evaluations", "sure", *energy]
-    best = [_cells(row, columns) for row in search.front]
+def _search_page(search: SearchFolder) -> Page:
     verdicts = [line for _, found in search.verdicts for line in ("", *verdict_lines(found))]
-    return page([head, "", *table_lines(columns, best), "", *table_lines(trials, rows), *verdicts])
+    return Page(f"search in {search.folder}", folder_page(search.history, search.front), *verdicts)
 
 
-def _cells(row: dict[str, str], columns: Sequence[str]) -> list[str]:
-    """Texts of a row of a CSV; a number that is longer than 12 characters is rounded."""
-    texts = {name: row.get(name) or "" for name in columns}
-    return [reward_text(float(t)) if name in SCALED and len(t) > 12 else t for name, t in texts.items()]
-
-
-def _bundle_text(bundle: Bundle) -> str:
+def _bundle_page(bundle: Bundle) -> Page:
     rows: list[list[Cell]] = [
         [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
     ]
     head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
-    return page([head, *table_lines(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows)])
+    return Page(head, Table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows))

@@ -1,31 +1,67 @@
-"""Tables and pages for the terminal: each line stays one line, whatever a document or a device says in it."""
+"""Pages of lines and tables. As plain text each line stays one line, whatever a document or a device says in it.
+
+`cli.terminal` prints a page: as plain text where it goes into a pipe, else fitted into the terminal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from syncnas_deploy.files.one_line import one_line
 
 Cell = str | float | int | None
 
 
-def page(lines: Iterable[str]) -> str:
-    """Lines as one text."""
-    return "\n".join(map(one_line, lines))
+@dataclass(frozen=True)
+class Table:
+    """Aligned columns: text to the left, numbers to the right.
+
+    Attributes:
+        head: what each column holds.
+        rows: their cells. A float is shown with one digit, None as "-".
+        spare: places of the columns that a narrow terminal goes without, the least important one first.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    spare: Sequence[int] = ()
+
+    def texts(self) -> list[list[str]]:
+        """The cells as they are shown, each one line."""
+        return [[_text(cell) for cell in row] for row in self.rows]
+
+    def numeric(self) -> list[bool]:
+        """Which columns are of numbers alone."""
+        return [all(not isinstance(row[i], str) for row in self.rows) for i in range(len(self.head))]
+
+    def lines(self) -> list[str]:
+        """The whole table as plain lines."""
+        texts, numeric = self.texts(), self.numeric()
+        widths = [max(len(line[i]) for line in [list(self.head), *texts]) for i in range(len(self.head))]
+        lines = [_line(self.head, widths, numeric), "  ".join("-" * width for width in widths)]
+        return lines + [_line(row, widths, numeric) for row in texts]
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Aligned columns: text to the left, numbers to the right."""
-    return "\n".join(table_lines(head, rows))
+@dataclass(frozen=True, init=False)
+class Page:
+    """Lines and tables, one below the other."""
 
+    parts: tuple[str | Table, ...]
 
-def table_lines(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> list[str]:
-    """The lines of a table, for a page that has more."""
-    texts = [[_text(cell) for cell in row] for row in rows]
-    numeric = [all(not isinstance(row[i], str) for row in rows) for i in range(len(head))]
-    widths = [max(len(line[i]) for line in [list(head), *texts]) for i in range(len(head))]
-    lines = [_line(list(head), widths, numeric), "  ".join("-" * width for width in widths)]
-    return lines + [_line(row, widths, numeric) for row in texts]
+    def __init__(self, *parts: str | Table | Page) -> None:
+        flat = [part.parts if isinstance(part, Page) else (part,) for part in parts]
+        object.__setattr__(self, "parts", tuple(part for group in flat for part in group))
+
+    def lines(self) -> list[str]:
+        """All of it as plain lines."""
+        lines: list[str] = []
+        for part in self.parts:
+            lines += [one_line(part)] if isinstance(part, str) else part.lines()
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
 
 
 def reward_text(value: float) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from syncnas_bench.doctor import Check
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
@@ -15,11 +15,21 @@ from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, drift_text, outlook_text
-from syncnas_deploy.report.page import Cell, page, reward_text, table, table_lines
-from syncnas_deploy.search.results import SearchResult
+from syncnas_deploy.report.page import Cell, Page, Table
 
 
-def models_table(configs: Sequence[ModelConfig]) -> str:
+def checks_table(checks: Sequence[Check]) -> Table:
+    """What a device's examination found."""
+    rows = [[check.name, check.status, check.value, check.advice] for check in checks]
+    return Table(["what", "status", "found", "what it does to numbers, or the remedy"], rows)
+
+
+def config_page(config: ModelConfig) -> Page:
+    """A model and its blocks."""
+    return Page(models_table([config]), "", blocks_table(config))
+
+
+def models_table(configs: Sequence[ModelConfig]) -> Table:
     """One line per model."""
     rows: list[list[Cell]] = [
         [
@@ -33,10 +43,10 @@ def models_table(configs: Sequence[ModelConfig]) -> str:
         ]
         for c in configs
     ]
-    return table(["model", "stages", "strategy", "     params", "MACs (M)", "base", "source"], rows)
+    return Table(["model", "stages", "strategy", "     params", "MACs (M)", "base", "source"], rows, spare=(6, 1, 5))
 
 
-def blocks_table(config: ModelConfig) -> str:
+def blocks_table(config: ModelConfig) -> Table:
     """One line per block."""
     rows: list[list[Cell]] = []
     for branch, stage, index, block in config.blocks():
@@ -59,7 +69,7 @@ def blocks_table(config: ModelConfig) -> str:
             ]
         )
     head = ["branch", "stage", "block", "kernel", "stride", "size", "in", "expanded", "out", "SE"]
-    return table([*head, "activation", "MACs (M)", "sync after stage"], rows)
+    return Table([*head, "activation", "MACs (M)", "sync after stage"], rows, spare=(10, 5, 4, 9, 3))
 
 
 def _runs_text(settings: Mapping[str, str]) -> str:
@@ -68,9 +78,9 @@ def _runs_text(settings: Mapping[str, str]) -> str:
     return f"{settings.get('rounds', '?')} rounds{repeats}"
 
 
-def profile_text(profile: DeviceProfile) -> str:
+def profile_page(profile: DeviceProfile) -> Page:
     """A profile in brief."""
-    lines = [
+    head = [
         f"{profile.kind} profile of {profile.base.name} on {profile.device.get('name', 'a device')}, {profile.created}",
         f"{len(profile.points)} points, {len(profile.syncs)} syncs; "
         f"{profile.settings.get('launches', '?')} launches of {_runs_text(profile.settings)}",
@@ -86,10 +96,10 @@ def profile_text(profile: DeviceProfile) -> str:
                 profile.table.invocation_us(unit),
             ]
         )
-    lines += table_lines(["unit", "base (ms)", "contention", "invocation (us)"], rows)
+    lines = ["contention: how many times as long a unit takes while the other one works; invocation: what a call costs"]
     syncs = [row.sample.median_us for row in profile.syncs if row.place == "sync"]
     if syncs:
-        lines.append(f"sync overhead: {min(syncs):.1f} to {max(syncs):.1f} us")
+        lines.append(f"sync overhead, of a crossing between the units: {min(syncs):.1f} to {max(syncs):.1f} us")
     model = profile.power_model
     if model is not None:
         lines.append(
@@ -99,7 +109,7 @@ def profile_text(profile: DeviceProfile) -> str:
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
     lines += [expected_error_text(profile)] if profile.held_out else []
     lines += [f"warning: {text}" for text in profile.warnings]
-    return page(lines)
+    return Page(*head, Table(["unit", "base (ms)", "contention", "invocation (us)"], rows), *lines)
 
 
 def _learning(profile: DeviceProfile, unit: int) -> str:
@@ -133,46 +143,17 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
     return told
 
 
-def check_text(check: ProfileCheck) -> str:
+def check_page(check: ProfileCheck) -> Page:
     """Whether a profile still holds: the sample then and now, and a verdict."""
     rows: list[list[Cell]] = [[r.name, r.units, r.then_us, r.now_us, 100 * r.change] for r in check.rows]
-    lines = table_lines(["network", "units", "then (us)", "now (us)", "change (%)"], rows)
-    lines += [f"different: {text}" for text in check.differences]
+    lines = [f"different: {text}" for text in check.differences]
     lines += [f"warning: {text}" for text in check.warnings]
     verdict = "holds" if check.holds else "does not hold: measure the device again, in the condition it will be used in"
     lines.append(f"{check.change:+.1%} in the median: the profile {verdict}")
-    return page(lines)
+    return Page(Table(["network", "units", "then (us)", "now (us)", "change (%)"], rows), *lines)
 
 
-def search_text(result: SearchResult, budgets: Sequence[str], top: int = 5) -> str:
-    """The best by budget, and the trials of the largest rewards."""
-    counts = Counter(trial.outcome for trial in result.trials)
-    head = f"{counts['evaluated']} evaluated"
-    head += "".join(f", {counts[word]} {word}" for word in ("partial", "failed") if counts[word])
-    head += f", {counts['infeasible'] + len(result.infeasible)} infeasible"
-    rows: list[list[Cell]] = []
-    for text, best in zip(budgets, result.front, strict=True):
-        error = "-" if best.standard_error is None else reward_text(best.standard_error)
-        sure = "yes" if best.sure else "no"
-        numbers: list[Cell] = [best.predicted_us / 1e3, reward_text(best.reward), error, best.evaluations, sure]
-        rows.append([text, best.budget_us / 1e3, best.strategy, *numbers, *_millijoules(best.energy_mj)])
-    columns = ["budget", "(ms)", "strategy", "predicted (ms)", "reward", "standard error", "evaluations", "sure"]
-    energy = ["energy (mJ)"] if result.best.energy_mj is not None else []
-    whole = [t for t in result.trials if t.outcome == "evaluated"]
-    whole.sort(key=lambda t: -(t.reward or 0.0))
-    tried: list[list[Cell]] = [
-        [t.number, t.strategy, t.predicted_us / 1e3, reward_text(t.reward or 0.0), *_millijoules(t.energy_mj)]
-        for t in whole[:top]
-    ]
-    trials = ["trial", "strategy", "predicted (ms)", "reward"]
-    return page([head, *table_lines([*columns, *energy], rows), "", *table_lines([*trials, *energy], tried)])
-
-
-def _millijoules(energy_mj: float | None) -> list[Cell]:
-    return [] if energy_mj is None else [f"{energy_mj:.3f}"]
-
-
-def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
+def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
     """A prediction, segment by segment."""
     rows: list[list[Cell]] = []
     for phase in prediction.phases:
@@ -181,16 +162,16 @@ def prediction_text(prediction: Prediction, units: Sequence[str]) -> str:
         if phase is not prediction.phases[-1]:
             rows.append(["  crossing", "", None, phase.sync_us])
     rows.append(["total", "", None, prediction.makespan_us])
-    text = table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
+    table = Table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
     if prediction.energy_mj is None:
-        return text
-    return f"{text}\nenergy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ"
+        return Page(table)
+    return Page(table, f"energy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ")
 
 
-def bench_text(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> str:
+def bench_page(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> Page:
     """A result, with a prediction and its profile beside it where there is one. The verdict is the last line."""
-    lines = [f"{result.config.name} on {result.device}" + _labels(result)]
-    lines += _segments(result, prediction)
+    lines: list[str | Table] = [f"{result.config.name} on {result.device}" + _labels(result)]
+    lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:
         lines.append(
             f"overlap (solo times / makespan): {result.overlap:.2f} of at most {result.overlap_ceiling:.2f} with these "
@@ -205,17 +186,20 @@ def bench_text(result: BenchResult, prediction: Prediction | None = None, profil
     predicted = prediction.energy_mj if prediction else None
     lines += ["", *_energy(result, predicted)]
     if result.config.branch_count == 2:
-        shares: list[list[Cell]] = [list(row) for row in breakdown_rows(prediction, result)]
-        lines += ["", *table_lines(["where the time goes", "predicted (%)", "measured (%)"], shares)]
+        shares = breakdown_rows(prediction, result)
+        if prediction is None:
+            lines += ["", Table(["where the time goes", "measured (%)"], [[name, found] for name, _, found in shares])]
+        else:
+            lines += ["", Table(["where the time goes", "predicted (%)", "measured (%)"], shares)]
     if profile is not None and prediction is not None:
         lines.append(outlook_text(result.config, profile, prediction))
         if len(result.today_us) == 2:
             found = drift(result.config, profile, result.today_us)
             lines.append(drift_text(found, result.units, result.makespan.median_us))
-    return page([*lines, "", *bench_lines(result)])
+    return Page(*lines, "", *bench_lines(result))
 
 
-def _energy(result: BenchResult, predicted_mj: float | None) -> list[str]:
+def _energy(result: BenchResult, predicted_mj: float | None) -> list[str | Table]:
     energy = result.energy
     if energy is None:
         return [f"energy: not measured ({result.no_energy.rstrip('.')})"]
@@ -225,7 +209,7 @@ def _energy(result: BenchResult, predicted_mj: float | None) -> list[str]:
     said = None if predicted_mj is None else f"{predicted_mj:.3f}"
     rows.append([result.config.name, " + ".join(result.units), said, f"{energy.network_mj:.3f}"])
     head = f"energy of an inference besides the idle device's {energy.idle_w:.2f} W ({energy.source}):"
-    return [head, *table_lines(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)]
+    return [head, Table(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)]
 
 
 def _labels(result: BenchResult) -> str:
@@ -237,7 +221,7 @@ def _labels(result: BenchResult) -> str:
     return "".join(f" [{label}]" for label in labels)
 
 
-def _segments(result: BenchResult, prediction: Prediction | None) -> list[str]:
+def _segments(result: BenchResult, prediction: Prediction | None) -> Table:
     rows: list[list[Cell]] = []
     guess = {} if prediction is None else {s.name: s for p in prediction.phases for s in p.segments}
     last = result.segments[-1].phase
@@ -262,15 +246,17 @@ def _segments(result: BenchResult, prediction: Prediction | None) -> list[str]:
     total = None if prediction is None else prediction.makespan_us
     measured = result.makespan.median_us
     rows.append(["total", "", None, None, total, measured, _error(total, measured)])
+    if prediction is None:
+        return Table(["segment", "unit", "solo (us)", "concurrent (us)"], [[*row[:2], row[3], row[5]] for row in rows])
     columns = ["solo: predicted (us)", "measured", "concurrent: predicted", "measured", "error (%)"]
-    return table_lines(["segment", "unit", *columns], rows)
+    return Table(["segment", "unit", *columns], rows, spare=(2, 3, 1))
 
 
 def _error(predicted: float | None, measured: float) -> float | None:
     return None if predicted is None else 100.0 * (predicted / measured - 1.0)
 
 
-def _comparison(result: BenchResult) -> list[str]:
+def _comparison(result: BenchResult) -> list[str | Table]:
     """The network beside networks of one branch, all measured in the same rounds."""
     fastest = min(b.makespan.median_us for b in result.baselines)
     rows: list[list[Cell]] = []
@@ -286,7 +272,12 @@ def _comparison(result: BenchResult) -> list[str]:
             f"{result.makespan.median_us / fastest:.2f}x",
         ]
     )
-    return table_lines(["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"], rows)
+    columns = ["model", "units", "MACs (M)", "median (ms)", "p10-p90 (ms)", "latency"]
+    lines: list[str | Table] = [Table(columns, rows, spare=(4,))]
+    lines.append("MACs: multiply-accumulates, the work of one image; latency: in times of the fastest base or rival")
+    if any(b.role == "rival" for b in result.baselines):
+        lines.append("NAME_x1.41, a rival of one branch: the base so wide that it does 1.41 times the work")
+    return lines
 
 
 def _ms(samples: RunSamples) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, Measurement
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.formats import config_to_json
+from syncnas_deploy.progress import Progress
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.candidates import CandidateSpace, EnergyOf, digest
@@ -34,6 +35,17 @@ from syncnas_deploy.search.workers.base import Done, Failed, InProcess, Lost, Ta
 JOURNAL_KIND = "search"
 REPEAT_SHARE = 5
 """One in so many trials is reserved for evaluating the leaders again, where rewards depend on a seed."""
+_NAMES = {
+    "base": "base model",
+    "base_sha256": "base model",
+    "budgets_us": "--budget",
+    "evaluator": "--evaluator",
+    "infeasible_sha256": "--max-energy",
+    "searcher": "--algorithm",
+    "seed": "--seed",
+    "table_sha256": "--profile",
+}
+"""What the parts of a search's key are called."""
 NEW_WORKERS_S = 2.0
 """While all workers are busy: how often the loop looks whether new ones came."""
 
@@ -64,25 +76,17 @@ class SearchSettings:
             )
 
 
-@dataclass(frozen=True)
-class SearchProgress:
-    """How far a search is, after an evaluation.
+@dataclass(frozen=True, kw_only=True)
+class SearchProgress(Progress):
+    """How far a search is, in evaluations, those of earlier runs included; one whose leader is sure ends before.
 
     Attributes:
-        done: evaluations finished, those of earlier runs included.
-        total: evaluations in all; a search whose leader is sure ends before.
         front: the best so far by budget; None while every one was infeasible.
         trial: the one that just ended.
-        elapsed_s: since this run began.
-        eta_s: until the end, at the pace of the evaluations so far.
     """
 
-    done: int
-    total: int
     front: tuple[Best | None, ...]
     trial: Trial
-    elapsed_s: float
-    eta_s: float
 
     @property
     def best(self) -> Best | None:
@@ -148,7 +152,7 @@ def search(
             loop.run(pool, None, on_progress)
             return loop.result()
         key = _key(candidates, searcher, evaluator, settings)
-        with Journal(journal_path, kind=JOURNAL_KIND, key=key, anew=anew) as journal:
+        with Journal(journal_path, kind=JOURNAL_KIND, key=key, names=_NAMES, anew=anew) as journal:
             loop.replay(journal)
             loop.run(pool, journal, on_progress)
             result = loop.result()
@@ -305,9 +309,20 @@ class _SearchRun:
                 raise outcome.error
             trial = self._end(outcome, journal)
             if trial is not None:
-                done, elapsed_s = len(self._trials), time.monotonic() - started
-                eta_s = elapsed_s / (done - before) * max(self._total - done, 0)
-                on_progress(SearchProgress(done, self._total, self._front(), trial, elapsed_s, eta_s))
+                done, elapsed_s, front = len(self._trials), time.monotonic() - started, self._front()
+                best = ", ".join(f"{b.strategy} {b.reward:.4g}" for b in front if b)
+                on_progress(
+                    SearchProgress(
+                        done=done,
+                        total=self._total,
+                        doing=f"{done} of {self._total} trials",
+                        elapsed_s=elapsed_s,
+                        eta_s=elapsed_s / (done - before) * max(self._total - done, 0),
+                        so_far=f"best {best}" if best else "none yet",
+                        front=front,
+                        trial=trial,
+                    )
+                )
 
     def _hand_out(self, workers: Workers) -> None:
         """Give every free worker a task, as long as there are any."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ from torch import Tensor
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError
 from syncnas_deploy.networks.segments import run_chain
-from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, EvaluationProgress, evaluate
+from syncnas_deploy.progress import OnProgress
+from syncnas_deploy.training.evaluation import DEFAULT_BATCH, Accuracy, evaluate
 from syncnas_deploy.training.image_folders import evaluation_set
 from syncnas_deploy.training.images import normalized
 from syncnas_exporters import TfliteRunner
@@ -24,7 +24,7 @@ def evaluate_bundle(
     *,
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
-    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Accuracy:
     """Evaluate a bundle on an image folder, on this host's CPU.
 

@@ -19,6 +19,7 @@ from syncnas_deploy.errors import ConfigError, TorchDeviceUnavailable
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import MAX_SIZE, ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights
+from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.training.batches import (
     Batch,
     Unreadable,
@@ -84,20 +85,6 @@ class Accuracy:
         return self.images / self.elapsed_s
 
 
-@dataclass(frozen=True)
-class EvaluationProgress:
-    """How far an evaluation is: pictures done and in all, seconds since its begin."""
-
-    done: int
-    total: int
-    elapsed_s: float
-
-    @property
-    def eta_s(self) -> float:
-        """Seconds that are left at this pace."""
-        return self.elapsed_s / max(self.done, 1) * (self.total - self.done)
-
-
 @dataclass
 class Tally:
     """Sums over pictures."""
@@ -116,6 +103,10 @@ class Tally:
         self.loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         self.top1 += int(hits[:, 0].sum())
         self.top5 += int(hits.sum())
+
+    def text(self) -> str:
+        """What the pictures so far give."""
+        return f"top-1 {100 * self.top1 / self.images:.1f} %" if self.images else ""
 
 
 def score(classify: Classify, batches: Iterable[Batch], tally: Tally) -> Iterator[tuple[Batch, list[int]]]:
@@ -137,7 +128,7 @@ def evaluate(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     pin: bool = False,
-    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Accuracy:
     """Classify every readable picture of a set.
 
@@ -154,7 +145,8 @@ def evaluate(
     Raises:
         DatasetError: not one picture could be decoded.
     """
-    started = time.perf_counter()
+    started, pace = time.perf_counter(), Pace(on_progress, len(images))
+    pace.begin(f"{len(images)} pictures")
     loader = evaluation_loader(images, input_size, batch, _workers(workers, len(images), batch), pin=pin)
     guesses: list[Guess] = []
     unreadable: list[Unreadable] = []
@@ -162,7 +154,8 @@ def evaluate(
     for scored, ranked_first in score(classify, loader, tally):
         unreadable += scored.unreadable
         guesses += [_guess(images, *pair) for pair in zip(scored.places, ranked_first, strict=True)]
-        on_progress(EvaluationProgress(len(guesses) + len(unreadable), len(images), time.perf_counter() - started))
+        parts = len(scored.places) + len(scored.unreadable)
+        pace.step(f"{len(guesses) + len(unreadable)} of {len(images)} pictures", parts=parts, so_far=tally.text())
     if not tally.images:
         raise nothing_readable(images, unreadable[0] if unreadable else None)
     return Accuracy(
@@ -200,7 +193,7 @@ def evaluate_model(
     workers: int | None = None,
     device: str = "cpu",
     input_size: int | None = None,
-    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on an image folder, with torch.
 
@@ -234,7 +227,7 @@ def evaluate_images(
     batch: int = DEFAULT_BATCH,
     workers: int | None = None,
     device: str = "cpu",
-    on_progress: Callable[[EvaluationProgress], None] = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Accuracy:
     """Evaluate a network on a set of pictures, with torch; arguments as for `evaluate_model`.
 

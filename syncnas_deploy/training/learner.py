@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from syncnas_deploy.errors import CheckpointError, DatasetError, RecipeError, TrainingDiverged
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights
+from syncnas_deploy.progress import Progress
 from syncnas_deploy.training import run_folder
 from syncnas_deploy.training.batches import (
     Batch,
@@ -48,16 +49,15 @@ _RENAMED = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).
 _LOCAL_STATISTICS: dict[str, Any] = {"forward_sync_buffers" if _RENAMED else "broadcast_buffers": False}
 
 
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far a run is.
+@dataclass(frozen=True, kw_only=True)
+class TrainingProgress(Progress):
+    """How far a run is, in steps of the optimizer.
 
     Attributes:
         epoch, epochs: the current one, from 1, and how many there will be.
         step, steps: of the optimizer in this epoch.
         loss: mean of this epoch so far, nats.
         rate: learning rate of the last step.
-        elapsed_s, eta_s: since this process began, and what is left at this pace.
     """
 
     epoch: int
@@ -66,8 +66,6 @@ class TrainingProgress:
     steps: int
     loss: float
     rate: float
-    elapsed_s: float
-    eta_s: float
 
 
 def initialize(model: nn.Module, seed: int) -> None:
@@ -194,9 +192,24 @@ class Learner:
             def report(step: int, loss: float, rate: float, epoch: int = epoch) -> None:
                 elapsed = time.perf_counter() - began
                 done = epoch + step / self.steps_an_epoch
-                eta = elapsed / (done - epochs_before) * (self._recipe.epochs - done)
-                place = (epoch + 1, self._recipe.epochs, step, self.steps_an_epoch)
-                on_progress(TrainingProgress(*place, loss, rate, elapsed, eta))
+                epochs, steps = self._recipe.epochs, self.steps_an_epoch
+                best = max((row.top1 for row in self.history), default=None)
+                on_progress(
+                    TrainingProgress(
+                        done=epoch * steps + step,
+                        total=epochs * steps,
+                        doing=f"epoch {epoch + 1} of {epochs}, step {step} of {steps}",
+                        elapsed_s=elapsed,
+                        eta_s=elapsed / (done - epochs_before) * (epochs - done),
+                        so_far=f"loss {loss:.4f}" + (f", best top-1 {100 * best:.1f} %" if best is not None else ""),
+                        epoch=epoch + 1,
+                        epochs=epochs,
+                        step=step,
+                        steps=steps,
+                        loss=loss,
+                        rate=rate,
+                    )
+                )
 
             kept = f"{last} holds epoch {epoch} and can be its --weights" if epoch else "no epoch was finished"
             train_loss = self._train(epoch, report, kept)

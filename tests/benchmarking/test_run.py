@@ -24,7 +24,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
-from syncnas_deploy.report.tables import bench_text
+from syncnas_deploy.report.tables import bench_page
 from tests.support.latency_cases import quick
 from tests.support.virtual_time import Pace, VirtualDevice, steady
 
@@ -72,7 +72,7 @@ def test_what_was_hot_counts_in_no_result(bundle: Bundle, tmp_path: Path) -> Non
     assert mixed.makespan.median_us == cool.makespan.median_us
     assert len(mixed.makespan.samples_us) == 2 * len(cool.makespan.samples_us) // 3
     assert mixed.warnings == ("1 of 3 launches were left out: the device was not fit (thermal status 3)",)
-    assert f"warning: {mixed.warnings[0]}" in bench_text(mixed)
+    assert f"warning: {mixed.warnings[0]}" in str(bench_page(mixed))
     assert read_result(tmp_path / "b.json") == mixed
     with pytest.raises(MeasurementError, match=r"never fit to be measured \(thermal status 3\)"):
         pipeline.bench(bundle, Spoiled(3), samples=18, launches=3)
@@ -87,7 +87,7 @@ def test_a_launch_that_reads_wrong_counts_in_no_result(bundle: Bundle) -> None:
 
 def test_a_network_that_slows_down_within_a_launch_is_told(bundle: Bundle, tmp_path: Path) -> None:
     cool = pipeline.bench(bundle, phone(), samples=60, launches=1)
-    assert cool.change == 0.0 and "changed by" not in bench_text(cool)
+    assert cool.change == 0.0 and "changed by" not in str(bench_page(cool))
     # A launch has a turn of four jobs per round: the network twice, and each branch alone.
     half_s = (
         5 * (DISCARD + REPEATS) * (2 * cool.makespan.median_us + sum(s.solo.median_us for s in cool.segments)) / 1e6

@@ -48,7 +48,9 @@ def test_devices_shows_the_host_and_labels_what_is_simulated(program: Program) -
     found = {d["name"]: d for d in json.loads(program("devices", "--json").out)}
     assert not found["host"]["simulated"] and found["sim:phone"]["simulated"]
     assert len(found["host"]["default_units"]) == 2
-    assert "simulated" in program("devices").out
+    brief, whole = program("devices"), program("devices", "--simulated").out
+    assert "sim:gpu" not in brief.out and "simulated devices (sim:duo, sim:phone" in brief.out and "sim:gpu" in whole
+    assert "switch on USB debugging" in brief.err and "doctor --device host" in brief.err
 
 
 def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_predict_and_search_on_a_profile(program: Program, law: Path, tmp_path: 
     )  # fmt: skip
     assert done.code == 0
     summary = json.loads(done.out)
-    assert "12/12" in done.err
+    assert "100 %  12 of 12 trials; 0 s left; best " in done.err
     predicted = json.loads(program("predict", found / "best.json", "--profile", law, "--json").out)
     assert predicted.pop("expected_error") == summary["expected_error"] == pytest.approx(0.03)
     assert predicted == summary["predicted"]

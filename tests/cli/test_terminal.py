@@ -12,11 +12,12 @@ from click.shell_completion import get_completion_class
 
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
+from syncnas_deploy.cli.fitting import fitted
 from syncnas_deploy.files.one_line import one_line
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import config_to_json, load_config, write_config
 from syncnas_deploy.prediction.profile_files import profile_to_json
-from syncnas_deploy.report.page import page, reward_text, table
+from syncnas_deploy.report.page import Page, Table, reward_text
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program
@@ -115,11 +116,18 @@ def test_json_says_all_of_it_in_ascii(program: Program, hostile: str) -> None:
     assert json.loads(done.out)["profiles"][0]["warnings"] == [HOSTILE[hostile]]
 
 
+@pytest.mark.parametrize("hostile", list(HOSTILE))
+def test_a_page_that_is_fitted_is_printable(hostile: str) -> None:
+    text = HOSTILE[hostile] * 9
+    lines = fitted(Page(text, Table(["name", "us"], [[text, 1.5]])), 40, colour=False)
+    assert [line for line in lines if not line.isprintable() or len(line) > 40] == []
+
+
 def test_what_is_printable_stays_as_it_is() -> None:
     assert one_line("Größe 3 µs · 幅") == "Größe 3 µs · 幅"
     assert one_line("a\x1b\n\x9b\u202e\udc80b") == r"a\x1b\n\x9b\u202e\udc80b"
-    assert page(["a\nb", "c"]) == "a\\nb\nc"
-    assert table(["x"], [["a\nb"], ["c"]]).split("\n") == ["x", "----", "a\\nb", "c"]
+    assert str(Page("a\nb", "c")) == "a\\nb\nc"
+    assert Table(["x"], [["a\nb"], ["c"]]).lines() == ["x", "----", "a\\nb", "c"]
 
 
 def test_a_completion_script_is_whole(program: Program) -> None:

@@ -41,12 +41,12 @@ def device(transfer_us: float = 15.0) -> VirtualDevice:
 
 
 class Interrupter:
-    """Interrupts at its nth notice."""
+    """Interrupts when it is told something for the nth time."""
 
     def __init__(self, at: int) -> None:
         self.left = at
 
-    def __call__(self, text: str) -> None:
+    def __call__(self, _: object) -> None:
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt
@@ -94,10 +94,9 @@ def test_an_assessment_interrupted_ten_times_is_the_same(whole: Assessment, tmp_
     interrupted = 0
     while interrupted < INTERRUPTIONS:
         # The first five notices come at once where much is done; later ones are inside of search and bench.
+        interrupt = Interrupter(rng.randint(2, min(4 + interrupted, 10)))
         with pytest.raises(KeyboardInterrupt):
-            pipeline.assess(
-                device(), "mobilenet_v2", out, SETTINGS, on_notice=Interrupter(rng.randint(2, 4 + interrupted))
-            )
+            pipeline.assess(device(), "mobilenet_v2", out, SETTINGS, on_progress=interrupt, on_notice=interrupt)
         interrupted += 1
     pipeline.assess(device(), "mobilenet_v2", out, SETTINGS)
     assert kept(out) == kept(whole.folder)

@@ -20,7 +20,7 @@ from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
-from syncnas_deploy.report.tables import bench_text
+from syncnas_deploy.report.tables import bench_page
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.configs import parse_config
 
@@ -131,7 +131,7 @@ def test_cpu_and_software_gpu_together_equal_the_reference(
     bundle = pipeline.export(small(mobilenet, strategy), tmp_path / "b")
     result = pipeline.bench(bundle, HostDevice(), units=("cpu:1", "gpu:software"), samples=5, launches=1)
     assert result.software_gpu and result.difference is not None and result.difference < 1e-3
-    assert "SOFTWARE GPU" in bench_text(result)
+    assert "SOFTWARE GPU" in str(bench_page(result))
     assert all(sync.median_us > 0 for sync in result.syncs[1:])
 
 

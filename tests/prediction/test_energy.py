@@ -23,9 +23,9 @@ from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
 from syncnas_deploy.prediction.rows import PowerRow
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from syncnas_deploy.profiling.measure import ProfileProgress
+from syncnas_deploy.progress import Progress
 from syncnas_deploy.report.comparison import read_all
-from syncnas_deploy.report.tables import bench_text, prediction_text, profile_text
+from syncnas_deploy.report.tables import bench_page, prediction_page, profile_page
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile, quick
 from tests.support.virtual_time import VirtualDevice
@@ -84,8 +84,8 @@ def test_the_energy_of_a_prediction_by_hand(mobilenet: ModelConfig, tmp_path: Pa
         both = min(us.values()) if len(us) == 2 else 0.0
         wanted_mj += (2 * us.get(0, 0.0) + 3 * us.get(1, 0.0) + 0.1 * (2 + 3) * both) / 1e3
     assert found.energy_mj == pytest.approx(wanted_mj)
-    assert f"idle device: {wanted_mj:.3f} mJ" in prediction_text(found, told.units)
-    assert "1.00 W at rest, 2.00 and 3.00 W more" in profile_text(told)
+    assert f"idle device: {wanted_mj:.3f} mJ" in str(prediction_page(found, told.units))
+    assert "1.00 W at rest, 2.00 and 3.00 W more" in str(profile_page(told))
     write_profile(tmp_path / "p.json", told)
     assert read_profile(tmp_path / "p.json") == told
     # A profile of before energy was measured has no such rows.
@@ -119,7 +119,7 @@ def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig
         assert mj == pytest.approx(watts * baseline.makespan.median_us / 1e3, rel=0.15)
     assert read_result(tmp_path / "b.json") == result
     assert result_to_json(result)["energy"]["network_mj"] == measured.network_mj
-    text = bench_text(result, prediction)
+    text = str(bench_page(result, prediction))
     assert "simulated gauge" in text and f"{measured.network_mj:.3f}" in text
     assert f"{prediction.energy_mj:.3f}" in read_all([tmp_path / "p.json", tmp_path / "b.json"]).to_text()
 
@@ -212,8 +212,9 @@ def test_the_reading_of_power_is_resumed_too(
     monkeypatch.setattr(VirtualDevice, "run", stopped)
     with pytest.raises(KeyboardInterrupt):
         pipeline.profile(mobilenet, device, out=out, settings=FAST)
-    steps: list[ProfileProgress] = []
+    steps: list[Progress] = []
     profile = pipeline.profile(mobilenet, device, out=out, settings=FAST, resume=True, on_progress=steps.append)
-    assert [p.step for p in steps] == ["power, unit_1", "power, both"] and steps[-1].done == steps[-1].total
+    assert [p.doing for p in steps] == ["power, of branch 1", "power, of both", "power"]
+    assert steps[-1].done == steps[-1].total
     assert asked == [["idle", "unit_0", "unit_1", "both"], ["unit_1", "both"]]
     assert {row.state for row in profile.power} == {"idle", "unit_0", "unit_1", "both"}

@@ -132,7 +132,7 @@ def test_a_unit_that_changes_within_each_launch_is_told(tmp_path: Path, mobilene
 
     profile = profiled(tmp_path, mobilenet, laws(), dataclasses.replace(SETTINGS, networks=0), hotter)
     (text,) = [text for text in profile.warnings if "at the end of a launch" in text]
-    assert text.startswith("unit 0: at the end of a launch the base network's time had changed by +25%")
+    assert text.startswith("sim:cpu: at the end of a launch the base network's time had changed by +25%")
 
 
 def test_a_width_that_a_wider_one_beats_weighs_less(mobilenet: ModelConfig) -> None:

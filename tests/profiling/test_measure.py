@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,14 +17,17 @@ from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import at_widths, ratio_widths, width_at
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile_files import read_profile
-from syncnas_deploy.prediction.rows import ContentionRow
+from syncnas_deploy.prediction.rows import ContentionRow, LaunchSample, NetworkRow
 from syncnas_deploy.profiling.experiment import CHAIN_OPS, ProfileSettings
 from syncnas_deploy.profiling.fit import MOST_SLOWED, _warnings, slowed
-from syncnas_deploy.profiling.measure import ProfileProgress
 from syncnas_deploy.profiling.parts import chain
 from syncnas_deploy.profiling.width_design import RANGE, first_pairs, next_pair
+from syncnas_deploy.progress import Progress
 from syncnas_exporters.tflite import write_tflite
 from tests.support.killed_profiles import kill_and_compare
+from tests.support.latency_cases import quick
+from tests.support.picture_cases import small_config
+from tests.support.virtual_time import VirtualDevice
 
 FAST = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=2)
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -72,7 +77,7 @@ def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig)
 def test_an_interrupted_profile_goes_on_where_it_ended(mobilenet: ModelConfig, tmp_path: Path) -> None:
     out = tmp_path / "p.json"
 
-    def stop(progress: ProfileProgress) -> None:
+    def stop(progress: Progress) -> None:
         if progress.done == 2:
             raise KeyboardInterrupt
 
@@ -85,11 +90,18 @@ def test_an_interrupted_profile_goes_on_where_it_ended(mobilenet: ModelConfig, t
         pipeline.profile(mobilenet, SimDevice("duo"), out=out, settings=FAST)
     with pytest.raises(JournalMismatch):
         pipeline.profile(mobilenet, SimDevice("phone"), out=out, settings=FAST, resume=True)
-    steps: list[str] = []
+    seen: list[Progress] = []
     profile = pipeline.profile(
-        mobilenet, SimDevice("duo"), out=out, settings=FAST, resume=True, on_progress=lambda p: steps.append(p.step)
+        mobilenet, SimDevice("duo"), out=out, settings=FAST, resume=True, on_progress=seen.append
     )
-    assert steps == ["pair_2", "pair_3", "networks", "held_out"]
+    assert [p.doing.removeprefix("launch 1 of 1: ") for p in seen] == [
+        "channel widths, set 2",
+        "channel widths, set 3",
+        "crossings between the units",
+        "test networks",
+        "launch 1 is done",
+    ]
+    assert [p.done for p in seen] == [2, 3, 4, 5, 6] and {p.total for p in seen} == {6} and seen[-1].eta_s == 0.0
     assert read_profile(out) == profile
     assert not (tmp_path / "p.json.journal").exists()
     before = out.read_bytes()
@@ -107,6 +119,34 @@ def test_kills_lose_no_finished_step(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_contention_at_its_limit_is_a_warning() -> None:
     rows = [ContentionRow(0, 0, 1.1), ContentionRow(1, 0, MOST_SLOWED)]
-    (text,) = _warnings((), (), rows)
-    assert text.startswith("unit 1: it is slowed tenfold")
+    (text,) = _warnings(("cpu:1@0", "gpu:fp16", "cpu:4"), (), (), rows)
+    assert text.startswith("gpu:fp16: it is slowed tenfold while cpu:1@0 works")
+    sample = LaunchSample((100.0, 160.0), 100.0, 160.0, 2)
+    networks = [NetworkRow(2, pair, sample) for pair in (0, 3)]
+    base, widths = _warnings(("cpu:1@0", "gpu:fp16", "cpu:4"), (), networks, ())
+    assert base.startswith("cpu:4: the base as a whole") and widths.startswith("cpu:4: set 3 of channel widths")
     assert slowed(100.0, 150.0, 1.0) == pytest.approx(MOST_SLOWED)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"error": 1e-9}, ()),  # width pairs are added in each launch that may
+        ({"error": 9.0}, ()),  # none is
+        ({"error": 1e-9, "points": 90}, ()),  # the points are soon spent
+        ({"error": 1e-9}, (1,)),  # a launch is measured again
+        ({"error": 9.0, "networks": 0}, (0, 2)),
+    ],
+)
+def test_a_profiles_total_stays(change: dict[str, Any], wrong: tuple[int, ...], tmp_path: Path) -> None:
+    def pace(launch: int, unit: int, elapsed_s: float) -> float:
+        return 1.3 if launch in wrong else 1.0
+
+    seen: list[Progress] = []
+    settings = dataclasses.replace(ProfileSettings(launches=5, rounds=1, networks=1), **change)
+    device = VirtualDevice("battery", quick("battery"), pace=pace)
+    pipeline.profile(small_config(8), device, out=tmp_path / "p.json", settings=settings, on_progress=seen.append)
+    assert len({p.total for p in seen}) == 1 and [p.done for p in seen] == sorted(p.done for p in seen)
+    assert seen[0].done == 0 and seen[-1].done == seen[-1].total and seen[-1].eta_s == 0.0
+    assert any("one launch more" in p.doing for p in seen) == bool(wrong)
+    assert seen[-1].doing == "power" and not any("pair_" in p.doing or "held_out" in p.doing for p in seen)

@@ -11,7 +11,7 @@ from syncnas_bench import DeviceFacts, DeviceIdentity
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from syncnas_deploy.profiling.measure import ProfileProgress
+from syncnas_deploy.progress import Progress
 from tests.support.latency_cases import quick
 from tests.support.virtual_time import VirtualDevice
 
@@ -33,7 +33,7 @@ class Phone(VirtualDevice):
         return DeviceFacts(**{**super().facts().to_dict(), "model": self._model})
 
 
-def stop_after_two(progress: ProfileProgress) -> None:
+def stop_after_two(progress: Progress) -> None:
     if progress.done == 2:
         raise KeyboardInterrupt
 
@@ -77,5 +77,8 @@ def test_a_journal_of_before_is_refused_in_the_usual_sentence(journal: Path) -> 
     value = json.loads(header)
     value["key"] = {name: told for name, told in value["key"].items() if not name.startswith("device_")}
     journal.write_text(json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n" + "".join(rows))
-    with pytest.raises(JournalMismatch, match=r"its device_kind is null, here it is .*; remove it or choose another"):
+    with pytest.raises(
+        JournalMismatch,
+        match=r"its device_kind is null, here it is .*choose another",
+    ):
         pipeline.profile("mobilenet_v2", Phone(FIRST), out=journal.with_suffix(""), settings=SETTINGS, resume=True)

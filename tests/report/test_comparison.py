@@ -28,16 +28,18 @@ budget,budget_us,strategy,predicted_us,reward,evaluations,standard_error,sure,co
 1.0x,1000.0,nnnnnna,910.0,0.75,1,0.01,true,best.json,
 """
 PRINTED = """\
-search in {folder}: 2 evaluated, 3 others
+search in {folder}
+2 evaluated, 1 partial, 1 failed, 1 infeasible
+budget  (ms)  strategy  predicted (ms)  reward  standard error  evaluations  sure
+------  ----  --------  --------------  ------  --------------  -----------  ----
+1.0x     1.0  nnnnnna              0.9  0.7500  0.0100                    1  yes
+strategy: a letter for each stage; n: the branches do not meet, a: their features are added, c: put side by side
+reward: larger is better; sure: yes where its scatter cannot hide that one of the next ones is better
 
-budget  strategy  predicted_us  reward  standard_error  evaluations  sure
-------  --------  ------------  ------  --------------  -----------  ----
-1.0x    nnnnnna   910.0         0.75    0.01            1            true
-
-trial  strategy  predicted_us  reward
------  --------  ------------  ------
-3      nnnnnna   910.0         0.75
-1      aaaaaaa   900.0         0.5"""
+trial  strategy  predicted (ms)  reward
+-----  --------  --------------  ------
+    3  nnnnnna              0.9  0.7500
+    1  aaaaaaa              0.9  0.5000"""
 
 
 def test_only_whole_evaluations_are_among_the_best(mobilenet: ModelConfig, tmp_path: Path) -> None:

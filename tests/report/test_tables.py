@@ -9,7 +9,7 @@ from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, Ru
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.prediction.predict import PhasePrediction, Prediction, SegmentPrediction
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
-from syncnas_deploy.report.tables import bench_text, check_text, expected_error_text, prediction_text, profile_text
+from syncnas_deploy.report.tables import bench_page, check_page, expected_error_text, prediction_page, profile_page
 from tests.support.latency_cases import law_profile
 
 
@@ -87,6 +87,7 @@ model  units               MACs (M)  median (ms)  p10-p90 (ms)  latency
 base   cpu:1@4                300.8  6.400        6.336-6.464   4.00x
 base   gpu:fp16               300.8  1.600        1.584-1.616   1.00x
 mine   cpu:1@4 + gpu:fp16     569.4  3.200        3.168-3.232   2.00x
+MACs: multiply-accumulates, the work of one image; latency: in times of the fastest base or rival
 
 energy of an inference besides the idle device's 0.80 W (battery gauge):
 model  units               predicted (mJ)  measured (mJ)
@@ -111,21 +112,21 @@ This measurement is doubtful:
 
 
 def test_a_bench_as_it_is_printed(result: BenchResult, prediction: Prediction) -> None:
-    assert bench_text(result, prediction) == BENCH
+    assert str(bench_page(result, prediction)) == BENCH
 
 
 def test_what_is_not_there_is_not_printed(result: BenchResult) -> None:
     plain = msgspec.structs.replace(
         result, change=0.01, warnings=(), difference=None, energy=None, no_energy="R58M123 has no gauge.", baselines=()
     )
-    text = bench_text(plain)
-    for word in ("warning", "changed by", "logits", "MACs", "mJ)"):
+    text = str(bench_page(plain))
+    for word in ("warning", "changed by", "logits", "MACs", "mJ)", "predicted"):
         assert word not in text
     assert "energy: not measured (R58M123 has no gauge)" in text
     assert text.endswith("This measurement is trustworthy.")
     (total,) = [line for line in text.splitlines() if line.startswith("total")]
-    assert total.split() == ["total", "-", "-", "-", "3,200.0", "-"]
-    labelled = bench_text(msgspec.structs.replace(plain, simulated=True, software_gpu=True)).splitlines()[0]
+    assert total.split() == ["total", "-", "3,200.0"]
+    labelled = str(bench_page(msgspec.structs.replace(plain, simulated=True, software_gpu=True))).splitlines()[0]
     assert labelled == (
         "mine on R58M123 [SIMULATED units: no real device was measured]"
         " [SOFTWARE GPU: its times say nothing about a GPU]"
@@ -146,7 +147,7 @@ energy of an inference besides the idle device: 8.250 mJ"""
 
 
 def test_a_prediction_as_it_is_printed(prediction: Prediction) -> None:
-    assert prediction_text(prediction, ("cpu:1@4", "gpu:fp16")) == PREDICTION
+    assert str(prediction_page(prediction, ("cpu:1@4", "gpu:fp16"))) == PREDICTION
 
 
 CHECK = """\
@@ -167,8 +168,8 @@ def test_a_check_as_it_is_printed() -> None:
         CheckRow("aaaaaaa", "cpu + gpu", 800.0, 856.0),
     )
     warnings = ("1 of 3 launches were left out: the device was not fit (screen off)",)
-    assert check_text(ProfileCheck(rows, ("kernel was '5.4' and is '5.10'",), warnings)) == CHECK
-    assert check_text(ProfileCheck(rows[1:2], ())).splitlines()[-1] == "-2.0% in the median: the profile holds"
+    assert str(check_page(ProfileCheck(rows, ("kernel was '5.4' and is '5.10'",), warnings))) == CHECK
+    assert str(check_page(ProfileCheck(rows[1:2], ()))).splitlines()[-1] == "-2.0% in the median: the profile holds"
 
 
 PROFILE = """\
@@ -178,7 +179,8 @@ unit       base (ms)  contention  invocation (us)
 ---------  ---------  ----------  ---------------
 sim:left         4.2  1.10-1.40               2.0
 sim:right        6.1  1.02-1.14               3.5
-sync overhead: 7.1 to 13.3 us
+contention: how many times as long a unit takes while the other one works; invocation: what a call costs
+sync overhead, of a crossing between the units: 7.1 to 13.3 us
 sim:left: a chain of unseen widths was predicted within 3.0% after 120 points
 sim:right: a chain of unseen widths was predicted within 2.0% after 120 points
 expected error: 1 networks it was not made from were predicted within 3.0%, 9 of 10 within 3.0%, +3.0% in the median
@@ -186,7 +188,7 @@ warning: made by hand"""
 
 
 def test_a_profile_as_it_is_printed(mobilenet: ModelConfig) -> None:
-    assert profile_text(law_profile(mobilenet)) == PROFILE
+    assert str(profile_page(law_profile(mobilenet))) == PROFILE
 
 
 def test_a_prediction_carries_its_error_and_the_doubts_of_its_profile(mobilenet: ModelConfig) -> None:

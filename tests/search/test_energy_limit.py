@@ -16,7 +16,7 @@ from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.prediction.energy import PowerRow
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.report.comparison import read_all
-from syncnas_deploy.report.tables import search_text
+from syncnas_deploy.report.searches import search_page
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import CandidateSpace
 from syncnas_deploy.search.evaluators import Evaluation
@@ -80,7 +80,7 @@ def test_what_takes_too_much_is_left_out_before_it_is_evaluated(tmp_path: Path) 
     history_mj = [float(row["energy_mj"]) for row in rows]
     assert sorted(history_mj) == pytest.approx(energies, abs=1e-4)
     assert {row["note"] for row in rows if float(row["energy_mj"]) > limit_mj + 1e-3} == {"takes too much energy"}
-    assert f"{limited.best.energy_mj:.3f}" in search_text(limited, ["1.0x"])
+    assert f"{limited.best.energy_mj:.3f}" in str(search_page(limited, ["1.0x"]))
     with pytest.raises(InfeasibleBudget, match=rf"the least is {energies[0]:.3f} mJ, so raise --max-energy"):
         run(energies[0] / 2)
 
@@ -108,6 +108,6 @@ def test_from_a_profile_to_the_report(mobilenet: ModelConfig, tmp_path: Path) ->
     with (tmp_path / "found" / "front.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["energy_mj"]) == pytest.approx(within_limit.main.best.energy_mj, abs=1e-4)
-    assert row["energy_mj"] in read_all([tmp_path / "found"]).to_text()
+    assert f"{float(row['energy_mj']):.3f}" in read_all([tmp_path / "found"]).to_text()
     journal = (tmp_path / "found" / "search.journal").read_text().splitlines()
     assert "infeasible_sha256" in json.loads(journal[0])["key"]

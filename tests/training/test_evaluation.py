@@ -13,9 +13,9 @@ from syncnas_deploy.bundle import write_bundle
 from syncnas_deploy.errors import ConfigError, DatasetError, OutputExists, TorchDeviceUnavailable, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Float32Array, parameter_shapes, random_weights
+from syncnas_deploy.progress import Progress
 from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
 from syncnas_deploy.training.evaluation import (
-    EvaluationProgress,
     Tally,
     accuracy_to_json,
     evaluate,
@@ -87,7 +87,7 @@ def test_damaged_pictures_are_counted_named_and_left_out(tmp_path: Path) -> None
     (folder / "cross" / "0000.png").write_bytes(whole[: len(whole) // 2])
     (folder / "circle" / "text.jpg").write_text("no picture")
     (folder / "square" / "zero.jpg").write_bytes(b"")
-    steps: list[EvaluationProgress] = []
+    steps: list[Progress] = []
     config = small_config(8)
     found = evaluate_model(config, weights_of(config), folder, batch=2, workers=0, on_progress=steps.append)
     assert found.images == 11

@@ -14,7 +14,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from syncnas_deploy.profiling.measure import ProfileProgress
+from syncnas_deploy.progress import Progress
 from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
@@ -53,8 +53,8 @@ def test_both_are_measured_at_the_same_time(tiny: ModelConfig, names: list[str],
     meeting = threading.Barrier(2, timeout=60)
     seen: list[tuple[str, str]] = []
 
-    def on_progress(name: str, progress: ProfileProgress) -> None:
-        seen.append((name, progress.step))
+    def on_progress(name: str, progress: Progress) -> None:
+        seen.append((name, progress.doing))
         if progress.done == 1:
             meeting.wait()  # broken, and the test fails, unless the other one is under way too
 
@@ -66,13 +66,14 @@ def test_both_are_measured_at_the_same_time(tiny: ModelConfig, names: list[str],
         assert outcome.profile is not None and outcome.device == name
         assert read_profile(outcome.path) == outcome.profile
         assert outcome.path == tmp_path / "out" / f"tiny-{name.replace(':', '-')}.profile.json"
-        assert [step for who, step in seen if who == name] == [
-            "pair_0",
-            "pair_1",
-            "pair_2",
-            "pair_3",
-            "networks",
-            "held_out",
+        assert [doing.removeprefix("launch 1 of 1: ") for who, doing in seen if who == name] == [
+            "the base on either unit",
+            "channel widths, set 1",
+            "channel widths, set 2",
+            "channel widths, set 3",
+            "crossings between the units",
+            "test networks",
+            "launch 1 is done",
         ]
 
 
@@ -83,10 +84,11 @@ def test_an_interruption_keeps_every_devices_finished_steps(
     raised = threading.Event()
     join = threading.Thread.join
 
-    def on_progress(name: str, _: ProfileProgress) -> None:
+    def on_progress(name: str, progress: Progress) -> None:
         """A device goes on after its first row when both have one and the interruption is there."""
-        begun[name].set()
-        raised.wait(60)
+        if progress.done:
+            begun[name].set()
+            raised.wait(60)
 
     def interrupted(thread: threading.Thread, timeout: float | None = None) -> None:
         if thread.name in names and all(event.wait(60) for event in begun.values()):
@@ -119,7 +121,7 @@ def test_one_failure_is_told_with_its_exit_code(
     good, bad = json.loads(out)
     assert code == 6 and good["device"] == names[0] and good["profile"]["base"]["name"] == "tiny"
     assert bad == {"device": names[1], "error": bad["error"]} and "MB are needed" in bad["error"]
-    assert f"{names[0]}: [1/" in err and f"{names[1]}: {bad['error']}" in err
+    assert f"{names[0]}: 100 %  launch 1 is done" in err and f"{names[1]}: {bad['error']}" in err
     (phones[1].root / "free_kib").unlink()
     code, out, _ = program(*words, "--resume")
     assert code == 0 and out.count("written to out/tiny-127.0.0.1-") == 2

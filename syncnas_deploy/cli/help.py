@@ -1,0 +1,76 @@
+"""How help is laid out: commands in the order of work with whole summaries, and no line wider than the terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+class Commands(click.Group):
+    """The program's commands in sections, and its exit codes.
+
+    Args:
+        exit_codes: with their meanings, for the end of the help.
+    """
+
+    def __init__(self, *args: Any, exit_codes: Sequence[tuple[int, str]] = (), **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._exit_codes = exit_codes
+        self._sections: list[tuple[str, tuple[str, ...]]] = []
+
+    def add_section(self, heading: str, commands: Sequence[click.Command]) -> None:
+        """Add commands below a heading."""
+        for command in commands:
+            self.add_command(command)
+        self._sections.append((heading, tuple(str(command.name) for command in commands)))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of work."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections."""
+        for heading, names in self._sections:
+            with formatter.section(heading):
+                formatter.write_dl([(name, _summary(self.commands[name])) for name in names])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in self._exit_codes])
+
+
+def _summary(command: click.Command) -> str:
+    return re.split(r"(?<=\.)\s", " ".join((command.help or "").split()), maxsplit=1)[0].rstrip(".")
+
+
+class FoldingFormatter(click.HelpFormatter):
+    """Folds the examples at the end of a help, in the way that a shell reads them as one line."""
+
+    def write_text(self, text: str) -> None:
+        """As click does; lines after a backspace are a command each."""
+        if not text.startswith("\b\n"):
+            super().write_text(text)
+            return
+        from syncnas_deploy.cli.fitting import folded_command
+
+        indent = " " * self.current_indent
+        for line in text[2:].split("\n"):
+            words = re.findall(r"'[^']*'|\S+", line)
+            fits = len(indent + line) <= self.width or not line.startswith("  ")
+            for part in [line] if fits else folded_command(words, self.width - len(indent)):
+                self.write(f"{indent}{part}\n")
+
+
+class _Context(click.Context):
+    formatter_class = FoldingFormatter
+
+
+def help_for_people(command: click.Command) -> None:
+    """Have the help of a command, and of those below it, laid out by this module."""
+    command.context_class = _Context
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        help_for_people(below)

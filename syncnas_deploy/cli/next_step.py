@@ -1,0 +1,50 @@
+"""What to do next: the exact command, on stderr, with the user's own paths."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from syncnas_deploy.cli.progress import volume
+from syncnas_deploy.cli.terminal import note_command
+
+PROGRAM = "syncnas-deploy"
+
+
+def suggest(reason: str, *words: object) -> None:
+    """Note the command that comes next, unless the user wants JSON or quiet.
+
+    Args:
+        reason: what it does, as the end of "next, ...".
+        words: of the command, without the program's name.
+    """
+    context = click.get_current_context(silent=True)
+    if volume() != "quiet" and not (context and context.params.get("as_json")):
+        note_command(f"next, {reason}", [PROGRAM, *map(str, words)])
+
+
+def suggest_going_on(command: click.Group) -> None:
+    """Note the command that goes on with this one, which was interrupted."""
+    words = sys.argv[1:]
+    running = command.get_command(click.Context(command), words[0]) if words else None
+    if running is None:
+        return
+    options = [name for parameter in running.params for name in parameter.opts]
+    if "--resume" in options and "--check" not in words:
+        note_command("go on with", [PROGRAM, *resumed(words)])
+    else:
+        note_command("give the same command again", [PROGRAM, *words])
+
+
+def resumed(words: Sequence[str]) -> list[str]:
+    """The words of a command that goes on where this one ended."""
+    return [*(word for word in words if word not in ("--resume", "--force")), "--resume"]
+
+
+def suggest_resuming(paths: Sequence[Path]) -> None:
+    """Note the command that resumes, if any of the profiles has finished steps."""
+    if any(path.with_name(path.name + ".journal").exists() for path in paths):
+        note_command("What was finished is kept; go on with", [PROGRAM, *resumed(sys.argv[1:])])

@@ -1,0 +1,190 @@
+"""What a user reads at the end: the next command, how to go on after an interruption, and what stands in the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from syncnas_bench import SIM_DEVICES
+from syncnas_deploy import pipeline
+from syncnas_deploy.cli.fitting import fitted, folded_command
+from syncnas_deploy.errors import JournalMismatch, OutputExists
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.report.page import Page, Table
+from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import small_config
+from tests.support.program import Program
+from tests.support.virtual_time import VirtualDevice
+
+INTERRUPTED = {
+    "search --profile law.json --out 'my found' --force": (
+        "go on with: syncnas-deploy search --profile law.json --out 'my found' --resume"
+    ),
+    "profile --base mobilenet_v2 --device sim:duo --out p.json": (
+        "go on with: syncnas-deploy profile --base mobilenet_v2 --device sim:duo --out p.json --resume"
+    ),
+    "train mobilenet_v2 --path set --out run --resume": (
+        "go on with: syncnas-deploy train mobilenet_v2 --path set --out run --resume"
+    ),
+    "assess --device sim:duo --out a": "give the same command again: syncnas-deploy assess --device sim:duo --out a",
+    "predict mobilenet_v2 --profile law.json": (
+        "give the same command again: syncnas-deploy predict mobilenet_v2 --profile law.json"
+    ),
+}
+
+
+@pytest.mark.parametrize("command", list(INTERRUPTED))
+def test_an_interrupted_command_says_how_it_goes_on(
+    command: str, law: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, shlex.split(command)[0], interrupted)
+    done = program(*shlex.split(command))
+    assert done.code == 130
+    assert done.err.splitlines()[-2:] == [
+        "syncnas-deploy: Interrupted; what was finished is kept.",
+        INTERRUPTED[command],
+    ]
+
+
+OUT: dict[str, str] = {
+    "search --profile law.json --evaluator capacity --out file": "is a file, and a folder is needed",
+    "export mobilenet_v2 --out file": "is not a bundle but a file, and a folder is needed",
+    "assess --device sim:duo --evaluator capacity --out file": "is a file, and a folder is needed",
+    "train mobilenet_v2 --path . --out file": "is not a folder",
+    "profile --base mobilenet_v2 --device sim:duo --out folder": "is no file but a folder",
+    "draw mobilenet_v2 --out folder.svg": "is no file but a folder",
+    "report law.json --learning folder.svg": "is no file but a folder",
+}
+
+
+@pytest.mark.parametrize("command", list(OUT))
+def test_a_file_where_a_folder_is_needed_and_the_other_way_round(command: str, law: Path, program: Program) -> None:
+    Path("file").write_text("mine")
+    for name in ("folder", "folder.svg"):
+        Path(name).mkdir()
+    done = program(*shlex.split(command))
+    assert (done.code, done.out) == (8, "") and OUT[command] in done.err and done.err.count("\n") == 1
+    assert Path("file").read_text() == "mine"
+
+
+SEARCHED = "search --profile law.json --evaluator capacity --trials 2 --out found"
+OTHER: dict[str, str] = {
+    "--budget 1.2x": "its --budget is 4.2 ms, here it is 5.04 ms",
+    "--budget 1.0x --budget 1.2x": "its --budget is 4.2 ms, here it is 4.2 ms, 5.04 ms",
+    "--seed 4": "its --seed is 0, here it is 4",
+    "--algorithm random": 'its --algorithm is "',
+    "--evaluator table:t.csv": "its --evaluator",
+    "--profile other.json": "its --profile is another one",
+}
+
+
+@pytest.mark.parametrize("change", list(OTHER))
+def test_another_search_is_named_by_its_option(
+    change: str, law: Path, program: Program, mobilenet: ModelConfig
+) -> None:
+    profile = law_profile(mobilenet)
+    slower = [msgspec.structs.replace(row, factor=row.factor + 0.1) for row in profile.contention]
+    write_profile(Path("other.json"), msgspec.structs.replace(profile, contention=tuple(slower)))
+    Path("t.csv").write_text("strategy,reward\naaaaaaa,1\n")
+    assert program(*shlex.split(SEARCHED)).code == 0
+    words = shlex.split(SEARCHED)
+    for option, value in zip(shlex.split(change)[::2], shlex.split(change)[1::2], strict=True):
+        if option in words and option != "--budget":
+            at = words.index(option)
+            del words[at : at + 2]
+        words += [option, value]
+    done = program(*words, "--resume")
+    assert done.code == 3 and OTHER[change] in done.err and "_us" not in done.err and "sha256" not in done.err
+    assert done.err.endswith("ask for the same, or remove it or choose another --out.\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "units", "error", "says"),
+    [
+        ({"budget": "1.9x"}, (), JournalMismatch, "its --budget is .* ms, here it is .* ms"),
+        ({"evaluator": "table:t.csv"}, (), JournalMismatch, "its --evaluator"),
+        (
+            {"profile": ProfileSettings(launches=2, networks=1)},
+            (),
+            OutputExists,
+            'its --launches is "1", here it is "2"',
+        ),
+        ({}, ("sim:right", "sim:left"), OutputExists, "sim:left and sim:right, not of sim:right and sim:left"),
+    ],
+)
+def test_an_assessment_with_another_option_says_which(
+    change: dict[str, Any],
+    units: tuple[str, ...],
+    error: type[Exception],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("strategy,reward\naaa,1\n")
+    settings = pipeline.AssessSettings("1.5x", "capacity", 2, 6, ProfileSettings(launches=1, rounds=1, networks=1))
+    device, base = VirtualDevice("duo", SIM_DEVICES["duo"]), small_config(8)
+
+    def enough(text: str) -> None:
+        if text.startswith("4/5"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.assess(device, base, Path("a"), settings, on_notice=enough)
+    with pytest.raises(error, match=says):
+        pipeline.assess(device, base, Path("a"), dataclasses.replace(settings, **change), units=units)
+
+
+def test_a_drawing_by_a_doubtful_profile_says_so(law: Path, program: Program) -> None:
+    done = program("draw", "mobilenet_v2", "--profile", law, "--out", "d.svg")
+    assert done.code == 0 and "The profile is doubtful" in done.err and "made by hand" in done.err
+
+
+def test_a_command_is_folded_as_a_shell_reads_it() -> None:
+    words = ["syncnas-deploy", "search", "--profile", "'my file.json'", "--budget", "1.0x", "--out", "f" * 30]
+    lines = folded_command(words, 40)
+    assert all(len(line) <= 40 for line in lines)
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == [*words[:3], "my file.json", *words[4:]]
+
+
+LONG = "a text that is much longer than its cell, with 12,345.6 in it"
+TABLES: dict[str, tuple[Table, int, Callable[[list[str]], bool]]] = {
+    "long texts fold": (
+        Table(["what", "us"], [[LONG, 1234567.5]]),
+        40,
+        lambda lines: "1,234,567.5" in lines[2] and len(lines) == 5,
+    ),
+    "spare columns go, the least important one first": (
+        Table(["one", "two", "three"], [[1e9, 2e9, 3e9]] * 2, spare=(0, 1)),
+        40,
+        lambda lines: "1 column is left out: one;" in lines[-2] and "2,000,000,000.0" in lines[2],
+    ),
+    "all columns stay where there is room": (
+        Table(["one", "two", "three"], [[1e9, 2e9, 3e9]], spare=(0, 1)),
+        80,
+        lambda lines: "left out" not in "".join(lines),
+    ),
+    "a wide script": (Table(["name"], [["幅" * 40]]), 40, lambda lines: len(lines) == 4),
+    "a long word": (Table(["name", "us"], [["x" * 90, 1.5]]), 40, lambda lines: "1.5" in lines[2]),
+    "an empty table": (Table(["name", "us"], []), 40, lambda lines: lines[0].split() == ["name", "us"]),
+}
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_a_table_is_fitted(name: str) -> None:
+    from rich.cells import cell_len
+
+    table, width, holds = TABLES[name]
+    lines = fitted(Page(table), width, colour=False)
+    assert max(cell_len(line) for line in lines) <= width and holds(lines), lines
