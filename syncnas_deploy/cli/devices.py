@@ -17,24 +17,32 @@ if TYPE_CHECKING:
 @click.command(epilog=epilog("syncnas-deploy devices", "syncnas-deploy devices --json"))
 @json_option
 def devices(as_json: bool) -> None:
-    """List devices and their units."""
+    """List devices and their units.
+
+    One that cannot be used has the reason and a remedy in its line. A serial is any text: quote it if it has blanks.
+    """
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.page import table
 
-    found, waiting = pipeline.devices(), pipeline.waiting_devices()
     if as_json:
-        emit([_device_json(device) for device in found] + [dict(entry) for entry in waiting])
+        told, others = pipeline.read_devices(_device_json)
+        emit([*told, *map(dict, others)])
         return
-    rows = []
-    for device in found:
-        defaults = [str(unit) for unit in device.default_units()]
-        for info in device.units():
-            mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
-            state = "ok" if info.available else f"no: {info.reason}"
-            about = f"{info.description} ({info.note})" if info.note else info.description
-            rows.append([device.name, str(info.unit), state, mark, about])
-    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
+    found, others = pipeline.read_devices(_device_rows)
+    rows = [row for of_device in found for row in of_device]
+    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in others]
     say_page(table(["device", "unit", "available", "default for", "what it is"], rows))
+
+
+def _device_rows(device: Device) -> list[list[str]]:
+    rows = []
+    defaults = [str(unit) for unit in device.default_units()]
+    for info in device.units():
+        mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
+        state = "ok" if info.available else f"no: {info.reason}"
+        about = f"{info.description} ({info.note})" if info.note else info.description
+        rows.append([device.name, str(info.unit), state, mark, about])
+    return rows
 
 
 def _device_json(device: Device) -> dict[str, Any]:

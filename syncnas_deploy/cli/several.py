@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def progress_text(progress: ProfileProgress) -> str:
 
 def note_how_to_go_on(paths: Sequence[Path]) -> None:
     """Note the command that resumes, if any of the profiles has finished steps."""
-    if any(path.with_name(path.name + ".journal").exists() for path in paths):
+    if any(os.path.lexists(path.with_name(path.name + ".journal")) for path in paths):
         words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
         note(f"What was finished is kept; go on with: syncnas-deploy {shlex.join([*words, '--resume'])}")
 
@@ -53,7 +54,7 @@ def profile_several(
     from syncnas_deploy.report.tables import profile_text
 
     folder = out or Path()
-    if folder.suffix == ".json" or folder.is_file():
+    if folder.suffix == ".json" or os.path.isfile(folder):  # noqa: PTH113 - of what cannot be looked at the outputs tell
         raise click.UsageError(f"--out {folder}: several devices are measured; name a folder for their profiles.")
     known = environment()
     names = pipeline.device_names(devices, known)
