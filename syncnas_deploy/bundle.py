@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 import syncnas_deploy
 from syncnas_bench.errors import nearest
-from syncnas_bench.files import regular_bytes, sha256_of
+from syncnas_bench.files import is_file, regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, WHOLE, tflite_name
 from syncnas_deploy.errors import ABSENT, BundleError, OutputError
 from syncnas_deploy.files.documents import (
@@ -294,7 +294,7 @@ def _read_manifest(path: Path) -> Manifest:
 
 def is_bundle(path: Path) -> bool:
     """Whether a path looks like a bundle."""
-    return (path / MANIFEST).is_file()
+    return is_file(path / MANIFEST)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -304,7 +304,7 @@ def read_bundle(folder: Path) -> Bundle:
         BundleError: naming file, field and remedy.
     """
     path = folder / MANIFEST
-    if not path.is_file():
+    if not is_file(path):
         there = folder.exists()
         raise BundleError(
             f"{folder}: {f'not a bundle (no {MANIFEST})' if there else 'no such bundle'}; make one with "

@@ -21,13 +21,12 @@ LOOK_S = 1.0
 
 
 def _attached(environment: Environment, deadline_s: float) -> tuple[AdbEntry, ...]:
-    from syncnas_bench.adb.discovery import is_serial, list_adb_devices
+    from syncnas_bench.adb.discovery import list_adb_devices
 
     try:
-        entries = list_adb_devices(environment.adb_server, deadline_s)
+        return list_adb_devices(environment.adb_server, deadline_s)
     except DeviceUnavailable:  # a variable that tells where the server is makes no sense
         return ()
-    return tuple(entry for entry in entries if is_serial(entry.serial))
 
 
 def phone_specs(environment: Environment | None = None, deadline_s: float = CALL_S) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ def default_device(environment: Environment | None = None) -> Choice:
         )
     if usable:
         return Choice(usable[0], f"the device is {usable[0]}, the only one attached")
-    waiting = [f"{entry.serial} is {entry.state}: {entry.remedy}" for entry in entries]
+    waiting = dict.fromkeys(f"{entry.serial} is {entry.state}: {entry.remedy}" for entry in entries)
     return Choice("host", f"the device is this host; {'; '.join(waiting)}" if waiting else "")
 
 

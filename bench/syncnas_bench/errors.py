@@ -158,6 +158,10 @@ class NotWritable(BenchError):
     """Something on this host cannot be written: its disk is full, or it may not be written to."""
 
 
+class PathUnreachable(BenchError):
+    """Nobody can tell what is at a path: a folder on the way may not be entered, or links lead in a circle."""
+
+
 class PlaceBusy(BenchError):
     """Another process is writing there. `holder` says which, in words."""
 

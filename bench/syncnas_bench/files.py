@@ -13,11 +13,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from syncnas_bench.errors import NotWritable
+from syncnas_bench.errors import NotWritable, PathUnreachable
 
 T = TypeVar("T")
 
 _BLOCK_BYTES = 1 << 20
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EBADF)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a regular file. Raises PathUnreachable."""
+    return _kind_at(path) == stat.S_IFREG
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder. Raises PathUnreachable."""
+    return _kind_at(path) == stat.S_IFDIR
+
+
+def exists(path: Path) -> bool:
+    """Whether a path leads to anything. Raises PathUnreachable."""
+    return _kind_at(path) != 0
+
+
+def _kind_at(path: Path) -> int:
+    """What a path leads to, as the bits of its mode; 0 for nothing.
+
+    pathlib's own answers to a path that cannot be looked at differ from one version of Python to the next.
+
+    Raises:
+        PathUnreachable: nobody can tell.
+    """
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except ValueError:  # a NUL
+        return 0
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return 0
+        raise PathUnreachable(
+            f"{path}: cannot be looked at ({error.strerror}); check its name, its rights and its folder's."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

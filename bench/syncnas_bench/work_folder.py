@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from syncnas_bench.errors import PlaceBusy
+from syncnas_bench.errors import NotWritable, PlaceBusy
 from syncnas_bench.writer_lock import WriterLock
 
 _WAIT_S = 10.0  # another process may be looking whether this one is dead
@@ -38,7 +38,10 @@ def work_folder(what: str) -> Iterator[Path]:
 def _own_folder() -> Path | None:
     """This user's folder, which nobody else may write; None where somebody else made it."""
     user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"syncnas-{user}"
+    try:
+        folder = Path(tempfile.gettempdir()) / f"syncnas-{user}"
+    except FileNotFoundError as error:
+        raise NotWritable("there is no folder for temporary files; set TMPDIR to one that can be written.") from error
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()

@@ -5,7 +5,7 @@ Nothing heavy is imported before a command runs, so that --help answers at once.
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import sys
 import traceback
@@ -25,22 +25,16 @@ from syncnas_deploy.cli import (
     searches,
     training,
 )
+from syncnas_deploy.cli.ending import signal_ending, system_ending, watch_signals
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code, missing_extra
 from syncnas_deploy.cli.help import Commands, help_for_people
 from syncnas_deploy.cli.next_step import PROGRAM, suggest_going_on
 from syncnas_deploy.cli.terminal import note, note_usage
 
-_NO_ROOM = {
-    errno.ENOSPC: "No space is left for {}; make room",
-    errno.EDQUOT: "No space is left for {}; make room",
-    errno.EFBIG: "There is a limit to how large this process may write {}; raise it (ulimit -f)",
-    errno.EROFS: "There is a read-only disk where {} should be; choose another place, or set TMPDIR",
-}
-"""What an OSError of a file that is no command's output means, temporary files for one."""
-
 
 def main() -> None:
     """Run the program; every error becomes one sentence on stderr and a documented exit code."""
+    watch_signals()
     try:
         code = cli.main(prog_name=PROGRAM, standalone_mode=False)
         if code:  # click returns what a command's `Exit` carries
@@ -53,7 +47,8 @@ def main() -> None:
         note(*e.format_message().split("\n"))
         sys.exit(2)
     except click.ClickException as e:
-        note_usage(e)
+        with contextlib.suppress(OSError):  # see `_leave`
+            note_usage(e)
         sys.exit(2)
     except (BrokenPipeError, SystemExit) as e:
         # click makes a SystemExit of it.
@@ -62,13 +57,10 @@ def main() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - whoever read stdout has left
         sys.exit(0)
     except Exception as e:
-        if isinstance(e, OSError) and e.errno in _NO_ROOM:
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left in its buffer fits nowhere
-            _leave(f"{_NO_ROOM[e.errno].format(e.filename or 'the output')} and run the command again.", 8)
-        if isinstance(e, OSError) and e.errno == errno.ENAMETOOLONG:
-            _leave("No file or folder has so long a name; check what was named.", 4)
-        if isinstance(e, PermissionError) and e.filename:
-            _leave(f"{e.filename}: may not be looked at ({e.strerror}); check its rights and those of its folder.", 3)
+        if ending := system_ending(e):
+            if ending[1] == 8:
+                sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left in its buffer fits nowhere
+            _leave(*ending)
         code = exit_code(e)
         if extra := missing_extra(e):
             _leave(f"An optional package is missing ({e}); run: pip install 'syncnas-deploy[{extra}]'.", code)
@@ -82,7 +74,9 @@ def main() -> None:
 
 
 def _leave(message: str, code: int | None) -> None:
-    note(f"syncnas-deploy: {message}")
+    message, code = signal_ending() or (message, code)
+    with contextlib.suppress(OSError):  # the terminal is gone, or the disk behind stderr is full
+        note(f"syncnas-deploy: {message}")
     sys.exit(code)
 
 

@@ -25,33 +25,43 @@ HOW_TO_GET_A_PHONE = (
 @click.option("--simulated", is_flag=True, help="List the simulated devices, too. --json always has them.")
 @json_option
 def devices(simulated: bool, as_json: bool) -> None:
-    """List devices and their units."""
+    """List devices and their units.
+
+    One that cannot be used has the reason and a remedy in its line. A serial is any text: quote it if it has blanks.
+    """
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.page import Table
 
-    found, waiting = pipeline.devices(), pipeline.waiting_devices()
     if as_json:
-        emit([_device_json(device) for device in found] + [dict(entry) for entry in waiting])
+        told, others = pipeline.read_devices(_device_json)
+        emit([*told, *map(dict, others)])
         return
     rows, left_out, phones = [], [], []
-    for device in found:
-        if device.facts().simulated and not simulated:
-            left_out.append(device.name)
+    found, others = pipeline.read_devices(lambda device: (device.name, device.facts().simulated, _device_rows(device)))
+    for name, is_simulated, of_device in found:
+        if is_simulated and not simulated:
+            left_out.append(name)
             continue
-        phones += [device.name] if device.name != "host" and not device.facts().simulated else []
-        defaults = [str(unit) for unit in device.default_units()]
-        for info in device.units():
-            mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
-            state = "ok" if info.available else f"no: {info.reason}"
-            about = f"{info.description} ({info.note})" if info.note else info.description
-            rows.append([device.name, str(info.unit), state, mark, about])
-    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in waiting]
+        phones += [name] if name != "host" and not is_simulated else []
+        rows += of_device
+    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in others]
     say_page(Table(["device", "unit", "available", "default for", "what it is"], rows))
     if left_out:
         say("", f"and {len(left_out)} simulated devices ({', '.join(left_out)}): --simulated lists their units")
-    if not phones and not waiting:
+    if not phones and not others:
         note("", HOW_TO_GET_A_PHONE)
     suggest("examine one", "doctor", "--device", (phones or ["host"])[0])
+
+
+def _device_rows(device: Device) -> list[list[str]]:
+    rows = []
+    defaults = [str(unit) for unit in device.default_units()]
+    for info in device.units():
+        mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
+        state = "ok" if info.available else f"no: {info.reason}"
+        about = f"{info.description} ({info.note})" if info.note else info.description
+        rows.append([device.name, str(info.unit), state, mark, about])
+    return rows
 
 
 def _device_json(device: Device) -> dict[str, Any]:

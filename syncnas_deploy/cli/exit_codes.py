@@ -21,7 +21,9 @@ EXIT_CODES = (
     (8, "the output exists already or cannot be written"),
     (9, "an optional library is not installed"),
     (10, "training diverged: the loss was NaN or infinite; the last good checkpoint is kept"),
+    (129, "ended by SIGHUP, as when a terminal closes; what was finished is kept"),
     (130, "interrupted; what was finished is kept"),
+    (143, "ended by SIGTERM; what was finished is kept"),
 )
 
 CODES: dict[type[Exception], int] = {
@@ -57,6 +59,7 @@ CODES: dict[type[Exception], int] = {
     bench_errors.RuntimeRejected: 3,
     bench_errors.AbiError: 2,
     bench_errors.ModelRejected: 3,
+    bench_errors.PathUnreachable: 3,
     bench_errors.NotWritable: 8,
     bench_errors.PlaceBusy: 8,
     bench_errors.BenchError: 6,

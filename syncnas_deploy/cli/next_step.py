@@ -46,5 +46,5 @@ def resumed(words: Sequence[str]) -> list[str]:
 
 def suggest_resuming(paths: Sequence[Path]) -> None:
     """Note the command that resumes, if any of the profiles has finished steps."""
-    if any(path.with_name(path.name + ".journal").exists() for path in paths):
+    if any(os.path.lexists(path.with_name(path.name + ".journal")) for path in paths):
         note_command("What was finished is kept; go on with", [PROGRAM, *resumed(sys.argv[1:])])

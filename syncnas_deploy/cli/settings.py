@@ -32,8 +32,10 @@ def project_settings() -> Mapping[str, Any]:
     Raises:
         SettingsError: it is no TOML, or holds something else.
     """
+    from syncnas_bench.files import is_file
+
     path = Path(NAME)
-    if not path.is_file():
+    if not is_file(path):
         return {}
     if sys.version_info >= (3, 11):
         import tomllib
@@ -45,7 +47,7 @@ def project_settings() -> Mapping[str, Any]:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
             raise SettingsError(f"{NAME}: has more than {_MAX_BYTES} bytes; this is no file of settings.")
-        values: dict[str, Any] = tomllib.loads(content.decode())
+        values: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise SettingsError(f"{NAME}: cannot be read as TOML ({e}); correct it or remove it.") from None
     for key, value in values.items():
@@ -83,13 +85,14 @@ def environment() -> Environment:
         SettingsError: it does not exist, or see `project_settings`.
     """
     from syncnas_bench.environment import DEVICE_LITERT_VARIABLE, LITERT_VARIABLE, Environment
+    from syncnas_bench.files import exists, is_folder
 
     found = Environment.of_process()
     value = project_settings().get("runtime")
     if value is None or found.litert or found.device_litert:
         return found
-    if not Path(value).exists():
+    if not exists(Path(value)):
         raise SettingsError(f"{NAME}: runtime {value!r} does not exist; correct it.", code=ABSENT)
     setting("runtime")
-    variable = DEVICE_LITERT_VARIABLE if Path(value).is_dir() else LITERT_VARIABLE
+    variable = DEVICE_LITERT_VARIABLE if is_folder(Path(value)) else LITERT_VARIABLE
     return Environment({**found.variables, variable: value})

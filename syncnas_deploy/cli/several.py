@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,7 @@ def profile_several(
     from syncnas_deploy.report.tables import profile_page
 
     folder = out or Path()
-    if folder.suffix == ".json" or folder.is_file():
+    if folder.suffix == ".json" or os.path.isfile(folder):  # noqa: PTH113 - of what cannot be looked at the outputs tell
         raise click.UsageError(f"--out {folder}: several devices are measured; name a folder for their profiles.")
     known = environment()
     names = pipeline.device_names(devices, known)

@@ -248,7 +248,7 @@ def read_json(path: Path, error: type[DocumentError], *, max_bytes: int = MAX_DO
             content = file.read(size)
         if len(content) > max_bytes:
             raise error(f"{path}: more than {max_bytes} bytes come from there; this is not such a document.")
-        text = content.decode()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise error(f"{path}: not UTF-8 text; give a JSON file.") from None
     except OSError as e:

@@ -146,6 +146,9 @@ class Journal:
             number = 1
             while True:
                 number, line = number + 1, file.readline(_MAX_LINE_BYTES)
+                if line.endswith(b"\n") and not line.strip():  # an editor's
+                    end += len(line)
+                    continue
                 row = _row(line)
                 if row is None:
                     if not file.read(1):
@@ -186,7 +189,7 @@ class Journal:
 
 def drop_journal(path: Path) -> None:
     """Delete a journal whose run has its result, unless somebody is writing it."""
-    if path.exists() or beside(path, "lock").exists():
+    if os.path.lexists(path) or os.path.lexists(beside(path, "lock")):
         with contextlib.suppress(OutputBusy), writing(path):
             if path.is_file() and _is_journal(path):
                 path.unlink()

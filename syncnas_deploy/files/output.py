@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from syncnas_bench.errors import PlaceBusy
+from syncnas_bench.errors import PathUnreachable, PlaceBusy
 from syncnas_bench.files import beside
 from syncnas_bench.writer_lock import WriterLock
 from syncnas_deploy.errors import OutputBusy, OutputError, OutputExists
@@ -56,6 +57,8 @@ def writing(path: Path, shown: Path | None = None, *, wait_s: float = 0.0) -> It
     with lock_output(path, shown, wait_s=wait_s):
         try:
             yield
+        except PathUnreachable as e:
+            raise OutputError(str(e)) from None
         except OSError as e:
             raise unwritable(shown or path, e) from None
 
@@ -71,8 +74,8 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
     """A new file beside `path` that gets its name when the block ends well.
 
-    Without `force` the name must be free then. Else the file is kept under another one: what is in it may have taken
-    hours. Commands ask `check_output` before they begin.
+    A link to a file is replaced, and what it leads to is not. Without `force` the name must be free then. Else the file
+    is kept under another one: what is in it may have taken hours. Commands ask `check_output` before they begin.
 
     Raises:
         OutputExists: something is there and `force` is false, or it is no file.
@@ -90,12 +93,19 @@ def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
             yield part
             with part.open("rb") as f:
                 os.fsync(f.fileno())
-            if force:
+            if force and not _is_no_file(path):
                 part.replace(path)
             else:
                 _give_free_name(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether a path leads to something else than a file, or is a name of what this process has open (/dev/stdout)."""
+    if path.is_symlink() and re.fullmatch(r"(?:.*/)?fd/[0-9]+", str(path.readlink())):
+        return True
+    return path.exists() and not path.is_file()
 
 
 def _give_free_name(part: Path, path: Path) -> None:
@@ -147,7 +157,7 @@ def atomic_folder(path: Path, kind: FolderKind, *, force: bool) -> Iterator[Path
         OutputBusy: another process is writing it.
         OutputError: it cannot be written.
     """
-    place = path.resolve()
+    place = Path(os.path.realpath(path))  # `resolve` fails on links in a circle
     with writing(place, path):
         _recover(place, kind)
         _check_folder(place, path, kind, force)
@@ -167,7 +177,7 @@ def check_folder(path: Path, kind: FolderKind, *, force: bool) -> None:
     Raises:
         OutputExists, OutputBusy, OutputError: see `atomic_folder`.
     """
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     with writing(place, path):
         _recover(place, kind)
         _check_folder(place, path, kind, force)
@@ -271,7 +281,7 @@ def check_output(path: Path, *, force: bool) -> None:
                 part.unlink(missing_ok=True)
         if not os.path.lexists(path):
             return
-        no_file = path.exists() and not path.is_file()
+        no_file = _is_no_file(path)
     except OSError as e:
         raise unwritable(path, e) from None
     if path.is_dir():

@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+from syncnas_bench.files import is_file
+
 
 def is_stream(path: Path) -> bool:
     """Whether a path names what this process has open: /dev/stdin, or a shell's ``<(command)``."""
@@ -14,8 +16,8 @@ def is_stream(path: Path) -> bool:
 
 
 def is_document(path: Path) -> bool:
-    """Whether a path can be read as a document, once: a file, or an open stream."""
-    return path.is_file() or (is_stream(path) and path.exists())
+    """Whether a path can be read as a document, once: a file, or an open stream. Raises PathUnreachable."""
+    return is_file(path) or (is_stream(path) and path.exists())
 
 
 def neighbours(path: Path) -> Iterator[str]:

@@ -14,7 +14,15 @@ with pipeline.device("host") as host:
 
 from syncnas_deploy.pipeline.assess import COMMANDS, Assessment, AssessSettings, assess, assessment_path
 from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench
-from syncnas_deploy.pipeline.devices import ALL_DEVICES, device, device_names, devices, units_of, waiting_devices
+from syncnas_deploy.pipeline.devices import (
+    ALL_DEVICES,
+    device,
+    device_names,
+    devices,
+    read_devices,
+    units_of,
+    waiting_devices,
+)
 from syncnas_deploy.pipeline.inputs import (
     BundleLike,
     ConfigLike,
@@ -67,6 +75,7 @@ __all__ = [
     "profile",
     "profile_many",
     "profile_path",
+    "read_devices",
     "search",
     "train",
     "units_of",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from syncnas_bench import (
+    BenchError,
     Device,
     DeviceAmbiguous,
     DeviceNotFound,
@@ -20,6 +21,8 @@ from syncnas_bench import (
 from syncnas_bench.discovery import waiting_phones
 from syncnas_bench.environment import Environment
 
+T = TypeVar("T")
+
 ALL_DEVICES = "all"
 """In the place of a device's name: every phone that can be used."""
 
@@ -33,9 +36,31 @@ def devices(environment: Environment | None = None) -> Iterator[Device]:
     Each is closed when the next one is asked for.
     """
     for spec in device_specs(environment):
-        # A phone can be unplugged between being listed and being opened.
-        with contextlib.suppress(DeviceNotFound, DeviceUnavailable), find_device(spec, environment) as opened:
+        try:
+            opened = find_device(spec, environment)
+        except BenchError:  # a phone can be unplugged between being listed and being opened
+            continue
+        with opened:
             yield opened
+
+
+def read_devices(
+    read: Callable[[Device], T], environment: Environment | None = None
+) -> tuple[list[T], list[Mapping[str, str]]]:
+    """What `read` tells of every device that can be used, and the others as `waiting_devices` does.
+
+    A device that fails while it is opened or read is among the others, and hides none of the rest.
+    """
+    found: list[T] = []
+    others = list(waiting_devices(environment))
+    for spec in device_specs(environment):
+        try:
+            with find_device(spec, environment) as opened:
+                found.append(read(opened))
+        except BenchError as error:
+            state = error.state if isinstance(error, DeviceUnavailable) else "failed"
+            others.append({"name": spec, "state": state, "remedy": str(error)})
+    return found, others
 
 
 def waiting_devices(environment: Environment | None = None) -> tuple[Mapping[str, str], ...]:
@@ -78,7 +103,10 @@ def device_names(names: Sequence[str], environment: Environment | None = None) -
     for name in names:
         phones = phone_specs(environment) if name == ALL_DEVICES else (name,)
         if not phones:
-            raise DeviceNotFound("No phone is attached that can be used; see `syncnas-deploy devices`.")
+            others = "; ".join(f"{entry['name']} is {entry['state']}" for entry in waiting_devices(environment))
+            raise DeviceNotFound(
+                f"No phone is attached that can be used{others and f' ({others})'}; see `syncnas-deploy devices`."
+            )
         found += phones
     twice = next((name for name in found if found.count(name) > 1), None)
     if twice:

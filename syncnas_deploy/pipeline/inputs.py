@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from syncnas_bench.errors import nearest
+from syncnas_bench.files import exists, is_file, is_folder
 from syncnas_deploy.bundle import MANIFEST, Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
 from syncnas_deploy.files.documents import read_json
@@ -44,11 +45,11 @@ def as_config(config: ConfigLike) -> ModelConfig:
     if isinstance(config, ModelConfig):
         return config
     path = Path(config)
-    if str(config) in shipped("model_configs") or not path.is_dir():
+    if str(config) in shipped("model_configs") or not is_folder(path):
         return load_config(config)
     if is_bundle(path):
         return read_bundle(path).config
-    inside = next((path / name for name in (BEST, RUN_CONFIG, f"{SEARCH}/{BEST}") if (path / name).is_file()), None)
+    inside = next((path / name for name in (BEST, RUN_CONFIG, f"{SEARCH}/{BEST}") if is_file(path / name)), None)
     if inside is None:
         raise ConfigError(f"{path}: holds no network: neither {BEST}, {RUN_CONFIG} nor {MANIFEST}; name its file.")
     return read_config(inside)
@@ -63,9 +64,9 @@ def as_profile(profile: ProfileLike) -> DeviceProfile:
     if isinstance(profile, DeviceProfile):
         return profile
     path = Path(profile)
-    if str(profile) in shipped("device_profiles") or not path.is_dir():
+    if str(profile) in shipped("device_profiles") or not is_folder(path):
         return load_profile(profile)
-    found = [path / PROFILE] if (path / PROFILE).is_file() else sorted(path.glob("*.profile.json"))
+    found = [path / PROFILE] if is_file(path / PROFILE) else sorted(path.glob("*.profile.json"))
     if len(found) != 1:
         raise ProfileError(f"{path}: holds {len(found) or 'no'} profiles; name the file of one.")
     return load_profile(found[0])
@@ -80,7 +81,7 @@ def as_bundle(bundle: BundleLike) -> Bundle:
     if isinstance(bundle, Bundle):
         return bundle
     path = Path(bundle)
-    if path.name == MANIFEST and path.is_file():
+    if path.name == MANIFEST and is_file(path):
         path = path.parent
     return read_bundle(path / BUNDLE if not is_bundle(path) and is_bundle(path / BUNDLE) else path)
 
@@ -88,7 +89,7 @@ def as_bundle(bundle: BundleLike) -> Bundle:
 def weights_in(config: object) -> Path | None:
     """The best weights of a training's folder; None for anything else."""
     path = Path(config) / RUN_WEIGHTS if isinstance(config, (str, Path)) else None
-    return path if path and path.is_file() and (path.parent / RUN_CONFIG).is_file() else None
+    return path if path and is_file(path) and is_file(path.parent / RUN_CONFIG) else None
 
 
 def documents_in(words: Sequence[str | Path]) -> list[Path]:
@@ -101,16 +102,16 @@ def documents_in(words: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for word in words:
         path = Path(word)
-        if not path.exists():
+        if not exists(path):
             near = nearest(word, [*names, *neighbours(path)])
             if str(word) not in names:
                 raise DocumentError(
                     f"{word}: neither a file, a folder nor a shipped name; check it.{near}", code=ABSENT
                 )
             path = names[str(word)]
-        inside = [path / name for name in (PROFILE, SEARCH, RESULT) if (path / name).exists()]
-        if path.is_dir() and not is_bundle(path) and not (path / BEST).is_file():
-            inside += [path / RUN_CONFIG] if (path / RUN_CONFIG).is_file() else []
+        inside = [path / name for name in (PROFILE, SEARCH, RESULT) if exists(path / name)]
+        if is_folder(path) and not is_bundle(path) and not is_file(path / BEST):
+            inside += [path / RUN_CONFIG] if is_file(path / RUN_CONFIG) else []
             inside = inside or sorted(path.glob("*.profile.json"))
             found += inside or [path]
         else:
@@ -144,7 +145,7 @@ def base_model(config: ConfigLike) -> ModelConfig:
 
 
 def _is_profile(path: Path) -> bool:
-    if is_stream(path) or not path.is_file():  # a stream can be read once
+    if is_stream(path) or not is_file(path):  # a stream can be read once
         return False
     value = read_json(path, ConfigError)
     return isinstance(value, dict) and str(value.get("schema", "")).startswith(PROFILE_SCHEMA)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress =
 
 def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
     """The default place of a profile: ``BASE-DEVICE.profile.json`` in a folder."""
-    safe = device.replace(":", "-").replace("/", "-")
+    safe = re.sub(r"[^\w.\[\]-]", "-", device)
     return folder / f"{base_model(base).name}-{safe}.profile.json"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from syncnas_bench.files import regular_bytes
+from syncnas_bench.files import is_file, is_folder, regular_bytes
 from syncnas_deploy.benchmarking import result_files
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -132,7 +132,7 @@ def read_all(paths: Sequence[Path]) -> Comparison:
     """
     page = Comparison()
     for path in paths:
-        if path.is_dir():
+        if is_folder(path):
             _read_folder(path, page)
             continue
         value = read_json(path, DocumentError)
@@ -158,7 +158,7 @@ def _read_folder(path: Path, page: Comparison) -> None:
     if is_bundle(path):
         page.bundles.append(read_bundle(path))
         page.kinds.append("bundle")
-    elif (path / BEST).is_file():
+    elif is_file(path / BEST):
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
         page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
         page.kinds.append("search")
@@ -171,7 +171,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
     try:
         if regular_bytes(path) > MAX_HISTORY_BYTES:
             raise DocumentError(f"{path}: is too large to be a search's.")
-        with path.open(encoding="utf-8", newline="") as f:
+        with path.open(encoding="utf-8-sig", newline="") as f:
             rows = tuple(dict(row) for row in itertools.islice(csv.DictReader(f, strict=True), MAX_HISTORY_ROWS + 1))
         if len(rows) > MAX_HISTORY_ROWS:
             raise DocumentError(f"{path}: has too many rows to be a search's.")

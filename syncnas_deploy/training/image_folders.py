@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from syncnas_bench.files import is_folder
 from syncnas_deploy.errors import ABSENT, DatasetError
 
 _SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -73,7 +74,7 @@ def read_image_set(folder: Path) -> ImageSet:
         DatasetError: no such folder, no class folders, or one without pictures.
     """
     with _listing():
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise DatasetError(
                 f"{folder}: no such folder; give one that holds one folder of pictures per class.", code=ABSENT
             )
@@ -145,7 +146,7 @@ def parts_of(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     with _listing():
-        names = _folders(folder) if folder.is_dir() else ()
+        names = _folders(folder) if is_folder(folder) else ()
         for name in names:
             for part, called in _PARTS.items():
                 if called.fullmatch(name.lower()):

@@ -1,14 +1,17 @@
 """Digests, whole files, strict JSON, and values by a declared type."""
 
 import dataclasses
+import errno
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 from msgspec import Meta
 
-from syncnas_bench.files import decode, sha256_of, strict_json, write_whole
+from syncnas_bench.errors import PathUnreachable
+from syncnas_bench.files import decode, is_file, is_folder, sha256_of, strict_json, write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,3 +66,44 @@ def test_a_value_gets_its_type_and_what_does_not_fit_is_named() -> None:
     ):
         with pytest.raises(ValueError, match=reason):
             decode(Shelf, value, "shelf")
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "folder"),
+    [
+        ("file", True, False),
+        ("link", True, False),
+        ("pipe", False, False),
+        ("folder", False, True),
+        ("none", False, False),
+        ("file/below", False, False),
+        ("x" * 300, False, False),
+        ("x\0", False, False),
+        ("dead", False, False),
+    ],
+)
+def test_what_is_at_a_path(name: str, file: bool, folder: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dead").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    assert (is_file(tmp_path / name), is_folder(tmp_path / name)) == (file, folder)
+
+
+@pytest.mark.parametrize(("number", "says"), [(errno.EACCES, "denied"), (errno.EIO, "rror"), (errno.ENOTCONN, "onnec")])
+def test_a_path_that_cannot_be_looked_at_is_told(
+    number: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for ask in (is_file, is_folder):
+        with pytest.raises(PathUnreachable, match=r"loop/x: cannot be looked at \(.*links\); check its name"):
+            ask(tmp_path / "loop/x")
+
+    def refused(_self: Path) -> os.stat_result:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "stat", refused)
+    for ask in (is_file, is_folder):
+        with pytest.raises(PathUnreachable, match=says):
+            ask(tmp_path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_bench.errors import NotWritable
 from syncnas_bench.work_folder import work_folder
 
 KILLED = """
@@ -74,3 +75,12 @@ def test_a_folder_that_somebody_else_may_write_is_not_used(place: Path, tmp_path
     with work_folder("plan") as folder:
         assert home not in folder.parents and (tmp_path / "theirs") not in folder.parents
     assert list(place.iterdir()) == [home] and len(list((tmp_path / "theirs").iterdir())) == 1
+
+
+def test_no_folder_for_temporary_files_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/var/tmp', '/']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    with pytest.raises(NotWritable, match="set TMPDIR to one that can be written"), work_folder("plan"):
+        pass

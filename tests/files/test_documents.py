@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -12,7 +13,7 @@ from msgspec import Meta, field
 
 from syncnas_deploy.errors import ProfileError
 from syncnas_deploy.files import documents
-from syncnas_deploy.files.documents import Schema, Sha256, Text, decode_document, parse_json
+from syncnas_deploy.files.documents import Schema, Sha256, Text, decode_document, parse_json, read_json
 
 
 class Point(Schema, frozen=True):
@@ -127,3 +128,22 @@ def test_words_of_any_language_are_text() -> None:
 def test_the_example_in_the_docstring_runs() -> None:
     globs = dict(vars(sys.modules[documents.__name__]))
     assert doctest.testmod(documents, globs=globs, optionflags=doctest.IGNORE_EXCEPTION_DETAIL).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b'\xef\xbb\xbf{"a": "\xc3\xa9"}', {"a": "é"}),
+        (b"\xef\xbb\xbf\r\n[1]\r\n", [1]),
+        (b"\xef\xbb\xbf", "not JSON"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf[1]", "not JSON"),
+        ("[1]".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_a_byte_order_mark_of_an_editor_is_read(content: bytes, found: object, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    if not isinstance(found, str):
+        assert read_json(tmp_path / "x.json", ProfileError) == found
+        return
+    with pytest.raises(ProfileError, match=found):
+        read_json(tmp_path / "x.json", ProfileError)

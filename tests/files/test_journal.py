@@ -71,6 +71,17 @@ def test_garbage_in_the_last_line_is_cut_off(tmp_path: Path) -> None:
         assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("tail", [b"\n\n", b"\n", b"  \n\t\r\n\n", b"\n   ", b"\n" * 5000])
+def test_empty_lines_at_the_end_count_for_nothing(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "j.jsonl"
+    path.write_bytes(written(path) + tail)
+    for more in ({"n": 4}, {"n": 5}):
+        with opened(path) as journal:
+            journal.append(more)
+    with opened(path) as journal:
+        assert journal.rows == (*ROWS, {"n": 4}, {"n": 5})
+
+
 @pytest.mark.parametrize("line", [2, 3])
 def test_damage_before_the_last_line_is_named(tmp_path: Path, line: int) -> None:
     path = tmp_path / "j.jsonl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 import sys
 import threading
@@ -117,6 +118,29 @@ def make_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path.name)  # the test's folder is the current one, and a long path would not do
+
+
+def make_device(path: Path) -> None:
+    path.symlink_to(os.devnull)
+
+
+def make_link_to_pipe(path: Path) -> None:
+    os.mkfifo(path.with_name("target"))
+    path.symlink_to("target")
+
+
+def make_stream(path: Path) -> None:
+    """As /dev/stdout is: a link to what this process has open, which is a file here."""
+    path.with_name("target").write_text("theirs")
+    path.symlink_to(f"/proc/self/fd/{os.open(path.with_name('target'), os.O_RDONLY)}")
+
+
+NO_FILES = [make_folder, make_pipe, make_socket, make_device, make_link_to_pipe, make_stream]
+
+
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("make", [make_file, make_folder, make_link, make_dead_link, make_pipe])
 def test_what_appears_meanwhile_is_never_replaced_and_the_result_is_kept(
@@ -141,7 +165,29 @@ def test_what_appears_meanwhile_is_never_replaced_and_the_result_is_kept(
     assert set(tmp_path.iterdir()) == others
 
 
-@pytest.mark.parametrize("make", [make_folder, make_pipe])
+@pytest.mark.parametrize("make", NO_FILES)
+def test_what_is_no_file_and_appears_meanwhile_stays(make: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    with pytest.raises(OutputExists, match="is left as it is"), atomic_output(path, force=True) as part:
+        part.write_text("new")
+        make(path)
+        before = path.lstat()
+    assert path.lstat() == before
+    (kept,) = tmp_path.glob("p-*.json")
+    assert kept.read_text() == "new"
+
+
+@pytest.mark.parametrize("make", [make_link, make_dead_link])
+def test_a_link_is_replaced_and_not_what_it_leads_to(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "p.json")
+    with pytest.raises(OutputExists, match="give --force"):
+        check_output(tmp_path / "p.json", force=False)
+    write_text(tmp_path / "p.json", "new")
+    assert (tmp_path / "p.json").read_text() == "new" and not (tmp_path / "p.json").is_symlink()
+    assert [path.read_text() for path in tmp_path.glob("target")] in ([], ["theirs"])
+
+
+@pytest.mark.parametrize("make", NO_FILES)
 @pytest.mark.parametrize("force", [True, False])
 def test_what_is_no_file_is_refused_whatever_is_asked(
     make: Callable[[Path], None], force: bool, tmp_path: Path
@@ -150,7 +196,7 @@ def test_what_is_no_file_is_refused_whatever_is_asked(
     for call in (check_output, lambda path, force: write_text(path, "new")):
         with pytest.raises(OutputExists, match="is no file"):
             call(tmp_path / "p.json", force=force)
-    assert list(tmp_path.iterdir()) == [tmp_path / "p.json"]
+    assert set(tmp_path.iterdir()) == {tmp_path / "p.json", *tmp_path.glob("target")}
 
 
 def test_a_file_that_another_is_writing_is_waited_for_and_then_told(
@@ -294,6 +340,15 @@ def test_a_folder_never_takes_the_place_of_what_appears_meanwhile(
         before = folder.lstat()
     assert folder.lstat() == before
     assert set(tmp_path.iterdir()) == {folder, *tmp_path.glob("target")}
+
+
+def test_a_folder_whose_links_lead_in_a_circle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for place in (tmp_path / "loop", tmp_path / "loop" / "bundle", tmp_path / ("x" * 300)):
+        for call in (lambda place: write_folder(place, "new"), lambda place: check_folder(place, PAIR, force=True)):
+            with pytest.raises(OutputError):
+                call(place)
+    assert list(tmp_path.iterdir()) == [tmp_path / "loop"]
 
 
 def test_of_two_folders_the_first_one_stays_without_force(tmp_path: Path) -> None:

@@ -47,7 +47,14 @@ PROPERTIES = {
 
 COOL = "IsStatusOverride: false\nThermal Status: 0\nCached temperatures:\n"
 BATTERY = "Current Battery Service state:\n  USB powered: true\n  status: 2\n  level: {level}\n  temperature: 270\n"
-POWER = "POWER MANAGER (dumpsys power)\n  mWakefulness={wakefulness}\n  mLowPowerMode=false\n"
+POWER = """POWER MANAGER (dumpsys power)
+  mWakefulness={wakefulness}
+Battery saving stats:
+  Battery Saver is currently: OFF
+Battery saver state machine:
+  Enabled=false
+    full=false
+"""
 
 
 def thermal(status: int) -> str:

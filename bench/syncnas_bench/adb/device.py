@@ -12,13 +12,21 @@ from syncnas_bench.adb.run import Connection, DeviceRun, Load, Patience, read_co
 from syncnas_bench.adb.target import DeviceRuntime, check_fits, runner_for
 from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo
 from syncnas_bench.doctor import Check
-from syncnas_bench.errors import CommandFailed, LinkLost, RuntimeMissing, UnitUnavailable
+from syncnas_bench.errors import (
+    CommandFailed,
+    LinkLost,
+    RuntimeMismatch,
+    RuntimeMissing,
+    RuntimeRejected,
+    UnitUnavailable,
+)
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.power import PowerMeter
 from syncnas_bench.session import Launch
 from syncnas_bench.units import MAX_THREADS, Unit
 
 FindRuntime = Callable[[Probe], DeviceRuntime]
+_NO_RUNTIME = (RuntimeMissing, RuntimeMismatch, RuntimeRejected)
 
 
 class AdbDevice:
@@ -78,11 +86,11 @@ class AdbDevice:
         return self._find_runtime(self.probe())
 
     def facts(self) -> DeviceFacts:
-        """Read the device's facts. A missing LiteRT is a fact too."""
+        """Read the device's facts. That there is no LiteRT for it is a fact too."""
         probe = self.probe(again=True)
         try:
             runtime = self.runtime().version
-        except RuntimeMissing:
+        except _NO_RUNTIME:
             runtime = "unknown"
         return DeviceFacts(
             name=self.name,
@@ -118,7 +126,7 @@ class AdbDevice:
             return "on Linux boards only the CPU is supported"
         try:
             accelerators = self.runtime().accelerators
-        except RuntimeMissing as error:
+        except _NO_RUNTIME as error:
             return str(error)
         return "" if accelerators else "LiteRT's GPU accelerator library is missing; add it with libLiteRt.so"
 
@@ -176,6 +184,11 @@ class AdbDevice:
         if not probe.scratch:
             raise CommandFailed(f"the shell of {self.name} may write to no folder; make /data/local/tmp writable.")
         wanted = {core for unit in plan.units for core in unit.cores}
+        off = sorted(wanted & set(probe.off))
+        if off:
+            raise UnitUnavailable(
+                f"cores {off} of {self.name} are switched off; switch them on, or choose among {list(probe.cores)}."
+            )
         if not wanted <= set(probe.cores):
             raise UnitUnavailable(
                 f"cores {sorted(wanted - set(probe.cores))} may not be used on {self.name}; "

@@ -16,9 +16,11 @@ from syncnas_bench.adb.server import (
     CALL_S,
     ServerEntry,
     ServerTransport,
+    is_serial,
     remedy_of,
     server_devices,
     server_version,
+    state_among,
 )
 from syncnas_bench.adb.target import find_runtime
 from syncnas_bench.environment import Address, Environment, KeyPlaces
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from syncnas_bench.adb.direct import DirectTransport
 
 USB_CONNECT_S = 10.0
-_SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9][A-Za-z0-9.-]*):([0-9]{1,5})")
 _BUSY_REMEDY = "another adb server owns its USB port; use that server (ANDROID_ADB_SERVER_PORT) or end it"
 
@@ -38,7 +39,7 @@ class AdbEntry:
     """A device that was found.
 
     Attributes:
-        state: "device" if it can be used; else e.g. "unauthorized", "offline", "busy".
+        state: "device" if it can be used; else e.g. "unauthorized", "offline", "busy", or what its serial lacks.
         way: "server" or "usb".
         remedy: what to do about its state; "" for "device".
     """
@@ -48,11 +49,6 @@ class AdbEntry:
     model: str
     way: str
     remedy: str
-
-
-def is_serial(text: str) -> bool:
-    """Whether a text may be a device's serial or HOST:PORT."""
-    return _SERIAL.fullmatch(text) is not None or _HOST_PORT.fullmatch(text) is not None
 
 
 def list_adb_devices(server: Address, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
@@ -100,13 +96,18 @@ def _usb_entries() -> tuple[AdbEntry, ...]:
         state, remedy = "device", ""
         try:
             wire.connect(1.0)
-            serial = wire.serial_number
+            serial = wire.serial_number or "(no serial number)"
             wire.close()
         except Exception as error:  # libusb's errors share no base that is there without it
             state, remedy = usb_state(error)
             serial = "unknown"
-        entries.append(AdbEntry(serial, state, "unknown", "usb", remedy))
-    return tuple(entries)
+        entries.append((serial, state, remedy))
+    serials = [serial for serial, _, _ in entries]
+    return tuple(
+        AdbEntry(serial, told, "unknown", "usb", remedy or remedy_of(told))
+        for serial, state, remedy in entries
+        for told in [state_among(serial, state, serials)]
+    )
 
 
 def usb_state(error: Exception) -> tuple[str, str]:
@@ -142,6 +143,7 @@ def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
     from syncnas_bench.adb.direct import DirectTransport
     from syncnas_bench.adb.wires import UsbWire
 
+    trouble: DeviceUnavailable | None = None
     for wire in _usb_transports():
         try:
             wire.connect(USB_CONNECT_S)
@@ -152,7 +154,9 @@ def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
             raise
         except Exception as error:  # see `_usb_entries`
             state, remedy = usb_state(error)
-            raise DeviceUnavailable(f"a device on USB is {state}; {remedy}.", state) from error
+            trouble = DeviceUnavailable(f"a device on USB is {state}; {remedy}.", state)
+    if trouble:  # it may be this one: a port that cannot be opened does not tell its serial
+        raise trouble
     hint = "" if importlib.util.find_spec("usb1") else ", or `pip install 'syncnas-deploy[usb]'` to do without one"
     raise DeviceUnavailable(
         f"device {serial} is not connected; plug it in and run `adb start-server`{hint}.", "offline"

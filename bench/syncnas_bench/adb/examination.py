@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from syncnas_bench.adb.probe import PhoneCondition, Probe
+from syncnas_bench.adb.probe import MADE_UP, PhoneCondition, Probe
 from syncnas_bench.adb.scratch import is_private
 from syncnas_bench.adb.target import runner_for
 from syncnas_bench.adb.workspace import free_bytes
@@ -63,6 +63,9 @@ def _clusters(probe: Probe) -> Check:
     if not probe.clusters:
         return Check("CPU clusters", "warning", "denied", "cores cannot be chosen by speed: name them with --unit")
     texts = [f"{len(c.cores)} cores {list(c.cores)}, capacity {c.capacity or '?'}" for c in probe.clusters]
+    if probe.off:
+        advice = "units have none of the cores that are off: let the system switch them on, then look again"
+        return Check("CPU clusters", "warning", "; ".join([*texts, f"off: {list(probe.off)}"]), advice)
     return Check("CPU clusters", "ok", "; ".join(texts))
 
 
@@ -74,6 +77,8 @@ def phone_checks(condition: PhoneCondition) -> Iterator[Check]:
     charging = condition.powered not in ("no", *UNKNOWN)
     if charging and not low:
         advice = "charging warms the phone, and energy cannot be read"
+    if battery == MADE_UP:
+        advice = "nobody knows its real level: run `adb shell dumpsys battery reset`"
     text = f"{battery:g} %" if isinstance(battery, float) else battery
     yield Check("battery", "warning" if advice else "ok", f"{text}, powered by: {condition.powered}", advice)
     status = condition.thermal_status

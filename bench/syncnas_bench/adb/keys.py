@@ -11,21 +11,25 @@ from adb_shell.auth import keygen
 from adb_shell.auth.sign_pythonrsa import PythonRSASigner
 
 from syncnas_bench.environment import KEYS_VARIABLE, KeyPlaces
-from syncnas_bench.errors import DeviceUnavailable
+from syncnas_bench.errors import DeviceUnavailable, PathUnreachable
+from syncnas_bench.files import is_file, is_folder
 
 
 def key_paths(keys: KeyPlaces) -> tuple[Path, ...]:
     """Private keys that are there: the own one, created if it is absent, and the vendors'.
 
     Raises:
-        DeviceUnavailable: the key cannot be created.
+        DeviceUnavailable: the key cannot be created, or a path cannot be looked at.
     """
-    if not keys.own.is_file():
-        _create(keys.own)
-    found = [keys.own]
-    for path in keys.vendor:
-        found += sorted(path.glob("*.adb_key")) if path.is_dir() else [path]
-    return tuple(path for path in dict.fromkeys(found) if path.is_file())
+    try:
+        if not is_file(keys.own):
+            _create(keys.own)
+        found = [keys.own]
+        for path in keys.vendor:
+            found += sorted(path.glob("*.adb_key")) if is_folder(path) else [path]
+        return tuple(path for path in dict.fromkeys(found) if is_file(path))
+    except PathUnreachable as error:
+        raise DeviceUnavailable(str(error), "unauthorized") from error
 
 
 def _create(path: Path) -> None:

@@ -17,7 +17,7 @@ import secrets
 import time
 from pathlib import Path
 
-from syncnas_bench.adb.link import Link
+from syncnas_bench.adb.link import Link, quote
 from syncnas_bench.adb.scratch import SHELL_FUNCTIONS, require_used
 from syncnas_bench.conditions import read_text
 from syncnas_bench.errors import CommandFailed, DeviceLeased
@@ -147,7 +147,7 @@ def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: fl
             void = match[4]
             continue
         if time.monotonic() >= end:
-            clear = f"`adb -s {link.serial} shell rm {folder}/{match[3]}/owner`"
+            clear = f"`adb -s {quote([link.serial])} shell rm {folder}/{match[3]}/owner`"
             raise DeviceLeased(
                 f"another host is measuring on {link.serial}; wait, its lease ends in {match[2]} s at the latest, "
                 f"or end it with {clear} if you know that the host is gone."

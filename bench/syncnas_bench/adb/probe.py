@@ -22,6 +22,9 @@ from syncnas_bench.units import MAX_CORE
 if TYPE_CHECKING:
     from syncnas_bench.adb.link import Link
 
+_POWER_LINES = "(mWakefulness|mLowPowerMode|mLowPowerModeEnabled|Enabled)=|Battery saver state mach|Battery Saver is"
+"""Of power saving: mLowPowerMode until Android 8, since then `Enabled=` below the state machine's title."""
+
 _CPUS = "/sys/devices/system/cpu/cpu[0-9]*"
 _ZONES = "/sys/class/thermal/thermal_zone[0-9]*"
 
@@ -30,7 +33,6 @@ TRIES = 3
 """How often a script is run whose answer is not whole."""
 
 FACTS_SCRIPT = f"""
-echo @@getprop; getprop 2>/dev/null
 echo @@arch; uname -m
 echo @@kernel; uname -r
 echo @@boot; cat /proc/sys/kernel/random/boot_id
@@ -38,6 +40,7 @@ echo @@memory; grep MemTotal /proc/meminfo
 echo @@serial; cat /proc/device-tree/serial-number 2>/dev/null
 echo @@cpu; grep -m1 -E '^(model name|Hardware)' /proc/cpuinfo
 echo @@allowed; grep Cpus_allowed_list /proc/self/status
+echo @@online; cat /sys/devices/system/cpu/online 2>/dev/null
 echo @@bionic; ls /system/bin/linker64 2>/dev/null
 echo @@glibc; getconf GNU_LIBC_VERSION 2>/dev/null || ldd --version 2>&1 | head -n 1
 echo @@page; getconf PAGE_SIZE 2>/dev/null
@@ -52,7 +55,9 @@ for d in "$TMPDIR" /data/local/tmp /tmp; do
     echo "$d"
     break
 done
+echo @@getprop; getprop 2>/dev/null
 """
+"""Properties come last: a value of several lines may look like a section, and of two of one name the first counts."""
 
 CONDITION_SCRIPT = f"""
 echo @@boot; cat /proc/sys/kernel/random/boot_id
@@ -62,14 +67,17 @@ echo @@load; cat /proc/loadavg 2>&1
 echo @@cpus
 grep -H . {_CPUS}/cpufreq/scaling_cur_freq {_CPUS}/cpufreq/scaling_max_freq {_CPUS}/cpufreq/scaling_governor 2>&1
 echo @@zones; grep -H . {_ZONES}/type {_ZONES}/temp 2>&1
-echo @@thermal; dumpsys thermalservice 2>/dev/null | grep -m1 'Thermal Status'
-echo @@battery; dumpsys battery 2>/dev/null | grep -E '^ +(level|temperature|.* powered):'
-echo @@power; dumpsys power 2>/dev/null | grep -E '^ *(mWakefulness|mLowPowerMode|mLowPowerModeEnabled)='
+echo @@thermal; dumpsys thermalservice 2>/dev/null | grep -E '^ *(Thermal Status|HAL Ready):'
+echo @@battery; dumpsys battery 2>/dev/null | grep -E '^ +(level|temperature|.* powered):|UPDATES STOPPED'
+echo @@power; dumpsys power 2>/dev/null | grep -E '^ *({_POWER_LINES})'
 """
 
 POWER_SCRIPT = f"""
 echo @@power; grep -H . {" ".join(PATTERNS)} 2>/dev/null
 """
+
+MADE_UP = "made up"
+"""A battery's level that `dumpsys battery set` has put there."""
 
 _BATTERY_LOW_PERCENT = 25
 _MAX_LINE_CHARS = 1000
@@ -95,8 +103,9 @@ class Probe:
     """A device's facts; "" or 0 where it does not tell.
 
     Attributes:
-        bionic: programs are started by Android's linker; otherwise by `glibc`, e.g. (2, 31).
-        clusters: by descending compute; only cores that the shell may use.
+        bionic: the device runs Android; otherwise Linux with `glibc`, e.g. (2, 31).
+        clusters: by descending compute; only cores that the shell may use and that are on.
+        off: cores that the shell may use and that are switched off, ascending.
         scratch: a folder that the shell may write to, by its path without links; where every user may write, a folder
             in it that is this user's alone (see `scratch.claim`).
     """
@@ -115,6 +124,7 @@ class Probe:
     os: str
     gpu: str
     clusters: tuple[Cluster, ...]
+    off: tuple[int, ...]
     scratch: str
 
     @property
@@ -139,7 +149,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class PhoneCondition(Condition):
-    """A `Condition` with what phones have besides. Text instead of a number says why: "absent" or "denied".
+    """A `Condition` with what phones have besides. Text instead of a number says why: "absent", "denied" or "made up".
 
     `monotonic_ns` is the device's time since boot, to 10 ms.
 
@@ -203,7 +213,8 @@ def sections(answer: str) -> dict[str, list[str]]:
     for raw in answer.splitlines():
         line = printable(raw[:_MAX_LINE_CHARS])
         if line.startswith("@@"):
-            lines = found.setdefault(line[2:].strip(), [])
+            name, lines = line[2:].strip(), []
+            found.setdefault(name, lines)
         elif line.strip():
             lines.append(line.strip())
     return found
@@ -218,21 +229,26 @@ def parse_probe(answer: str) -> Probe:
     glibc = re.search(r"([0-9]+)\.([0-9]+)\s*$", first.get("glibc", ""))
     memory = re.search(r"([0-9]+) kB", first.get("memory", ""))
     scratch = first.get("scratch", "")
+    sdk = properties.get("ro.build.version.sdk", "")
+    allowed = _core_list(first.get("allowed", "").partition(":")[2])
+    online = _core_list(first.get("online", "")) or allowed
+    abis = properties.get("ro.product.cpu.abilist") or properties.get("ro.product.cpu.abi", "")
     return Probe(
         properties=properties,
         arch=first.get("arch", ""),
-        abis=tuple(filter(None, properties.get("ro.product.cpu.abilist", "").split(","))),
+        abis=tuple(filter(None, abis.split(","))),
         kernel=first.get("kernel", ""),
         boot_id=first.get("boot", ""),
         memory_bytes=_whole(memory[1]) * 1024 if memory else 0,
         serial=properties.get("ro.serialno", "") or first.get("serial", ""),
         cpu_model=soc or first.get("cpu", "").partition(":")[2].strip() or "unknown",
-        bionic=bool(parts.get("bionic")),
+        bionic=bool(parts.get("bionic")) or bool(sdk and not glibc),  # Linux that runs Android in a container has both
         glibc=(_whole(glibc[1]), _whole(glibc[2])) if glibc else None,
         page_bytes=_whole(first.get("page", "")),
         os=_os(properties, first.get("os", "")),
         gpu=" ".join(parts.get("gpu", [])).removeprefix("GLES:").strip(),
-        clusters=_clusters(parts.get("cpus", []), _core_list(first.get("allowed", "").partition(":")[2])),
+        clusters=_clusters(parts.get("cpus", []), tuple(core for core in allowed if core in online)),
+        off=tuple(core for core in allowed if core not in online),
         scratch=scratch if _PLAIN_PATH.fullmatch(scratch) else "",
     )
 
@@ -277,11 +293,11 @@ def _clusters(lines: list[str], allowed: tuple[int, ...]) -> tuple[Cluster, ...]
         name = str(core)
         key = _core_list(related.get(name, "")) or capacities.get(name) or clocks.get(name, "")
         groups.setdefault(key, []).append(core)
-    found = []
-    for cores in groups.values():
-        texts = (capacities.get(str(cores[0]), ""), clocks.get(str(cores[0]), ""))
-        found.append(Cluster(tuple(cores), next((_whole(text) for text in texts if _whole(text)), 0)))
-    return tuple(sorted(found, key=lambda cluster: cluster.compute, reverse=True))
+    speeds = [[_whole(of.get(str(cores[0]), "")) for cores in groups.values()] for of in (capacities, clocks)]
+    if len(set(speeds[0])) == 1 and len(set(speeds[1])) > 1:  # a kernel may say 1024 of every core
+        speeds.reverse()
+    found = [Cluster(tuple(cores), told or other) for cores, told, other in zip(groups.values(), *speeds, strict=True)]
+    return tuple(sorted(found, key=lambda cluster: (cluster.compute, cluster.capacity), reverse=True))
 
 
 def parse_condition(answer: str) -> PhoneCondition:
@@ -292,8 +308,9 @@ def parse_condition(answer: str) -> PhoneCondition:
     types = _values(zones, r"thermal_zone([0-9]+)/type")
     uptime = number(first.get("uptime", "").partition(" ")[0])
     battery = "\n".join(parts.get("battery", []))
+    thermal = "\n".join(parts.get("thermal", []))
+    status = number(_find(r"Thermal Status: *([0-9]+)", thermal)) if "HAL Ready: false" not in thermal else ABSENT
     power = "\n".join(parts.get("power", []))
-    status = number(_find(r"Thermal Status: *([0-9]+)", first.get("thermal", "")))
     return PhoneCondition(
         monotonic_ns=int(uptime * 1e9) if isinstance(uptime, float) else 0,
         wall_time_s=_seconds(first.get("time", "")),
@@ -307,12 +324,21 @@ def parse_condition(answer: str) -> PhoneCondition:
         },
         max_mhz=_mhz(cpus, "scaling_max_freq"),
         thermal_status=int(status) if isinstance(status, float) else status,
-        battery_percent=number(_find(r"level: ([0-9]+)", battery)),
+        battery_percent=MADE_UP if "UPDATES STOPPED" in battery else number(_find(r"level: ([0-9]+)", battery)),
         battery_c=number(_find(r"temperature: (-?[0-9]+)", battery), 0.1),
         powered=", ".join(re.findall(r"(\w+) powered: true", battery)) or ("no" if battery else ABSENT),
         screen=_find(r"mWakefulness=(\w+)", power),
-        power_saving=_find(r"mLowPowerMode(?:Enabled)?=(\w+)", power),
+        power_saving=_power_saving(power),
     )
+
+
+def _power_saving(dump: str) -> str:
+    """ "true" where any line says so; Android 9 and later have others than before."""
+    pattern = r"mLowPowerMode(?:Enabled)?=(\w+)|state machine:\nEnabled=(\w+)|is currently: *(\w+)"
+    found = ["".join(groups).lower() for groups in re.findall(pattern, dump)]
+    if not found:
+        return ABSENT
+    return "true" if any(text in ("true", "on", "adaptive") for text in found) else "false"
 
 
 def parse_power(answer: str) -> tuple[PowerMeter | None, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from syncnas_bench.adb.link import Link
+from syncnas_bench.adb.link import Link, quote
 from syncnas_bench.errors import DeviceUnavailable
 
 _PRIVATE = re.compile(r".*/syncnas-[0-9]+")
@@ -62,5 +62,5 @@ def require_used(link: Link, place: str, answer: str) -> None:
     """Raise DeviceUnavailable if a script has refused to use a folder."""
     match = re.fullmatch(r"refused (\w+)", answer.strip())
     if match and match[1] in _REASONS:
-        reason = _REASONS[match[1]].format(shell=f"adb -s {link.serial} shell", place=place)
+        reason = _REASONS[match[1]].format(shell=f"adb -s {quote([link.serial])} shell", place=place)
         raise DeviceUnavailable(f"{link.serial} cannot be measured: its {place} {reason}.", "refused")

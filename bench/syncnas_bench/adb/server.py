@@ -9,6 +9,7 @@ import contextlib
 import re
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncnas_bench.adb.channel import left_s, stalled
@@ -30,7 +31,38 @@ REMEDIES = {
     "bootloader": "boot it into Android",
     "rescue": "boot it into Android",
     "host": "connect it as a device, not as a host",
+    "without": "give it one (a board: in the settings of its USB gadget) and replug it",
+    "one of": "unplug all but one of them",
 }
+
+_STATES = "device|offline|unauthorized|authorizing|connecting|recovery|sideload|bootloader|rescue|host|detached|unknown"
+_LINES = (
+    re.compile(r"(.*?)\s+(no permissions)\b(.*)"),
+    # A serial may have blanks: the state is the last word of these that a port and NAME:VALUE alone follow.
+    re.compile(rf"(.*\S)\s+({_STATES})((?:\s+[^\s:]+)?(?:\s+\w+:\S*)*)\s*"),
+    re.compile(r"(\S+)\s+(\S+)(.*)"),  # a state of servers to come
+)
+_NAMELESS = re.compile(r"\?*|\(no serial number\)")
+_MAX_SERIAL_CHARS = 128
+
+
+def is_serial(text: str) -> bool:
+    """Whether a text may be a device's serial or HOST:PORT: printable, and not what stands where there is none."""
+    return (
+        len(text) <= _MAX_SERIAL_CHARS
+        and text.isprintable()
+        and text == text.strip()
+        and _NAMELESS.fullmatch(text) is None
+    )
+
+
+def state_among(serial: str, state: str, listed: Sequence[str]) -> str:
+    """The state of a device that is listed with others: "device" only where its serial names it and no other one."""
+    if state != "device" or (is_serial(serial) and listed.count(serial) == 1):
+        return state
+    if not is_serial(serial):
+        return "without a usable serial number"
+    return f"one of {listed.count(serial)} devices with this serial"
 
 
 def remedy_of(state: str) -> str:
@@ -173,13 +205,18 @@ def server_devices(address: Address, deadline_s: float = CALL_S) -> tuple[Server
         LinkLost: no server answers.
     """
     _, answer = _query(address, "host:devices-l", deadline_s)
-    entries = []
-    for line in answer.splitlines():
-        match = re.match(r"(\S+)\s+(no permissions|\S+)(.*)", line)
-        if match:
-            model = re.search(r"\bmodel:(\S+)", match[3])
-            entries.append(ServerEntry(match[1], match[2], model[1] if model else "unknown"))
-    return tuple(entries)
+    found = [match for line in answer.splitlines() if (match := _parse_line(line))]
+    serials = [match[1] for match in found]
+    models = [re.search(r"\bmodel:(\S+)", match[3]) for match in found]
+    return tuple(
+        ServerEntry(match[1], state_among(match[1], match[2], serials), model[1] if model else "unknown")
+        for match, model in zip(found, models, strict=True)
+    )
+
+
+def _parse_line(line: str) -> re.Match[str] | None:
+    """Serial, state and the rest of a line of the server's list."""
+    return next(filter(None, (pattern.fullmatch(line) for pattern in _LINES)), None)
 
 
 class ServerTransport:
@@ -243,7 +280,9 @@ def _transport_error(serial: str, refused: str) -> Exception:
     for state in ("unauthorized", "offline", "authorizing"):
         if state in refused:
             return unavailable(serial, state)
-    return LinkLost(f"the adb server has no device {serial} any more ({refused}); replug it.")
+    if "more than one" in refused:
+        return unavailable(serial, "one of several devices with this serial")
+    return LinkLost(f"the adb server does not reach device {serial} ({refused}); replug it.")
 
 
 def _service_error(serial: str, service: str, refused: str) -> Exception:

@@ -10,6 +10,7 @@ from syncnas_bench.adb.probe import Probe
 from syncnas_bench.device import runner_program
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import RuntimeMismatch, RuntimeMissing, RuntimeRejected
+from syncnas_bench.files import is_file
 from syncnas_bench.litert.abis import RUNTIME_LIBRARY
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.store import RuntimeStore
@@ -44,7 +45,7 @@ def target_of(probe: Probe) -> str:
         if ANDROID_ABI not in probe.abis:
             raise RuntimeMismatch(
                 f"the device runs {', '.join(probe.abis) or probe.arch} programs; "
-                f"only {ANDROID_ABI} is supported, use a 64-bit ARM device."
+                f"only {ANDROID_ABI} is supported, use an ARM device with a 64-bit Android."
             )
         return "aarch64-android"
     if f"{probe.arch}-linux" not in _BUILT_FOR:
@@ -71,7 +72,7 @@ def runtime_in(folder: Path, version: str) -> DeviceRuntime:
         RuntimeMissing: there is no libLiteRt.so in it.
     """
     library = folder / RUNTIME_LIBRARY
-    if not library.is_file():
+    if not is_file(library):
         raise RuntimeMissing(
             f"there is no {RUNTIME_LIBRARY} in {str(folder)!r}; name a folder with LiteRT's libraries."
         )

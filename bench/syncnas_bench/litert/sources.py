@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from syncnas_bench.archives import open_archive, unpacked
 from syncnas_bench.errors import RuntimeMissing, RuntimeRejected, SourceMissing
-from syncnas_bench.files import writing
+from syncnas_bench.files import is_file, is_folder, writing
 from syncnas_bench.litert.abis import LIBRARY, RUNTIME_LIBRARY, Abi, known_abi
 from syncnas_bench.litert.elf import ElfFacts, read_elf
 
@@ -51,9 +51,9 @@ def collect(source: Path, into: Path) -> tuple[FoundLibrary, ...]:
         RuntimeMissing: the source does not exist or has no such library.
         RuntimeRejected: the archive is hostile or damaged, a library is not one, or lies in the folder of another ABI.
     """
-    if source.is_dir():
+    if is_folder(source):
         copies = list(_from_folder(source, into))
-    elif source.is_file():
+    elif is_file(source):
         copies = list(_from_archive(source, into))
     else:
         raise SourceMissing(f"{source} does not exist; name a folder, an AAR or a zip with LiteRT's libraries.")

@@ -16,6 +16,7 @@ from syncnas_bench.conditions import Condition, allowed_cores, read_text
 from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.environment import LITERT_VARIABLE, SOFTWARE_ICD_VARIABLE, Environment
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
+from syncnas_bench.files import is_file
 from syncnas_bench.litert.abis import RUNTIME_LIBRARY
 from syncnas_bench.local import vulkan
 from syncnas_bench.local.runner import run_plan
@@ -43,7 +44,7 @@ def find_litert(named: Path | None = None) -> Path:
         RuntimeMissing: it is not there.
     """
     if named is not None:
-        if not named.is_file():
+        if not is_file(named):
             raise RuntimeMissing(f"{LITERT_VARIABLE} names {str(named)!r}, which is not a file; correct or unset it.")
         return named.resolve()
     # Looked up without importing it: the import alone would load the library into this process.

@@ -75,7 +75,9 @@ def software_icd(named: Path | None = None, root: Path = Path("/")) -> Path | No
         root: where they are looked for.
     """
     if named is not None:
-        return named if named.is_file() else None
+        from syncnas_bench.files import is_file  # not above: this file is a program of its own, too
+
+        return named if is_file(named) else None
     for folder, pattern in _SOFTWARE_ICDS:
         manifests = sorted((root / folder).glob(pattern))
         if manifests:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from syncnas_bench.files import sha256_of
+from syncnas_bench.files import is_file, sha256_of
 from syncnas_deploy.errors import ABSENT, UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
@@ -144,7 +144,7 @@ class Inherit:
 
 def _absolute(text: str) -> str:
     """A file's path from the root, so that workers elsewhere find it; what names no file as it is."""
-    return str(Path(text).absolute()) if Path(text).is_file() else text
+    return str(Path(text).absolute()) if is_file(Path(text)) else text
 
 
 def _digest(weights: str) -> str:

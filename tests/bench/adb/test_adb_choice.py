@@ -61,9 +61,9 @@ def test_a_server_that_hangs_does_not_hold_anyone_up(monkeypatch: pytest.MonkeyP
 
 def test_all_means_every_phone_and_no_device_twice() -> None:
     with FakeAdbServer(listing("A device", "B device", "C offline", "$(id) device")) as server:
-        assert phone_specs(Environment(server.env)) == ("A", "B")
-        assert pipeline.device_names(["all"], Environment(server.env)) == ("A", "B")
-        assert pipeline.device_names(["host", "all"], Environment(server.env)) == ("host", "A", "B")
+        assert phone_specs(Environment(server.env)) == ("A", "B", "$(id)")
+        assert pipeline.device_names(["all"], Environment(server.env)) == ("A", "B", "$(id)")
+        assert pipeline.device_names(["host", "all"], Environment(server.env)) == ("host", "A", "B", "$(id)")
         for names in (["A", "all"], ["host", "host"]):
             with pytest.raises(DeviceAmbiguous, match="named twice"):
                 pipeline.device_names(names, Environment(server.env))

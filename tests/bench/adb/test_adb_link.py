@@ -327,7 +327,7 @@ def test_nobody_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "-s", "a b", "a;b", "$(id)", "a\n", "x" * 200, "../x", "ü"])
 def test_hostile_serials(text: str, tmp_path: Path) -> None:
     with pytest.raises(DeviceNotFound):
-        find_adb_device(text, no_server_env(tmp_path))
+        find_adb_device(text, Environment(no_server_env(tmp_path)))
 
 
 def test_states_of_usb_ports() -> None:
