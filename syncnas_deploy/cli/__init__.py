@@ -40,9 +40,11 @@ def main() -> None:
         if code:  # click returns what a command's `Exit` carries
             sys.exit(code)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        note("syncnas-deploy: Interrupted; what was finished is kept.")
-        suggest_going_on(cli)
-        sys.exit(130)
+        message, code = signal_ending() or ("Interrupted; what was finished is kept.", 130)
+        with contextlib.suppress(OSError):  # see `_leave`
+            note(f"{PROGRAM}: {message}")
+            suggest_going_on(cli)
+        sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as e:
         note(*e.format_message().split("\n"))
         sys.exit(2)
