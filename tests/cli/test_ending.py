@@ -52,7 +52,9 @@ def test_a_signal_leaves_no_temporary_files_and_is_told(
         finally:
             running.kill()
     assert running.returncode == 128 + number, said
-    assert said.splitlines()[-1] == f"syncnas-deploy: Ended by {number.name}; what was finished is kept."
+    message, going_on = [line for line in said.splitlines() if line.startswith(("syncnas-deploy: ", "go on with"))][-2:]
+    assert message == f"syncnas-deploy: Ended by {number.name}; what was finished is kept."
+    assert going_on.startswith(f"go on with: syncnas-deploy {words[0]} ") and going_on.endswith(" --resume")
     assert list(temporary.iterdir()) == []
 
 
