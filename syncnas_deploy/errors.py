@@ -59,6 +59,10 @@ class DocumentError(SyncNasError):
     """A file's content cannot be used; the message names file, field and remedy."""
 
 
+class Incomparable(DocumentError):
+    """Files whose numbers say nothing about each other; the message says why."""
+
+
 class ConfigError(DocumentError):
     """Not a valid ModelConfig."""
 

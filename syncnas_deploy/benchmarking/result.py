@@ -50,6 +50,23 @@ class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
     concurrent: RunSamples
 
 
+class RunStamps(Struct, frozen=True, forbid_unknown_fields=True):
+    """The time stamps of one run of the network, microseconds after its start, [segments] each.
+
+    Attributes:
+        run: its index among the samples.
+        begin_us, end_us: of each segment.
+        arrive_us: when what the partner reads of its output has been downloaded.
+        leave_us: when its branch has left the barrier after it.
+    """
+
+    run: Annotated[int, Meta(ge=0)]
+    begin_us: tuple[_Microseconds, ...]
+    end_us: tuple[_Microseconds, ...]
+    arrive_us: tuple[_Microseconds, ...]
+    leave_us: tuple[_Microseconds, ...]
+
+
 class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
     """A network of one branch on one unit, measured in the same rounds.
 
@@ -106,6 +123,7 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
         launch_samples: number of makespans of each launch, in order.
         before: the device's condition before the first launch; `condition` is the one after the last.
         reward, standard_error: of the network, where an evaluator can compare it with one branch.
+        stamps: of some runs from the fastest to the slowest, the median one among them; empty in results of before 0.3.
     """
 
     config: ModelConfig
@@ -129,12 +147,18 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     before: Mapping[str, str] = {}
     reward: float | None = None
     standard_error: float = 0.0
+    stamps: Annotated[tuple[RunStamps, ...], Meta(max_length=1000)] = ()
 
     @property
     def today_us(self) -> tuple[float, ...]:
         """Latency of the profile's base on each of the network's units, microseconds; empty without a profile."""
         found = {b.unit: b.makespan.median_us for b in self.baselines if b.role == "today"}
         return tuple(found[unit] for unit in self.units) if found.keys() >= set(self.units) else ()
+
+    @property
+    def median_run(self) -> int:
+        """Index of the run whose makespan is nearest to the median."""
+        return int(np.abs(np.array(self.makespan.samples_us) - self.makespan.median_us).argmin())
 
     def shared(self, *, keep_identity: bool) -> BenchResult:
         """The result as it is given to others; see `DeviceProfile.shared`."""

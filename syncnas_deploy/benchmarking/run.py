@@ -19,6 +19,7 @@ from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
+from syncnas_deploy.benchmarking.stamps import stamps_of
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
@@ -241,6 +242,7 @@ class _BundleJobs:
             difference=None if self._simulated else self._check_outputs(),
             warnings=counted.warnings,
             launch_samples=tuple(len(run.job(NETWORK).makespan_us) for run in runs),
+            stamps=stamps_of([run.job(NETWORK) for run in runs], [(s.branch, s.phase) for s in segments]),
         )
 
     def _check_outputs(self) -> float:

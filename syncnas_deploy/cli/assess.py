@@ -66,8 +66,8 @@ def assess(
     """Find out whether two units pay on a device: doctor, profile, search, export, bench with rivals, verdict.
 
     Give the same command again to go on after an interruption, or to measure again what was worthless. A folder that
-    holds files of something else is refused. `commands.sh` in the folder holds the commands that do the same one by
-    one. Exits with 6 where the measurement is worthless.
+    holds files of something else is refused. `page.html` in the folder shows all of it, `commands.sh` holds the
+    commands that do the same one by one. Exits with 6 where the measurement is worthless.
     """
     import importlib.util
 
@@ -104,6 +104,7 @@ def assess(
         say(expected_error_text(done.profile, done.prediction.makespan_us), "")
         say_page(bench_page(done.result, done.prediction, done.profile))
         say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
+        say(f"page: {folder / pipeline.PAGE}")
     judged = trust(done.result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

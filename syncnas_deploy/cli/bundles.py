@@ -19,6 +19,7 @@ from syncnas_deploy.cli.options import (
     open_device,
     progress_options,
     read_profile,
+    trace_option,
     unit_option,
     units_or_setting,
 )
@@ -114,6 +115,7 @@ def export(
         "syncnas-deploy bench bundle --device host",
         "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
         "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
+        "syncnas-deploy bench bundle --device host --profile host.json --trace trace.json",
     )
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -155,6 +157,7 @@ def export(
     type=click.Path(path_type=Path),
     help="The result, with raw samples. Default: BUNDLE-DEVICE.bench.json, numbered where that is there.",
 )
+@trace_option
 @force_option
 @keep_identity_option
 @progress_options
@@ -170,6 +173,7 @@ def bench(
     rivals: bool,
     evaluator: str | None,
     out: Path | None,
+    trace_path: Path | None,
     force: bool,
     keep_identity: bool,
     as_json: bool,
@@ -179,8 +183,10 @@ def bench(
     from syncnas_deploy.benchmarking.result_files import result_to_json
     from syncnas_deploy.benchmarking.trust import trust
     from syncnas_deploy.errors import MeasurementError
+    from syncnas_deploy.files.output import check_output
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import bench_page
+    from syncnas_deploy.report.trace import trace_of, write_trace
 
     pairs = []
     for text in baselines:
@@ -190,6 +196,8 @@ def bench(
         pairs.append((Path(path), unit or None))
     opened = pipeline.as_bundle(bundle)
     measured = read_profile(profile_path) if profile_path else None
+    if trace_path is not None:
+        check_output(trace_path, force=force)
     device = open_device(device_name)
     chosen = units or (measured.units if measured else units_or_setting(units))
     named = file_name(opened.folder.absolute().name.removesuffix(".bundle"))
@@ -213,6 +221,8 @@ def bench(
             on_progress=shown,
             on_notice=shown.note,
         )
+    if trace_path is not None:
+        write_trace(trace_path, trace_of(result.units, prediction, result, measured), force=force)
     if as_json:
         value = result_to_json(result)
         emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)

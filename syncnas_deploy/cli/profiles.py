@@ -17,6 +17,7 @@ from syncnas_deploy.cli.options import (
     profile_option,
     progress_options,
     read_profile,
+    trace_option,
     unit_option,
     units_or_setting,
 )
@@ -24,6 +25,7 @@ from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import environment, setting
 from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_deploy.cli.watching import watch_option, watched
 
 
 @click.command(
@@ -62,6 +64,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     help="Rounds of a launch; in each, every point is run 6 times unrecorded and then 6 times recorded. Default: 3.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
+@watch_option
 @force_option
 @keep_identity_option
 @progress_options
@@ -75,6 +78,7 @@ def profile(
     launches: int | None,
     rounds: int | None,
     resume: bool,
+    watch_path: Path | None,
     force: bool,
     keep_identity: bool,
     as_json: bool,
@@ -85,7 +89,8 @@ def profile(
     With --check, exits with 7 where the profile does not hold any more.
     """
     if check_path is not None:
-        if base or units or out or launches or rounds or resume or force or keep_identity or len(device_names) > 1:
+        others = base or units or out or launches or rounds or resume or force or keep_identity or watch_path
+        if others or len(device_names) > 1:
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
         return
@@ -111,6 +116,8 @@ def profile(
         device_names = tuple(filter(None, [setting("device")]))
     settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
     if len(device_names) > 1 or pipeline.ALL_DEVICES in device_names:
+        if watch_path is not None:
+            raise click.UsageError("--watch shows one device; name one, or measure several without it.")
         profile_several(
             model,
             device_names,
@@ -136,7 +143,7 @@ def profile(
                 resume=resume,
                 force=force,
                 keep_identity=keep_identity,
-                on_progress=shown,
+                on_progress=watched(watch_path, f"profile of {device.name}", shown, force=force or resume),
                 on_notice=shown.note,
             )
     except (BenchError, MeasurementError):
@@ -186,16 +193,21 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
 )
 @click.argument("config", shell_complete=complete_model)
 @profile_option
+@trace_option
+@force_option
 @json_option
-def predict(config: str, profile_path: Path, as_json: bool) -> None:
+def predict(config: str, profile_path: Path, trace_path: Path | None, force: bool, as_json: bool) -> None:
     """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.cli.next_step import suggest
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
+    from syncnas_deploy.report.trace import trace_of, write_trace
 
     measured = read_profile(profile_path)
     prediction = pipeline.predict(config, measured)
+    if trace_path is not None:
+        write_trace(trace_path, trace_of(measured.units, prediction, None, measured), force=force)
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:

@@ -21,6 +21,7 @@ from syncnas_deploy.cli.options import (
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, say, say_page
+from syncnas_deploy.cli.watching import watch_option, watched
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     help="Folder for best.json and history.csv. Default: the profile's name with .search.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
+@watch_option
 @force_option
 @progress_options
 @json_option
@@ -115,6 +117,7 @@ def search(
     max_energy_mj: float | None,
     out: Path | None,
     resume: bool,
+    watch_path: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -123,6 +126,7 @@ def search(
     The base model is in the profile.
     """
     from syncnas_deploy import pipeline
+    from syncnas_deploy.report.html.live import search_charts
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.searches import search_page
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
@@ -142,7 +146,13 @@ def search(
             out=out,
             resume=resume,
             force=force,
-            on_progress=shown,
+            on_progress=watched(
+                watch_path,
+                f"search for {measured.base.name}",
+                shown,
+                lambda: search_charts(out / pipeline.JOURNAL),
+                force=force or resume,
+            ),
             on_notice=shown.note,
         )
     best = out / "best.json"

@@ -28,10 +28,12 @@ from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.progress import OnProgress
+from syncnas_deploy.report.comparison import read_all
+from syncnas_deploy.report.html.document import write_page
 from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
 
-COMMANDS = "commands.sh"
+COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
 SERIAL = '"$ANDROID_SERIAL"'
 """What stands in the commands for a phone's serial or address."""
@@ -141,7 +143,10 @@ def assess(
             on_notice=lambda text: on_notice(f"  {text}"),
         )
     named = named or (model.name if isinstance(base, ModelConfig) else str(base))
-    write_text(out / COMMANDS, _commands(on.name, named, measured, budget, settings, out), force=True)
+    commands = _commands(on.name, named, measured, budget, settings, out)
+    write_text(out / COMMANDS, commands, force=True)
+    read = read_all([out / name for name in (PROFILE, SEARCH, BUNDLE, RESULT)])
+    write_page(out / PAGE, read, commands=commands, force=True)
     return Assessment(out, checks, measured, prediction, bundle, result)
 
 
@@ -158,10 +163,10 @@ def _check_folder(out: Path) -> None:
     """
     check_no_file(out)
     begun = any(os.path.lexists(out / name) for name in (PROFILE, f"{PROFILE}.journal"))
-    there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS) if os.path.lexists(out / name)]
+    there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS, PAGE) if os.path.lexists(out / name)]
     if there and not begun:
         raise OutputExists(f"{out}: holds files of something else, {there[0]} for one; choose another --out.")
-    for name in (RESULT, COMMANDS):
+    for name in (RESULT, COMMANDS, PAGE):
         check_output(out / name, force=True)
 
 
@@ -237,7 +242,7 @@ def _commands(device: str, base: str, measured: DeviceProfile, budget: str, sett
         ["export", f"{found}/best.json", "--seed", "0", "--out", bundle],
         ["bench", bundle, "--device", on, "--profile", profile, "--evaluator", evaluator, "--samples",
          str(settings.samples), "--out", str(out / RESULT)],
-        ["report", profile, found, str(out / RESULT)],
+        ["report", profile, found, bundle, str(out / RESULT), "--html", str(out / PAGE), "--force"],
     ]  # fmt: skip
     words = (" ".join(word if word == SERIAL else shlex.quote(word) for word in line) for line in lines)
     return "".join(f"syncnas-deploy {line}\n" for line in words)

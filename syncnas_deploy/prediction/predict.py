@@ -15,7 +15,7 @@ Source: Clark, "The greatest of a finite set of random variables", Operations Re
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -37,12 +37,19 @@ SHORTEST_US = 0.01
 
 @dataclass(frozen=True)
 class SegmentPrediction:
-    """One segment's latency, microseconds: alone on its unit, and beside its partner."""
+    """One segment's latency, microseconds: alone on its unit, and beside its partner.
+
+    Attributes:
+        begin_us: after the start of the run.
+        arrive_us: when what the partner reads of its output has been downloaded.
+    """
 
     name: str
     branch: int
     solo_us: float
     concurrent_us: float
+    begin_us: float = 0.0
+    arrive_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,13 @@ class PhasePrediction:
     Attributes:
         sync_us: sync overhead, from the later branch's end to the later begin of the next phase; 0 after the last.
         wait_us: how much later the later branch ends than either does in the median.
+        released_us: when both branches leave the barrier after it; after the last phase, the makespan.
     """
 
     segments: tuple[SegmentPrediction, ...]
     sync_us: float
     wait_us: float
+    released_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -134,12 +143,19 @@ def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = 
             deviation_us = [us * relative for us, relative in zip(times, table.jitter, strict=True)]
             wait_us = later_wait_us(list(ends.values()), deviation_us)
         end, sync_us = max(ends.values()) + wait_us, 0.0
+        began, arrived, released_us = begins, ends, end
         if number < segments[-1].phase:
-            begins = _crossed(given.crossing(_crossing(config, segments, number, table)), ends, wait_us)
+            row = given.crossing(_crossing(config, segments, number, table))
+            arrived = {branch: us + row.downloads_us[branch] for branch, us in ends.items()}
+            released_us = max(arrived.values()) + row.barrier_us + wait_us
+            begins = {branch: released_us + row.uploads_us[branch] for branch in (0, 1)}
             followers = [segment.branch for segment in segments if segment.phase == number + 1]
             sync_us = max(begins[branch] for branch in followers) - end
-        rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
-        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us))
+        rows = (
+            SegmentPrediction(m.name, m.branch, u, v, began[m.branch], arrived[m.branch])
+            for m, u, v in zip(members, solo, times, strict=True)
+        )
+        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us, released_us))
     return Prediction(tuple(phases), end, _energy_mj(phases, profile))
 
 
@@ -166,12 +182,6 @@ def later_wait_us(mean_us: Sequence[float], deviation_us: Sequence[float]) -> fl
     apart = abs(mean_us[0] - mean_us[1]) / spread
     density = math.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
     return spread * (density - apart * (1 - 0.5 * (1 + math.erf(apart / math.sqrt(2)))))
-
-
-def _crossed(row: SyncRow, ends: Mapping[int, float], wait_us: float) -> dict[int, float]:
-    """When each branch begins its next segment, by the times at which the branches ended. Microseconds, by branch."""
-    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us + wait_us
-    return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
 
 
 def check_structure(config: ModelConfig, base: ModelConfig) -> None:

@@ -115,6 +115,14 @@ class LatencyTable:
             self._curves[unit, key] = widths, self._models[unit].predict(self._index[key], widths)[0]
         return self._curves[unit, key]
 
+    def curve_with_deviation(self, unit: int, key: BlockKey, widths: Int64Array) -> tuple[Float64Array, Float64Array]:
+        """A block's latency at widths, [n] each: microseconds, and their standard deviations relative to them.
+
+        Raises:
+            ProfileMismatch: the profile has no such curve.
+        """
+        return self._models[unit].predict(self._entry(self._index, key, f"{key} on unit {unit}"), widths)
+
     def contention(self, unit: int, stage: int) -> float:
         """Concurrent over solo latency in a stage, both units at work.
 

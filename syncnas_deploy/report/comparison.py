@@ -30,10 +30,9 @@ from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.searches import folder_page
 from syncnas_deploy.report.tables import bench_page, config_page, profile_page
-from syncnas_deploy.search.verdict_file import read_verdicts
-from syncnas_deploy.verdict import Verdict
+from syncnas_deploy.search.verdict_file import VerdictRow, read_verdicts
 
-BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
+BEST, HISTORY, FRONT, JOURNAL = "best.json", "history.csv", "front.csv", "search.journal"
 NUMBERS, COUNTS = ("standard_error", "predicted_us", "budget_us", "energy_mj"), ("trial", "evaluations")
 """Columns that hold numbers, or nothing."""
 MAX_HISTORY_BYTES, MAX_HISTORY_ROWS = 32 * 1024 * 1024, 200_000
@@ -47,7 +46,7 @@ class SearchFolder:
     best: ModelConfig
     history: tuple[dict[str, str], ...]
     front: tuple[dict[str, str], ...]
-    verdicts: tuple[tuple[str, Verdict], ...]
+    verdicts: tuple[VerdictRow, ...]
 
 
 @dataclass
@@ -55,9 +54,11 @@ class Comparison:
     """Everything that was read, in the order it was named.
 
     Attributes:
+        paths: the files and folders themselves.
         kinds: what each path is: profile, search, bundle, config or result.
     """
 
+    paths: list[Path] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     profiles: list[DeviceProfile] = field(default_factory=list)
     searches: list[SearchFolder] = field(default_factory=list)
@@ -110,7 +111,7 @@ class Comparison:
                     "best": config_to_json(s.best),
                     "history": list(s.history),
                     "front": list(s.front),
-                    "verdicts": [{"budget": text, **msgspec.to_builtins(found)} for text, found in s.verdicts],
+                    "verdicts": [{"budget": row.budget, **msgspec.to_builtins(row.verdict)} for row in s.verdicts],
                 }
                 for s in self.searches
             ],
@@ -130,7 +131,7 @@ def read_all(paths: Sequence[Path]) -> Comparison:
     Raises:
         DocumentError: a path is nothing that a report can show.
     """
-    page = Comparison()
+    page = Comparison(paths=list(paths))
     for path in paths:
         if is_folder(path):
             _read_folder(path, page)
@@ -162,6 +163,8 @@ def _read_folder(path: Path, page: Comparison) -> None:
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
         page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
         page.kinds.append("search")
+    elif (path / JOURNAL).is_file():
+        raise DocumentError(f"{path}: its search has not finished; let it end, or go on with `search --resume`.")
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
@@ -187,7 +190,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
 
 
 def _search_page(search: SearchFolder) -> Page:
-    verdicts = [line for _, found in search.verdicts for line in ("", *verdict_lines(found))]
+    verdicts = [line for row in search.verdicts for line in ("", *verdict_lines(row.verdict))]
     return Page(f"search in {search.folder}", folder_page(search.history, search.front), *verdicts)
 
 

@@ -67,7 +67,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def project(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str, tmp_path: Path) -> Iterator[Path]:
     """A folder with what the examples name, and stand-ins for what takes long."""
-    for name in ("host.json", "phone.json", "mobilenet_v2-host.profile.json"):
+    for name in ("host.json", "phone.json", "mobilenet_v2-host.profile.json", "pixel.json", "galaxy.json"):
         write_profile(Path(name), law_profile(mobilenet))
     for name in ("best.json", "found/best.json", "run/config.json", "mine.json"):
         write_config(Path(name), branched(mobilenet, "nnnnnna"))
@@ -76,7 +76,8 @@ def project(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str
         pipeline.export(small_branched(8), Path(name))
     Path("found/history.csv").write_text("trial,strategy,feasible,predicted_us,reward,seconds\n")
     Path("found/front.csv").write_text("budget,reward\n")
-    Path("bench.json").write_text(result)
+    for name in ("bench.json", "before.json", "after.json"):
+        Path(name).write_text(result)
     for name in LONG:
         monkeypatch.setattr(pipeline, name, _stand_in(getattr(pipeline, name)))
     for name in ("add", "fetch"):
