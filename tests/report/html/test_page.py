@@ -138,6 +138,14 @@ def test_the_command_writes_it_and_says_where(phone: list[Path], program: Progra
     assert again.code == 8 and "--force" in again.err
 
 
+def test_of_an_assessments_folder_everything_is_on_the_page(
+    phone: list[Path], program: Program, tmp_path: Path
+) -> None:
+    done = program("report", phone[0].parent, "--html", tmp_path / "p.html")
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert done.code == 0 and all(f'id="{name}"' in text for name in ("timeline", "search", "latency"))
+
+
 def test_a_search_that_is_not_finished_is_told(tmp_path: Path) -> None:
     (tmp_path / "search.journal").write_text("{}\n")
     with pytest.raises(DocumentError, match="has not finished"):
