@@ -34,7 +34,8 @@ from syncnas_deploy.prediction.drift import Drift, drift
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile
-from syncnas_deploy.profiling.random_networks import random_widths, write_network, write_to
+from syncnas_deploy.profiling.random_networks import random_widths, write_network
+from syncnas_deploy.profiling.timing_files import write_to
 from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_exporters import write_tflite
 

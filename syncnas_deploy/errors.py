@@ -5,6 +5,7 @@
     │   ├── ConfigError          ... as a ModelConfig
     │   ├── ProfileError         ... as a DeviceProfile
     │   ├── BundleError          ... as a Bundle's manifest
+    │   ├── CalibrationError     ... as a Calibration of this network
     │   ├── RewardTableError     ... as a table of rewards
     │   ├── JournalError         ... as a journal
     │   │   └── JournalMismatch  a journal of another run
@@ -73,6 +74,10 @@ class ProfileError(DocumentError):
 
 class BundleError(DocumentError):
     """Not a valid Bundle."""
+
+
+class CalibrationError(DocumentError):
+    """Not a valid Calibration, or not one of this network."""
 
 
 class RewardTableError(DocumentError):

@@ -53,7 +53,7 @@ unit_option = click.option(
     "units",
     multiple=True,
     metavar="UNIT",
-    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. "
+    help="cpu:THREADS[@CORES][:int8][:split] or gpu[:fp16][:software]; twice, the first runs branch 0. "
     "Default: syncnas.toml, then the device's.",
 )
 trace_option = click.option(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncnas_bench import Device
+from syncnas_bench import Device, Unit
 from syncnas_bench.doctor import Check
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
@@ -24,6 +24,7 @@ from syncnas_deploy.pipeline.devices import units_of
 from syncnas_deploy.pipeline.inputs import BUNDLE, PROFILE, RESULT, SEARCH, ConfigLike, base_model, check_budget
 from syncnas_deploy.pipeline.profiles import profile, profile_path
 from syncnas_deploy.pipeline.searches import search
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
@@ -123,8 +124,16 @@ def assess(
     on_notice("4/5 exporting what was found")
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
-    if bundle is None or bundle.config != best:
-        bundle = export(best, out / BUNDLE, force=True)
+    formats = [FileFormat.of(Unit.parse(text)) for text in measured.units]
+    if bundle is None or bundle.config != best or list(bundle.formats) != formats:
+        bundle = export(
+            best,
+            out / BUNDLE,
+            precisions=[form.precision for form in formats],
+            split_kernels=[branch for branch, form in enumerate(formats) if form.split_kernels],
+            timing_only=True,
+            force=True,
+        )
     on_notice("5/5 measuring it beside its rivals")
     prediction = predict(bundle.config, measured)
     result = _measured(out / RESULT, bundle, measured, settings.samples)
@@ -227,6 +236,17 @@ def _measured(path: Path, bundle: Bundle, profile: DeviceProfile, samples: int) 
     return result
 
 
+def _format_options(measured: DeviceProfile) -> list[str]:
+    """Options of `export` for the formats that a profile's units run; none where all is fp32."""
+    formats = [FileFormat.of(Unit.parse(text)) for text in measured.units]
+    options: list[str] = []
+    if any(form.precision != "fp32" for form in formats):
+        options += [word for form in formats for word in ("--precision", form.precision)] + ["--timing-only"]
+    for branch, form in enumerate(formats):
+        options += ["--split-kernels", str(branch)] if form.split_kernels else []
+    return options
+
+
 def _commands(device: str, base: str, measured: DeviceProfile, budget: str, settings: AssessSettings, out: Path) -> str:
     """The commands that do the same, one by one."""
     units = [word for unit in measured.units for word in ("--unit", unit)]
@@ -239,7 +259,7 @@ def _commands(device: str, base: str, measured: DeviceProfile, budget: str, sett
         ["profile", "--device", on, "--base", base, *units, "--out", profile],
         ["search", "--profile", profile, "--budget", budget, "--evaluator", evaluator, "--trials",
          str(settings.trials), "--out", found],
-        ["export", f"{found}/best.json", "--seed", "0", "--out", bundle],
+        ["export", f"{found}/best.json", "--seed", "0", *_format_options(measured), "--out", bundle],
         ["bench", bundle, "--device", on, "--profile", profile, "--evaluator", evaluator, "--samples",
          str(settings.samples), "--out", str(out / RESULT)],
         ["report", profile, found, bundle, str(out / RESULT), "--html", str(out / PAGE), "--force"],

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
 
 from syncnas_bench import Device, Unit
 from syncnas_bench.work_folder import work_folder
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
-from syncnas_deploy.benchmarking.run import Asked, run_bench
+from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
-from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
+from syncnas_deploy.bundle_formats import check_precisions
+from syncnas_deploy.calibration import Calibration, read_calibration
+from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_output, write_json, write_text
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import (
@@ -27,12 +31,15 @@ from syncnas_deploy.pipeline.inputs import (
     weights_in,
 )
 from syncnas_deploy.pipeline.rivals import PILOTS, asked_beside
+from syncnas_deploy.precision import LARGE_ERROR, LOW_AGREEMENT, FileFormat, Precision
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
+from syncnas_deploy.training.calibration import calibrate as calibrate_network
+from syncnas_deploy.training.calibration import read_pictures
 from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_exporters.opsets import DEFAULT_OPSET
 
@@ -44,6 +51,10 @@ def export(
     weights: str | Path | None = None,
     seed: int | None = None,
     formats: Sequence[str] = ("tflite",),
+    precisions: Sequence[Precision] = ("fp32",),
+    calibrate: Path | None = None,
+    split_kernels: Collection[int] = (),
+    timing_only: bool = False,
     opset: int = DEFAULT_OPSET,
     whole: bool = False,
     force: bool = False,
@@ -55,13 +66,25 @@ def export(
 
     Args:
         formats, opset, whole: see `bundle.write_bundle`.
-        on_notice: called with sentences for the user.
+        precisions: of the .tflite files, one for all or one for each branch.
+        calibrate: int8 needs it: a folder of pictures, or the calibration.json of an earlier export of this network.
+        split_kernels: branches whose depthwise kernels over 5x5 are written as sums of smaller ones.
+        timing_only: make int8 without pictures: it takes as long as with them and computes nonsense.
+        on_notice: called with sentences for the user: about the pictures, or where the result is far from fp32.
 
     Raises:
         WeightsError: the file does not fit the network.
         OutputExists: `out` is there and `force` was not given.
+        OutputError: a precision does not fit the network or the formats.
+        DatasetError: pictures that cannot be used.
+        CalibrationError: int8 without a calibration, or with one of another network.
     """
     found = as_config(config)
+    wanted = check_precisions(out, found, precisions, formats)
+    if "int8" in wanted and calibrate is None and not timing_only:
+        raise CalibrationError(f"{out}: int8 needs pictures to calibrate with; give a folder with --calibrate.")
+    if any(branch >= found.branch_count for branch in split_kernels):
+        raise OutputError(f"{out}: {found.name} has no branch {max(split_kernels)} whose kernels could be split.")
     check_bundle_output(out, force=force)
     if weights is None and seed is None:
         weights = weights_in(config)
@@ -71,22 +94,77 @@ def export(
         source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
     else:
         values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
-    return write_bundle(
-        out, found, values, source=source, formats=formats, opset=opset, whole=whole, seed=seed, force=force
+    calibration, pictures = _calibration(found, values, calibrate, seed, on_notice)
+    bundle = write_bundle(
+        out,
+        found,
+        values,
+        source=source,
+        formats=formats,
+        opset=opset,
+        whole=whole,
+        seed=seed,
+        precisions=wanted,
+        calibration=calibration,
+        pictures=pictures,
+        split_kernels=split_kernels,
+        timing_only=timing_only,
+        force=force,
     )
+    for sentence in far_from_fp32(bundle):
+        on_notice(sentence)
+    return bundle
 
 
-def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
+def _calibration(
+    config: ModelConfig, weights: Weights, source: Path | None, seed: int, on_notice: Callable[[str], None]
+) -> tuple[Calibration | None, Float32Array | None]:
+    """The calibration of a network and the pictures [N, H, W, 3] that made it, as far as there are any."""
+    if source is None:
+        return None, None
+    if source.is_file():
+        return read_calibration(source), None
+    pictures = read_pictures(source, config.input_size, seed=seed)
+    for sentence in pictures.notices:
+        on_notice(sentence)
+    return calibrate_network(config, weights, pictures), pictures.images
+
+
+def far_from_fp32(bundle: Bundle) -> list[str]:
+    """Warnings where a bundle's logits are far from those in fp32."""
+    found = bundle.against_fp32
+    if found is None:
+        return []
+    limit = max(LARGE_ERROR[precision] for precision in bundle.precisions)
+    warnings = []
+    if found.rms > limit:
+        warnings.append(
+            f"{bundle.config.name} loses much in {' and '.join(dict.fromkeys(bundle.precisions))}: its logits are "
+            f"{found.rms:.2g} (rms, relative) from fp32, usual are {limit:g} at most; check it with `eval`."
+        )
+    if found.agreement < LOW_AGREEMENT and found.pictures > 1:
+        warnings.append(
+            f"Of {found.pictures} pictures {found.agreement:.0%} have the same class first as in fp32; check the "
+            "accuracy with `eval`, or export fp16 or fp32."
+        )
+    return warnings
+
+
+def _baseline_units(on: Device, chosen: Sequence[Unit], form: FileFormat) -> list[Unit]:
     """The units of a baseline for which none is named: one core, the bench's own units, and all cores."""
     cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
     first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
-    return list(dict.fromkeys([*first, *chosen, *cpus]))
+    units = dict.fromkeys(fitting(unit, form) for unit in [*first, *chosen, *cpus])
+    return [unit for unit in units if form.runs_on(unit)]
 
 
 def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[Unit]:
     if bundle.config.branch_count == 1 and len(units) == 1:
         return (Unit.parse(units[0]),)
-    return units_of(on, units)
+    if units:
+        return units_of(on, units)
+    forms = bundle.formats * 2
+    return [fitting(unit, form) for unit, form in zip(units_of(on), forms, strict=False)]
 
 
 def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
@@ -147,9 +225,9 @@ def bench(
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
     asked = [
-        Asked(as_bundle(b), unit)
-        for b, text in baselines
-        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
+        Asked(b, unit)
+        for b, text in ((as_bundle(b), text) for b, text in baselines)
+        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen, b.formats[0]))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
     if examine:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import exists, is_file, is_folder
-from syncnas_deploy.bundle import MANIFEST, Bundle, is_bundle, read_bundle
+from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
+from syncnas_deploy.bundle_manifest import MANIFEST
 from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.files.places import is_stream, neighbours

@@ -198,5 +198,6 @@ def _bundle_page(bundle: Bundle) -> Page:
     rows: list[list[Cell]] = [
         [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
     ]
-    head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
+    formats = " | ".join(map(str, bundle.formats))
+    head = f"bundle {bundle.folder}: {bundle.config.name}, {formats}, weights: {bundle.weights}"
     return Page(head, Table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows))

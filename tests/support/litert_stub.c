@@ -18,15 +18,18 @@ static function real(const char *name) {
     return (function)dlsym(dlopen(REAL, RTLD_NOW | RTLD_NOLOAD), name);
 }
 
+static _Thread_local bool asked_for_gpu;  // a unit sets up a model on one thread
+
 // There is no GPU here: what is meant for it goes to the CPU.
 int LiteRtSetOptionsHardwareAccelerators(void *options, int accelerators) {
     if (accelerators == GPU && LIE == CRASH) raise(SIGSEGV);
     while (accelerators == GPU && LIE == HANG) pause();
+    asked_for_gpu = accelerators == GPU;
     return real("LiteRtSetOptionsHardwareAccelerators")(options, CPU);
 }
 
 int LiteRtCompiledModelIsFullyAccelerated(void *model, bool *accelerated) {
-    *accelerated = LIE != FALLBACK;
+    *accelerated = LIE != FALLBACK || !asked_for_gpu;
     return model == NULL;
 }
 

@@ -130,7 +130,8 @@ class _NodeWriter:
             self._before_activation(op),
             kernel_shape=shape[1:3],
             strides=[op.stride, op.stride],
-            pads=[op.padding] * 4,
+            pads=[*op.pads, *op.pads],
+            dilations=list(op.dilation),
             group=shape[3] if depthwise else 1,
         )
 
