@@ -41,6 +41,7 @@ from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower, network_graph
 from syncnas_deploy.networks.segments import Feed, Segment, cut, run_chain
 from syncnas_deploy.networks.weights import Weights, network_bytes
+from syncnas_deploy.shown import brief
 from syncnas_exporters import Graph, GraphError, TfliteRunner, difference
 from syncnas_exporters.opsets import DEFAULT_OPSET
 
@@ -93,7 +94,7 @@ class Manifest(Schema, frozen=True):
     segments: Annotated[tuple[ManifestSegment, ...], Meta(min_length=1, max_length=64)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle that was read and whose manifest is consistent.
 
@@ -108,6 +109,9 @@ class Bundle:
     config: ModelConfig
     weights: str
     files: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return brief("Bundle", self.config.name, f"{len(self.files)} files in {self.folder}", f"weights {self.weights}")
 
     @property
     def segments(self) -> tuple[Segment, ...]:
