@@ -258,7 +258,7 @@ def _error(predicted: float | None, measured: float) -> float | None:
 
 def comparison(result: BenchResult) -> list[str | Table]:
     """The network beside networks of one branch, all measured in the same rounds."""
-    fastest = min(b.makespan.median_us for b in result.baselines)
+    fastest = min((b.makespan.median_us for b in result.baselines), default=result.makespan.median_us)
     rows: list[list[Cell]] = []
     for b in result.baselines:
         rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.median_us / fastest:.2f}x"])
