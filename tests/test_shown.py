@@ -93,8 +93,8 @@ def test_a_notebook_shows_a_table_with_what_it_comes_to(values: Mapping[str, Any
     text, tags = values[kind]._repr_html_(), Tags()
     tags.feed(text)
     assert tags.open == [] and "table" in tags.all
-    says = {"DeviceProfile": "expected error", "Found": "pay", "Prediction": "total", "BenchResult": "pay"}
-    assert says.get(kind, "pay") in text
+    says = {"DeviceProfile": "expected error", "Found": "pay", "Prediction": "total"}
+    assert says.get(kind, "trustworthy") in text
 
 
 def test_what_a_file_says_is_text_in_a_notebook(values: Mapping[str, Any]) -> None:

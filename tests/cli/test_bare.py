@@ -5,6 +5,7 @@ The packages are made impossible to import in this process; so they are for chil
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -12,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from syncnas_bench import DeviceUnavailable
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
-from syncnas_deploy.cli.exit_codes import EXTRAS
+from syncnas_deploy.cli.exit_codes import EXTRAS, exit_code
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
@@ -81,7 +83,7 @@ def test_a_bare_environment_has_a_result_or_a_sentence(program: Program, end: in
         pipeline.profile("base.json", VirtualDevice("phone"), out="checked.json", examine=False)
     done = program(*shlex.split(words))
     if end == 0:
-        assert done.code == 0 and done.out, done.err
+        assert done.code == 0 and done.out + done.err, done.err
         return
     assert (done.code, done.out) == (9, ""), done.err
     assert f"syncnas-deploy[{end}]" in done.err.splitlines()[-1] and "Internal error" not in done.err
@@ -89,3 +91,33 @@ def test_a_bare_environment_has_a_result_or_a_sentence(program: Program, end: in
 
 def test_every_command_is_tried() -> None:
     assert {words.split()[0] for _, words in CASES} == set(cli.commands)
+
+
+@pytest.mark.parametrize("name", sorted(EXTRAS))
+def test_whatever_is_raised_for_a_missing_package_has_exit_code_9(name: str) -> None:
+    missing = ModuleNotFoundError(f"No module named {name!r}", name=f"{name}.inner")
+    wrapped = DeviceUnavailable("it wants a key", "unauthorized")
+    wrapped.__cause__ = missing
+    assert exit_code(missing) == exit_code(wrapped) == 9
+    assert exit_code(DeviceUnavailable("it is off", "offline")) == 5
+
+
+def test_all_is_every_extra_and_each_package_has_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    (all_of_them,) = extras["all"]
+    named = set(re.findall(r"\w+", all_of_them.partition("[")[2]))
+    assert named == extras.keys() - {"all", "dev"}
+    assert set(EXTRAS.values()) | {"bench"} == named == {*toolchain.EXTRAS, "bench"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/notebook.ipynb"])
+def test_install_lines_name_what_is_there(name: str) -> None:
+    """A checkout (``.``), its wheel, or this package where it is installed already: it is on no index."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = re.findall(r"pip install ([^`\n]+)", text)
+    assert lines or name != "README.md"
+    for words in (shlex.split(line) for line in lines):
+        target, _, extras = words[-1].rstrip("]").partition("[")
+        assert target in (".", "syncnas-deploy") or re.fullmatch(r"dist/syncnas_deploy-[*\d.]+-py3-none-any\.whl", target)
+        assert set(filter(None, extras.split(","))) <= {*toolchain.EXTRAS, "all", "bench"}
