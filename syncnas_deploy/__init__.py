@@ -30,6 +30,7 @@ _ROOMS = {
     "benchmarking.result": ("BenchResult",),
     "bundle": ("Bundle",),
     "networks.config": ("ModelConfig", "branched"),
+    "networks.scaling": ("variant",),
     "prediction.predict": ("Prediction",),
     "prediction.profile": ("DeviceProfile",),
     "progress": ("Progress",),
@@ -48,9 +49,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("syncnas_deploy.search")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"syncnas_deploy.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+    return getattr(importlib.import_module(f"syncnas_deploy.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from syncnas_deploy.errors import Error as Error
 from syncnas_deploy.errors import SyncNasError as SyncNasError
 from syncnas_deploy.networks.config import ModelConfig as ModelConfig
 from syncnas_deploy.networks.config import branched as branched
+from syncnas_deploy.networks.scaling import variant as variant
 from syncnas_deploy.pipeline import Assessment as Assessment
 from syncnas_deploy.pipeline import AssessSettings as AssessSettings
 from syncnas_deploy.pipeline import Found as Found

@@ -5,7 +5,6 @@ The packages are made impossible to import in this process; so they are for chil
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from pathlib import Path
@@ -100,24 +99,3 @@ def test_whatever_is_raised_for_a_missing_package_has_exit_code_9(name: str) -> 
     wrapped.__cause__ = missing
     assert exit_code(missing) == exit_code(wrapped) == 9
     assert exit_code(DeviceUnavailable("it is off", "offline")) == 5
-
-
-def test_all_is_every_extra_and_each_package_has_one() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras: dict[str, list[str]] = project["optional-dependencies"]
-    (all_of_them,) = extras["all"]
-    named = set(re.findall(r"\w+", all_of_them.partition("[")[2]))
-    assert named == extras.keys() - {"all", "dev"}
-    assert set(EXTRAS.values()) | {"bench"} == named == {*toolchain.EXTRAS, "bench"}
-
-
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/notebook.ipynb"])
-def test_install_lines_name_what_is_there(name: str) -> None:
-    """A checkout (``.``), its wheel, or this package where it is installed already: it is on no index."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    lines = re.findall(r"pip install ([^`\n]+)", text)
-    assert lines or name != "README.md"
-    for words in (shlex.split(line) for line in lines):
-        target, _, extras = words[-1].rstrip("]").partition("[")
-        assert target in (".", "syncnas-deploy") or re.fullmatch(r"dist/syncnas_deploy-[*\d.]+-py3-none-any\.whl", target)
-        assert set(filter(None, extras.split(","))) <= {*toolchain.EXTRAS, "all", "bench"}
