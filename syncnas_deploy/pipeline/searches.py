@@ -127,7 +127,10 @@ class Found(Tabled):
 
 @html.register
 def _(found: Found) -> str:
-    answers = [f"{one.budget}: {line}" for one in found.front for line in verdict_lines(one.verdict)]
+    several = len(found.front) > 1
+    answers = [
+        f"{one.budget}: {line}" if several else line for one in found.front for line in verdict_lines(one.verdict)
+    ]
     best = search_page(found.result, [one.budget for one in found.front]).parts[:2]
     return page_html(Page(*best, *answers)) + picture(found)
 
