@@ -47,6 +47,7 @@ from syncnas_deploy.networks.lowering import lower, network_graph
 from syncnas_deploy.networks.segments import Feed, Segment, cut
 from syncnas_deploy.networks.weights import Weights, network_bytes
 from syncnas_deploy.precision import FileFormat, Precision
+from syncnas_deploy.shown import brief
 from syncnas_exporters import Graph, GraphError, TfliteRunner, difference
 from syncnas_exporters.opsets import DEFAULT_OPSET
 
@@ -56,7 +57,7 @@ _ROOM_BYTES = 16 << 20
 """What a file has beside its arrays: operators, names, and metadata."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle that was read and whose manifest is consistent.
 
@@ -90,6 +91,9 @@ class Bundle:
     def timing_only(self) -> bool:
         """Whether an int8 file was made without pictures, so that its outputs say nothing."""
         return any(branch.precision == "int8" and branch.calibrated is None for branch in self.branches)
+
+    def __repr__(self) -> str:
+        return brief("Bundle", self.config.name, f"{len(self.files)} files in {self.folder}", f"weights {self.weights}")
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -38,7 +38,8 @@
 
 from __future__ import annotations
 
-from syncnas_bench.errors import as_message
+from syncnas_bench.errors import BenchError, as_message
+from syncnas_exporters.errors import ExportError
 
 WRONG_USE, ABSENT = 2, 4
 """Exit codes of errors of any class: an option that makes no sense; a file or a name that does not exist."""
@@ -54,6 +55,10 @@ class SyncNasError(Exception):
     def __init__(self, message: str, *, code: int | None = None) -> None:
         super().__init__(as_message(message))
         self.code = code
+
+
+Error = (SyncNasError, BenchError, ExportError)
+"""The roots of everything that is raised on purpose: ``except Error``, and ``except (*Error, OSError)``."""
 
 
 class DocumentError(SyncNasError):

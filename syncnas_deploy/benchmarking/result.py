@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, label, text_to_share
+from syncnas_deploy.shown import Tabled, brief
 from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -105,7 +106,7 @@ class Energy(Struct, frozen=True, forbid_unknown_fields=True):
     baselines_mj: tuple[_Millijoules, ...]
 
 
-class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
+class BenchResult(Tabled, Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle did on a device.
 
     Attributes:
@@ -148,6 +149,28 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     reward: float | None = None
     standard_error: float = 0.0
     stamps: Annotated[tuple[RunStamps, ...], Meta(max_length=1000)] = ()
+
+    def __repr__(self) -> str:
+        times = f"{self.makespan.median_us / 1e3:.3f} ms"
+        spread = f"p10-p90 {self.makespan.p10_us / 1e3:.3f}-{self.makespan.p90_us / 1e3:.3f} ms"
+        units = f"{self.device} {' + '.join(self.units)}"
+        return brief("BenchResult", self.config.name, units, times, spread, "SIMULATED" if self.simulated else "")
+
+    def rows(self) -> list[dict[str, object]]:
+        """The segments, a row each; medians and percentiles in microseconds."""
+        return [
+            {
+                "name": segment.name,
+                "branch": segment.branch,
+                "phase": segment.phase,
+                "unit": self.units[segment.branch],
+                "solo_us": segment.solo.median_us,
+                "concurrent_us": segment.concurrent.median_us,
+                "concurrent_p10_us": segment.concurrent.p10_us,
+                "concurrent_p90_us": segment.concurrent.p90_us,
+            }
+            for segment in self.segments
+        ]
 
     @property
     def today_us(self) -> tuple[float, ...]:

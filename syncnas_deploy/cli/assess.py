@@ -69,7 +69,6 @@ def assess(
     holds files of something else is refused. `page.html` in the folder shows all of it, `commands.sh` holds the
     commands that do the same one by one. Exits with 6 where the measurement is worthless.
     """
-    import importlib.util
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
@@ -84,8 +83,7 @@ def assess(
     model, units = pipeline.base_model(named), tuple(units_or_setting(units))
     device = open_device(device_name)
     folder = out or pipeline.assessment_path(model, device.name)
-    judge = evaluator or ("zen" if importlib.util.find_spec("torch") else "capacity")
-    settings = pipeline.AssessSettings(budget, judge, trials, samples)
+    settings = pipeline.AssessSettings(budget, evaluator, trials, samples)
     try:
         with showing(f"assessing {device.name} for {model.name}") as shown:
             done = pipeline.assess(

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--evaluator",
-    default="zen",
-    show_default=True,
+    default=None,
+    show_default="zen, or capacity without torch",
     shell_complete=complete_evaluator,
     help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
     "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
@@ -108,7 +108,7 @@ def search(
     profile_path: Path,
     base: str | None,
     budgets: tuple[str, ...],
-    evaluator: str,
+    evaluator: str | None,
     algorithm: str,
     trials: int,
     seed: int,

@@ -13,7 +13,7 @@ from syncnas_bench import Device, Unit
 from syncnas_bench.doctor import Check
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
-from syncnas_deploy.benchmarking.trust import trust
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, InfeasibleBudget, OutputExists, SyncNasError
 from syncnas_deploy.files.output import check_no_file, check_output, write_text
@@ -21,7 +21,17 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
 from syncnas_deploy.pipeline.devices import units_of
-from syncnas_deploy.pipeline.inputs import BUNDLE, PROFILE, RESULT, SEARCH, ConfigLike, base_model, check_budget
+from syncnas_deploy.pipeline.inputs import (
+    BUNDLE,
+    PROFILE,
+    RESULT,
+    SEARCH,
+    BudgetLike,
+    ConfigLike,
+    base_model,
+    budget_text,
+    check_budget,
+)
 from syncnas_deploy.pipeline.profiles import profile, profile_path
 from syncnas_deploy.pipeline.searches import search
 from syncnas_deploy.precision import FileFormat
@@ -31,8 +41,10 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.html.document import write_page
-from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
+from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.search.evaluators import Evaluator, default_evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
+from syncnas_deploy.shown import brief
 
 COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
@@ -42,7 +54,7 @@ ROOM = 1.02
 """How much more than the least latency a budget gets that could not be met."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Assessment:
     """What an assessment came to.
 
@@ -58,6 +70,13 @@ class Assessment:
     bundle: Bundle
     result: BenchResult
 
+    def __repr__(self) -> str:
+        verdict = verdict_of(self.result)
+        return brief("Assessment", str(self.folder), self.bundle.config.name, verdict.answer if verdict else "")
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
 
 @dataclass(frozen=True)
 class AssessSettings:
@@ -65,14 +84,14 @@ class AssessSettings:
 
     Attributes:
         budget: latency of the network that is searched, see `pipeline.budget_us`.
-        evaluator: rates candidates; one that needs no data.
+        evaluator: rates candidates; one that needs no data. Where None, see `search.evaluators.default_evaluator`.
         trials: evaluations of the search.
         samples: recorded runs of the bench.
         profile: how much is measured first.
     """
 
-    budget: str = "1.0x"
-    evaluator: str | Evaluator = "zen"
+    budget: BudgetLike = "1.0x"
+    evaluator: str | Evaluator | None = None
     trials: int = 24
     samples: int = 200
     profile: ProfileSettings = field(default_factory=ProfileSettings)
@@ -81,12 +100,12 @@ class AssessSettings:
 def assess(
     on: Device,
     base: ConfigLike,
-    out: Path,
+    out: str | Path,
     settings: AssessSettings = AssessSettings(),
     *,
     units: Sequence[str] = (),
     named: str = "",
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Assessment:
     """Find out whether two units pay on a device. What is in `out` already is taken; so an interrupted one goes on.
@@ -101,9 +120,10 @@ def assess(
         UnknownEvaluator, InfeasibleBudget, UnitError: what is asked for cannot be, before anything is measured.
         MeasurementError: what was measured cannot be right.
     """
-    model = base_model(base)
-    judge = make_evaluator(settings.evaluator) if isinstance(settings.evaluator, str) else settings.evaluator
-    check_budget(settings.budget)
+    model, out = base_model(base), Path(out)
+    evaluator = settings.evaluator or default_evaluator(on_notice)
+    judge, budget = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator, budget_text(settings.budget)
+    check_budget(budget)
     units_of(on, units)
     _check_folder(out)
     on_notice(f"1/5 examining {on.name}")
@@ -120,7 +140,7 @@ def assess(
         on_progress=on_progress,
     )
     on_notice("3/5 searching")
-    budget = _searched(measured, out / SEARCH, settings, judge, on_progress, on_notice)
+    budget = _searched(measured, out / SEARCH, budget, settings.trials, judge, on_progress, on_notice)
     on_notice("4/5 exporting what was found")
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
@@ -152,7 +172,8 @@ def assess(
             on_notice=lambda text: on_notice(f"  {text}"),
         )
     named = named or (model.name if isinstance(base, ModelConfig) else str(base))
-    commands = _commands(on.name, named, measured, budget, settings, out)
+    rated = evaluator if isinstance(evaluator, str) else evaluator.name
+    commands = _commands(on.name, named, measured, budget, rated, settings, out)
     write_text(out / COMMANDS, commands, force=True)
     read = read_all([out / name for name in (PROFILE, SEARCH, BUNDLE, RESULT)])
     write_page(out / PAGE, read, commands=commands, force=True)
@@ -182,13 +203,14 @@ def _check_folder(out: Path) -> None:
 def _searched(
     measured: DeviceProfile,
     out: Path,
-    settings: AssessSettings,
+    budget: str,
+    trials: int,
     judge: Evaluator,
     on_progress: OnProgress,
     on_notice: Callable[[str], None],
 ) -> str:
     """Search, or go on with it, into `out`; the budget that was met."""
-    how = SearchSettings(settings.trials)
+    how = SearchSettings(trials)
 
     def once(budget: str) -> str:
         search(
@@ -204,7 +226,7 @@ def _searched(
         return budget
 
     try:
-        return once(settings.budget)
+        return once(budget)
     except InfeasibleBudget as error:
         if error.least_us is None:
             raise
@@ -247,10 +269,11 @@ def _format_options(measured: DeviceProfile) -> list[str]:
     return options
 
 
-def _commands(device: str, base: str, measured: DeviceProfile, budget: str, settings: AssessSettings, out: Path) -> str:
+def _commands(
+    device: str, base: str, measured: DeviceProfile, budget: str, evaluator: str, settings: AssessSettings, out: Path
+) -> str:
     """The commands that do the same, one by one."""
     units = [word for unit in measured.units for word in ("--unit", unit)]
-    evaluator = settings.evaluator if isinstance(settings.evaluator, str) else settings.evaluator.name
     profile, found, bundle = (str(out / name) for name in (PROFILE, SEARCH, BUNDLE))
     # A serial or an address tells whose phone it is, and this folder may be shared.
     on = device if device == "host" or device.startswith("sim:") else SERIAL

@@ -37,6 +37,8 @@ from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
+from syncnas_deploy.report.drawing.svg import Drawing
+from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
 from syncnas_deploy.training.calibration import calibrate as calibrate_network
 from syncnas_deploy.training.calibration import read_pictures
@@ -46,7 +48,7 @@ from syncnas_exporters.opsets import DEFAULT_OPSET
 
 def export(
     config: ConfigLike,
-    out: Path,
+    out: str | Path,
     *,
     weights: str | Path | None = None,
     seed: int | None = None,
@@ -79,7 +81,7 @@ def export(
         DatasetError: pictures that cannot be used.
         CalibrationError: int8 without a calibration, or with one of another network.
     """
-    found = as_config(config)
+    found, out = as_config(config), Path(out)
     wanted = check_precisions(out, found, precisions, formats)
     if "int8" in wanted and calibrate is None and not timing_only:
         raise CalibrationError(f"{out}: int8 needs pictures to calibrate with; give a folder with --calibrate.")
@@ -194,11 +196,11 @@ def bench(
     profile: ProfileLike | None = None,
     rivals: bool = True,
     evaluator: str | Evaluator | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
@@ -220,7 +222,7 @@ def bench(
         BenchError: the device could not run it.
         MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
-    opened = as_bundle(bundle)
+    opened, out = as_bundle(bundle), None if out is None else Path(out)
     if out is not None:
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
@@ -264,32 +266,34 @@ def bench(
 
 def draw(
     config: ConfigLike,
-    out: Path,
+    out: str | Path | None = None,
     *,
     units: Sequence[str] = (),
     profile: ProfileLike | None = None,
     force: bool = False,
-) -> str:
-    """Draw an architecture into an ``.svg`` or ``.png`` file, with a profile's predicted times where one is given.
+) -> Drawing:
+    """Draw an architecture, with a profile's predicted times where one is given; into a file where `out` is given.
 
     Returns:
-        The drawing as SVG, whatever was written.
+        The drawing as SVG, a text that notebooks show as a picture.
 
     Raises:
-        OutputError: `out` ends in neither, cannot be written, or a converter failed.
+        OutputError: `out` does not end in ``.svg`` or ``.png``, cannot be written, or a converter failed.
         UnitError: a text that is no unit, or not one text per branch.
         ProfileMismatch: the profile does not fit the model or was measured on other units.
         MissingDependency: a PNG and no converter is installed.
     """
-    if out.suffix not in (".svg", ".png"):
-        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)
-    check_output(out, force=force)
+    path = None if out is None else Path(out)
+    if path is not None:
+        if path.suffix not in (".svg", ".png"):
+            raise OutputError(f"{path}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)
+        check_output(path, force=force)
     found = as_config(config)
     measured = None if profile is None else as_profile(profile)
     named = tuple(str(Unit.parse(text)) for text in units) or None
-    svg = architecture.draw(found, units=named, profile=measured)
-    if out.suffix == ".png":
-        render_png(svg, out, force=force)
-    else:
-        write_text(out, svg, force=force)
+    svg = Drawing(architecture.draw(found, units=named, profile=measured))
+    if path is not None and path.suffix == ".png":
+        render_png(svg, path, force=force)
+    elif path is not None:
+        write_text(path, svg, force=force)
     return svg

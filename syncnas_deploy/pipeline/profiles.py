@@ -21,23 +21,25 @@ from syncnas_deploy.profiling import measure, recheck
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.progress import OnProgress, Progress
+from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.shown import brief
 
 
 def profile(
     base: ConfigLike,
     on: Device,
     *,
-    out: Path,
+    out: str | Path | None = None,
     units: Sequence[str] = (),
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> DeviceProfile:
-    """Measure a device for a base model and write the profile.
+    """Measure a device for a base model and write the profile, without `out` to `profile_path`.
 
     Finished steps are kept in ``<out>.journal`` until the profile is written. `resume` goes on from there. A profile
     that is finished already is returned as it is. Only with `keep_identity` does the profile have the device's serial
@@ -53,6 +55,7 @@ def profile(
     chosen: tuple[Unit, ...] = units_of(on, units)
     chosen += other_units(on, chosen)
     wanted = settings or ProfileSettings()
+    out = profile_path(model, on.name) if out is None else Path(out)
     journal = out.with_name(out.name + ".journal")
     check_output(out, force=force or resume)
     if resume and out.exists():
@@ -75,7 +78,7 @@ def profile(
     return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
 
-def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = lambda _: None) -> ProfileCheck:
+def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = show_progress) -> ProfileCheck:
     """Measure a sample of a profile again, to see whether it still holds.
 
     Raises:
@@ -85,13 +88,13 @@ def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress =
     return recheck.check_profile(as_profile(profile), on, on_progress=on_progress)
 
 
-def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
+def profile_path(base: ConfigLike, device: str, folder: str | Path = ".") -> Path:
     """The default place of a profile: ``BASE-DEVICE.profile.json`` in a folder."""
     safe = re.sub(r"[^\w.\[\]-]", "-", device)
-    return folder / f"{base_model(base).name}-{safe}.profile.json"
+    return Path(folder) / f"{base_model(base).name}-{safe}.profile.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeviceOutcome:
     """How measuring one of several devices ended: with a profile, or with an error.
 
@@ -104,12 +107,16 @@ class DeviceOutcome:
     profile: DeviceProfile | None
     error: BaseException | None
 
+    def __repr__(self) -> str:
+        end = str(self.path) if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        return brief("DeviceOutcome", self.device, end)
+
 
 def profile_many(
     base: ConfigLike,
     devices: Sequence[str],
     *,
-    folder: Path = Path(),
+    folder: str | Path = ".",
     units: Sequence[str] = (),
     settings: ProfileSettings | None = None,
     resume: bool = False,

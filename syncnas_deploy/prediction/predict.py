@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -31,6 +31,7 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile import DeviceProfile, differences
 from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.shown import Drawn, Tabled, brief
 
 SHORTEST_US = 0.01
 
@@ -68,18 +69,42 @@ class PhasePrediction:
     released_us: float = 0.0
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Tabled, Drawn):
     """A whole network, phase by phase.
 
     Attributes:
         makespan_us: from the first input ready to the last output ready.
         energy_mj: of one inference besides the idle device, millijoules; None where the profile has no power.
+        config, profile: what was predicted, and from what; for its picture.
     """
 
     phases: tuple[PhasePrediction, ...]
     makespan_us: float
     energy_mj: float | None
+    config: ModelConfig | None = field(default=None, compare=False)
+    profile: DeviceProfile | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        name = self.config.name if self.config else ""
+        error = self.profile.expected_error if self.profile else None
+        within = "" if error is None else f"9 of 10 within {error:.1%}"
+        energy = "" if self.energy_mj is None else f"{self.energy_mj:.3f} mJ"
+        return brief("Prediction", name, f"{self.makespan_us / 1e3:.3f} ms", within, energy)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The segments, a row each; latencies in microseconds."""
+        return [
+            {
+                "name": segment.name,
+                "branch": segment.branch,
+                "phase": number,
+                "solo_us": segment.solo_us,
+                "concurrent_us": segment.concurrent_us,
+            }
+            for number, phase in enumerate(self.phases)
+            for segment in phase.segments
+        ]
 
     @property
     def syncs_us(self) -> float:
@@ -156,7 +181,7 @@ def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = 
             for m, u, v in zip(members, solo, times, strict=True)
         )
         phases.append(PhasePrediction(tuple(rows), sync_us, wait_us, released_us))
-    return Prediction(tuple(phases), end, _energy_mj(phases, profile))
+    return Prediction(tuple(phases), end, _energy_mj(phases, profile), config, profile)
 
 
 def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> float | None:

@@ -31,6 +31,7 @@ from syncnas_deploy.prediction.rows import (
     PowerRow,
 )
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.shown import Tabled, brief
 
 Kind = Literal["measured", "simulated"]
 _RowCount = Meta(max_length=MAX_ROWS)
@@ -39,7 +40,7 @@ KIND_FACTS = ("model", "cpu_model")
 """Two measurements with a different value of one of these facts are of different devices."""
 
 
-class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
+class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
     """Measurements of one base model on two units of one device, with their provenance.
 
     Attributes:
@@ -65,6 +66,26 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     held_out: Annotated[tuple[HeldOutRow, ...], _RowCount] = ()
     power: Annotated[tuple[PowerRow, ...], _RowCount] = ()
     other_units: Annotated[tuple[Text, ...], Meta(max_length=MAX_UNITS - 2)] = ()
+
+    def __repr__(self) -> str:
+        error = "" if self.expected_error is None else f"predicts within {self.expected_error:.1%}"
+        where = f"{self.base.name} on {' + '.join(self.units)}"
+        return brief("DeviceProfile", where, f"{self.kind} {self.created}", f"{len(self.points)} points", error)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The points, a row each: what was measured on which unit, and its solo latency in microseconds."""
+        return [
+            {
+                "unit": self.units[row.unit],
+                **msgspec.structs.asdict(row.point),
+                "op": row.point.op.value,
+                "median_us": row.sample.median_us,
+                "p10_us": row.sample.p10_us,
+                "p90_us": row.sample.p90_us,
+                "samples": row.sample.count,
+            }
+            for row in self.points
+        ]
 
     @property
     def whole_units(self) -> tuple[str, ...]:

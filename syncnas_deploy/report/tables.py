@@ -170,7 +170,7 @@ def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
 
 def bench_page(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> Page:
     """A result, with a prediction and its profile beside it where there is one. The verdict is the last line."""
-    lines: list[str | Table] = [f"{result.config.name} on {result.device}" + _labels(result)]
+    lines: list[str | Table] = [f"{result.config.name} on {result.device}" + labels(result)]
     lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:
         lines.append(
@@ -182,7 +182,7 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:
-        lines += ["", *_comparison(result)]
+        lines += ["", *comparison(result)]
     predicted = prediction.energy_mj if prediction else None
     lines += ["", *_energy(result, predicted)]
     if result.config.branch_count == 2:
@@ -212,7 +212,7 @@ def _energy(result: BenchResult, predicted_mj: float | None) -> list[str | Table
     return [head, Table(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)]
 
 
-def _labels(result: BenchResult) -> str:
+def labels(result: BenchResult) -> str:
     labels = []
     if result.simulated:
         labels.append("SIMULATED units: no real device was measured")
@@ -256,9 +256,9 @@ def _error(predicted: float | None, measured: float) -> float | None:
     return None if predicted is None else 100.0 * (predicted / measured - 1.0)
 
 
-def _comparison(result: BenchResult) -> list[str | Table]:
+def comparison(result: BenchResult) -> list[str | Table]:
     """The network beside networks of one branch, all measured in the same rounds."""
-    fastest = min(b.makespan.median_us for b in result.baselines)
+    fastest = min((b.makespan.median_us for b in result.baselines), default=result.makespan.median_us)
     rows: list[list[Cell]] = []
     for b in result.baselines:
         rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.median_us / fastest:.2f}x"])

@@ -129,6 +129,9 @@ class SimDevice:
     def close(self) -> None:
         """Nothing is held."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
     @property
     def name(self) -> str:
         """ "sim:NAME"."""

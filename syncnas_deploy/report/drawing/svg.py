@@ -7,10 +7,13 @@ sheet overrides it where the viewer prefers dark. All lengths are user units (pi
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
+from html import unescape
 from unicodedata import east_asian_width
 
 from syncnas_deploy.report.escaping import escaped
+from syncnas_deploy.shown import brief
 
 Position = tuple[float, float]
 
@@ -56,6 +59,17 @@ def fit(text: str, size: float, width: float) -> str:
     while text and text_width(text + "…", size) > width:
         text = text[:-1]
     return text + "…"
+
+
+class Drawing(str):
+    """An SVG text, which notebooks show as a picture."""
+
+    def __repr__(self) -> str:
+        title = re.search(r"<title>([^<]*)</title>", self)
+        return brief("Drawing", unescape(title[1]) if title else "", f"{len(self):,} characters of SVG")
+
+    def _repr_svg_(self) -> str:
+        return str(self)
 
 
 class Canvas:
