@@ -144,7 +144,7 @@ def search(
             "The profile has no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
-    costs = ProfileCosts(measured, fastest_placement(measured))
+    costs = ProfileCosts(measured, fastest_placement(measured), settings.width_step)
     texts = [budget] if isinstance(budget, str) else list(budget)
     limits = _ascending(texts, measured)
     judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
