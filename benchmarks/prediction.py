@@ -44,10 +44,10 @@ BATCH = 20
 WAYS = ("concurrent", "solo 0", "solo 1")
 
 
-def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> list[ModelConfig]:
-    """`count` networks of different strategies."""
+def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int, budget: str = "1.0x") -> list[ModelConfig]:
+    """`count` networks of different strategies; every other one has widths solved for the budget, if it can have."""
     rng = np.random.default_rng(seed)
-    solver = WidthSolver(base, ProfileCosts(profile, Placement()), pipeline.budget_us("1.0x", profile))
+    solver = WidthSolver(base, ProfileCosts(profile, Placement()), pipeline.budget_us(budget, profile))
     drawn: dict[str, ModelConfig] = {}
     while len(drawn) < count:
         strategy = random_strategy(rng, len(base.stages))

@@ -149,7 +149,16 @@ def verdict_of(result: BenchResult) -> Verdict | None:
         return None
     config, judged = result.config, trust(result)
     units, latency_us = " and ".join(result.units), result.makespan.median_us
-    ours = Contender(config.name, units, latency_us, config.macs(), result.reward, result.standard_error)
+    crossings_us = [sync.median_us for sync in result.syncs]
+    ours = Contender(
+        config.name,
+        units,
+        latency_us,
+        config.macs(),
+        result.reward,
+        result.standard_error,
+        crossings_us=crossings_us,
+    )
     worthless = "the measurement is worthless" if judged.level == "worthless" else ""
     doubts = [*no_hardware(result.simulated, result.software_gpu)]
     doubts += ["the measurement is doubtful"] if judged.level == "doubtful" else []

@@ -35,6 +35,7 @@ from syncnas_deploy.cli.watching import watch_option, watched
         "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
         "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
         "syncnas-deploy profile --device host --check host.json",
+        "syncnas-deploy profile --device R58M123 --base mobilenet_v2 --unit gpu --probe 7.1@704 --out probe.json",
         "syncnas-deploy profile --device all --base mobilenet_v2 --out phones",
         "syncnas-deploy profile --device R58M123 --device R5CT456 --base mobilenet_v2",
     )
@@ -53,6 +54,12 @@ from syncnas_deploy.cli.watching import watch_option, watched
     metavar="PROFILE",
     shell_complete=complete_profile,
     help="Measure a sample of PROFILE again and say whether it still holds, instead of a new profile.",
+)
+@click.option(
+    "--probe",
+    "place",
+    metavar="STAGE.BLOCK@WIDTH",
+    help="Measure one block at all widths around one, on one unit, instead of a profile: 7.1@704.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
@@ -74,6 +81,7 @@ def profile(
     base: str | None,
     units: tuple[str, ...],
     check_path: Path | None,
+    place: str | None,
     out: Path | None,
     launches: int | None,
     rounds: int | None,
@@ -89,7 +97,7 @@ def profile(
     With --check, exits with 7 where the profile does not hold any more.
     """
     if check_path is not None:
-        others = base or units or out or launches or rounds or resume or force or keep_identity or watch_path
+        others = base or units or place or out or launches or rounds or resume or force or keep_identity or watch_path
         if others or len(device_names) > 1:
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
@@ -97,6 +105,20 @@ def profile(
     base = base_or_setting(base)
     if base is None:
         raise click.UsageError("Missing option '--base'; or give --check PROFILE.")
+    if place is not None:
+        if launches or rounds or resume or len(device_names) > 1 or "all" in device_names:
+            raise click.UsageError("--probe takes one --device, --base, one --unit, --out, --force and --json only.")
+        _probe(
+            base,
+            place,
+            device_names[0] if device_names else None,
+            units,
+            out or Path("probe.json"),
+            force=force,
+            keep_identity=keep_identity,
+            as_json=as_json,
+        )
+        return
     import dataclasses
 
     from syncnas_bench import BenchError
@@ -155,6 +177,43 @@ def profile(
         say_page(profile_page(measured))
         say(f"written to {path}")
     suggest_search(path)
+
+
+def _probe(
+    base: str,
+    place: str,
+    device_name: str | None,
+    units: tuple[str, ...],
+    path: Path,
+    *,
+    force: bool,
+    keep_identity: bool,
+    as_json: bool,
+) -> None:
+    import msgspec
+
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.cli.next_step import suggest
+    from syncnas_deploy.report.tables import probe_page
+
+    device = open_device(device_name)
+    with showing(f"probing {place} of {base} on {device.name}") as shown:
+        found = pipeline.probe_widths(
+            base,
+            device,
+            place,
+            out=path,
+            units=units,
+            force=force,
+            keep_identity=keep_identity,
+            on_progress=shown,
+        )
+    if as_json:
+        emit(msgspec.to_builtins(found))
+    else:
+        say_page(probe_page(found, {}))
+        say(f"written to {path}")
+    suggest("draw it", "report", path, "--probe", path.with_suffix(".svg"))
 
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:

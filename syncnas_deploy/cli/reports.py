@@ -18,6 +18,7 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
         "syncnas-deploy report host.json found bundle bench.json",
         "syncnas-deploy report host.json found bundle bench.json --html page.html",
         "syncnas-deploy report host.json --learning learning.svg",
+        "syncnas-deploy report probe.json phone.json --probe probe.svg",
     )
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_document)
@@ -29,6 +30,13 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
     help="Also draw the learning curve of the one profile among PATHS.",
 )
 @click.option(
+    "--probe",
+    "probe_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the one width probe among PATHS, over the curve of a profile among them.",
+)
+@click.option(
     "--html",
     "page_path",
     type=click.Path(path_type=Path),
@@ -37,8 +45,15 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
 )
 @force_option
 @json_option
-def report(paths: tuple[Path, ...], plot_path: Path | None, page_path: Path | None, force: bool, as_json: bool) -> None:
-    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements.
+def report(
+    paths: tuple[Path, ...],
+    plot_path: Path | None,
+    probe_path: Path | None,
+    page_path: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show profiles, searches, bundles, configs, bench results and probes; predictions beside measurements.
 
     PATHS are files, folders or shipped names. Of an assessment's folder everything in it is shown.
     """
@@ -46,6 +61,7 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, page_path: Path | No
     from syncnas_deploy.pipeline import documents_in
     from syncnas_deploy.report.comparison import read_all
     from syncnas_deploy.report.drawing.learning_curve import learning_plot
+    from syncnas_deploy.report.drawing.width_plot import width_plot
     from syncnas_deploy.report.html.document import write_page
 
     comparison = read_all(documents_in(paths))
@@ -54,6 +70,12 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, page_path: Path | No
             raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")
         check_output(plot_path, force=force)
         write_text(plot_path, learning_plot(comparison.profiles[0]), force=force)
+    if probe_path is not None:
+        if len(comparison.probes) != 1:
+            raise click.UsageError(f"--probe draws one width probe, PATHS have {len(comparison.probes)}.")
+        (probe,) = comparison.probes
+        check_output(probe_path, force=force)
+        write_text(probe_path, width_plot(probe, comparison.curve_us(probe)), force=force)
     if page_path is not None:
         write_page(page_path, comparison, force=force)
     if as_json:
@@ -62,6 +84,8 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, page_path: Path | No
         say_page(comparison.page())
     if plot_path is not None:
         note(f"the learning curve is drawn in {plot_path}")
+    if probe_path is not None:
+        note(f"the width probe is drawn in {probe_path}")
     if page_path is not None:
         note(f"the page is {page_path}")
     kinds = dict(zip(comparison.kinds, comparison.paths, strict=True))

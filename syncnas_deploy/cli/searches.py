@@ -95,6 +95,11 @@ if TYPE_CHECKING:
     help="Leave out what takes more millijoules per inference besides the idle device, by the profile's power.",
 )
 @click.option(
+    "--width-step",
+    type=click.Choice(["4", "8", "16", "32", "64"]),
+    help="Widths are multiples of so many channels; default: 4, or 32 on a unit whose neighbours are erratic.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder for best.json and history.csv. Default: the profile's name with .search.",
@@ -115,6 +120,7 @@ def search(
     workers: str,
     resources: tuple[str, ...],
     max_energy_mj: float | None,
+    width_step: str | None,
     out: Path | None,
     resume: bool,
     watch_path: Path | None,
@@ -140,7 +146,7 @@ def search(
             base,
             budget=budgets,
             evaluator=evaluator,
-            settings=SearchSettings(trials, algorithm, seed, max_energy_mj),
+            settings=SearchSettings(trials, algorithm, seed, max_energy_mj, int(width_step) if width_step else None),
             workers=workers,
             worker_resources=dict(_resource(text) for text in resources),
             out=out,

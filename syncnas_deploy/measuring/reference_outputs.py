@@ -65,8 +65,9 @@ class OutputCheck:
     def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Float32Array) -> float:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
+        halves = any(unit.precision == "fp16" for unit in units)
         if not run.output.finite:
-            raise WrongOutput(f"{where} gave NaN or infinity; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave NaN or infinity; {_OVERFLOW if halves else _REMEDY}.")
         if step.name not in self._expected:
             self._expected[step.name] = expected_outputs(plan, step)
         expected = self._expected[step.name][job.name]
@@ -84,6 +85,9 @@ class OutputCheck:
 
 
 _REMEDY = "its times do not count: update the device's system or choose another unit"
+
+
+_OVERFLOW = "numbers of 16 bits may overflow there: its times do not count, take unit gpu instead of gpu:fp16"
 
 
 def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:

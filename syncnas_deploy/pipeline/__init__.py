@@ -37,7 +37,14 @@ from syncnas_deploy.pipeline.inputs import (
     models,
     weights_in,
 )
-from syncnas_deploy.pipeline.profiles import DeviceOutcome, check_profile, profile, profile_many, profile_path
+from syncnas_deploy.pipeline.profiles import (
+    DeviceOutcome,
+    check_profile,
+    probe_widths,
+    profile,
+    profile_many,
+    profile_path,
+)
 from syncnas_deploy.pipeline.searches import JOURNAL, Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
 
@@ -76,6 +83,7 @@ __all__ = [
     "models",
     "predict",
     "predict_bench",
+    "probe_widths",
     "profile",
     "profile_many",
     "profile_path",

@@ -8,21 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_bench import Device, Unit
+from syncnas_bench import Device, Unit, UnitError
 from syncnas_bench.environment import Environment
-from syncnas_deploy.errors import OutputExists
+from syncnas_deploy.errors import OutputExists, ProfileMismatch
 from syncnas_deploy.files.journal import drop_journal
 from syncnas_deploy.files.output import check_output
+from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.pipeline.devices import device, device_names, other_units, tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
+from syncnas_deploy.prediction.width_probe import WidthProbe, write_probe
 from syncnas_deploy.profiling import measure, recheck
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import ProfileCheck
+from syncnas_deploy.profiling.width_probe import probe_widths as measure_probe
 from syncnas_deploy.progress import OnProgress, Progress
 from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.shown import brief
+
+_PLACE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})@([0-9]{1,5})")
 
 
 def profile(
@@ -86,6 +91,51 @@ def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress =
         BenchError: the device could not measure.
     """
     return recheck.check_profile(as_profile(profile), on, on_progress=on_progress)
+
+
+def probe_widths(
+    base: ConfigLike,
+    on: Device,
+    place: str,
+    *,
+    out: str | Path,
+    units: Sequence[str] = (),
+    force: bool = False,
+    keep_identity: bool = False,
+    on_progress: OnProgress = lambda _: None,
+) -> WidthProbe:
+    """Measure one block at all widths around one, and write what it took.
+
+    Args:
+        place: stage, block and width as people count them, such as ``7.1@704``.
+        units: the text of the unit; the device's second default one where there is none.
+
+    Raises:
+        ProfileMismatch: `place` is no place of the base.
+        UnitError: a text that is no unit, or more than one.
+        OutputExists: `out` is there already.
+        BenchError: the device could not measure.
+        MeasurementError: what it computed is wrong.
+    """
+    model, match = base_model(base), _PLACE.fullmatch(place)
+    if match is None:
+        raise ProfileMismatch(f"{place[:40]!r} is no place to probe; give STAGE.BLOCK@WIDTH, such as 7.1@704.")
+    if len(units) > 1:
+        raise UnitError(f"{len(units)} units given; a probe measures one, so give --unit once.")
+    stage, block, width = (int(number) for number in match.groups())
+    out = Path(out)
+    check_output(out, force=force)
+    found = measure_probe(
+        model,
+        on,
+        Unit.parse(units[0]) if units else on.default_units()[1],
+        BlockKey(stage - 1, block - 1),
+        width,
+        keep_identity=keep_identity,
+        on_progress=on_progress,
+    )
+    write_probe(out, found, force=force)
+    return found
 
 
 def profile_path(base: ConfigLike, device: str, folder: str | Path = ".") -> Path:

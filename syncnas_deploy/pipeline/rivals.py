@@ -66,7 +66,16 @@ def verdict_on_search(
         )  # fmt: skip
     units = " and ".join(profile.units)
     error = (standard_error or 0.0) if rated else 0.0
-    ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
+    crossings_us = [phase.sync_us for phase in prediction.phases[:-1]]
+    ours = Contender(
+        config.name,
+        units,
+        prediction.makespan_us,
+        config.macs(),
+        reward if rated else None,
+        error,
+        crossings_us=crossings_us,
+    )
     software = any(Unit.parse(text).software for text in profile.units)
     doubts = [*no_hardware(profile.kind == "simulated", software)]
     return judge(ours, contenders, doubts=doubts, how="predicted"), found

@@ -184,7 +184,7 @@ def search(
             "The profile has no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
-    costs = ProfileCosts(measured, fastest_placement(measured))
+    costs = ProfileCosts(measured, fastest_placement(measured), settings.width_step)
     texts = [budget_text(one) for one in ([budget] if isinstance(budget, (str, float, int)) else budget)]
     limits = _ascending(texts, measured)
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator

@@ -31,6 +31,7 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile import DeviceProfile, differences
 from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.prediction.width_steps import on_step
 from syncnas_deploy.shown import Drawn, Tabled, brief
 
 SHORTEST_US = 0.01
@@ -304,18 +305,20 @@ class ProfileCosts:
     Args:
         profile: of a base model.
         placement: where stem and head run.
+        width_step: widths are multiples of it, channels; None: of what the profile says of each unit.
     """
 
-    def __init__(self, profile: DeviceProfile, placement: Placement) -> None:
+    def __init__(self, profile: DeviceProfile, placement: Placement, width_step: int | None = None) -> None:
+        self._steps = profile.width_steps if width_step is None else (width_step, width_step)
         self._table, self._base, self.placement = profile.table, profile.base, placement
         # Solved widths balance the branches of a segment. The later one then takes longer by this factor.
         # See `later_wait_us`.
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Widths that a block may take, multiples of 4, ascending, [n], and what each adds to a segment, [n]."""
+        """Widths that a block may take, ascending, [n], and what each adds to a segment, [n]."""
         widths, latencies_us = self._table.curve(branch, key)
-        kept = keeps_expansion(self._base, key, widths, branch)
+        kept = keeps_expansion(self._base, key, widths, branch) & on_step(widths, self._steps[branch])
         added_us = np.maximum(latencies_us[kept] - self._table.invocation_us(branch), SHORTEST_US)
         return widths[kept], added_us * self._table.contention(branch, key.stage) * self._balance
 

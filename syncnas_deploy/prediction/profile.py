@@ -31,6 +31,7 @@ from syncnas_deploy.prediction.rows import (
     PowerRow,
 )
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.prediction.width_steps import width_step
 from syncnas_deploy.shown import Tabled, brief
 
 Kind = Literal["measured", "simulated"]
@@ -99,6 +100,11 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
             return None
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
 
+    @cached_property
+    def width_steps(self) -> tuple[int, int]:
+        """By unit, of what the solver takes multiples as widths, channels."""
+        return width_step(self.learning, 0), width_step(self.learning, 1)
+
     def check_base(self, base: ModelConfig) -> None:
         """Refuse another base model than the one that was measured.
 
@@ -147,7 +153,7 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
     @cached_property
     def table(self) -> LatencyTable:
         """The latency table made of the rows."""
-        return LatencyTable(self)
+        return LatencyTable(self.base, self)
 
 
 def flat_text(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

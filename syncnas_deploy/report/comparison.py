@@ -21,15 +21,16 @@ from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.networks import formats
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json, read_config
-from syncnas_deploy.prediction import profile_files
+from syncnas_deploy.prediction import profile_files, width_probe
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
+from syncnas_deploy.prediction.width_probe import WidthProbe, read_probe
 from syncnas_deploy.report.judgement import verdict_lines
 from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.searches import folder_page
-from syncnas_deploy.report.tables import bench_page, config_page, profile_page
+from syncnas_deploy.report.tables import bench_page, config_page, probe_page, profile_page
 from syncnas_deploy.search.verdict_file import VerdictRow, read_verdicts
 
 BEST, HISTORY, FRONT, JOURNAL = "best.json", "history.csv", "front.csv", "search.journal"
@@ -55,7 +56,7 @@ class Comparison:
 
     Attributes:
         paths: the files and folders themselves.
-        kinds: what each path is: profile, search, bundle, config or result.
+        kinds: what each path is: profile, search, bundle, config, result or probe.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -65,6 +66,17 @@ class Comparison:
     bundles: list[Bundle] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     results: list[BenchResult] = field(default_factory=list)
+    probes: list[WidthProbe] = field(default_factory=list)
+
+    def curve_us(self, probe: WidthProbe) -> dict[int, float]:
+        """What the first profile of the same device, base and unit says at a probe's widths; those it has measured."""
+        for measured in self.profiles:
+            if measured.base.name == probe.base and probe.unit in measured.units:
+                unit = measured.units.index(probe.unit)
+                if not measured.other_device(probe.device, measured.units):
+                    known = zip(*measured.table.curve(unit, probe.key), strict=True)
+                    return {int(w): float(us) for w, us in known if any(w == row.width for row in probe.rows)}
+        return {}
 
     def prediction(self, result: BenchResult) -> tuple[Prediction | None, DeviceProfile | None]:
         """The prediction and its profile, of the same device, units and base; None where no profile is."""
@@ -91,6 +103,7 @@ class Comparison:
         parts += [_search_page(item) for item in self.searches]
         parts += [_bundle_page(item) for item in self.bundles]
         parts += [config_page(item) for item in self.configs]
+        parts += [probe_page(item, self.curve_us(item)) for item in self.probes]
         for item in self.results:
             parts.append(bench_page(item, *self.prediction(item)))
             parts += [Page(told) for told in [self.unmatched(item)] if told]
@@ -116,6 +129,7 @@ class Comparison:
                 for s in self.searches
             ],
             "bundles": [{"folder": str(b.folder), "name": b.config.name, "weights": b.weights} for b in self.bundles],
+            "probes": [msgspec.to_builtins(item) for item in self.probes],
             "configs": [config_to_json(item) for item in self.configs],
             "results": [
                 {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
@@ -145,12 +159,15 @@ def read_all(paths: Sequence[Path]) -> Comparison:
         elif kind == result_files.SCHEMA:
             page.results.append(read_result(path))
             page.kinds.append("result")
+        elif kind == width_probe.SCHEMA:
+            page.probes.append(read_probe(path))
+            page.kinds.append("probe")
         elif kind == formats.SCHEMA or (isinstance(value, dict) and "0" in value):
             page.configs.append(read_config(path))
             page.kinds.append("config")
         else:
             raise DocumentError(
-                f"{path}: neither a profile, a bench result nor a config (its 'schema' is {schema[:60]!r})."
+                f"{path}: neither a profile, a bench result, a probe nor a config (its 'schema' is {schema[:60]!r})."
             )
     return page
 

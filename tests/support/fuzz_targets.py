@@ -31,6 +31,7 @@ from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import config_text, load_config, read_config
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
+from syncnas_deploy.prediction.width_probe import explained, read_probe
 from syncnas_deploy.search.evaluators.reward_table import RewardTable
 from syncnas_deploy.training.checkpoints import load_other_classes, write_safetensors
 from tests.support.fuzzing import Target, spoiled_bytes, spoiled_json, spoiled_lines
@@ -68,6 +69,15 @@ def _calibration(folder: Path) -> Target:
     made = new_calibration("0" * 64, Calibrated(9, "pictures", 0, "1" * 64), ranges)
     text = dump_json(calibration_to_json(made))
     return Target([text.encode()], spoiled_json, _by_path("calibration.json", read_calibration))
+
+
+def _probe(folder: Path) -> Target:
+    pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "w.json")
+
+    def read(path: Path) -> object:
+        return explained(read_probe(path))
+
+    return Target([(folder / "w.json").read_bytes()], spoiled_json, _by_path("w.json", read))
 
 
 def _result(folder: Path) -> Target:
@@ -262,6 +272,7 @@ def _http(folder: Path) -> Target:
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "config": _config,
     "profile": _profile,
+    "width probe": _probe,
     "bench result": _result,
     "manifest": _manifest,
     "calibration": _calibration,
