@@ -66,7 +66,7 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
 @click.option(
     "--calibrate",
     metavar="DIR|FILE",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     help="Pictures for int8, in folders or not; or the calibration.json of an earlier export of the same network.",
 )
 @click.option(

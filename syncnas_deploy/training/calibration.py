@@ -14,7 +14,7 @@ import numpy as np
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.bundle import graphs
 from syncnas_deploy.calibration import Calibrated, Calibration, network_digest, new_calibration
-from syncnas_deploy.errors import DatasetError
+from syncnas_deploy.errors import ABSENT, DatasetError
 from syncnas_deploy.files.one_line import one_line
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.segments import cut, run_chain
@@ -64,7 +64,9 @@ def read_pictures(folder: Path, size: int, *, count: int = PICTURES, seed: int =
         MissingDependency: Pillow is not installed.
     """
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: no such folder; give one with about {PICTURES} pictures to calibrate with.")
+        raise DatasetError(
+            f"{folder}: no such folder; give one with about {PICTURES} pictures to calibrate with.", code=ABSENT
+        )
     names = all_pictures(parts_of(folder).get("train", folder))
     if not names:
         raise DatasetError(f"{folder}: holds no pictures; give a folder with about {PICTURES} to calibrate with.")

@@ -59,7 +59,7 @@ def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, picture
     [
         (("--precision", "int8"), 2, "--precision int8 needs --calibrate DIR; give a folder of about 100 pictures."),
         (("--precision", "int9"), 2, "'int9' is not one of 'fp32', 'fp16', 'int8'"),
-        (("--precision", "int8", "--calibrate", "nowhere"), 2, "'nowhere' does not exist"),
+        (("--precision", "int8", "--calibrate", "nowhere"), 4, "nowhere: no such folder; give one with about 100"),
         (("--precision", "int8", "--calibrate", "."), 3, ".: holds no pictures; give a folder with about 100"),
         (("--precision", "int8", "--calibrate", "other.json"), 3, "other.json: 'schema' is missing; add it."),
         (
