@@ -102,7 +102,7 @@ def probe_widths(
     units: Sequence[str] = (),
     force: bool = False,
     keep_identity: bool = False,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
 ) -> WidthProbe:
     """Measure one block at all widths around one, and write what it took.
 
