@@ -55,12 +55,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--evaluator",
-    default=None,
-    show_default="zen, or capacity without torch",
     shell_complete=complete_evaluator,
     help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
     "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
-    "or table:FILE (a CSV of strategy,reward).",
+    "or table:FILE (a CSV of strategy,reward). Default: zen where torch is installed, else capacity.",
 )
 @click.option(
     "--algorithm",

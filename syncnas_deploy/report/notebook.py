@@ -100,7 +100,7 @@ def picture(value: object) -> str:
     return f'<details><summary>drawing</summary><img style="{_WIDTH}" src="data:image/svg+xml;base64,{data}"></details>'
 
 
-class _Shown:
+class _CellLine:
     """The line of progress below the running cell."""
 
     cell: object = None
@@ -114,11 +114,11 @@ def show_progress(progress: Progress) -> None:
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None or getattr(shell, "kernel", None) is None:
         return
-    with _Shown.lock:
-        now, same = time.monotonic(), _Shown.cell == shell.execution_count
-        if same and now - _Shown.at < _LEAST_PAUSE_S and progress.done < progress.total:
+    with _CellLine.lock:
+        now, same = time.monotonic(), _CellLine.cell == shell.execution_count
+        if same and now - _CellLine.at < _LEAST_PAUSE_S and progress.done < progress.total:
             return
-        _Shown.cell, _Shown.at = shell.execution_count, now
+        _CellLine.cell, _CellLine.at = shell.execution_count, now
     left = "" if progress.eta_s is None else f", {progress.eta_s:.0f} s left"
     words = f"{progress.doing}{left}{'; ' if progress.so_far else ''}{progress.so_far}"
     shown = {

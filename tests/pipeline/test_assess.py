@@ -143,7 +143,7 @@ def test_what_cannot_be_is_refused_before_anything_is_measured(
 
 
 def test_the_commands_tell_no_serial_and_the_base_as_it_was_given(whole: Assessment) -> None:
-    text = _commands("R58M123ABC", "my models/b.json", whole.profile, "1.0x", SETTINGS, whole.folder)
+    text = _commands("R58M123ABC", "my models/b.json", whole.profile, "1.0x", "capacity", SETTINGS, whole.folder)
     assert "R58M123ABC" not in text and '--device "$ANDROID_SERIAL"' in text and "--base 'my models/b.json'" in text
 
 
