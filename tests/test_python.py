@@ -120,3 +120,17 @@ def test_without_torch_a_search_takes_an_evaluator_that_works(
     found = sd.search(law_profile(mobilenet), settings=sd.SearchSettings(trials=2), on_notice=told.append)
     assert found.main.best.reward == pytest.approx(np.log(found.config.macs()))
     assert re.search(r"capacity.*install 'syncnas-deploy\[torch\]'", told[0])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda name: sd.profile("mobilenet_v2", name),
+        lambda name: sd.bench(sd.export(small_branched(8), "b"), name),
+        lambda name: sd.assess(name, "mobilenet_v2", "a", sd.AssessSettings(evaluator="capacity")),
+    ],
+    ids=["profile", "bench", "assess"],
+)
+def test_a_name_in_a_devices_place_is_one_sentence(use: Callable[[Any], object]) -> None:
+    with pytest.raises(sd.Error, match=r"with sd\.device\('host'\) as device"):
+        use("host")

@@ -120,7 +120,12 @@ def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
 
     Raises:
         UnitError: a text that is no unit, or not two of them.
+        DeviceNotFound: a name in the device's place.
     """
+    if isinstance(of, str):
+        raise DeviceNotFound(
+            f"{of[:80]!r} is a name; give the device that it opens: with sd.device({of[:80]!r}) as device."
+        )
     if not units:
         return of.default_units()
     if len(units) != 2:
