@@ -40,7 +40,9 @@ CASES = (
     (0, "export small.json --out b"),
     (0, "export small.json --weights small.npz --out b"),
     (0, "bench bundle --device sim:phone --samples 6 --launches 1 --out r.json"),
-    (0, "report law.json"),
+    (0, "report law.json --html page.html"),
+    (0, "compare law.json other.json"),
+    (0, "export small.json --precision int8 --timing-only --out b"),
     (0, "completion bash"),
     ("torch", "search --profile law.json --evaluator zen --out found"),
     ("torch", "search --profile law.json --evaluator train:set,batch=2 --out found"),
@@ -51,6 +53,7 @@ CASES = (
     ("timm", "export mobilenet_v2 --weights timm:mobilenetv2_100 --out b"),
     ("torch", "weights convert small.npz --config small.json --out o.safetensors"),
     ("torch", "weights inherit base.npz --base base.json --config small.json --out o.safetensors"),
+    ("torch", "export small.json --precision int8 --calibrate set --out b"),
     ("torch", "train small.json --path set --out run"),
     ("torch", "eval small.json --path set --weights small.npz"),
     ("torch", "eval bundle --path set"),
@@ -61,7 +64,8 @@ CASES = (
 @pytest.fixture
 def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, tmp_path: Path) -> None:
     """A folder with what the commands name, a device that takes no time, and no optional package."""
-    write_profile(Path("law.json"), law_profile(mobilenet))
+    for name in ("law.json", "other.json"):
+        write_profile(Path(name), law_profile(mobilenet))
     for name, config in (("small", small_branched(8)), ("base", small_config(8))):
         write_config(Path(f"{name}.json"), config)
         np.savez(f"{name}.npz", **random_weights(parameter_shapes(config), 0))

@@ -82,10 +82,10 @@ def draw(
     if profile is not None:
         times = shares(config, profile, unit_of(profile, named, config.branch_count))
         named = times.unit_texts
-    return _Sheet(config, named, times, Canvas(part_of_page=part_of_page)).svg()
+    return _Artwork(config, named, times, Canvas(part_of_page=part_of_page)).svg()
 
 
-class _Sheet:
+class _Artwork:
     """One drawing while it is made; `_y` is where the next row begins."""
 
     def __init__(self, config: ModelConfig, units: tuple[str, ...], times: Shares | None, canvas: Canvas) -> None:
