@@ -2,6 +2,7 @@
 
 manifest.json      what is here: the config, every segment with file, signature, shapes, and sha256 of each file
 branch0.tflite     all segments of branch 0, one signature each; branch1.tflite has those of branch 1
+network.txt        the network as an app's libsyncnas reads it, see `syncnas_bench.network_text`; beside .tflite files
 *.onnx             one file per segment, where ONNX was asked for
 whole.*            where it was asked for: a network of two branches as one graph, for tools that read one
 reference.npz      one input image and the logits that LiteRT computed for it on the exporting host
@@ -23,6 +24,7 @@ import syncnas_deploy
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import is_file, regular_bytes, sha256_of
 from syncnas_deploy.bundle_formats import FORMATS, WHOLE, tflite_name
+from syncnas_deploy.bundle_network import NETWORK, bundle_network
 from syncnas_deploy.errors import ABSENT, BundleError, OutputError
 from syncnas_deploy.files.documents import (
     Fields,
@@ -124,6 +126,16 @@ class Bundle:
         if name not in self.files:
             raise BundleError(f"{self.folder}: holds no {name}; export it again with --format tflite.")
         return self.folder / name
+
+    def network(self) -> Path:
+        """The file that an app's library reads the network from.
+
+        Raises:
+            BundleError: the bundle was exported without TFLite, or by a program that wrote none.
+        """
+        if NETWORK not in self.files:
+            raise BundleError(f"{self.folder}: holds no {NETWORK}; export it again with --format tflite.")
+        return self.folder / NETWORK
 
     def reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Input [1, H, W, 3] and logits [1, classes] of the exporting host.
@@ -248,6 +260,9 @@ def _fill(
         _check_whole(written["tflite"][f"{WHOLE}.tflite"], image, logits, config)
     for name, data in ((name, data) for kept in formats for name, data in written[kept].items()):
         (work / name).write_bytes(data)
+    if "tflite" in formats:
+        digests = {name: sha256_of(work / name) for name in written["tflite"]}
+        (work / NETWORK).write_text(bundle_network(segments, digests), encoding="ascii", newline="\n")
     np.savez(work / REFERENCE, image=image, logits=logits)
     manifest = Manifest(
         schema=f"{SCHEMA}/{VERSION}",

@@ -49,7 +49,7 @@ def bundle(config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Bun
 def test_a_bundle_is_read_as_it_was_written(bundle: Bundle, config: ModelConfig) -> None:
     assert read_bundle(bundle.folder) == bundle
     assert bundle.config == config
-    assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "reference.npz"]
+    assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "network.txt", "reference.npz"]
 
 
 def deep() -> ModelConfig:
@@ -347,3 +347,24 @@ def test_a_reference_that_is_none_is_refused(
         spoiled.reference()
     with pytest.raises(BundleError, match=r"holds no reference\.npz; export the bundle again"):
         dataclasses.replace(spoiled, files={}).reference()
+
+
+def test_network_txt_is_what_the_library_for_apps_reads(bundle: Bundle) -> None:
+    lines = bundle.network().read_text(encoding="ascii").splitlines()
+    assert lines[:3] == ["syncnas-network 1", "input 1 32 32 3", "output 1 4"]
+    assert lines[3:5] == [f"file branch{b}.tflite {bundle.files[f'branch{b}.tflite']}" for b in (0, 1)]
+    calls = [line.split()[1:4] for line in lines if line.startswith("call ")]
+    assert sorted(calls) == sorted([str(s.phase), str(s.branch), s.name] for s in bundle.segments)
+
+
+@pytest.mark.parametrize("formats", [("tflite",), ("onnx",)])
+def test_a_bundle_without_network_txt_is_read_and_told_to_be_exported_again(
+    formats: tuple[str, ...], config: ModelConfig, tmp_path: Path
+) -> None:
+    older = written(tmp_path / "b", config, formats=formats)
+    manifest = json.loads((older.folder / "manifest.json").read_text())
+    if manifest["files"].pop("network.txt", None):
+        (older.folder / "network.txt").unlink()
+    (older.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"holds no network\.txt; export it again with --format tflite"):
+        read_bundle(older.folder).network()
