@@ -62,7 +62,8 @@ def test_an_app_in_java(classes: Path, tmp_path: Path) -> None:
     image.tofile(tmp_path / "image.f32")
     logits.tofile(tmp_path / "logits.f32")
     done = run(
-        tool("java"), "-Xcheck:jni", f"-Djava.library.path={LIBRARY}", "-Dfile.encoding=UTF-8", "-cp", classes, "AppProgram", find_litert(), bundle.folder, tmp_path / "image.f32", tmp_path / "logits.f32",
+        tool("java"), "-Xcheck:jni", f"-Djava.library.path={LIBRARY}", "-Dfile.encoding=UTF-8", "-cp", classes,
+        "AppProgram", find_litert(), bundle.folder, tmp_path / "image.f32", tmp_path / "logits.f32",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
