@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +24,7 @@ except ImportError:  # run by hand, outside a build
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = ROOT / "bench" / "native"
+JAVA = ROOT / "bench" / "java"
 OUTPUT = ROOT / "bench" / "syncnas_bench" / "_native"
 PROGRAM = "syncnas-runner"
 LIBRARY = "libsyncnas.so"
@@ -208,6 +211,43 @@ def build_all() -> list[Path]:
     return [build(target) for target in TARGETS]
 
 
+def build_classes() -> Path | None:
+    """Compile the Java face into classes.jar, the same bytes each time; None where there is no JDK."""
+    javac = shutil.which("javac")
+    if javac is None:
+        return None
+    sources = sorted(JAVA.rglob("*.java"))
+    wanted = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+    jar = OUTPUT / "java" / "classes.jar"
+    stamp = jar.with_suffix(".sha256")
+    if jar.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        return jar
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="syncnas-build-") as work:
+        face = [str(path) for path in sources if path.is_relative_to(JAVA / "org")]
+        command = [javac, "--release", "8", "-Xlint:-options", "-g:source,lines", "-encoding", "UTF-8",
+                   "-sourcepath", str(JAVA / "stubs"), "-d", work, *face]  # fmt: skip
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise RuntimeError(f"the Java face does not compile:\n{result.stderr}")
+        fresh = jar.with_suffix(f".{os.getpid()}.new")
+        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(work, "org").rglob("*.class")):
+                name = path.relative_to(work).as_posix()
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        fresh.replace(jar)
+    stamp.write_text(wanted)
+    return jar
+
+
+def copy_header() -> Path:
+    """The header of the library, for apps in C."""
+    header = OUTPUT / "include" / "syncnas.h"
+    header.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(SOURCES / "library" / "syncnas.h", header)
+    return header
+
+
 class RunnerBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
     """Puts runners and libraries into the package before hatchling collects its files."""
 
@@ -217,8 +257,10 @@ class RunnerBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
         """Compile for wheels and editable installs; a source distribution holds sources alone."""
         if self.target_name != "sdist":
             build_all()
+            build_classes()
+            copy_header()
 
 
 if __name__ == "__main__":
-    for built in build_all():
+    for built in filter(None, [*build_all(), build_classes(), copy_header()]):
         print(built.relative_to(ROOT), built.stat().st_size, "bytes")

@@ -1,4 +1,4 @@
-"""Commands on bundles: export, bench."""
+"""Commands on bundles: export, app, bench."""
 
 from __future__ import annotations
 
@@ -107,6 +107,26 @@ def export(
             f"{len(bundle.files)} files in {bundle.folder}"
         )
     suggest("measure it", "bench", bundle.folder, "--out", bundle.folder.with_name(f"{bundle.folder.name}.bench.json"))
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights weights.pth --out bundle",
+        "syncnas-deploy app bundle --out android",
+    )
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the module.")
+@json_option
+def app(bundle: Path, out: Path, as_json: bool) -> None:
+    """Make an Android module of BUNDLE: an AAR, Gradle files and a sample app in Kotlin."""
+    from syncnas_deploy import pipeline
+
+    sizes = pipeline.app(bundle, out)
+    if as_json:
+        emit({"module": str(out), "files": sizes})
+    else:
+        say(f"{len(sizes)} files in {out}; {out / 'README.md'} says how to go on.")
 
 
 @click.command(

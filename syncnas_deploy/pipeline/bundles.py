@@ -9,6 +9,7 @@ import msgspec
 
 from syncnas_bench import Device, Unit
 from syncnas_bench.work_folder import work_folder
+from syncnas_deploy.apps.module import write_app
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, run_bench
@@ -74,6 +75,20 @@ def export(
     return write_bundle(
         out, found, values, source=source, formats=formats, opset=opset, whole=whole, seed=seed, force=force
     )
+
+
+def app(bundle: Bundle | Path, out: Path) -> dict[str, int]:
+    """Write an Android module of a bundle, with a sample app; `out` must be free.
+
+    Returns:
+        Size in bytes by path in `out`.
+
+    Raises:
+        BundleError: the bundle cannot be used, or was exported by a program that wrote no network.txt.
+        RuntimeMissing: this installation lacks a library or the Java classes.
+        OutputExists: `out` is there and not empty.
+    """
+    return write_app(bundle, out)
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
