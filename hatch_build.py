@@ -28,7 +28,7 @@ JAVA = ROOT / "bench" / "java"
 OUTPUT = ROOT / "bench" / "syncnas_bench" / "_native"
 PROGRAM = "syncnas-runner"
 LIBRARY = "libsyncnas.so"
-RUNNER_ALONE = {"runner.c", "host_link.c", "json_lines.c", "power.c", "report.c", "samples.c"}
+RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 """What the runner has and the library has not; what the library alone has is in its folder."""
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 

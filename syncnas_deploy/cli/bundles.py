@@ -171,6 +171,13 @@ def app(bundle: Path, out: Path, as_json: bool) -> None:
     "--evaluator", shell_complete=complete_evaluator, help="Compare by its rewards instead of by MACs; see `search`."
 )
 @click.option(
+    "--from",
+    "app_path",
+    type=click.Path(path_type=Path),
+    metavar="APP.JSON",
+    help="Print the times beside that an app measured itself; see docs/in-your-app.md.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="The result, with raw samples. Default: BUNDLE-DEVICE.bench.json, numbered where that is there.",
@@ -189,6 +196,7 @@ def bench(
     profile_path: Path | None,
     rivals: bool,
     evaluator: str | None,
+    app_path: Path | None,
     out: Path | None,
     force: bool,
     keep_identity: bool,
@@ -200,7 +208,7 @@ def bench(
     from syncnas_deploy.benchmarking.trust import trust
     from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import bench_page
+    from syncnas_deploy.report.tables import app_page, bench_page
 
     pairs = []
     for text in baselines:
@@ -209,6 +217,7 @@ def bench(
             raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
         pairs.append((Path(path), unit or None))
     opened = pipeline.as_bundle(bundle)
+    app_times = pipeline.app_times(app_path, opened) if app_path else None
     measured = read_profile(profile_path) if profile_path else None
     device = open_device(device_name)
     chosen = units or (measured.units if measured else units_or_setting(units))
@@ -235,8 +244,12 @@ def bench(
         )
     if as_json:
         value = result_to_json(result)
-        emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
+        beside = {"predicted": prediction_to_json(prediction)} if prediction else {}
+        told = {"units": app_times.units, "samples_us": app_times.makespan.samples_us} if app_times else {}
+        emit({**value, **beside, **({"app": told} if told else {})})
     else:
+        if app_times:
+            say_page(app_page(app_times, result))
         say_page(bench_page(result, prediction, measured))
         say("", f"written to {out}")
     judged = trust(result)

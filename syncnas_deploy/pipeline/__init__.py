@@ -13,7 +13,7 @@ with pipeline.device("host") as host:
 """
 
 from syncnas_deploy.pipeline.assess import COMMANDS, Assessment, AssessSettings, assess, assessment_path
-from syncnas_deploy.pipeline.bundles import app, bench, draw, export, predict_bench
+from syncnas_deploy.pipeline.bundles import app, app_times, bench, draw, export, predict_bench
 from syncnas_deploy.pipeline.devices import (
     ALL_DEVICES,
     device,
@@ -52,6 +52,7 @@ __all__ = [
     "FoundNetwork",
     "ProfileLike",
     "app",
+    "app_times",
     "as_bundle",
     "as_config",
     "as_profile",

@@ -10,6 +10,7 @@ import msgspec
 from syncnas_bench import Device, Unit
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.apps.module import write_app
+from syncnas_deploy.benchmarking.app_times import AppTimes, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, run_bench
@@ -89,6 +90,15 @@ def app(bundle: Bundle | Path, out: Path) -> dict[str, int]:
         OutputExists: `out` is there and not empty.
     """
     return write_app(bundle, out)
+
+
+def app_times(path: Path, bundle: Bundle | Path) -> AppTimes:
+    """What an app measured of this bundle with `syncnas_measure`, or `Network.measure` in Java.
+
+    Raises:
+        AppTimesError: the file is not that, or is of another network.
+    """
+    return read_app_times(path, bundle if isinstance(bundle, Bundle) else read_bundle(bundle))
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:

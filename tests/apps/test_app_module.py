@@ -92,7 +92,7 @@ def test_its_classes_are_java_8_and_named_as_the_library_wants(aar: zipfile.ZipF
     for abi in ("arm64-v8a", "x86_64"):
         content = aar.read(f"jni/{abi}/libsyncnas.so")
         functions = re.findall(rb"Java_(org_syncnas_Network)_(native\w+)\0", content)
-        assert len(functions) == 5
+        assert len(functions) == 6
         assert all(name in network for _, name in functions)
     assert b"org.syncnas.Network { native <methods>; }" in aar.read("proguard.txt")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
@@ -19,7 +20,7 @@ from syncnas_exporters.tflite import write_tflite
 
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "bench" / "native"
-RUNNER_ALONE = {"runner.c", "host_link.c", "json_lines.c", "power.c", "report.c", "samples.c"}
+RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 SANITIZERS = {
     "plain": (),
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
@@ -29,12 +30,14 @@ SHAPE = (1, 4, 4, 4)
 
 
 @functools.cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="app-")
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="app-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _compile(name: str, *words: str) -> Path | None:
-    out = Path(_folder().name) / name
+    out = _folder() / name
     compiler = shutil.which("cc")
     if compiler is None:
         return None

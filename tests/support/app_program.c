@@ -1,5 +1,6 @@
 // An app in C, for tests: each command uses the library as an app would, or as none should.
 //   app run LITERT BUNDLE UNITS IMAGE LOGITS RUNS [memory] [own]     UNITS: a letter a branch, c or g
+//   app measure LITERT BUNDLE RUNS FILE
 //   app cycles LITERT BUNDLE COUNT
 //   app threads LITERT BUNDLE
 //   app options LITERT BUNDLE
@@ -107,6 +108,17 @@ static int run(int count, char **words) {
     }
     if (memory) free_bundle(files, bundle.file_count);
     return 0;
+}
+
+static int measure(char **words) {
+    const syncnas_options options = options_of(words[0], "cc");
+    const syncnas_bundle bundle = {.folder = words[1]};
+    syncnas_network network;
+    syncnas_error error;
+    if (syncnas_open(&bundle, &options, &network, &error) != SYNCNAS_OK) fail_with("open", &error);
+    if (syncnas_measure(network, atoi(words[2]), words[3], &error) != SYNCNAS_OK) fail_with("measure", &error);
+    syncnas_close(network);
+    return syncnas_measure(network, 1, words[3], NULL) == SYNCNAS_ERROR_CLOSED ? 0 : 2;
 }
 
 static int threads_now(void) {
@@ -328,6 +340,7 @@ static int hostile(int count, char **words) {
 int main(int count, char **words) {
     const char *command = count > 3 ? words[1] : "";
     if (strcmp(command, "run") == 0) return run(count - 2, words + 2);
+    if (strcmp(command, "measure") == 0) return measure(words + 2);
     if (strcmp(command, "cycles") == 0) return cycles(words + 2);
     if (strcmp(command, "threads") == 0) return use_in_threads(words + 2);
     if (strcmp(command, "options") == 0) return try_options(words + 2);

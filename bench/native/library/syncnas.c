@@ -7,10 +7,11 @@
 #include "bundle_files.h"
 #include "open_networks.h"
 #include "options.h"
+#include "tell.h"
 
 const char *syncnas_version(void) { return SYNCNAS_VERSION; }
 
-static syncnas_status tell(const struct failure *failure, syncnas_error *error) {
+syncnas_status tell(const struct failure *failure, syncnas_error *error) {
     // LiteRT of another version is a runtime that cannot be used; the other codes are the public ones.
     const syncnas_status status = (syncnas_status)failure_exit_code(failure->code);
     if (error != NULL) {
@@ -21,7 +22,7 @@ static syncnas_status tell(const struct failure *failure, syncnas_error *error) 
     return status;
 }
 
-static syncnas_status tell_closed(syncnas_error *error) {
+syncnas_status tell_closed(syncnas_error *error) {
     if (error != NULL) *error = (syncnas_error){SYNCNAS_ERROR_CLOSED, "the network is not open; it may have been closed"};
     return SYNCNAS_ERROR_CLOSED;
 }

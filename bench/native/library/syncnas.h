@@ -112,6 +112,11 @@ SYNCNAS_API const float *syncnas_output(syncnas_network network);
 //   times, error  may be NULL
 SYNCNAS_API syncnas_status syncnas_run(syncnas_network network, syncnas_times *times, syncnas_error *error);
 
+// Run the network on the input that is there, `runs` times after a few unrecorded ones, and write all times into a file, as
+// the runner of `syncnas-deploy bench` does. `syncnas-deploy bench --from FILE` lays them beside its own.
+SYNCNAS_API syncnas_status syncnas_measure(syncnas_network network, int32_t runs, const char *path,
+                                           syncnas_error *error);
+
 // Wait for runs under way, then free the network. Does nothing if it is not open.
 SYNCNAS_API void syncnas_close(syncnas_network network);
 

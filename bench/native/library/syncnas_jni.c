@@ -126,6 +126,16 @@ NATIVE(jint, nativeRun)(JNIEnv *env, jobject self, jlong handle, jlongArray into
     return SYNCNAS_OK;
 }
 
+NATIVE(jint, nativeMeasure)(JNIEnv *env, jobject self, jlong handle, jint runs, jbyteArray path, jbyteArray sentence) {
+    (void)self;
+    struct texts texts = {0};
+    syncnas_error error;
+    syncnas_measure((syncnas_network)handle, runs, text_of(env, &texts, path), &error);
+    const jint status = done(env, &texts, &error, sentence);
+    free_texts(&texts);
+    return status;
+}
+
 NATIVE(void, nativeClose)(JNIEnv *env, jclass type, jlong handle) {
     (void)env, (void)type;
     syncnas_close((syncnas_network)handle);

@@ -100,6 +100,15 @@ public final class Network implements AutoCloseable {
     return new Times(times);
   }
 
+  /**
+   * Runs on the input that is there, after a few unrecorded runs, and writes all times into a file that
+   * {@code syncnas-deploy bench --from FILE} reads. Throws SyncNasException.
+   */
+  public void measure(int runs, String path) {
+    byte[] sentence = new byte[SENTENCE_BYTES];
+    check(nativeMeasure(alive(), runs, utf8(path), sentence), sentence);
+  }
+
   /** Waits for runs under way and frees the network. Buffers that are still held are merely not used any more. */
   @Override
   public void close() {
@@ -158,6 +167,8 @@ public final class Network implements AutoCloseable {
 
   // Not static: this object and its buffers stay as long as it runs.
   private native int nativeRun(long handle, long[] times, byte[] sentence);
+
+  private native int nativeMeasure(long handle, int runs, byte[] path, byte[] sentence);
 
   private static native void nativeClose(long handle);
 
