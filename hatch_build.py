@@ -28,6 +28,7 @@ JAVA = ROOT / "bench" / "java"
 OUTPUT = ROOT / "bench" / "syncnas_bench" / "_native"
 PROGRAM = "syncnas-runner"
 LIBRARY = "libsyncnas.so"
+MEASURER = "libmeasure.so"  # the library with an app around it
 RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 """What the runner has and the library has not; what the library alone has is in its folder."""
 NDK_VARIABLE = "ANDROID_NDK_HOME"
@@ -56,7 +57,8 @@ def _c_files(name: str) -> list[str]:
     files = sorted(path.name for path in SOURCES.glob("*.c"))
     if name == PROGRAM:
         return files
-    own = sorted(path.relative_to(SOURCES).as_posix() for path in SOURCES.glob("library/*.c"))
+    folders = ("library", "apk") if name == MEASURER else ("library",)
+    own = sorted(path.relative_to(SOURCES).as_posix() for folder in folders for path in SOURCES.glob(f"{folder}/*.c"))
     return [file for file in files if file not in RUNNER_ALONE] + own
 
 
@@ -66,12 +68,12 @@ def _code_flags(name: str) -> tuple[str, ...]:
 
 def _link_flags(name: str) -> tuple[str, ...]:
     """For the linker itself."""
-    return ("-pie",) if name == PROGRAM else ("-shared", "-soname", LIBRARY)
+    return ("-pie",) if name == PROGRAM else ("-shared", "-soname", name)
 
 
 def linux_recipe(target: str, name: str) -> Recipe:
     """A program or a library for glibc: one command."""
-    link = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{LIBRARY},-z,now,-z,relro")
+    link = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name},-z,now,-z,relro")
     command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *_c_files(name),
                "-o", "{out}", "-ldl", "-lm")  # fmt: skip
     return Recipe({}, (command,))
@@ -91,8 +93,9 @@ def _ndk_recipe(ndk: Path, target: str, name: str) -> Recipe:
     clangs = sorted(ndk.glob("toolchains/llvm/prebuilt/*/bin/clang"))
     if not clangs:
         raise RuntimeError(f"{NDK_VARIABLE} names {str(ndk)!r}, which holds no NDK; correct or unset it.")
-    kind = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{LIBRARY}")
-    link = [f"-Wl,{','.join(_ANDROID_LINK)}", *kind, "-s", "-ldl", "-lm"]
+    kind = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name}")
+    system = ("-landroid", "-llog") if name == MEASURER else ()
+    link = [f"-Wl,{','.join(_ANDROID_LINK)}", *kind, "-s", "-ldl", "-lm", *system]
     clang = (str(clangs[0]), f"--target={target}", *_code_flags(name), *_atomics(target))
     return Recipe({}, ((*clang, *_c_files(name), "-o", "{out}", *link),))
 
@@ -152,6 +155,8 @@ TARGETS = (
     Target("aarch64-linux", LIBRARY, "aarch64-linux-gnu.2.17", linux_recipe),
     Target("aarch64-android", LIBRARY, "aarch64-linux-android24", android_recipe),
     Target("x86_64-android", LIBRARY, "x86_64-linux-android24", android_recipe),
+    Target("aarch64-android", MEASURER, "aarch64-linux-android24", android_recipe),
+    Target("x86_64-android", MEASURER, "x86_64-linux-android24", android_recipe),
 )
 
 

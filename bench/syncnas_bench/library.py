@@ -19,6 +19,15 @@ def app_library(target: str) -> Path:
     return _built(f"{target}/{LIBRARY}", "run `python hatch_build.py` in a checkout (needs `pip install ziglang`)")
 
 
+def app_measurer(target: str) -> Path:
+    """The library with an app around it that needs no Java, for an Android target.
+
+    Raises:
+        RuntimeMissing: none is built for it.
+    """
+    return _built(f"{target}/libmeasure.so", "run `python hatch_build.py` in a checkout (needs `pip install ziglang`)")
+
+
 def app_header() -> Path:
     """syncnas.h.
 

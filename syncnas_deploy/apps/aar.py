@@ -20,14 +20,17 @@ ABIS = {"arm64-v8a": "aarch64-android", "x86_64": "x86_64-android"}
 ASSETS = "network"
 """The folder of the assets that an app opens."""
 
+USES_OPENCL = "\n".join(
+    f'        <uses-native-library android:name="{name}" android:required="false" />'
+    for name in ("libOpenCL.so", "libOpenCL-pixel.so", "libOpenCL-car.so", "libvndksupport.so")
+)
+"""Of a manifest: from targetSdk 31 on an app sees these libraries of the system only if it names them."""
+
 _MANIFEST = f"""<?xml version="1.0" encoding="utf-8"?>
 <manifest xmlns:android="http://schemas.android.com/apk/res/android" package="org.syncnas">
     <uses-sdk android:minSdkVersion="{MIN_SDK}" />
     <application>
-        <uses-native-library android:name="libOpenCL.so" android:required="false" />
-        <uses-native-library android:name="libOpenCL-pixel.so" android:required="false" />
-        <uses-native-library android:name="libOpenCL-car.so" android:required="false" />
-        <uses-native-library android:name="libvndksupport.so" android:required="false" />
+{USES_OPENCL}
     </application>
 </manifest>
 """

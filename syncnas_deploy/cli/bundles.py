@@ -113,18 +113,20 @@ def export(
     epilog=epilog(
         "syncnas-deploy export syncnas_mobilenet_v2_100 --weights weights.pth --out bundle",
         "syncnas-deploy app bundle --out android",
+        "syncnas-deploy app bundle --out android --apk measure.apk",
     )
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the module.")
+@click.option("--apk", type=click.Path(path_type=Path), help="Also a signed APK that measures BUNDLE in an app.")
 @json_option
-def app(bundle: Path, out: Path, as_json: bool) -> None:
+def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
     """Make an Android module of BUNDLE: an AAR, Gradle files and a sample app in Kotlin."""
     from syncnas_deploy import pipeline
 
-    sizes = pipeline.app(bundle, out)
+    sizes = pipeline.app(bundle, out, apk=apk, on_notice=note)
     if as_json:
-        emit({"module": str(out), "files": sizes})
+        emit({"module": str(out), "files": sizes, "apk": None if apk is None else str(apk)})
     else:
         say(f"{len(sizes)} files in {out}; {out / 'README.md'} says how to go on.")
 

@@ -50,8 +50,14 @@ def test_rebuilds_only_what_changed(
     hook: ModuleType, compiler: FakeCompiler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     built = hook.build_all()
-    runners, libraries = ["x86_64-linux", "aarch64-linux", "aarch64-android"], ["x86_64-android"]
-    assert [path.parent.name for path in built] == [*runners, *runners, *libraries]
+    assert [path.relative_to(hook.OUTPUT).as_posix() for path in built] == [
+        *(f"{folder}/syncnas-runner" for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android")),
+        *(
+            f"{folder}/libsyncnas.so"
+            for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android", "x86_64-android")
+        ),
+        *(f"{folder}/libmeasure.so" for folder in ("aarch64-android", "x86_64-android")),
+    ]
     first = len(compiler.commands)
     hook.build_all()
     assert len(compiler.commands) == first
