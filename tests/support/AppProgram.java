@@ -1,3 +1,6 @@
+import android.content.res.AssetManager;
+import java.io.File;
+import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -9,6 +12,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.syncnas.Assets;
 import org.syncnas.Network;
 import org.syncnas.Options;
 import org.syncnas.Processor;
@@ -53,7 +57,7 @@ public final class AppProgram {
       return "nothing";
     } catch (SyncNasException e) {
       return e.kind() + " " + e.getMessage();
-    } catch (RuntimeException e) {
+    } catch (RuntimeException | IOException e) {
       return e.getClass().getSimpleName() + " " + e.getMessage();
     }
   }
@@ -113,6 +117,20 @@ public final class AppProgram {
     System.out.println("argument " + failure(() -> Network.open(folder, new Options().spinMicros(-7))));
     System.out.println("indirect " + failure(() -> Network.open(Map.of("network.txt", ByteBuffer.allocate(8)), options)));
     System.out.println("none " + failure(() -> Network.open(Map.of(), options)));
+
+    File bundle = new File(folder);
+    try (Network asset = Assets.open(new AssetManager(bundle.getParent(), ".none"), bundle.getName(), options)) {
+      System.out.println("assets " + computes(asset, image, logits));
+    }
+    AssetManager compressed = new AssetManager(bundle.getParent(), "1.tflite");
+    System.out.println("compressed " + failure(() -> Assets.open(compressed, bundle.getName(), options)));
+    System.out.println("absent " + failure(() -> Assets.open(compressed, "absent", options)));
+    String file = words[3] + ".json";
+    try (Network measured = Network.open(folder, options)) {
+      measured.measure(3, file);
+      System.out.println("measure " + Files.readAllLines(Paths.get(file)).size());
+      System.out.println("measure " + failure(() -> measured.measure(0, file)));
+    }
 
     try (Network timed = Network.open(folder, options)) {
       long least = Long.MAX_VALUE;

@@ -49,7 +49,8 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *sources,
     )
     assert done.returncode == 0, done.stderr
-    done = run(tool("javac"), "-encoding", "UTF-8", "-cp", folder, "-d", folder, SUPPORT / "AppProgram.java")
+    own = [SUPPORT / "AppProgram.java", *(SUPPORT / "assets").rglob("*.java")]
+    done = run(tool("javac"), "-encoding", "UTF-8", "-cp", folder, "-d", folder, *own)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -82,6 +83,11 @@ def test_an_app_in_java(classes: Path, tmp_path: Path) -> None:
         r"argument ARGUMENT spin_us is from -1.*",
         r"indirect IllegalArgumentException network\.txt is not in a direct buffer",
         r"none BUNDLE network\.txt is not among the files.*",
+        r"assets true",
+        r"compressed IOException .*branch1\.tflite is compressed in the APK; let noCompress of its build have .*",
+        r"absent BUNDLE network\.txt is not among the files.*",
+        r"measure 3",
+        r"measure ARGUMENT a measurement has a path and 1 to 1000000 runs, not 0",
         r"overhead_ns -?\d+",
     ]
     lines = [line for line in done.stdout.splitlines() if not line.startswith("INFO")]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,14 @@ def test_litert_is_found_by_name(bundle: Bundle) -> None:
     words = (program(), "open", "-", bundle.folder, "cc")
     assert run_app(*words, LD_LIBRARY_PATH=str(find_litert().parent)).stdout == "0 \n"
     assert run_app(*words).stdout.startswith(f"{RUNTIME} LiteRT library cannot be loaded: libLiteRt.so")
+
+
+def test_a_litert_of_another_version_is_told(small_bundle: Path, tmp_path: Path) -> None:
+    program()
+    other = tmp_path / "libLiteRt.so"
+    subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", str(other)], check=True, timeout=60)
+    told = run_app(program("address"), "open", other, small_bundle, "cc").stdout
+    assert told == f"{RUNTIME} LiteRT library {other} has no function LiteRtCreateEnvironment; use release 2.3\n"
 
 
 def test_a_gpu_that_is_not_there_is_an_error_of_its_own(bundle: Bundle) -> None:
