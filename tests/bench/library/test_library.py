@@ -17,9 +17,11 @@ from syncnas_bench.environment import Environment
 from syncnas_bench.local.host import find_litert
 from syncnas_bench.local.vulkan import software_icd
 from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.support.app_cases import SANITIZERS, app, run_app, small_litert, write_small_bundle
-from tests.support.picture_cases import small_branched
+from tests.support.picture_cases import small_branched, small_config
 
 ARGUMENT, BUNDLE, RUNTIME, MODEL, UNIT, RUN = "123456"
 
@@ -58,6 +60,24 @@ def logits(bundle: Bundle, units: str, *words: str, **variables: str) -> np.ndar
 @pytest.mark.parametrize("words", [(), ("memory",), ("own",), ("memory", "own")])
 def test_two_cpus_give_the_reference_bit_for_bit(bundle: Bundle, words: tuple[str, ...]) -> None:
     np.testing.assert_array_equal(logits(bundle, "cc", *words), bundle.reference()[1].ravel())
+
+
+@pytest.mark.parametrize(
+    ("config", "units"),
+    [
+        (small_config(), "cc"),  # one branch
+        (small_config(), "cg"),  # whose other unit is not needed, and need not be there
+        (branched(small_config(), "nca", placement=Placement(twin_stem=True)), "cc"),  # both branches read the input
+        (branched(small_config(), "aac", placement=Placement(trunk=1)), "cc"),  # the output is branch 1's
+    ],
+    ids=["one", "one, no GPU", "twin", "trunk 1"],
+)
+def test_each_kind_of_network_gives_its_reference(config: ModelConfig, units: str, tmp_path: Path) -> None:
+    weights = random_weights(parameter_shapes(config), 0)
+    bundle = write_bundle(tmp_path / "b", config, weights, source="a test")
+    nowhere = {"VK_ICD_FILENAMES": "/absent.json", "VK_DRIVER_FILES": "/absent.json"}
+    for words in ((), ("memory", "own")):
+        np.testing.assert_array_equal(logits(bundle, units, *words, **nowhere), bundle.reference()[1].ravel())
 
 
 @pytest.mark.parametrize("units", ["cg", "gc"])
