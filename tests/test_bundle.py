@@ -84,7 +84,7 @@ def test_two_branches_as_one_graph_compute_what_the_segments_do(
 
 def test_a_base_model_is_one_graph_anyway(tmp_path: Path) -> None:
     made = written(tmp_path / "b", small_config(), formats=("tflite", "onnx"), whole=True)
-    assert sorted(made.files) == ["branch0.tflite", "reference.npz", "whole.onnx"]
+    assert sorted(made.files) == ["branch0.tflite", "network.txt", "reference.npz", "whole.onnx"]
 
 
 def test_a_whole_graph_that_computes_something_else_is_not_kept(

@@ -11,8 +11,9 @@ import numpy as np
 from syncnas_bench.litert.store import DEFAULT_VERSION
 from syncnas_deploy.apps.aar import aar_bytes
 from syncnas_deploy.arrays import Uint8Array
-from syncnas_deploy.bundle import Bundle, read_bundle, run_chain
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.files.output import FolderKind, atomic_folder
+from syncnas_deploy.networks.segments import run_chain
 from syncnas_deploy.resources import data_folder
 from syncnas_deploy.training.images import DEVIATION, MEAN, normalized
 from syncnas_exporters import TfliteRunner
@@ -23,27 +24,26 @@ FREE = FolderKind("folder that is empty", lambda _: ())
 """People change what is in the module, so none is ever replaced."""
 
 
-def write_app(bundle: Bundle | Path, out: Path) -> dict[str, int]:
+def write_app(bundle: Bundle, out: Path) -> dict[str, int]:
     """Write the module; the folder appears whole or not at all.
 
     Returns:
         Size in bytes by path in `out`.
 
     Raises:
-        BundleError: the bundle cannot be used, or has no network.txt.
+        BundleError: the bundle has no network.txt.
         RuntimeMissing: this installation lacks a library or the Java classes.
         OutputExists: `out` is there and not empty.
     """
-    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
-    files = {AAR: aar_bytes(opened)}
+    files = {AAR: aar_bytes(bundle)}
     shown, chosen = "none: the network takes other than 3 channels", "-"
-    if opened.config.stem.in_channels == 3:
-        pixels = _picture(opened)
+    if bundle.config.stem.in_channels == 3:
+        pixels = _picture(bundle)
         files[PICTURE] = png_bytes(pixels)
-        shown, chosen = "picture.png", str(_class_of(opened, pixels))
+        shown, chosen = "picture.png", str(_class_of(bundle, pixels))
     floats = {"{{mean}}": MEAN, "{{deviation}}": DEVIATION}
     words = {word: ", ".join(f"{value}f" for value in values) for word, values in floats.items()}
-    words |= {"{{litert}}": DEFAULT_VERSION, "{{name}}": opened.config.name, "{{picture}}": shown, "{{class}}": chosen}
+    words |= {"{{litert}}": DEFAULT_VERSION, "{{name}}": bundle.config.name, "{{picture}}": shown, "{{class}}": chosen}
     sample = data_folder("app_sample")
     for path in sorted(path for path in sample.rglob("*") if path.is_file()):
         text = path.read_text(encoding="utf-8")

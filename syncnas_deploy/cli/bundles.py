@@ -121,7 +121,11 @@ def export(
 @click.option("--apk", type=click.Path(path_type=Path), help="Also a signed APK that measures BUNDLE in an app.")
 @json_option
 def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
-    """Make an Android module of BUNDLE: an AAR, Gradle files and a sample app in Kotlin."""
+    """Make an Android module of BUNDLE: an AAR, Gradle files and a sample app in Kotlin.
+
+    The AAR has the network, the library that runs it and its Java face; see docs/in-your-app.md. The same bundle gives
+    the same bytes. A folder that is there is never replaced, since people change what is in it.
+    """
     from syncnas_deploy import pipeline
 
     sizes = pipeline.app(bundle, out, apk=apk, on_notice=note)

@@ -81,7 +81,7 @@ def export(
 
 
 def app(
-    bundle: Bundle | Path, out: Path, *, apk: Path | None = None, on_notice: Callable[[str], None] = lambda _: None
+    bundle: BundleLike, out: Path, *, apk: Path | None = None, on_notice: Callable[[str], None] = lambda _: None
 ) -> dict[str, int]:
     """Write an Android module of a bundle, with a sample app.
 
@@ -101,7 +101,7 @@ def app(
         OutputExists: `out` or `apk` is there.
         OutputError: they cannot be written, or a tool failed.
     """
-    opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    opened = as_bundle(bundle)
     check_folder(out, FREE, force=False)
     if apk is not None:
         check_output(apk, force=False)
@@ -115,13 +115,13 @@ def app(
     return write_app(opened, out)
 
 
-def app_times(path: Path, bundle: Bundle | Path) -> AppTimes:
+def app_times(path: Path, bundle: BundleLike) -> AppTimes:
     """What an app measured of this bundle with `syncnas_measure`, or `Network.measure` in Java.
 
     Raises:
         AppTimesError: the file is not that, or is of another network.
     """
-    return read_app_times(path, bundle if isinstance(bundle, Bundle) else read_bundle(bundle))
+    return read_app_times(path, as_bundle(bundle))
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
