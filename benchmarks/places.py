@@ -32,7 +32,8 @@ from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.rows import INVOCATION_OPS
 from syncnas_deploy.profiling.experiment import TOGETHER, Experiment, ProfileSettings, chain_job, pair_step, whole_job
 from syncnas_deploy.profiling.parts import PointGraph
-from syncnas_deploy.profiling.random_networks import write_network, write_to
+from syncnas_deploy.profiling.random_networks import write_network
+from syncnas_deploy.profiling.timing_files import write_to
 from syncnas_deploy.profiling.width_design import first_pairs
 
 Of = Callable[[Run], float]

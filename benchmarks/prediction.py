@@ -34,7 +34,8 @@ from syncnas_deploy.prediction.drift import Drift, drift
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile
-from syncnas_deploy.profiling.random_networks import random_widths, write_network, write_to
+from syncnas_deploy.profiling.random_networks import random_widths, write_network
+from syncnas_deploy.profiling.timing_files import write_to
 from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_exporters import write_tflite
 
@@ -43,10 +44,10 @@ BATCH = 20
 WAYS = ("concurrent", "solo 0", "solo 1")
 
 
-def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int) -> list[ModelConfig]:
-    """`count` networks of different strategies."""
+def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int, budget: str = "1.0x") -> list[ModelConfig]:
+    """`count` networks of different strategies; every other one has widths solved for the budget, if it can have."""
     rng = np.random.default_rng(seed)
-    solver = WidthSolver(base, ProfileCosts(profile, Placement()), pipeline.budget_us("1.0x", profile))
+    solver = WidthSolver(base, ProfileCosts(profile, Placement()), pipeline.budget_us(budget, profile))
     drawn: dict[str, ModelConfig] = {}
     while len(drawn) < count:
         strategy = random_strategy(rng, len(base.stages))

@@ -19,7 +19,8 @@ from benchmarks.prediction import base_jobs
 from syncnas_bench import BenchPlan, Run, Step
 from syncnas_deploy import pipeline
 from syncnas_deploy.measuring.jobs import SPIN_US
-from syncnas_deploy.profiling.random_networks import random_networks, write_network, write_to
+from syncnas_deploy.profiling.random_networks import random_networks, write_network
+from syncnas_deploy.profiling.timing_files import write_to
 
 TURN, LAST = 16, 8
 SHOWN = (1, 2, 3, 4, 6, 8, 12)

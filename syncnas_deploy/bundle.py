@@ -4,98 +4,62 @@ manifest.json      what is here: the config, every segment with file, signature,
 branch0.tflite     all segments of branch 0, one signature each; branch1.tflite has those of branch 1
 network.txt        the network as an app's libsyncnas reads it, see `syncnas_bench.network_text`; beside .tflite files
 *.onnx             one file per segment, where ONNX was asked for
-whole.*            where it was asked for: a network of two branches as one graph, for tools that read one
-reference.npz      one input image and the logits that LiteRT computed for it on the exporting host
+whole.*            where it was asked for: a network of two branches as one graph in fp32, for tools that read one
+calibration.json   the ranges that int8 files were made with
+reference.npz      one input image and the logits that LiteRT computed for it from these files on the exporting host
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 import syncnas_deploy
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import is_file, regular_bytes, sha256_of
-from syncnas_deploy.bundle_formats import FORMATS, WHOLE, tflite_name
-from syncnas_deploy.bundle_network import NETWORK, bundle_network
-from syncnas_deploy.errors import ABSENT, BundleError, OutputError
-from syncnas_deploy.files.documents import (
-    Fields,
-    Schema,
-    Sha256,
-    Text,
-    decode_document,
-    printable_text,
-    read_json,
+from syncnas_deploy.bundle_formats import FORMATS, WHOLE, check_precisions, tflite_name
+from syncnas_deploy.bundle_manifest import (
+    CALIBRATION,
+    MANIFEST,
+    REFERENCE,
+    SCHEMA,
+    VERSION,
+    AgainstFp32,
+    BranchFile,
+    Manifest,
+    manifest_segments,
+    read_manifest,
 )
+from syncnas_deploy.bundle_network import NETWORK, bundle_network
+from syncnas_deploy.bundle_numbers import FileNumbers, chain_logits
+from syncnas_deploy.calibration import Calibration, calibration_to_json, network_digest, read_calibration
+from syncnas_deploy.errors import ABSENT, BundleError, OutputError
+from syncnas_deploy.files.documents import Fields
 from syncnas_deploy.files.npz import Headers, read_npz
 from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
 from syncnas_deploy.files.places import neighbours
-from syncnas_deploy.networks.config import ModelConfig, SyncOp
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.lowering import lower, network_graph
-from syncnas_deploy.networks.segments import Feed, Segment, cut, run_chain
+from syncnas_deploy.networks.segments import Feed, Segment, cut
 from syncnas_deploy.networks.weights import Weights, network_bytes
+from syncnas_deploy.precision import FileFormat, Precision
+from syncnas_deploy.shown import brief
 from syncnas_exporters import Graph, GraphError, TfliteRunner, difference
 from syncnas_exporters.opsets import DEFAULT_OPSET
 
-SCHEMA = "syncnas-deploy/bundle"
-VERSION = 1
-MANIFEST = "manifest.json"
-REFERENCE = "reference.npz"
-_MAX_MANIFEST_BYTES = 4 << 20
 _WHOLE_TOLERANCE = 1e-5
 """How far logits of the whole graph may be from those of the segments, of the largest; they were equal where tried."""
 _ROOM_BYTES = 16 << 20
 """What a file has beside its arrays: operators, names, and metadata."""
 
-FileName = Annotated[
-    str, Meta(max_length=255, pattern=r"^[^./\\\x00][^/\\\x00]*\Z", description="a plain file of this folder")
-]
-Channels = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-FeatureShape = Annotated[tuple[Channels, ...], Meta(min_length=2, max_length=4)]
-"""[1, H, W, C], or [1, classes]."""
 
-
-class ManifestInput(Schema, frozen=True):
-    """An input of a segment: where it comes from, and its shape."""
-
-    source: Feed = msgspec.field(name="from")
-    shape: FeatureShape
-
-
-class ManifestSegment(Schema, frozen=True):
-    """A segment, as an app needs it: where it runs, what it is called in which file, what goes in and comes out."""
-
-    name: Text
-    phase: Annotated[int, Meta(ge=0, le=64)]
-    branch: Annotated[int, Meta(ge=0, le=1)]
-    file: FileName
-    signature: Text
-    inputs: Annotated[tuple[ManifestInput, ...], Meta(min_length=1, max_length=2)]
-    output_shape: FeatureShape
-    sync: SyncOp
-
-
-class Manifest(Schema, frozen=True):
-    """``manifest.json``: the network, where its weights came from, and each file with its sha256."""
-
-    schema: Text
-    made_by: Text
-    config: dict[str, Any]
-    weights: Annotated[str, printable_text(4096)]
-    files: dict[FileName, Sha256]
-    segments: Annotated[tuple[ManifestSegment, ...], Meta(min_length=1, max_length=64)]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle that was read and whose manifest is consistent.
 
@@ -104,12 +68,34 @@ class Bundle:
         config: the network.
         weights: where the weights came from.
         files: sha256 by file name.
+        branches: the format of each branch's .tflite file.
+        against_fp32: how far its logits are from those in fp32; None where all is fp32 or for timing alone.
     """
 
     folder: Path
     config: ModelConfig
     weights: str
     files: Mapping[str, str]
+    branches: tuple[BranchFile, ...]
+    against_fp32: AgainstFp32 | None = None
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Of each branch's .tflite file."""
+        return tuple(branch.precision for branch in self.branches)
+
+    @property
+    def formats(self) -> tuple[FileFormat, ...]:
+        """Of each branch's .tflite file."""
+        return tuple(FileFormat(branch.precision, branch.split_kernels) for branch in self.branches)
+
+    @property
+    def timing_only(self) -> bool:
+        """Whether an int8 file was made without pictures, so that its outputs say nothing."""
+        return any(branch.precision == "int8" and branch.calibrated is None for branch in self.branches)
+
+    def __repr__(self) -> str:
+        return brief("Bundle", self.config.name, f"{len(self.files)} files in {self.folder}", f"weights {self.weights}")
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -178,6 +164,11 @@ def write_bundle(
     opset: int = DEFAULT_OPSET,
     whole: bool = False,
     seed: int = 0,
+    precisions: Sequence[Precision] = ("fp32",),
+    calibration: Calibration | None = None,
+    pictures: NDArray[np.float32] | None = None,
+    timing_only: bool = False,
+    split_kernels: Collection[int] = (),
     force: bool = False,
 ) -> Bundle:
     """Export a network; the folder appears whole or not at all.
@@ -191,19 +182,28 @@ def write_bundle(
         opset: of ONNX files, see `syncnas_exporters.opsets`.
         whole: also write a network of two branches as one graph. A base model is one graph anyway.
         seed: of the reference image, uniform in [-1, 1).
+        precisions: of the .tflite files, one for all or one for each branch. ONNX files are fp32.
+        calibration: of this network; int8 needs it.
+        pictures: [N, H, W, 3], on which the files are compared with fp32; the reference image where None.
+        split_kernels: branches whose depthwise kernels over 5x5 are written as sums of smaller ones; not in ONNX files.
+        timing_only: make int8 without a calibration. Such a file takes as long as another one and computes nonsense.
         force: replace an older bundle of that name; what is not of it stays in the folder.
 
     Raises:
         OutputExists: the folder exists and is no bundle, or `force` is false.
         OutputBusy: another process is exporting to it.
-        OutputError: a format is unknown, or the folder cannot be written.
+        OutputError: a format or precision is unknown or does not fit, or the folder cannot be written.
+        CalibrationError: int8 has no calibration, or one of another network.
         BundleError: the network's outputs are not finite with these weights.
     """
     if not formats or not set(formats) <= FORMATS.keys():
         wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
         raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
+    wanted = check_precisions(folder, config, precisions, formats)
+    numbers = FileNumbers(network_digest(config, weights), wanted, calibration, pictures, split_kernels)
+    numbers.check(folder, timing_only=timing_only)
     with atomic_folder(folder, BUNDLE, force=force) as work:
-        _fill(work, config, weights, source, formats, opset, whole, seed)
+        _fill(work, config, weights, source, formats, opset, whole, seed, numbers)
     return read_bundle(folder)
 
 
@@ -223,7 +223,7 @@ def _own_files(folder: Path) -> tuple[str, ...]:
     if not is_bundle(folder):
         return ()
     try:
-        return (*_read_manifest(folder / MANIFEST).files, MANIFEST)
+        return (*read_manifest(folder / MANIFEST).files, MANIFEST)
     except BundleError:
         return ()
 
@@ -240,37 +240,44 @@ def _fill(
     opset: int,
     whole: bool,
     seed: int,
+    numbers: FileNumbers,
 ) -> None:
+    segments = cut(config)
     try:
         lowered = graphs(config, weights)
         if whole:
             lowered.setdefault(WHOLE, network_graph(config, weights, WHOLE))
+        # The reference is computed by LiteRT, whatever the formats that are kept.
+        written = numbers.write(segments, lowered, {"tflite", *formats}, opset)
     except GraphError as e:
         raise BundleError(f"{config.name}: cannot be exported: {e}.") from None
-    segments = cut(config)
-    # The reference is computed by LiteRT, whatever the formats that are kept.
-    written = {name: FORMATS[name](segments, lowered, opset) for name in dict.fromkeys(("tflite", *formats))}
-    runners = {b: TfliteRunner(written["tflite"][tflite_name(b)]) for b in range(config.branch_count)}
     shape = (1, config.input_size, config.input_size, config.stem.in_channels)
     image = np.random.default_rng(seed).uniform(-1.0, 1.0, shape).astype(np.float32)
-    logits = run_chain(segments, lambda s, inputs: runners[s.branch].run(s.name, inputs), image)
+    logits = chain_logits(segments, written["tflite"], image)
     if not np.isfinite(logits).all():
         raise BundleError(f"{config.name}: gives NaN or infinite logits with weights from {source}; check the weights.")
     if whole and config.branch_count > 1:
-        _check_whole(written["tflite"][f"{WHOLE}.tflite"], image, logits, config)
+        _check_whole(
+            written["tflite"][f"{WHOLE}.tflite"], image, numbers.plain_logits(segments, lowered, image), config
+        )
     for name, data in ((name, data) for kept in formats for name, data in written[kept].items()):
         (work / name).write_bytes(data)
     if "tflite" in formats:
         digests = {name: sha256_of(work / name) for name in written["tflite"]}
         (work / NETWORK).write_text(bundle_network(segments, digests), encoding="ascii", newline="\n")
     np.savez(work / REFERENCE, image=image, logits=logits)
+    if numbers.calibration is not None:
+        (work / CALIBRATION).write_text(dump_json(calibration_to_json(numbers.calibration)), encoding="utf-8")
     manifest = Manifest(
         schema=f"{SCHEMA}/{VERSION}",
         made_by=f"syncnas-deploy {syncnas_deploy.__version__}",
         config=config_to_json(config),
         weights=source,
         files={path.name: sha256_of(path) for path in sorted(work.iterdir())},
-        segments=_manifest_segments(config),
+        segments=manifest_segments(config),
+        network=numbers.network,
+        branches=numbers.branches(),
+        against_fp32=numbers.against_fp32(segments, lowered, written["tflite"], image),
     )
     (work / MANIFEST).write_text(dump_json(msgspec.to_builtins(manifest)), encoding="utf-8")
 
@@ -281,30 +288,6 @@ def _check_whole(model: bytes, image: NDArray[np.float32], logits: NDArray[np.fl
         raise BundleError(
             f"{config.name}: as one graph it computes something else than its segments; please report it."
         )
-
-
-def _manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
-    return tuple(
-        ManifestSegment(
-            name=segment.name,
-            phase=segment.phase,
-            branch=segment.branch,
-            file=tflite_name(segment.branch),
-            signature=segment.name,
-            inputs=tuple(
-                ManifestInput(source=feed, shape=shape)
-                for feed, shape in zip(segment.feeds, segment.input_shapes, strict=True)
-            ),
-            output_shape=segment.output_shape,
-            sync=segment.sync,
-        )
-        for segment in cut(config)
-    )
-
-
-def _read_manifest(path: Path) -> Manifest:
-    value = read_json(path, BundleError, max_bytes=_MAX_MANIFEST_BYTES)
-    return decode_document(Manifest, value, str(path), BundleError, version=(SCHEMA, VERSION))
 
 
 def is_bundle(path: Path) -> bool:
@@ -326,10 +309,10 @@ def read_bundle(folder: Path) -> Bundle:
             "`syncnas-deploy export`." + ("" if there else nearest(folder, neighbours(folder))),
             code=None if there else ABSENT,
         )
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)
-    if manifest.segments != _manifest_segments(config):
+    if manifest.segments != manifest_segments(config):
         raise BundleError(f"{path}: 'segments' are not those of the config; export the bundle again.")
     for name, digest in manifest.files.items():
         file = folder / name
@@ -343,7 +326,24 @@ def read_bundle(folder: Path) -> Bundle:
             raise BundleError(f"{file}: is missing; export the bundle again.") from None
         except OSError as e:
             raise BundleError(f"{file}: cannot be read ({e.strerror}); export the bundle again.") from None
-    return Bundle(folder, config, manifest.weights, manifest.files)
+    branches = manifest.branches or (BranchFile(),) * config.branch_count
+    if len(branches) != config.branch_count:
+        raise BundleError(f"{path}: 'branches' are not those of the config; export the bundle again.")
+    _check_calibration(folder, manifest, branches)
+    return Bundle(folder, config, manifest.weights, manifest.files, branches, manifest.against_fp32)
+
+
+def _check_calibration(folder: Path, manifest: Manifest, branches: Sequence[BranchFile]) -> None:
+    """An int8 file that was calibrated has its calibration beside it, of this network and by the same pictures."""
+    by = {branch.calibrated for branch in branches if branch.calibrated is not None}
+    if not by:
+        return
+    path = folder / CALIBRATION
+    if CALIBRATION not in manifest.files:
+        raise BundleError(f"{path}: is missing; export the bundle again.")
+    calibration = read_calibration(path)
+    if calibration.network != manifest.network or by != {calibration.by}:
+        raise BundleError(f"{path}: is the calibration of another network; export the bundle again with --calibrate.")
 
 
 def _most_bytes(config: ModelConfig) -> int:

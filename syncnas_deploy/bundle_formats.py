@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from syncnas_deploy.errors import OutputError
+from syncnas_deploy.precision import PRECISIONS, Precision
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from syncnas_deploy.networks.config import ModelConfig
     from syncnas_deploy.networks.segments import Segment
     from syncnas_exporters import Graph
+    from syncnas_exporters.ranges import Ranges
 
-WriteFormat = Callable[["Sequence[Segment]", "Mapping[str, Graph]", int], dict[str, bytes]]
-"""All segments of a network, graphs by name (each segment's, perhaps the `WHOLE` network's), and the ONNX opset, to
-files by file name."""
+
+@dataclass(frozen=True)
+class FilePrecisions:
+    """The precision of each branch's file, and the ranges of each segment's tensors for int8."""
+
+    branches: tuple[Precision, ...]
+    ranges: Mapping[str, Ranges] = field(default_factory=dict)
+
+    @staticmethod
+    def fp32(branches: int) -> FilePrecisions:
+        """All of it in fp32."""
+        precision: Precision = "fp32"
+        return FilePrecisions((precision,) * branches)
+
+
+WriteFormat = Callable[["Sequence[Segment]", "Mapping[str, Graph]", FilePrecisions, int], dict[str, bytes]]
+"""All segments of a network, graphs by name (each segment's, perhaps the `WHOLE` network's), the precisions of .tflite
+files and the ONNX opset, to files by file name."""
 
 WHOLE = "whole"
 """What the graph of a whole network, and its file, is called."""
 
 
-def _tflite_files(segments: Sequence[Segment], graphs: Mapping[str, Graph], _opset: int) -> dict[str, bytes]:
-    """One file per branch, with one signature per segment, and one for each other graph."""
+def _tflite_files(
+    segments: Sequence[Segment], graphs: Mapping[str, Graph], precisions: FilePrecisions, _opset: int
+) -> dict[str, bytes]:
+    """One file per branch, with one signature per segment, and one in fp32 for each other graph."""
     from syncnas_exporters import write_tflite
 
-    branches = sorted({segment.branch for segment in segments})
     files = {
-        tflite_name(branch): write_tflite([graphs[s.name] for s in segments if s.branch == branch])
-        for branch in branches
+        tflite_name(branch): write_tflite(
+            [graphs[s.name] for s in segments if s.branch == branch], precision=precision, ranges=precisions.ranges
+        )
+        for branch, precision in enumerate(precisions.branches)
     }
     others = graphs.keys() - {segment.name for segment in segments}
     return files | {f"{name}.tflite": write_tflite([graphs[name]]) for name in others}
 
 
-def _onnx_files(_segments: Sequence[Segment], graphs: Mapping[str, Graph], opset: int) -> dict[str, bytes]:
-    """One file per graph."""
+def _onnx_files(
+    _segments: Sequence[Segment], graphs: Mapping[str, Graph], _precisions: FilePrecisions, opset: int
+) -> dict[str, bytes]:
+    """One file per graph, in fp32."""
     from syncnas_exporters import write_onnx
 
     return {f"{name}.onnx": write_onnx(graph, opset) for name, graph in graphs.items()}
@@ -44,3 +72,26 @@ FORMATS: Mapping[str, WriteFormat] = {"tflite": _tflite_files, "onnx": _onnx_fil
 def tflite_name(branch: int) -> str:
     """The file with all segments of a branch."""
     return f"branch{branch}.tflite"
+
+
+def check_precisions(
+    folder: Path, config: ModelConfig, precisions: Sequence[str], formats: Sequence[str]
+) -> tuple[Precision, ...]:
+    """The precision of each branch's file.
+
+    Raises:
+        OutputError: one is unknown, there are too many, or there are no .tflite files.
+    """
+    known = [p for p in PRECISIONS for given in precisions if p == given]
+    if not precisions or len(known) != len(precisions):
+        raise OutputError(f"{folder}: a precision is one of {', '.join(PRECISIONS)}; give one of them.")
+    if len(precisions) not in (1, config.branch_count):
+        branches = {1: "one branch", 2: "two branches"}[config.branch_count]
+        raise OutputError(
+            f"{folder}: {config.name} has {branches} and {len(precisions)} precisions were given; give one for all of "
+            "it or one for each branch."
+        )
+    if set(precisions) != {"fp32"} and "tflite" not in formats:
+        raise OutputError(f"{folder}: a precision is that of .tflite files; add --format tflite.")
+    found = tuple(next(p for p in PRECISIONS if p == given) for given in precisions)
+    return found if len(found) == config.branch_count else found * config.branch_count

@@ -6,6 +6,7 @@
     │   ├── ProfileError         ... as a DeviceProfile
     │   ├── BundleError          ... as a Bundle's manifest
     │   ├── AppTimesError        ... as an app's times of a network
+    │   ├── CalibrationError     ... as a Calibration of this network
     │   ├── RewardTableError     ... as a table of rewards
     │   ├── JournalError         ... as a journal
     │   │   └── JournalMismatch  a journal of another run
@@ -38,7 +39,8 @@
 
 from __future__ import annotations
 
-from syncnas_bench.errors import as_message
+from syncnas_bench.errors import BenchError, as_message
+from syncnas_exporters.errors import ExportError
 
 WRONG_USE, ABSENT = 2, 4
 """Exit codes of errors of any class: an option that makes no sense; a file or a name that does not exist."""
@@ -56,8 +58,16 @@ class SyncNasError(Exception):
         self.code = code
 
 
+Error = (SyncNasError, BenchError, ExportError)
+"""The roots of everything that is raised on purpose: ``except Error``, and ``except (*Error, OSError)``."""
+
+
 class DocumentError(SyncNasError):
     """A file's content cannot be used; the message names file, field and remedy."""
+
+
+class Incomparable(DocumentError):
+    """Files whose numbers say nothing about each other; the message says why."""
 
 
 class ConfigError(DocumentError):
@@ -74,6 +84,10 @@ class BundleError(DocumentError):
 
 class AppTimesError(DocumentError):
     """Not an app's times of this network."""
+
+
+class CalibrationError(DocumentError):
+    """Not a valid Calibration, or not one of this network."""
 
 
 class RewardTableError(DocumentError):

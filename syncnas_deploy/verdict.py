@@ -55,6 +55,7 @@ class Contender:
         slope: by how much the criterion grows with ln(latency); of a rival.
         latency_error: of a rival: relative standard error of the ratio of both latencies.
         guessed: of a rival: its latency is a guess, since nothing as wide was profiled.
+        crossings_us: of a network of two branches: what each of its crossings costs, microseconds.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Contender:
     slope: float = USUAL_SLOPE
     latency_error: float = 0.0
     guessed: bool = False
+    crossings_us: Sequence[float] = ()
 
 
 class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,7 +148,7 @@ def judge(
 
 
 def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *, by_reward: bool, how: str) -> str:
-    times = f"{_ms(ours.latency_us)} ms against {_ms(rival.latency_us)} ms, {how}"
+    times = f"{_ms(ours.latency_us)} ms against {_ms(rival.latency_us)} ms, {how}{_crossings(ours.crossings_us)}"
     work = f"{ours.macs / 1e6:.0f} M MACs against {rival.macs / 1e6:.0f} M"
     other = f"the best of one branch, {rival.name} on {rival.units}"
     if by_reward:
@@ -155,6 +157,15 @@ def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *,
     low, high = (_ratio(gain + sign * SIGMAS * error) for sign in (-1, 1))
     ratio = f"{_ratio(gain):.2f} times ({low:.2f} to {high:.2f})"
     return f"in the same time it does {ratio} the work of {other} ({work}; {times})"
+
+
+def _crossings(costs_us: Sequence[float]) -> str:
+    """What crossings cost, beside what they bring."""
+    if not costs_us:
+        return ""
+    least, most = (f"{us:,.0f}" for us in (min(costs_us), max(costs_us)))
+    each = f"{least} us" if least == most else f"{least} to {most} us"
+    return f", with {len(costs_us)} crossing{'s' * (len(costs_us) > 1)} of {each}"
 
 
 def _ratio(log: float) -> float:

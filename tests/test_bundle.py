@@ -11,24 +11,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 
+from syncnas_bench.files import sha256_of
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle, read_bundle, write_bundle
 from syncnas_deploy.bundle_formats import FORMATS
+from syncnas_deploy.bundle_numbers import chain_logits
+from syncnas_deploy.calibration import Calibrated, Calibration, calibration_to_json
 from syncnas_deploy.cli import cli
-from syncnas_deploy.errors import BundleError, OutputBusy, OutputError, OutputExists
+from syncnas_deploy.errors import BundleError, CalibrationError, OutputBusy, OutputError, OutputExists
+from syncnas_deploy.files.output import dump_json
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text, load_config
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import LARGE_ERROR
+from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
+from syncnas_deploy.training.calibration import CalibrationPictures, calibrate
 from syncnas_exporters import TfliteRunner, UnknownOpset, difference, nchw, run_onnx
 from tests.support.configs import parse_config
 from tests.support.picture_cases import small_branched, small_config
+from tests.support.precision_cases import rms_error
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +119,7 @@ def test_an_opset_can_be_chosen_or_is_refused(config: ModelConfig, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema": "syncnas-deploy/bundle/2"}, "'schema' is version 2, this program reads up to 1; upgrade"),
+        ({"schema": "syncnas-deploy/bundle/3"}, "'schema' is version 3, this program reads up to 2; upgrade"),
         ({"made_by": 3}, "'made_by' must be printable text of 1 to 256 characters, found 3; correct it"),
         ({"weights": "\x1b"}, "'weights' must be printable text of 1 to 4096 characters"),
         ({"extra": 1}, "'extra' is not a known field; remove it"),
@@ -347,6 +356,121 @@ def test_a_reference_that_is_none_is_refused(
         spoiled.reference()
     with pytest.raises(BundleError, match=r"holds no reference\.npz; export the bundle again"):
         dataclasses.replace(spoiled, files={}).reference()
+
+
+def test_a_bundle_of_version_1_is_read_as_fp32(bundle: Bundle, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundle.folder, tmp_path / "old")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    old = {k: v for k, v in manifest.items() if k not in ("network", "branches", "against_fp32")}
+    (folder / "manifest.json").write_text(json.dumps(old | {"schema": "syncnas-deploy/bundle/1"}))
+    read = read_bundle(folder)
+    assert read.precisions == ("fp32", "fp32") and read.against_fp32 is None and not read.timing_only
+    np.testing.assert_array_equal(read.reference()[1], bundle.reference()[1])
+
+
+@pytest.fixture(scope="module")
+def calibration(config: ModelConfig) -> Calibration:
+    rng = np.random.default_rng(1)
+    images = rng.uniform(-2, 2, (4, config.input_size, config.input_size, 3)).astype(np.float32)
+    pictures = CalibrationPictures(images, Calibrated(4, "seeded", 0, "0" * 64))
+    return calibrate(config, random_weights(parameter_shapes(config), 0), pictures)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (("int8",), ("int8", "int8")),
+        (("int8", "fp16"), ("int8", "fp16")),
+        (("fp32", "int8"), ("fp32", "int8")),
+        (("fp16",), ("fp16", "fp16")),
+    ],
+)
+def test_each_branch_has_its_precision_and_the_reference_is_that_of_the_files(
+    asked: Any, found: Any, bundle: Bundle, config: ModelConfig, calibration: Calibration, tmp_path: Path
+) -> None:
+    made = written(tmp_path / "b", config, precisions=asked, calibration=calibration)
+    assert made.precisions == found and read_bundle(made.folder) == made
+    assert [b.calibrated for b in made.branches] == [calibration.by if p == "int8" else None for p in found]
+    assert ("calibration.json" in made.files) == ("int8" in found)
+    image, logits = made.reference()
+    files = {f"branch{b}.tflite": made.tflite(b).read_bytes() for b in (0, 1)}
+    np.testing.assert_array_equal(chain_logits(made.segments, files, image), logits)
+    plain = bundle.reference()[1]
+    error = rms_error(logits, plain)
+    assert made.against_fp32 is not None and made.against_fp32.rms == pytest.approx(error, rel=1e-5)
+    assert 0 < error < max(LARGE_ERROR[p] for p in found)
+    sizes = [made.tflite(b).stat().st_size / bundle.tflite(b).stat().st_size for b in (0, 1)]
+    assert all((size < 0.75) == (p != "fp32") for size, p in zip(sizes, found, strict=True))
+
+
+def test_without_a_calibration_int8_is_for_timing_alone(config: ModelConfig, tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="int8 needs pictures to calibrate with; give some with --calibrate"):
+        written(tmp_path / "b", config, precisions=("int8",))
+    assert not list(tmp_path.iterdir())
+    made = written(tmp_path / "b", config, precisions=("int8",), timing_only=True)
+    assert made.timing_only and made.against_fp32 is None and "calibration.json" not in made.files
+    with pytest.raises(BundleError, match="int8 without a calibration, for timing alone; export it with pictures"):
+        evaluate_bundle(made, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("precisions", "formats", "says"),
+    [
+        (("int4",), ("tflite",), "a precision is one of fp32, fp16, int8; give one of them"),
+        ((), ("tflite",), "a precision is one of fp32, fp16, int8; give one of them"),
+        (("fp16",) * 3, ("tflite",), "small_nca has two branches and 3 precisions were given; give one for all of it"),
+        (("fp16",), ("onnx",), "a precision is that of .tflite files; add --format tflite"),
+    ],
+)
+def test_a_precision_that_does_not_fit_is_refused(
+    precisions: Any, formats: Any, says: str, config: ModelConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(OutputError, match=says):
+        written(tmp_path / "b", config, precisions=precisions, formats=formats)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_calibration_of_another_network_is_refused(
+    config: ModelConfig, calibration: Calibration, tmp_path: Path
+) -> None:
+    other = msgspec.structs.replace(calibration, network="1" * 64)
+    with pytest.raises(CalibrationError, match="is the calibration of another network or other weights"):
+        written(tmp_path / "b", config, precisions=("int8",), calibration=other)
+    made = written(tmp_path / "b", config, precisions=("int8",), calibration=calibration)
+    path = made.folder / "calibration.json"
+    path.write_text(dump_json(calibration_to_json(other)))
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    manifest["files"]["calibration.json"] = sha256_of(path)
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"calibration.json: is the calibration of another network"):
+        read_bundle(made.folder)
+    manifest["files"].pop("calibration.json")
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"calibration.json: is missing; export the bundle again"):
+        read_bundle(made.folder)
+    manifest["branches"] = manifest["branches"][:1]
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="'branches' are not those of the config"):
+        read_bundle(made.folder)
+
+
+def test_split_kernels_give_the_same_logits_in_each_precision(tmp_path: Path) -> None:
+    base = small_config()
+    (blocks,) = base.stages[1].branches
+    large = dataclasses.replace(base.stages[1], branches=(tuple(dataclasses.replace(b, kernels=(7,)) for b in blocks),))
+    large_config = branched(dataclasses.replace(base, stages=(base.stages[0], large, base.stages[2])), "nca")
+    images = np.random.default_rng(1).uniform(-2, 2, (3, 32, 32, 3)).astype(np.float32)
+    pictures = CalibrationPictures(images, Calibrated(3, "seeded", 0, "0" * 64))
+    made = calibrate(large_config, random_weights(parameter_shapes(large_config), 0), pictures)
+    whole = written(tmp_path / "whole", large_config).reference()[1]
+    for precisions in (("fp32",), ("fp16",), ("int8",)):
+        folder = tmp_path / precisions[0]
+        split = written(folder, large_config, precisions=precisions, calibration=made, split_kernels=(0,))
+        assert [branch.split_kernels for branch in split.branches] == [True, False]
+        assert rms_error(split.reference()[1], whole) < LARGE_ERROR[precisions[0]]
+        written(tmp_path / f"{precisions[0]}-whole", large_config, precisions=precisions, calibration=made)
+    sizes = [(tmp_path / name / "branch0.tflite").stat().st_size for name in ("fp32", "whole")]
+    assert sizes[0] > sizes[1]
 
 
 def test_network_txt_is_what_the_library_for_apps_reads(bundle: Bundle) -> None:

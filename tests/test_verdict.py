@@ -81,3 +81,18 @@ def test_rewards_that_cannot_be_compared_give_no_verdict() -> None:
     ours = dataclasses.replace(OURS, reward=1e308, standard_error=1e300)
     found = judge(ours, [dataclasses.replace(RIVAL, reward=-1e308, slope=1e308)])
     assert found.answer == "cannot tell" and found.gain is None
+
+
+@pytest.mark.parametrize(
+    ("crossings_us", "told"),
+    [
+        ((), "measured)"),
+        ((1030.4,), "measured, with 1 crossing of 1,030 us)"),
+        ((20.0, 20.2, 19.9), "measured, with 3 crossings of 20 us)"),
+        ((110.0, 1030.0), "measured, with 2 crossings of 110 to 1,030 us)"),
+    ],
+)
+def test_what_crossings_cost_stands_beside_what_they_bring(crossings_us: tuple[float, ...], told: str) -> None:
+    ours = Contender("ours", "cpu and gpu", 10_000.0, 400_000_000, crossings_us=crossings_us)
+    rival = Contender("base", "gpu", 10_000.0, 300_000_000, latency_error=0.005)
+    assert judge(ours, [rival]).sentence.endswith(f"({'400 M MACs against 300 M'}; 10 ms against 10 ms, {told}.")

@@ -71,7 +71,9 @@ static int manage(struct bound_call *call, struct bound_tensor *tensor, const li
     }
     tensor->owns_buffer = status == 0;
     if (status == 0) return 0;
-    return fail(failure, FAILURE_RUN, "the GPU has no buffer for %s (status %d)", call->plan->signature, status);
+    const int models = call->unit->model_count;
+    return fail(failure, FAILURE_UNIT, "the GPU has no buffer for %s (status %d)%s", call->plan->signature, status,
+                models > 1 ? "; several models are on it, and some drivers take one" : "");
 }
 
 static int link_bytes(const struct bound_call *call, const struct bound_call *source, size_t bytes,
@@ -163,6 +165,10 @@ int bound_call_bind(struct bound_call *call, const char *path, const struct boun
         call->input_buffers[i] = call->inputs[i].buffer;
     }
     if (call->unit->buffer_type == 0) api->GetTensorBufferType(call->output.buffer, &call->unit->buffer_type);
+    if (call->unit->plan->kind == UNIT_GPU && call->unit->buffer_type == LITERT_HOST_MEMORY) {
+        return fail(failure, FAILURE_UNIT, "model %s runs on the CPU although LiteRT calls it fully accelerated: its "
+                    "buffers are in host memory", path);
+    }
     return 0;
 }
 

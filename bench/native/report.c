@@ -38,7 +38,7 @@ bool report_header(struct json_lines *json, const struct executor *executor) {
     json_text(json, ",\"units\":[");
     for (int u = 0; u < plan->unit_count; u++) {
         const struct unit *unit = &executor->units[u];
-        static const char *const accelerated[] = {"null", "true", "null"};  // a GPU that is not was refused
+        static const char *const accelerated[] = {"true", "true", "null"};  // a unit that is not was refused
         json_text(json, "%s{\"unit\":%d,\"setup_ms\":%.3f,\"models\":%d,\"fully_accelerated\":%s}",
                   u > 0 ? "," : "", u, (double)unit->setup_ns / 1e6, unit->model_count,
                   accelerated[unit->plan->kind]);

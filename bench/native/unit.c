@@ -96,8 +96,8 @@ static int compile(struct unit *unit, struct compiled *model, const char *path, 
     }
     bool accelerated = false;
     status = unit->api->CompiledModelIsFullyAccelerated(model->compiled, &accelerated);
-    if (gpu && (status != 0 || !accelerated)) {
-        return fail(failure, FAILURE_UNIT, "model %s is not fully accelerated on the GPU", path);
+    if (status != 0 || !accelerated) {
+        return fail(failure, FAILURE_UNIT, "model %s is not fully accelerated on the %s", path, gpu ? "GPU" : "CPU");
     }
     return 0;
 }

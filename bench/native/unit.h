@@ -34,8 +34,9 @@ struct unit {
 // of their own: number `index` gets a core to itself where there are enough.
 int unit_pin(const struct plan_unit *plan, int index, struct failure *failure);
 
-// To be called on the unit's own thread: load and compile one file. A GPU model that is not fully
-// accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU.
+// To be called on the unit's own thread: load and compile one file. A model that is not fully
+// accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU, or on the CPU without
+// XNNPACK, which takes several times as long.
 int unit_compile(struct unit *unit, const struct plan *plan, int file, struct failure *failure);
 void unit_release_models(struct unit *unit);
 

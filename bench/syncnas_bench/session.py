@@ -40,7 +40,7 @@ _ERROR_OF_KIND: dict[str, type[errors.BenchError]] = {
 
 @dataclass(frozen=True)
 class UnitSetup:
-    """How a unit came up. `fully_accelerated` is None where it has no meaning: CPU and sim units."""
+    """How a unit came up. `fully_accelerated` is None where it has no meaning: sim units."""
 
     unit: str
     setup_ms: float
@@ -160,7 +160,7 @@ class _Session:
                 self._take_trailer(trailer)
             case {"error": {"kind": str(kind), "message": str(message)}}:
                 kind_of = _ERROR_OF_KIND.get(kind, errors.RunFailed)
-                raise self._output.failure(kind_of(f"{message}."))
+                raise self._output.failure(kind_of(f"{message}{_why(message, self._plan)}."))
             case _:
                 raise errors.RowMalformed("a line of the runner is no header, row, trailer or error.")
         self._hash.update(line)
@@ -206,6 +206,17 @@ class _Session:
             for unit, record in zip(self._plan.units, self._header["units"], strict=True)
         )
         return Launch(self._launch_id, self._header["runner"], self._header.get("litert"), units, ended)
+
+
+def _why(message: str, plan: BenchPlan) -> str:
+    """More of an error of the runner, where this host can tell it."""
+    if not message.endswith("is not fully accelerated on the CPU"):
+        return ""
+    from syncnas_bench.acceleration import operator_outside
+
+    name = next(filter(None, map(operator_outside, plan.files)), None)
+    taken = "XNNPACK leaves a part of it" if name is None else f"XNNPACK leaves its {name}"
+    return f": {taken} to kernels that take several times as long; export it again without that"
 
 
 def _is_setup(record: Any) -> bool:

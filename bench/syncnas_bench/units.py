@@ -1,4 +1,4 @@
-"""Where something runs: a CPU with threads and cores, a GPU with a precision, or a simulated unit."""
+"""Where something runs: a CPU with threads, cores and a format of files, a GPU with a precision, a simulated unit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Literal, get_args
 from syncnas_bench.errors import UnitError
 
 UnitKind = Literal["cpu", "gpu", "sim"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
+_PRECISIONS: dict[str, tuple[str, ...]] = {"cpu": ("fp32", "int8"), "gpu": ("fp32", "fp16"), "sim": ("fp32",)}
 
 NAME_MAX_CHARS = 95
 MAX_THREADS = 64
@@ -17,7 +18,7 @@ MAX_CORE = 1023
 NAME_PATTERN = re.compile(rf"[A-Za-z0-9_.:@-]{{1,{NAME_MAX_CHARS}}}")
 
 GRAMMAR = (
-    'a unit is written cpu:THREADS, cpu:THREADS@CORES (as "cpu:2@0,1" or "cpu:2@0-3"), '
+    'a unit is written cpu:THREADS, cpu:THREADS@CORES (as "cpu:2@0,1" or "cpu:2@0-3"), both with [:int8][:split], '
     "gpu[:fp32|:fp16][:software], or sim:NAME"
 )
 
@@ -35,7 +36,9 @@ class Unit:
         kind: "cpu", "gpu" or "sim".
         threads: CPU only: threads of the XNNPACK pool.
         cores: CPU only: the cores it is pinned to, ascending; empty leaves placement to the kernel.
-        precision: GPU only: arithmetic of the kernels. "fp32" unless told otherwise.
+        precision: "fp32" unless told otherwise. Of a GPU the arithmetic of its kernels, fp32 or fp16; of a CPU the
+            arithmetic that its files ask for, fp32 or int8.
+        split: CPU only: its files have depthwise kernels over 5x5 as sums of smaller ones.
         software: GPU only: a Vulkan driver that computes on the CPU. It proves that the GPU code path
             works; its times say nothing about a GPU.
         name: sim only. What a simulated unit is like belongs to its device: see `syncnas_bench.simulated`.
@@ -49,13 +52,15 @@ class Unit:
     cores: tuple[int, ...] = ()
     precision: Precision = "fp32"
     software: bool = False
+    split: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(UnitKind):
             raise UnitError(f"unit kind {self.kind!r} is not known; {GRAMMAR}.")
-        if self.precision not in get_args(Precision):
-            raise UnitError(f"precision {self.precision!r} is not known; use fp32 or fp16.")
+        if self.precision not in _PRECISIONS[self.kind]:
+            known = " or ".join(_PRECISIONS[self.kind])
+            raise UnitError(f"a {self.kind} unit has no precision {self.precision!r}; use {known}.")
         if not 1 <= self.threads <= MAX_THREADS:
             raise UnitError(f"a unit has 1 to {MAX_THREADS} threads, not {self.threads}.")
         if any(not 0 <= core <= MAX_CORE for core in self.cores):
@@ -69,7 +74,7 @@ class Unit:
     def _refuse_foreign_fields(self) -> None:
         plain = Unit.__dataclass_fields__
         own = {
-            "cpu": {"threads", "cores"},
+            "cpu": {"threads", "cores", "precision", "split"},
             "gpu": {"precision", "software"},
             "sim": {"name"},
         }[self.kind]
@@ -97,7 +102,8 @@ class Unit:
         """The canonical text: cores as a comma list, "fp32" left out. `Unit.parse` reads it back."""
         if self.kind == "cpu":
             pinned = "@" + ",".join(map(str, self.cores)) if self.cores else ""
-            return f"cpu:{self.threads}{pinned}"
+            form = (":int8" if self.precision == "int8" else "") + (":split" if self.split else "")
+            return f"cpu:{self.threads}{pinned}{form}"
         if self.kind == "gpu":
             parts = ["gpu", *(["fp16"] if self.precision == "fp16" else [])]
             return ":".join([*parts, *(["software"] if self.software else [])])
@@ -105,10 +111,12 @@ class Unit:
 
 
 def _parse_cpu(text: str, rest: str) -> Unit:
-    match = re.fullmatch(r"([0-9]{1,4})(?:@([0-9]{1,4}(?:[,-][0-9]{1,4})*))?", rest)
+    match = re.fullmatch(r"([0-9]{1,4})(?:@([0-9]{1,4}(?:[,-][0-9]{1,4})*))?(:int8)?(:split)?", rest)
     if match is None:
         raise UnitError(f"unit {text!r} is not valid: {GRAMMAR}.")
-    return Unit("cpu", threads=int(match[1]), cores=_parse_cores(text, match[2]) if match[2] else ())
+    cores = _parse_cores(text, match[2]) if match[2] else ()
+    precision: Precision = "int8" if match[3] else "fp32"
+    return Unit("cpu", threads=int(match[1]), cores=cores, precision=precision, split=bool(match[4]))
 
 
 def _parse_cores(text: str, cores_text: str) -> tuple[int, ...]:

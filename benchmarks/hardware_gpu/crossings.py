@@ -13,7 +13,7 @@ from benchmarks.hardware_gpu.budget import Size, Speed
 from benchmarks.hardware_gpu.session import Session
 from syncnas_bench import BenchPlan, Call, InputSource, Job, Lane, Step
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
-from syncnas_deploy.profiling.random_networks import write_to
+from syncnas_deploy.profiling.timing_files import write_to
 from syncnas_exporters import Graph, GraphBuilder, write_tflite
 
 SIZES_BYTES = tuple(1 << n for n in (10, 13, 16, 18, 20, 22))

@@ -16,7 +16,8 @@ from syncnas_bench import BenchPlan, Job, Lane, Step, Unit
 from syncnas_bench.conditions import allowed_cores
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.reference_outputs import expected_outputs
-from syncnas_deploy.profiling.random_networks import write_network, write_to
+from syncnas_deploy.profiling.random_networks import write_network
+from syncnas_deploy.profiling.timing_files import write_to
 from syncnas_exporters import difference
 
 SMALL_PIXELS = 64

@@ -1,9 +1,9 @@
 """Turns graphs into .tflite and ONNX files.
 
 Build a `Graph` with `GraphBuilder`, write it with `write_tflite` or `write_onnx`, and check the file with
-`TfliteRunner` or `run_onnx` and `difference`. Importing this package imports nothing but its errors: each name below
-brings its own module when it is first used. numpy comes with the graph; LiteRT, onnx and onnxruntime come with the
-first call that needs them.
+`TfliteRunner` or `run_onnx` and `difference`. For int8, a `RangeObserver` finds the ranges of its tensors. Importing
+this package imports nothing but its errors: each name below brings its own module when it is first used. numpy comes
+with the graph; LiteRT, onnx and onnxruntime come with the first call that needs them.
 
     >>> import numpy as np
     >>> from syncnas_exporters import Activation, GraphBuilder, read_signatures, write_tflite
@@ -28,15 +28,19 @@ from syncnas_exporters.errors import (
     ModelTooLarge,
     NotAnOnnxModel,
     NotATfliteFile,
+    RangesError,
     SignatureMismatch,
     UnknownOpset,
 )
 
 if TYPE_CHECKING:
+    from syncnas_exporters.calibration import RangeObserver
     from syncnas_exporters.graph import Graph, GraphBuilder, Tensor
+    from syncnas_exporters.large_kernels import has_large_kernels, split_large_kernels
     from syncnas_exporters.onnx import write_onnx
     from syncnas_exporters.ops import Activation, Op, OpKind
     from syncnas_exporters.parity import Difference, difference, nchw, nhwc
+    from syncnas_exporters.ranges import stand_in_ranges
     from syncnas_exporters.reader import Signature, read_signatures
     from syncnas_exporters.runtimes import TfliteRunner, run_onnx
     from syncnas_exporters.tflite import write_tflite
@@ -48,14 +52,18 @@ _MODULE_OF = {
     "GraphBuilder": "graph",
     "Op": "ops",
     "OpKind": "ops",
+    "RangeObserver": "calibration",
     "Signature": "reader",
     "Tensor": "graph",
     "TfliteRunner": "runtimes",
     "difference": "parity",
+    "has_large_kernels": "large_kernels",
     "nchw": "parity",
     "nhwc": "parity",
     "read_signatures": "reader",
     "run_onnx": "runtimes",
+    "split_large_kernels": "large_kernels",
+    "stand_in_ranges": "ranges",
     "write_onnx": "onnx",
     "write_tflite": "tflite",
 }
@@ -74,16 +82,21 @@ __all__ = [
     "NotAnOnnxModel",
     "Op",
     "OpKind",
+    "RangeObserver",
+    "RangesError",
     "Signature",
     "SignatureMismatch",
     "Tensor",
     "TfliteRunner",
     "UnknownOpset",
     "difference",
+    "has_large_kernels",
     "nchw",
     "nhwc",
     "read_signatures",
     "run_onnx",
+    "split_large_kernels",
+    "stand_in_ranges",
     "write_onnx",
     "write_tflite",
 ]

@@ -15,6 +15,10 @@ class DuplicateGraphName(ExportError):
     """Two graphs of one file share a name, which is the key they are called by."""
 
 
+class RangesError(ExportError):
+    """Ranges that a graph cannot be quantized with: one is missing, not finite, or of another graph."""
+
+
 class ModelTooLarge(ExportError):
     """The file would pass the 2 GiB that the offsets of a .tflite or .onnx file can address."""
 

@@ -143,6 +143,7 @@ class Graph:
             [self.tensors[name].shape for name in op.inputs],
             stride=op.stride,
             padding=op.padding,
+            dilation=op.dilation,
             split_sizes=[shape[-1] for shape in declared],
             keep_dims=len(declared[0]) == 4,
         )

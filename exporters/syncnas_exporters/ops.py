@@ -9,6 +9,8 @@ from enum import Enum
 from syncnas_exporters.errors import GraphError
 
 Shape = tuple[int, ...]
+Pair = tuple[int, int]
+"""For H and W."""
 
 
 class Activation(str, Enum):
@@ -65,7 +67,9 @@ class Op:
 
     Attributes:
         stride: step of a convolution over H and W; 1 for every other kind.
-        padding: rows and columns of zeros on each of the four sides, as torch pads; 0 for every other kind.
+        padding: rows of zeros above and below, and columns left and right, as torch pads; one number for both. 0 for
+            every other kind.
+        dilation: distance of a kernel's taps over H and W; 1 for every other kind.
 
     Raises:
         GraphError: on construction, when the numbers do not fit the kind.
@@ -76,7 +80,8 @@ class Op:
     outputs: tuple[str, ...]
     activation: Activation = Activation.NONE
     stride: int = 1
-    padding: int = 0
+    padding: int | Pair = 0
+    dilation: Pair = (1, 1)
 
     def __post_init__(self) -> None:
         if not self.outputs or not self.inputs:
@@ -88,10 +93,22 @@ class Op:
             raise GraphError(f"a {self.kind.value} has one output, it was given {len(self.outputs)}")
         if self.activation is not Activation.NONE and self.kind not in FUSES_ACTIVATION:
             raise GraphError(f"a {self.kind.value} fuses no activation; add a separate op for it")
-        if self.stride < 1 or self.padding < 0:
-            raise GraphError(f"stride {self.stride} and padding {self.padding}: use at least 1 and 0")
-        if (self.stride, self.padding) != (1, 0) and self.kind not in CONVOLUTIONS:
-            raise GraphError(f"a {self.kind.value} has neither stride nor padding")
+        if self.stride < 1 or min(self.pads) < 0 or min(self.dilation) < 1:
+            raise GraphError(
+                f"stride {self.stride}, padding {self.padding}, dilation {self.dilation}: use at least 1, 0 and 1"
+            )
+        if (self.stride, self.pads, self.dilation) != (1, (0, 0), (1, 1)) and self.kind not in CONVOLUTIONS:
+            raise GraphError(f"a {self.kind.value} has neither stride nor padding nor dilation")
+
+    @property
+    def pads(self) -> Pair:
+        """Rows of zeros above and below, and columns left and right."""
+        return pads_of(self.padding)
+
+
+def pads_of(padding: int | Pair) -> Pair:
+    """Padding of rows and of columns."""
+    return (padding, padding) if isinstance(padding, int) else padding
 
 
 def output_shapes(
@@ -99,7 +116,8 @@ def output_shapes(
     inputs: Sequence[Shape],
     *,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | Pair = 0,
+    dilation: Pair = (1, 1),
     split_sizes: Sequence[int] = (),
     keep_dims: bool = False,
 ) -> tuple[Shape, ...]:
@@ -114,7 +132,7 @@ def output_shapes(
         GraphError: when the inputs do not fit each other or the kind.
     """
     if kind in CONVOLUTIONS:
-        return (_convolution(kind, inputs, stride, padding),)
+        return (_convolution(kind, inputs, stride, pads_of(padding), dilation),)
     if kind is OpKind.SPLIT:
         return _split(inputs[0], split_sizes)
     if kind is OpKind.MEAN:
@@ -123,13 +141,18 @@ def output_shapes(
     return (_SIMPLE_RULES[kind](inputs),)
 
 
+def extent(kernel: int, dilation: int) -> int:
+    """Pixels from a kernel's first tap to its last one."""
+    return (kernel - 1) * dilation + 1
+
+
 def _rank4(shape: Shape, role: str) -> tuple[int, int, int, int]:
     if len(shape) != 4:
         raise GraphError(f"{role} must be [N, H, W, C], it has shape {list(shape)}")
     return shape[0], shape[1], shape[2], shape[3]
 
 
-def _convolution(kind: OpKind, inputs: Sequence[Shape], stride: int, padding: int) -> Shape:
+def _convolution(kind: OpKind, inputs: Sequence[Shape], stride: int, pads: Pair, dilation: Pair) -> Shape:
     n, h, w, c = _rank4(inputs[0], "x")
     if len(inputs[1]) != 4:
         raise GraphError(f"the weight must have four dimensions, it has shape {list(inputs[1])}")
@@ -141,9 +164,10 @@ def _convolution(kind: OpKind, inputs: Sequence[Shape], stride: int, padding: in
         raise GraphError(f"the weight is for {last} input channels, x has {c}")
     if inputs[2] != (out_channels,):
         raise GraphError(f"the bias must have shape [{out_channels}], it has {list(inputs[2])}")
-    out_h = (h + 2 * padding - kernel_h) // stride + 1
-    out_w = (w + 2 * padding - kernel_w) // stride + 1
+    out_h = (h + 2 * pads[0] - extent(kernel_h, dilation[0])) // stride + 1
+    out_w = (w + 2 * pads[1] - extent(kernel_w, dilation[1])) // stride + 1
     if out_h < 1 or out_w < 1:
+        padding = pads[0] if pads[0] == pads[1] else pads
         raise GraphError(f"a {kernel_h}x{kernel_w} kernel with padding {padding} does not fit into {h}x{w}")
     return n, out_h, out_w, out_channels
 

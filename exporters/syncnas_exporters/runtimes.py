@@ -71,7 +71,7 @@ def run_onnx(model: bytes, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
         from onnxruntime.capi import onnxruntime_pybind11_state as failures
     except ImportError as error:
         raise MissingLibrary(
-            'running ONNX needs the package onnxruntime; run: pip install "syncnas-deploy[onnx]"'
+            "running ONNX needs the package onnxruntime; run: pip install 'syncnas-deploy[onnx]'"
         ) from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, label, text_to_share
+from syncnas_deploy.shown import Tabled, brief
 from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -48,6 +49,23 @@ class SegmentSamples(Struct, frozen=True, forbid_unknown_fields=True):
     phase: Annotated[int, Meta(ge=0, le=64)]
     solo: RunSamples
     concurrent: RunSamples
+
+
+class RunStamps(Struct, frozen=True, forbid_unknown_fields=True):
+    """The time stamps of one run of the network, microseconds after its start, [segments] each.
+
+    Attributes:
+        run: its index among the samples.
+        begin_us, end_us: of each segment.
+        arrive_us: when what the partner reads of its output has been downloaded.
+        leave_us: when its branch has left the barrier after it.
+    """
+
+    run: Annotated[int, Meta(ge=0)]
+    begin_us: tuple[_Microseconds, ...]
+    end_us: tuple[_Microseconds, ...]
+    arrive_us: tuple[_Microseconds, ...]
+    leave_us: tuple[_Microseconds, ...]
 
 
 class Baseline(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +106,7 @@ class Energy(Struct, frozen=True, forbid_unknown_fields=True):
     baselines_mj: tuple[_Millijoules, ...]
 
 
-class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
+class BenchResult(Tabled, Struct, frozen=True, forbid_unknown_fields=True):
     """What a bundle did on a device.
 
     Attributes:
@@ -106,6 +124,7 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
         launch_samples: number of makespans of each launch, in order.
         before: the device's condition before the first launch; `condition` is the one after the last.
         reward, standard_error: of the network, where an evaluator can compare it with one branch.
+        stamps: of some runs from the fastest to the slowest, the median one among them; empty in results of before 0.3.
     """
 
     config: ModelConfig
@@ -129,12 +148,40 @@ class BenchResult(Struct, frozen=True, forbid_unknown_fields=True):
     before: Mapping[str, str] = {}
     reward: float | None = None
     standard_error: float = 0.0
+    stamps: Annotated[tuple[RunStamps, ...], Meta(max_length=1000)] = ()
+
+    def __repr__(self) -> str:
+        times = f"{self.makespan.median_us / 1e3:.3f} ms"
+        spread = f"p10-p90 {self.makespan.p10_us / 1e3:.3f}-{self.makespan.p90_us / 1e3:.3f} ms"
+        units = f"{self.device} {' + '.join(self.units)}"
+        return brief("BenchResult", self.config.name, units, times, spread, "SIMULATED" if self.simulated else "")
+
+    def rows(self) -> list[dict[str, object]]:
+        """The segments, a row each; medians and percentiles in microseconds."""
+        return [
+            {
+                "name": segment.name,
+                "branch": segment.branch,
+                "phase": segment.phase,
+                "unit": self.units[segment.branch],
+                "solo_us": segment.solo.median_us,
+                "concurrent_us": segment.concurrent.median_us,
+                "concurrent_p10_us": segment.concurrent.p10_us,
+                "concurrent_p90_us": segment.concurrent.p90_us,
+            }
+            for segment in self.segments
+        ]
 
     @property
     def today_us(self) -> tuple[float, ...]:
         """Latency of the profile's base on each of the network's units, microseconds; empty without a profile."""
         found = {b.unit: b.makespan.median_us for b in self.baselines if b.role == "today"}
         return tuple(found[unit] for unit in self.units) if found.keys() >= set(self.units) else ()
+
+    @property
+    def median_run(self) -> int:
+        """Index of the run whose makespan is nearest to the median."""
+        return int(np.abs(np.array(self.makespan.samples_us) - self.makespan.median_us).argmin())
 
     def shared(self, *, keep_identity: bool) -> BenchResult:
         """The result as it is given to others; see `DeviceProfile.shared`."""

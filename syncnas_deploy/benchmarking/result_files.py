@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from syncnas_deploy.benchmarking.result import BenchResult
+from syncnas_deploy.benchmarking.stamps import wrong_stamps
 from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
@@ -110,4 +111,6 @@ def read_result(path: Path) -> BenchResult:
         measured.fail("launch_samples", "must add up to the number of each network's samples; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):
         measured.fail("energy", "must have a value for each baseline")
+    if wrong := wrong_stamps(result):
+        measured.fail("stamps", f"{wrong}; run `bench` again")
     return result

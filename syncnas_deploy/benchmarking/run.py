@@ -6,6 +6,7 @@ alike. The network is measured twice. The ratio of its two medians (A/A) says ho
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ from syncnas_bench import BenchError, BenchPlan, Device, Job, JobRun, PowerMeter
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
+from syncnas_deploy.benchmarking.stamps import stamps_of
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.bundle_network import network_job
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
 from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, solo_job
 from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
-from syncnas_deploy.measuring.reference_outputs import TOLERANCE
 from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
+from syncnas_deploy.precision import FileFormat, tolerance
 from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.verdict import USUAL_SLOPE
 
@@ -101,10 +103,12 @@ def run_bench(
 
     Raises:
         BenchError: the device could not run it.
-        BundleError: a baseline has two branches.
+        BundleError: a baseline has two branches, or a branch's file is not what its unit runs.
         WrongOutput: the outputs are not those of the exporting host.
         MeasurementError: the device was never fit to be measured.
     """
+    for files, on in ((bundle, list(units)), *((asked.bundle, [asked.unit]) for asked in baselines)):
+        _check_formats(files, on)
     rounds = -(-samples // (launches * REPEATS))
     with work_folder("bench") as folder:
         jobs = _BundleJobs(bundle, device, units, baselines, folder)
@@ -127,6 +131,25 @@ def run_bench(
             result = msgspec.structs.replace(result, no_energy=str(error))
         on_launch("power")
         return result
+
+
+def _check_formats(bundle: Bundle, units: Sequence[Unit]) -> None:
+    """Refuse a file whose format is not what its unit says of its files: the numbers would bear the wrong name."""
+    for branch, (form, unit) in enumerate(zip(bundle.formats, units, strict=False)):
+        if not form.runs_on(unit):
+            raise BundleError(
+                f"{bundle.folder}: branch {branch} is {form} and unit {unit} runs {FileFormat.of(unit)}; "
+                f"name the unit {fitting(unit, form)}, or export the branch in that format."
+                if unit.kind == "cpu"
+                else f"{bundle.folder}: branch {branch} is {form}, which a GPU is not given; export it in fp16 or fp32."
+            )
+
+
+def fitting(unit: Unit, form: FileFormat) -> Unit:
+    """A CPU unit that runs files of a format; other units as they are."""
+    if unit.kind != "cpu":
+        return unit
+    return dataclasses.replace(unit, precision="int8" if form.precision == "int8" else "fp32", split=form.split_kernels)
 
 
 def _energy(meter: PowerMeter, loops: Sequence[Run]) -> Energy:
@@ -242,23 +265,24 @@ class _BundleJobs:
             difference=None if self._simulated else self._check_outputs(),
             warnings=counted.warnings,
             launch_samples=tuple(len(run.job(NETWORK).makespan_us) for run in runs),
+            stamps=stamps_of([run.job(NETWORK) for run in runs], [(s.branch, s.phase) for s in segments]),
         )
 
     def _check_outputs(self) -> float:
-        precision = "fp16" if any(unit.precision == "fp16" for unit in self._units) else "fp32"
-        worst = 0.0
+        limit = tolerance([unit.precision for unit in self._units[: self._branches]])
+        largest = 0.0
         for job in (job for job in self._jobs if job.name in (NETWORK, AGAIN)):
             assert job.output is not None
             found = np.fromfile(job.output, dtype="<f4")
             scale = max(float(np.abs(self._logits).max()), 1e-9)
             difference = float(np.abs(found - self._logits.ravel()).max()) / scale
-            if not difference <= TOLERANCE[precision]:
+            if not difference <= limit:
                 raise WrongOutput(
                     f"{self._bundle.folder}: on {self._device.name} the logits differ from the exporting host's by "
-                    f"{difference:.2g} (relative), more than {TOLERANCE[precision]:g}; its times do not count."
+                    f"{difference:.2g} (relative), more than {limit:g}; its times do not count."
                 )
-            worst = max(worst, difference)
-        return worst
+            largest = max(largest, difference)
+        return largest
 
 
 def _busy(lane: int, phase: int) -> Callable[[JobRun], Float64Array]:

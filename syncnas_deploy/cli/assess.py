@@ -66,10 +66,9 @@ def assess(
     """Find out whether two units pay on a device: doctor, profile, search, export, bench with rivals, verdict.
 
     Give the same command again to go on after an interruption, or to measure again what was worthless. A folder that
-    holds files of something else is refused. `commands.sh` in the folder holds the commands that do the same one by
-    one. Exits with 6 where the measurement is worthless.
+    holds files of something else is refused. `page.html` in the folder shows all of it, `commands.sh` holds the
+    commands that do the same one by one. Exits with 6 where the measurement is worthless.
     """
-    import importlib.util
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
@@ -84,8 +83,7 @@ def assess(
     model, units = pipeline.base_model(named), tuple(units_or_setting(units))
     device = open_device(device_name)
     folder = out or pipeline.assessment_path(model, device.name)
-    judge = evaluator or ("zen" if importlib.util.find_spec("torch") else "capacity")
-    settings = pipeline.AssessSettings(budget, judge, trials, samples)
+    settings = pipeline.AssessSettings(budget, evaluator, trials, samples)
     try:
         with showing(f"assessing {device.name} for {model.name}") as shown:
             done = pipeline.assess(
@@ -104,6 +102,7 @@ def assess(
         say(expected_error_text(done.profile, done.prediction.makespan_us), "")
         say_page(bench_page(done.result, done.prediction, done.profile))
         say("", f"everything is in {folder}; {folder / pipeline.COMMANDS} has the commands, one by one")
+        say(f"page: {folder / pipeline.PAGE}")
     judged = trust(done.result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

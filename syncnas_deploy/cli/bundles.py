@@ -19,12 +19,14 @@ from syncnas_deploy.cli.options import (
     open_device,
     progress_options,
     read_profile,
+    trace_option,
     unit_option,
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_deploy.precision import PRECISIONS, Precision
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
 
 
@@ -32,6 +34,8 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
     epilog=epilog(
         "syncnas-deploy export syncnas_mobilenet_v2_100 --weights syncnas_mobilenet_v2_100.pth --out bundle",
         "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
+        "syncnas-deploy export found/best.json --weights best.pth --precision int8 --precision fp16 "
+        "--calibrate pictures --out bundle",
     )
 )
 @click.argument("config", shell_complete=complete_model)
@@ -51,6 +55,29 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
     help="What to write; several times for several.",
 )
 @click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(PRECISIONS),
+    multiple=True,
+    default=("fp32",),
+    show_default=True,
+    help="Of the .tflite files; twice for branch 0 and branch 1. int8 needs --calibrate.",
+)
+@click.option(
+    "--calibrate",
+    metavar="DIR|FILE",
+    type=click.Path(path_type=Path),
+    help="Pictures for int8, in folders or not; or the calibration.json of an earlier export of the same network.",
+)
+@click.option(
+    "--split-kernels",
+    metavar="BRANCH",
+    type=click.IntRange(0, 1),
+    multiple=True,
+    help="Write this branch's depthwise kernels over 5x5 as sums of smaller ones: faster on x86 CPUs.",
+)
+@click.option("--timing-only", is_flag=True, help="int8 without pictures: takes as long, and computes nonsense.")
+@click.option(
     "--opset",
     type=click.IntRange(min(IR_VERSIONS), max(IR_VERSIONS)),
     default=DEFAULT_OPSET,
@@ -66,6 +93,10 @@ def export(
     weights: str | None,
     seed: int | None,
     formats: tuple[str, ...],
+    precisions: tuple[Precision, ...],
+    calibrate: Path | None,
+    split_kernels: tuple[int, ...],
+    timing_only: bool,
     opset: int,
     whole: bool,
     out: Path | None,
@@ -73,10 +104,14 @@ def export(
     as_json: bool,
 ) -> None:
     """Export CONFIG (a file, a shipped name, a search's or training's folder) as a bundle of segments."""
+    import msgspec
+
     from syncnas_deploy import pipeline
 
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other; give one of them.")
+    if "int8" in precisions and calibrate is None and not timing_only:
+        raise click.UsageError("--precision int8 needs --calibrate DIR; give a folder of about 100 pictures.")
     model = pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.bundle")
     taken = weights or (None if seed is not None else pipeline.weights_in(config))
@@ -88,9 +123,14 @@ def export(
         formats=formats,
         opset=opset,
         whole=whole,
+        precisions=precisions,
+        calibrate=calibrate,
+        split_kernels=split_kernels,
+        timing_only=timing_only,
         force=force,
         on_notice=note,
     )
+    far = bundle.against_fp32
     if as_json:
         emit(
             {
@@ -98,6 +138,8 @@ def export(
                 "name": bundle.config.name,
                 "weights": bundle.weights,
                 "segments": [segment.name for segment in bundle.segments],
+                "precisions": list(bundle.precisions),
+                "against_fp32": None if far is None else msgspec.to_builtins(far),
                 "files": dict(bundle.files),
             }
         )
@@ -106,6 +148,12 @@ def export(
             f"{bundle.config.name}: {len(bundle.segments)} segments, weights: {bundle.weights}; "
             f"{len(bundle.files)} files in {bundle.folder}"
         )
+        if far is not None:
+            on = "the reference image" if far.pictures == 1 else f"{far.pictures} pictures"
+            say(
+                f"{' | '.join(bundle.precisions)}: logits {far.rms:.2g} (rms, relative) from fp32 on {on}; "
+                f"{far.agreement:.1%} have the same class first"
+            )
     suggest("measure it", "bench", bundle.folder, "--out", bundle.folder.with_name(f"{bundle.folder.name}.bench.json"))
 
 
@@ -140,6 +188,7 @@ def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
         "syncnas-deploy bench bundle --device host",
         "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
         "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
+        "syncnas-deploy bench bundle --device host --profile host.json --trace trace.json",
     )
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
@@ -188,6 +237,7 @@ def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="The result, with raw samples. Default: BUNDLE-DEVICE.bench.json, numbered where that is there.",
 )
+@trace_option
 @force_option
 @keep_identity_option
 @progress_options
@@ -204,6 +254,7 @@ def bench(
     evaluator: str | None,
     app_path: Path | None,
     out: Path | None,
+    trace_path: Path | None,
     force: bool,
     keep_identity: bool,
     as_json: bool,
@@ -213,8 +264,10 @@ def bench(
     from syncnas_deploy.benchmarking.result_files import result_to_json
     from syncnas_deploy.benchmarking.trust import trust
     from syncnas_deploy.errors import MeasurementError
+    from syncnas_deploy.files.output import check_output
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import app_page, bench_page
+    from syncnas_deploy.report.trace import trace_of, write_trace
 
     pairs = []
     for text in baselines:
@@ -225,6 +278,8 @@ def bench(
     opened = pipeline.as_bundle(bundle)
     app_times = pipeline.app_times(app_path, opened) if app_path else None
     measured = read_profile(profile_path) if profile_path else None
+    if trace_path is not None:
+        check_output(trace_path, force=force)
     device = open_device(device_name)
     chosen = units or (measured.units if measured else units_or_setting(units))
     named = file_name(opened.folder.absolute().name.removesuffix(".bundle"))
@@ -248,6 +303,8 @@ def bench(
             on_progress=shown,
             on_notice=shown.note,
         )
+    if trace_path is not None:
+        write_trace(trace_path, trace_of(result.units, prediction, result, measured), force=force)
     if as_json:
         value = result_to_json(result)
         beside = {"predicted": prediction_to_json(prediction)} if prediction else {}

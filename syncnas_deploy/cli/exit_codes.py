@@ -86,12 +86,12 @@ EXTRAS = {
 def exit_code(error: BaseException) -> int | None:
     """The documented exit code of an error from any of the three trees; None for anything else."""
     own: int | None = getattr(error, "code", None) if isinstance(error, errors.SyncNasError) else None
-    if own is None and missing_extra(error):
+    if own is None and (missing_extra(error) or missing_extra(error.__cause__)):
         return 9
     return own or next((CODES[ancestor] for ancestor in type(error).__mro__ if ancestor in CODES), None)
 
 
-def missing_extra(error: BaseException) -> str:
+def missing_extra(error: BaseException | None) -> str:
     """The extra that an import fails for; "" for other errors."""
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     return EXTRAS.get((name or "").partition(".")[0], "")

@@ -53,8 +53,15 @@ unit_option = click.option(
     "units",
     multiple=True,
     metavar="UNIT",
-    help="cpu:THREADS[@CORES] or gpu[:fp16][:software]; twice, the first runs branch 0. "
+    help="cpu:THREADS[@CORES][:int8][:split] or gpu[:fp16][:software]; twice, the first runs branch 0. "
     "Default: syncnas.toml, then the device's.",
+)
+trace_option = click.option(
+    "--trace",
+    "trace_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write both units' timeline as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing.",
 )
 profile_option = click.option(
     "--profile",

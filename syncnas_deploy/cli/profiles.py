@@ -17,6 +17,7 @@ from syncnas_deploy.cli.options import (
     profile_option,
     progress_options,
     read_profile,
+    trace_option,
     unit_option,
     units_or_setting,
 )
@@ -24,6 +25,7 @@ from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import environment, setting
 from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_deploy.cli.watching import watch_option, watched
 
 
 @click.command(
@@ -33,6 +35,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
         "syncnas-deploy profile --device sim:phone --base mobilenet_v2 --out phone.json",
         "syncnas-deploy profile --device host --base mobilenet_v2 --out host.json --resume",
         "syncnas-deploy profile --device host --check host.json",
+        "syncnas-deploy profile --device R58M123 --base mobilenet_v2 --unit gpu --probe 7.1@704 --out probe.json",
         "syncnas-deploy profile --device all --base mobilenet_v2 --out phones",
         "syncnas-deploy profile --device R58M123 --device R5CT456 --base mobilenet_v2",
     )
@@ -53,6 +56,12 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     help="Measure a sample of PROFILE again and say whether it still holds, instead of a new profile.",
 )
 @click.option(
+    "--probe",
+    "place",
+    metavar="STAGE.BLOCK@WIDTH",
+    help="Measure one block at all widths around one, on one unit, instead of a profile: 7.1@704.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Default: BASE-DEVICE.profile.json. A folder for several devices."
 )
 @click.option("--launches", type=click.IntRange(1, 100), help="Processes that measure each point. Default: 5.")
@@ -62,6 +71,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
     help="Rounds of a launch; in each, every point is run 6 times unrecorded and then 6 times recorded. Default: 3.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted profile.")
+@watch_option
 @force_option
 @keep_identity_option
 @progress_options
@@ -71,10 +81,12 @@ def profile(
     base: str | None,
     units: tuple[str, ...],
     check_path: Path | None,
+    place: str | None,
     out: Path | None,
     launches: int | None,
     rounds: int | None,
     resume: bool,
+    watch_path: Path | None,
     force: bool,
     keep_identity: bool,
     as_json: bool,
@@ -85,13 +97,28 @@ def profile(
     With --check, exits with 7 where the profile does not hold any more.
     """
     if check_path is not None:
-        if base or units or out or launches or rounds or resume or force or keep_identity or len(device_names) > 1:
+        others = base or units or place or out or launches or rounds or resume or force or keep_identity or watch_path
+        if others or len(device_names) > 1:
             raise click.UsageError("--check takes --device and --json only; what is measured is in the profile.")
         _check(check_path, device_names[0] if device_names else None, as_json)
         return
     base = base_or_setting(base)
     if base is None:
         raise click.UsageError("Missing option '--base'; or give --check PROFILE.")
+    if place is not None:
+        if launches or rounds or resume or len(device_names) > 1 or "all" in device_names:
+            raise click.UsageError("--probe takes one --device, --base, one --unit, --out, --force and --json only.")
+        _probe(
+            base,
+            place,
+            device_names[0] if device_names else None,
+            units,
+            out or Path("probe.json"),
+            force=force,
+            keep_identity=keep_identity,
+            as_json=as_json,
+        )
+        return
     import dataclasses
 
     from syncnas_bench import BenchError
@@ -111,6 +138,8 @@ def profile(
         device_names = tuple(filter(None, [setting("device")]))
     settings = dataclasses.replace(default, launches=launches or default.launches, rounds=rounds or default.rounds)
     if len(device_names) > 1 or pipeline.ALL_DEVICES in device_names:
+        if watch_path is not None:
+            raise click.UsageError("--watch shows one device; name one, or measure several without it.")
         profile_several(
             model,
             device_names,
@@ -136,7 +165,7 @@ def profile(
                 resume=resume,
                 force=force,
                 keep_identity=keep_identity,
-                on_progress=shown,
+                on_progress=watched(watch_path, f"profile of {device.name}", shown, force=force or resume),
                 on_notice=shown.note,
             )
     except (BenchError, MeasurementError):
@@ -148,6 +177,43 @@ def profile(
         say_page(profile_page(measured))
         say(f"written to {path}")
     suggest_search(path)
+
+
+def _probe(
+    base: str,
+    place: str,
+    device_name: str | None,
+    units: tuple[str, ...],
+    path: Path,
+    *,
+    force: bool,
+    keep_identity: bool,
+    as_json: bool,
+) -> None:
+    import msgspec
+
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.cli.next_step import suggest
+    from syncnas_deploy.report.tables import probe_page
+
+    device = open_device(device_name)
+    with showing(f"probing {place} of {base} on {device.name}") as shown:
+        found = pipeline.probe_widths(
+            base,
+            device,
+            place,
+            out=path,
+            units=units,
+            force=force,
+            keep_identity=keep_identity,
+            on_progress=shown,
+        )
+    if as_json:
+        emit(msgspec.to_builtins(found))
+    else:
+        say_page(probe_page(found, {}))
+        say(f"written to {path}")
+    suggest("draw it", "report", path, "--probe", path.with_suffix(".svg"))
 
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
@@ -186,16 +252,21 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
 )
 @click.argument("config", shell_complete=complete_model)
 @profile_option
+@trace_option
+@force_option
 @json_option
-def predict(config: str, profile_path: Path, as_json: bool) -> None:
+def predict(config: str, profile_path: Path, trace_path: Path | None, force: bool, as_json: bool) -> None:
     """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.cli.next_step import suggest
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
+    from syncnas_deploy.report.trace import trace_of, write_trace
 
     measured = read_profile(profile_path)
     prediction = pipeline.predict(config, measured)
+    if trace_path is not None:
+        write_trace(trace_path, trace_of(measured.units, prediction, None, measured), force=force)
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:

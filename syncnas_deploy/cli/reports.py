@@ -1,4 +1,4 @@
-"""The command report."""
+"""The commands report and compare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
 @click.command(
     epilog=epilog(
         "syncnas-deploy report host.json found bundle bench.json",
+        "syncnas-deploy report host.json found bundle bench.json --html page.html",
         "syncnas-deploy report host.json --learning learning.svg",
+        "syncnas-deploy report probe.json phone.json --probe probe.svg",
     )
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_document)
@@ -27,10 +29,31 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
     metavar="FILE.svg",
     help="Also draw the learning curve of the one profile among PATHS.",
 )
+@click.option(
+    "--probe",
+    "probe_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.svg",
+    help="Also draw the one width probe among PATHS, over the curve of a profile among them.",
+)
+@click.option(
+    "--html",
+    "page_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Also write all of it as one page with pictures, which needs no network.",
+)
 @force_option
 @json_option
-def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json: bool) -> None:
-    """Show profiles, searches, bundles, configs and bench results; predictions beside measurements.
+def report(
+    paths: tuple[Path, ...],
+    plot_path: Path | None,
+    probe_path: Path | None,
+    page_path: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Show profiles, searches, bundles, configs, bench results and probes; predictions beside measurements.
 
     PATHS are files, folders or shipped names. Of an assessment's folder everything in it is shown.
     """
@@ -38,6 +61,8 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json
     from syncnas_deploy.pipeline import documents_in
     from syncnas_deploy.report.comparison import read_all
     from syncnas_deploy.report.drawing.learning_curve import learning_plot
+    from syncnas_deploy.report.drawing.width_plot import width_plot
+    from syncnas_deploy.report.html.document import write_page
 
     comparison = read_all(documents_in(paths))
     if plot_path is not None:
@@ -45,13 +70,25 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json
             raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")
         check_output(plot_path, force=force)
         write_text(plot_path, learning_plot(comparison.profiles[0]), force=force)
+    if probe_path is not None:
+        if len(comparison.probes) != 1:
+            raise click.UsageError(f"--probe draws one width probe, PATHS have {len(comparison.probes)}.")
+        (probe,) = comparison.probes
+        check_output(probe_path, force=force)
+        write_text(probe_path, width_plot(probe, comparison.curve_us(probe)), force=force)
+    if page_path is not None:
+        write_page(page_path, comparison, force=force)
     if as_json:
         emit(comparison.to_json())
     else:
         say_page(comparison.page())
     if plot_path is not None:
         note(f"the learning curve is drawn in {plot_path}")
-    kinds = dict(zip(comparison.kinds, paths, strict=True))
+    if probe_path is not None:
+        note(f"the width probe is drawn in {probe_path}")
+    if page_path is not None:
+        note(f"the page is {page_path}")
+    kinds = dict(zip(comparison.kinds, comparison.paths, strict=True))
     if "result" in kinds and "search" in kinds:
         best = kinds["search"] / "best.json"
         suggest("draw the network", "draw", best, "--out", kinds["search"] / "best.svg")
@@ -64,3 +101,49 @@ def report(paths: tuple[Path, ...], plot_path: Path | None, force: bool, as_json
         suggest_search(kinds["profile"])
     elif "config" in kinds:
         suggest("draw it", "draw", kinds["config"], "--out", kinds["config"].with_suffix(".svg"))
+
+
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy compare before.json after.json",
+        "syncnas-deploy compare pixel.json galaxy.json --budget 0.8x --html phones.html",
+    )
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), shell_complete=complete_document)
+@click.option(
+    "--budget", default="1.0x", show_default=True, help="Of profiles: the latency of the best strategy of each device."
+)
+@click.option(
+    "--html",
+    "page_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Also write it as a page, with all that `report` shows of each file.",
+)
+@force_option
+@json_option
+def compare(paths: tuple[Path, ...], budget: str, page_path: Path | None, force: bool, as_json: bool) -> None:
+    """Compare profiles, searches or bench results: what differs, by how much, and whether that may be chance.
+
+    PATHS are two or more files, folders or shipped names of one kind; of an assessment's folder its bench counts.
+    Each result stands beside the first; a difference of less than two standard errors (by launches, and no less than
+    A/A) may be chance. Profiles of several devices stand in one table, with the best strategy of each and what it takes
+    on the others. Other inputs, numbers of classes or branches, kinds of units, precisions, base models or evaluators
+    are refused, and simulated beside measured.
+    """
+    from syncnas_deploy import pipeline
+    from syncnas_deploy.files.output import check_output
+    from syncnas_deploy.report.contrast.sheets import sheets_json, sheets_page
+    from syncnas_deploy.report.html.document import write_page
+
+    if page_path is not None:
+        check_output(page_path, force=force)
+    read, sheets = pipeline.compare(paths, budget=budget)
+    if page_path is not None:
+        write_page(page_path, read, sheets=sheets, force=force)
+    if as_json:
+        emit(sheets_json(sheets))
+    else:
+        say_page(sheets_page(sheets))
+    if page_path is not None:
+        note(f"the page is {page_path}")

@@ -46,7 +46,11 @@ def add(source: Path, version: str, abi: str, force: bool, as_json: bool) -> Non
     from syncnas_bench.litert.store import RuntimeStore
 
     store = RuntimeStore()
-    _show(store, store.add(source, version=version, abi=abi, replace=force), as_json)
+    entries = store.add(source, version=version, abi=abi, replace=force)
+    _show(store, entries, as_json)
+    for entry in entries:
+        for sentence in entry.missing:
+            note(sentence)
     suggest("examine the phone", "doctor")
 
 

@@ -21,6 +21,7 @@ from syncnas_deploy.cli.options import (
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, say, say_page
+from syncnas_deploy.cli.watching import watch_option, watched
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--evaluator",
-    default="zen",
-    show_default=True,
+    default=None,
+    show_default="zen, or capacity without torch",
     shell_complete=complete_evaluator,
     help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
     "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
@@ -94,11 +95,17 @@ if TYPE_CHECKING:
     help="Leave out what takes more millijoules per inference besides the idle device, by the profile's power.",
 )
 @click.option(
+    "--width-step",
+    type=click.Choice(["4", "8", "16", "32", "64"]),
+    help="Widths are multiples of so many channels; default: 4, or 32 on a unit whose neighbours are erratic.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder for best.json and history.csv. Default: the profile's name with .search.",
 )
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search.")
+@watch_option
 @force_option
 @progress_options
 @json_option
@@ -106,15 +113,17 @@ def search(
     profile_path: Path,
     base: str | None,
     budgets: tuple[str, ...],
-    evaluator: str,
+    evaluator: str | None,
     algorithm: str,
     trials: int,
     seed: int,
     workers: str,
     resources: tuple[str, ...],
     max_energy_mj: float | None,
+    width_step: str | None,
     out: Path | None,
     resume: bool,
+    watch_path: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -123,6 +132,7 @@ def search(
     The base model is in the profile.
     """
     from syncnas_deploy import pipeline
+    from syncnas_deploy.report.html.live import search_charts
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.searches import search_page
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
@@ -136,13 +146,19 @@ def search(
             base,
             budget=budgets,
             evaluator=evaluator,
-            settings=SearchSettings(trials, algorithm, seed, max_energy_mj),
+            settings=SearchSettings(trials, algorithm, seed, max_energy_mj, int(width_step) if width_step else None),
             workers=workers,
             worker_resources=dict(_resource(text) for text in resources),
             out=out,
             resume=resume,
             force=force,
-            on_progress=shown,
+            on_progress=watched(
+                watch_path,
+                f"search for {measured.base.name}",
+                shown,
+                lambda: search_charts(out / pipeline.JOURNAL),
+                force=force or resume,
+            ),
             on_notice=shown.note,
         )
     best = out / "best.json"

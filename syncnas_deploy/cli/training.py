@@ -20,6 +20,7 @@ from syncnas_deploy.cli.options import (
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say
+from syncnas_deploy.cli.watching import watch_option, watched
 
 images_option = click.option(
     "--path",
@@ -199,6 +200,7 @@ def evaluate(
 @torch_device_option
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch.")
+@watch_option
 @force_option
 @progress_options
 @json_option
@@ -214,6 +216,7 @@ def train(
     device: str,
     tensorboard: Path | None,
     resume: bool,
+    watch_path: Path | None,
     force: bool,
     as_json: bool,
     **numbers: Any,
@@ -226,6 +229,7 @@ def train(
     import dataclasses
 
     from syncnas_deploy import pipeline
+    from syncnas_deploy.report.html.live import training_charts
     from syncnas_deploy.training.recipe import Recipe, scaled
 
     given = {name: value for name, value in {**numbers, "precision": precision}.items() if value is not None}
@@ -256,7 +260,13 @@ def train(
             resume=resume,
             force=force,
             tensorboard=tensorboard,
-            on_progress=on_progress,
+            on_progress=watched(
+                watch_path if os.environ.get("RANK", "0") == "0" else None,
+                f"training of {model.name}",
+                on_progress,
+                lambda: training_charts(out / "history.csv"),
+                force=force or resume,
+            ),
             on_notice=shown.note,
             on_epoch=lambda row: shown.note(
                 f"epoch {row.epoch}: loss {row.train_loss:.4f}, validation {row.val_loss:.4f}, "

@@ -15,13 +15,11 @@ import numpy as np
 from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, Run, Step, seeded_input
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WrongOutput
+from syncnas_deploy.precision import tolerance
 from syncnas_exporters import TfliteRunner, difference
 
 Outputs = tuple[Float32Array, ...]
 """A job's outputs: one flat array [values] for each lane that has a call in the last phase."""
-
-TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
-"""Largest accepted difference to the host's outputs, relative to the largest of them."""
 
 
 class OutputCheck:
@@ -67,25 +65,29 @@ class OutputCheck:
     def _check_job(self, plan: BenchPlan, step: Step, job: Job, run: JobRun, found: Float32Array) -> float:
         units = [plan.units[lane.unit_index] for lane in job.lanes]
         where = f"job {job.name} of step {step.name} on {' and '.join(map(str, units))}"
+        halves = any(unit.precision == "fp16" for unit in units)
         if not run.output.finite:
-            raise WrongOutput(f"{where} gave NaN or infinity; {_REMEDY}.")
+            raise WrongOutput(f"{where} gave NaN or infinity; {_OVERFLOW if halves else _REMEDY}.")
         if step.name not in self._expected:
             self._expected[step.name] = expected_outputs(plan, step)
         expected = self._expected[step.name][job.name]
         if found.size != sum(part.size for part in expected):
             raise WrongOutput(f"{where} gave {found.size} of {sum(p.size for p in expected)} values; {_REMEDY}.")
         ends = np.cumsum([part.size for part in expected])[:-1]
-        worst = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
-        allowed = TOLERANCE["fp16" if any(unit.precision == "fp16" for unit in units) else "fp32"]
-        if worst > allowed:
+        largest = max(difference(f, e).max_rel for f, e in zip(np.split(found, ends), expected, strict=True))
+        allowed = tolerance([unit.precision for unit in units])
+        if largest > allowed:
             raise WrongOutput(
-                f"{where} gave values that differ from this host's by {worst:.2g} (relative), "
+                f"{where} gave values that differ from this host's by {largest:.2g} (relative), "
                 f"more than {allowed:g}; {_REMEDY}."
             )
-        return worst
+        return largest
 
 
 _REMEDY = "its times do not count: update the device's system or choose another unit"
+
+
+_OVERFLOW = "numbers of 16 bits may overflow there: its times do not count, take unit gpu instead of gpu:fp16"
 
 
 def _with_outputs(plan: BenchPlan, step: Step, folder: Path) -> Step:

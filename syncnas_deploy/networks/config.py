@@ -16,6 +16,7 @@ from functools import cached_property
 from syncnas_deploy.errors import ConfigError, StrategyError
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.shown import Drawn, brief
 
 MAX_CHANNELS = 16_384
 MAX_SIZE = 4_096
@@ -149,8 +150,8 @@ class HeadSpec:
     post_pool_channels: int | None = None
 
 
-@dataclass(frozen=True)
-class ModelConfig:
+@dataclass(frozen=True, repr=False)
+class ModelConfig(Drawn):
     """A whole network; see the module's text. Frozen, checked on construction.
 
     `placement` says where stem and head run. `base` names the base model that a branched model came from.
@@ -176,6 +177,11 @@ class ModelConfig:
         problem = _first_problem(self)
         if problem:
             raise ConfigError(f"{self.name}: {problem}.")
+
+    def __repr__(self) -> str:
+        branches = "one branch" if self.branch_count == 1 else f"two branches {self.strategy}"
+        image = f"{self.input_size} pixels, {self.classes} classes"
+        return brief("ModelConfig", self.name, branches, f"{self.macs() / 1e6:.1f} M MACs", image)
 
     @property
     def branch_count(self) -> int:

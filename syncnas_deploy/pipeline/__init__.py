@@ -12,8 +12,9 @@ with pipeline.device("host") as host:
     result = pipeline.bench(bundle, host)
 """
 
-from syncnas_deploy.pipeline.assess import COMMANDS, Assessment, AssessSettings, assess, assessment_path
+from syncnas_deploy.pipeline.assess import COMMANDS, PAGE, Assessment, AssessSettings, assess, assessment_path
 from syncnas_deploy.pipeline.bundles import app, app_times, bench, draw, export, predict_bench
+from syncnas_deploy.pipeline.comparing import compare
 from syncnas_deploy.pipeline.devices import (
     ALL_DEVICES,
     device,
@@ -36,13 +37,22 @@ from syncnas_deploy.pipeline.inputs import (
     models,
     weights_in,
 )
-from syncnas_deploy.pipeline.profiles import DeviceOutcome, check_profile, profile, profile_many, profile_path
-from syncnas_deploy.pipeline.searches import Found, FoundNetwork, predict, search
+from syncnas_deploy.pipeline.profiles import (
+    DeviceOutcome,
+    check_profile,
+    probe_widths,
+    profile,
+    profile_many,
+    profile_path,
+)
+from syncnas_deploy.pipeline.searches import JOURNAL, Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
 
 __all__ = [
     "ALL_DEVICES",
     "COMMANDS",
+    "JOURNAL",
+    "PAGE",
     "AssessSettings",
     "Assessment",
     "BundleLike",
@@ -62,6 +72,7 @@ __all__ = [
     "bench",
     "budget_us",
     "check_profile",
+    "compare",
     "convert_weights",
     "device",
     "device_names",
@@ -74,6 +85,7 @@ __all__ = [
     "models",
     "predict",
     "predict_bench",
+    "probe_widths",
     "profile",
     "profile_many",
     "profile_path",

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from syncnas_bench import Device
+from syncnas_bench import Device, Unit
 from syncnas_bench.doctor import Check
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result
-from syncnas_deploy.benchmarking.trust import trust
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.errors import DocumentError, InfeasibleBudget, OutputExists, SyncNasError
 from syncnas_deploy.files.output import check_no_file, check_output, write_text
@@ -21,17 +21,32 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import read_config
 from syncnas_deploy.pipeline.bundles import bench, export
 from syncnas_deploy.pipeline.devices import units_of
-from syncnas_deploy.pipeline.inputs import BUNDLE, PROFILE, RESULT, SEARCH, ConfigLike, base_model, check_budget
+from syncnas_deploy.pipeline.inputs import (
+    BUNDLE,
+    PROFILE,
+    RESULT,
+    SEARCH,
+    BudgetLike,
+    ConfigLike,
+    base_model,
+    budget_text,
+    check_budget,
+)
 from syncnas_deploy.pipeline.profiles import profile, profile_path
 from syncnas_deploy.pipeline.searches import search
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.progress import OnProgress
-from syncnas_deploy.search.evaluators import Evaluator, make_evaluator
+from syncnas_deploy.report.comparison import read_all
+from syncnas_deploy.report.html.document import write_page
+from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.search.evaluators import Evaluator, default_evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
+from syncnas_deploy.shown import brief
 
-COMMANDS = "commands.sh"
+COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
 SERIAL = '"$ANDROID_SERIAL"'
 """What stands in the commands for a phone's serial or address."""
@@ -39,7 +54,7 @@ ROOM = 1.02
 """How much more than the least latency a budget gets that could not be met."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Assessment:
     """What an assessment came to.
 
@@ -55,6 +70,13 @@ class Assessment:
     bundle: Bundle
     result: BenchResult
 
+    def __repr__(self) -> str:
+        verdict = verdict_of(self.result)
+        return brief("Assessment", str(self.folder), self.bundle.config.name, verdict.answer if verdict else "")
+
+    def _repr_html_(self) -> str:
+        return self.result._repr_html_()
+
 
 @dataclass(frozen=True)
 class AssessSettings:
@@ -62,14 +84,14 @@ class AssessSettings:
 
     Attributes:
         budget: latency of the network that is searched, see `pipeline.budget_us`.
-        evaluator: rates candidates; one that needs no data.
+        evaluator: rates candidates; one that needs no data. Where None, see `search.evaluators.default_evaluator`.
         trials: evaluations of the search.
         samples: recorded runs of the bench.
         profile: how much is measured first.
     """
 
-    budget: str = "1.0x"
-    evaluator: str | Evaluator = "zen"
+    budget: BudgetLike = "1.0x"
+    evaluator: str | Evaluator | None = None
     trials: int = 24
     samples: int = 200
     profile: ProfileSettings = field(default_factory=ProfileSettings)
@@ -78,12 +100,12 @@ class AssessSettings:
 def assess(
     on: Device,
     base: ConfigLike,
-    out: Path,
+    out: str | Path,
     settings: AssessSettings = AssessSettings(),
     *,
     units: Sequence[str] = (),
     named: str = "",
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Assessment:
     """Find out whether two units pay on a device. What is in `out` already is taken; so an interrupted one goes on.
@@ -98,9 +120,10 @@ def assess(
         UnknownEvaluator, InfeasibleBudget, UnitError: what is asked for cannot be, before anything is measured.
         MeasurementError: what was measured cannot be right.
     """
-    model = base_model(base)
-    judge = make_evaluator(settings.evaluator) if isinstance(settings.evaluator, str) else settings.evaluator
-    check_budget(settings.budget)
+    model, out = base_model(base), Path(out)
+    evaluator = settings.evaluator or default_evaluator(on_notice)
+    judge, budget = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator, budget_text(settings.budget)
+    check_budget(budget)
     units_of(on, units)
     _check_folder(out)
     on_notice(f"1/5 examining {on.name}")
@@ -117,12 +140,20 @@ def assess(
         on_progress=on_progress,
     )
     on_notice("3/5 searching")
-    budget = _searched(measured, out / SEARCH, settings, judge, on_progress, on_notice)
+    budget = _searched(measured, out / SEARCH, budget, settings.trials, judge, on_progress, on_notice)
     on_notice("4/5 exporting what was found")
     best = read_config(out / SEARCH / "best.json")
     bundle = _exported(out / BUNDLE)
-    if bundle is None or bundle.config != best:
-        bundle = export(best, out / BUNDLE, force=True)
+    formats = [FileFormat.of(Unit.parse(text)) for text in measured.units]
+    if bundle is None or bundle.config != best or list(bundle.formats) != formats:
+        bundle = export(
+            best,
+            out / BUNDLE,
+            precisions=[form.precision for form in formats],
+            split_kernels=[branch for branch, form in enumerate(formats) if form.split_kernels],
+            timing_only=True,
+            force=True,
+        )
     on_notice("5/5 measuring it beside its rivals")
     prediction = predict(bundle.config, measured)
     result = _measured(out / RESULT, bundle, measured, settings.samples)
@@ -141,7 +172,11 @@ def assess(
             on_notice=lambda text: on_notice(f"  {text}"),
         )
     named = named or (model.name if isinstance(base, ModelConfig) else str(base))
-    write_text(out / COMMANDS, _commands(on.name, named, measured, budget, settings, out), force=True)
+    rated = evaluator if isinstance(evaluator, str) else evaluator.name
+    commands = _commands(on.name, named, measured, budget, rated, settings, out)
+    write_text(out / COMMANDS, commands, force=True)
+    read = read_all([out / name for name in (PROFILE, SEARCH, BUNDLE, RESULT)])
+    write_page(out / PAGE, read, commands=commands, force=True)
     return Assessment(out, checks, measured, prediction, bundle, result)
 
 
@@ -158,23 +193,24 @@ def _check_folder(out: Path) -> None:
     """
     check_no_file(out)
     begun = any(os.path.lexists(out / name) for name in (PROFILE, f"{PROFILE}.journal"))
-    there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS) if os.path.lexists(out / name)]
+    there = [name for name in (SEARCH, BUNDLE, RESULT, COMMANDS, PAGE) if os.path.lexists(out / name)]
     if there and not begun:
         raise OutputExists(f"{out}: holds files of something else, {there[0]} for one; choose another --out.")
-    for name in (RESULT, COMMANDS):
+    for name in (RESULT, COMMANDS, PAGE):
         check_output(out / name, force=True)
 
 
 def _searched(
     measured: DeviceProfile,
     out: Path,
-    settings: AssessSettings,
+    budget: str,
+    trials: int,
     judge: Evaluator,
     on_progress: OnProgress,
     on_notice: Callable[[str], None],
 ) -> str:
     """Search, or go on with it, into `out`; the budget that was met."""
-    how = SearchSettings(settings.trials)
+    how = SearchSettings(trials)
 
     def once(budget: str) -> str:
         search(
@@ -190,7 +226,7 @@ def _searched(
         return budget
 
     try:
-        return once(settings.budget)
+        return once(budget)
     except InfeasibleBudget as error:
         if error.least_us is None:
             raise
@@ -222,10 +258,22 @@ def _measured(path: Path, bundle: Bundle, profile: DeviceProfile, samples: int) 
     return result
 
 
-def _commands(device: str, base: str, measured: DeviceProfile, budget: str, settings: AssessSettings, out: Path) -> str:
+def _format_options(measured: DeviceProfile) -> list[str]:
+    """Options of `export` for the formats that a profile's units run; none where all is fp32."""
+    formats = [FileFormat.of(Unit.parse(text)) for text in measured.units]
+    options: list[str] = []
+    if any(form.precision != "fp32" for form in formats):
+        options += [word for form in formats for word in ("--precision", form.precision)] + ["--timing-only"]
+    for branch, form in enumerate(formats):
+        options += ["--split-kernels", str(branch)] if form.split_kernels else []
+    return options
+
+
+def _commands(
+    device: str, base: str, measured: DeviceProfile, budget: str, evaluator: str, settings: AssessSettings, out: Path
+) -> str:
     """The commands that do the same, one by one."""
     units = [word for unit in measured.units for word in ("--unit", unit)]
-    evaluator = settings.evaluator if isinstance(settings.evaluator, str) else settings.evaluator.name
     profile, found, bundle = (str(out / name) for name in (PROFILE, SEARCH, BUNDLE))
     # A serial or an address tells whose phone it is, and this folder may be shared.
     on = device if device == "host" or device.startswith("sim:") else SERIAL
@@ -234,10 +282,10 @@ def _commands(device: str, base: str, measured: DeviceProfile, budget: str, sett
         ["profile", "--device", on, "--base", base, *units, "--out", profile],
         ["search", "--profile", profile, "--budget", budget, "--evaluator", evaluator, "--trials",
          str(settings.trials), "--out", found],
-        ["export", f"{found}/best.json", "--seed", "0", "--out", bundle],
+        ["export", f"{found}/best.json", "--seed", "0", *_format_options(measured), "--out", bundle],
         ["bench", bundle, "--device", on, "--profile", profile, "--evaluator", evaluator, "--samples",
          str(settings.samples), "--out", str(out / RESULT)],
-        ["report", profile, found, str(out / RESULT)],
+        ["report", profile, found, bundle, str(out / RESULT), "--html", str(out / PAGE), "--force"],
     ]  # fmt: skip
     words = (" ".join(word if word == SERIAL else shlex.quote(word) for word in line) for line in lines)
     return "".join(f"syncnas-deploy {line}\n" for line in words)

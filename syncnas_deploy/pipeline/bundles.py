@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,13 +12,17 @@ from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.apps.apk import write_apk
 from syncnas_deploy.apps.module import FREE, write_app
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.app_times import AppTimes, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
-from syncnas_deploy.benchmarking.run import Asked, run_bench
+from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
-from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
+from syncnas_deploy.bundle_formats import check_precisions
+from syncnas_deploy.calibration import Calibration, read_calibration
+from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import (
@@ -31,23 +35,32 @@ from syncnas_deploy.pipeline.inputs import (
     weights_in,
 )
 from syncnas_deploy.pipeline.rivals import PILOTS, asked_beside
+from syncnas_deploy.precision import LARGE_ERROR, LOW_AGREEMENT, FileFormat, Precision
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
+from syncnas_deploy.report.drawing.svg import Drawing
+from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
+from syncnas_deploy.training.calibration import calibrate as calibrate_network
+from syncnas_deploy.training.calibration import read_pictures
 from syncnas_deploy.training.checkpoints import load_weights
 from syncnas_exporters.opsets import DEFAULT_OPSET
 
 
 def export(
     config: ConfigLike,
-    out: Path,
+    out: str | Path,
     *,
     weights: str | Path | None = None,
     seed: int | None = None,
     formats: Sequence[str] = ("tflite",),
+    precisions: Sequence[Precision] = ("fp32",),
+    calibrate: Path | None = None,
+    split_kernels: Collection[int] = (),
+    timing_only: bool = False,
     opset: int = DEFAULT_OPSET,
     whole: bool = False,
     force: bool = False,
@@ -59,13 +72,25 @@ def export(
 
     Args:
         formats, opset, whole: see `bundle.write_bundle`.
-        on_notice: called with sentences for the user.
+        precisions: of the .tflite files, one for all or one for each branch.
+        calibrate: int8 needs it: a folder of pictures, or the calibration.json of an earlier export of this network.
+        split_kernels: branches whose depthwise kernels over 5x5 are written as sums of smaller ones.
+        timing_only: make int8 without pictures: it takes as long as with them and computes nonsense.
+        on_notice: called with sentences for the user: about the pictures, or where the result is far from fp32.
 
     Raises:
         WeightsError: the file does not fit the network.
         OutputExists: `out` is there and `force` was not given.
+        OutputError: a precision does not fit the network or the formats.
+        DatasetError: pictures that cannot be used.
+        CalibrationError: int8 without a calibration, or with one of another network.
     """
-    found = as_config(config)
+    found, out = as_config(config), Path(out)
+    wanted = check_precisions(out, found, precisions, formats)
+    if "int8" in wanted and calibrate is None and not timing_only:
+        raise CalibrationError(f"{out}: int8 needs pictures to calibrate with; give a folder with --calibrate.")
+    if any(branch >= found.branch_count for branch in split_kernels):
+        raise OutputError(f"{out}: {found.name} has no branch {max(split_kernels)} whose kernels could be split.")
     check_bundle_output(out, force=force)
     if weights is None and seed is None:
         weights = weights_in(config)
@@ -75,9 +100,60 @@ def export(
         source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
     else:
         values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
-    return write_bundle(
-        out, found, values, source=source, formats=formats, opset=opset, whole=whole, seed=seed, force=force
+    calibration, pictures = _calibration(found, values, calibrate, seed, on_notice)
+    bundle = write_bundle(
+        out,
+        found,
+        values,
+        source=source,
+        formats=formats,
+        opset=opset,
+        whole=whole,
+        seed=seed,
+        precisions=wanted,
+        calibration=calibration,
+        pictures=pictures,
+        split_kernels=split_kernels,
+        timing_only=timing_only,
+        force=force,
     )
+    for sentence in far_from_fp32(bundle):
+        on_notice(sentence)
+    return bundle
+
+
+def _calibration(
+    config: ModelConfig, weights: Weights, source: Path | None, seed: int, on_notice: Callable[[str], None]
+) -> tuple[Calibration | None, Float32Array | None]:
+    """The calibration of a network and the pictures [N, H, W, 3] that made it, as far as there are any."""
+    if source is None:
+        return None, None
+    if source.is_file():
+        return read_calibration(source), None
+    pictures = read_pictures(source, config.input_size, seed=seed)
+    for sentence in pictures.notices:
+        on_notice(sentence)
+    return calibrate_network(config, weights, pictures), pictures.images
+
+
+def far_from_fp32(bundle: Bundle) -> list[str]:
+    """Warnings where a bundle's logits are far from those in fp32."""
+    found = bundle.against_fp32
+    if found is None:
+        return []
+    limit = max(LARGE_ERROR[precision] for precision in bundle.precisions)
+    warnings = []
+    if found.rms > limit:
+        warnings.append(
+            f"{bundle.config.name} loses much in {' and '.join(dict.fromkeys(bundle.precisions))}: its logits are "
+            f"{found.rms:.2g} (rms, relative) from fp32, usual are {limit:g} at most; check it with `eval`."
+        )
+    if found.agreement < LOW_AGREEMENT and found.pictures > 1:
+        warnings.append(
+            f"Of {found.pictures} pictures {found.agreement:.0%} have the same class first as in fp32; check the "
+            "accuracy with `eval`, or export fp16 or fp32."
+        )
+    return warnings
 
 
 def app(
@@ -124,17 +200,21 @@ def app_times(path: Path, bundle: BundleLike) -> AppTimes:
     return read_app_times(path, as_bundle(bundle))
 
 
-def _baseline_units(on: Device, chosen: Sequence[Unit]) -> list[Unit]:
+def _baseline_units(on: Device, chosen: Sequence[Unit], form: FileFormat) -> list[Unit]:
     """The units of a baseline for which none is named: one core, the bench's own units, and all cores."""
     cpus = [info.unit for info in on.units() if info.available and info.unit.kind == "cpu"]
     first = [Unit("cpu", threads=1, cores=unit.cores[:1]) for unit in cpus[:1]]
-    return list(dict.fromkeys([*first, *chosen, *cpus]))
+    units = dict.fromkeys(fitting(unit, form) for unit in [*first, *chosen, *cpus])
+    return [unit for unit in units if form.runs_on(unit)]
 
 
 def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[Unit]:
     if bundle.config.branch_count == 1 and len(units) == 1:
         return (Unit.parse(units[0]),)
-    return units_of(on, units)
+    if units:
+        return units_of(on, units)
+    forms = bundle.formats * 2
+    return [fitting(unit, form) for unit, form in zip(units_of(on), forms, strict=False)]
 
 
 def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
@@ -164,11 +244,11 @@ def bench(
     profile: ProfileLike | None = None,
     rivals: bool = True,
     evaluator: str | Evaluator | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Run a bundle on a device, both branches at once, with baselines in the same rounds.
@@ -190,14 +270,14 @@ def bench(
         BenchError: the device could not run it.
         MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
-    opened = as_bundle(bundle)
+    opened, out = as_bundle(bundle), None if out is None else Path(out)
     if out is not None:
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
     asked = [
-        Asked(as_bundle(b), unit)
-        for b, text in baselines
-        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen))
+        Asked(b, unit)
+        for b, text in ((as_bundle(b), text) for b, text in baselines)
+        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen, b.formats[0]))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
     if examine:
@@ -234,32 +314,34 @@ def bench(
 
 def draw(
     config: ConfigLike,
-    out: Path,
+    out: str | Path | None = None,
     *,
     units: Sequence[str] = (),
     profile: ProfileLike | None = None,
     force: bool = False,
-) -> str:
-    """Draw an architecture into an ``.svg`` or ``.png`` file, with a profile's predicted times where one is given.
+) -> Drawing:
+    """Draw an architecture, with a profile's predicted times where one is given; into a file where `out` is given.
 
     Returns:
-        The drawing as SVG, whatever was written.
+        The drawing as SVG, a text that notebooks show as a picture.
 
     Raises:
-        OutputError: `out` ends in neither, cannot be written, or a converter failed.
+        OutputError: `out` does not end in ``.svg`` or ``.png``, cannot be written, or a converter failed.
         UnitError: a text that is no unit, or not one text per branch.
         ProfileMismatch: the profile does not fit the model or was measured on other units.
         MissingDependency: a PNG and no converter is installed.
     """
-    if out.suffix not in (".svg", ".png"):
-        raise OutputError(f"{out}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)
-    check_output(out, force=force)
+    path = None if out is None else Path(out)
+    if path is not None:
+        if path.suffix not in (".svg", ".png"):
+            raise OutputError(f"{path}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)
+        check_output(path, force=force)
     found = as_config(config)
     measured = None if profile is None else as_profile(profile)
     named = tuple(str(Unit.parse(text)) for text in units) or None
-    svg = architecture.draw(found, units=named, profile=measured)
-    if out.suffix == ".png":
-        render_png(svg, out, force=force)
-    else:
-        write_text(out, svg, force=force)
+    svg = Drawing(architecture.draw(found, units=named, profile=measured))
+    if path is not None and path.suffix == ".png":
+        render_png(svg, path, force=force)
+    elif path is not None:
+        write_text(path, svg, force=force)
     return svg

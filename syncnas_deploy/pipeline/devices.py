@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -136,5 +137,9 @@ def other_units(of: Device, chosen: Sequence[Unit]) -> tuple[Unit, ...]:
         return ()
     cpus = [info.unit for info in of.units() if info.available and info.unit.kind == "cpu"]
     widest = max(cpus, key=lambda unit: unit.threads, default=None)
-    most = max((unit.threads for unit in chosen if unit.kind == "cpu"), default=0)
-    return (widest,) if widest is not None and widest.threads > most else ()
+    mine = [unit for unit in chosen if unit.kind == "cpu"]
+    if widest is None or widest.threads <= max((unit.threads for unit in mine), default=0):
+        return ()
+    # One would run files of the faster format on it.
+    fastest = max(mine, key=lambda unit: (unit.precision == "int8", unit.split), default=widest)
+    return (dataclasses.replace(widest, precision=fastest.precision, split=fastest.split),)

@@ -8,12 +8,13 @@ is a path.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from syncnas_bench.errors import nearest
 from syncnas_bench.files import exists, is_file, is_folder
-from syncnas_deploy.bundle import MANIFEST, Bundle, is_bundle, read_bundle
+from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
+from syncnas_deploy.bundle_manifest import MANIFEST
 from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.files.places import is_stream, neighbours
@@ -28,6 +29,7 @@ from syncnas_deploy.resources import shipped
 ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
 BundleLike = Bundle | str | Path
+BudgetLike = str | float
 
 PROFILE, SEARCH, BUNDLE, RESULT = "profile.json", "search", "bundle", "bench.json"
 """What an assessment's folder holds."""
@@ -119,10 +121,9 @@ def documents_in(words: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def models() -> Iterator[ModelConfig]:
+def models() -> tuple[ModelConfig, ...]:
     """The shipped models, in name order."""
-    for path in shipped("model_configs").values():
-        yield read_config(path)
+    return tuple(read_config(path) for path in shipped("model_configs").values())
 
 
 def base_model(config: ConfigLike) -> ModelConfig:
@@ -151,25 +152,31 @@ def _is_profile(path: Path) -> bool:
     return isinstance(value, dict) and str(value.get("schema", "")).startswith(PROFILE_SCHEMA)
 
 
-def budget_us(text: str, profile: DeviceProfile) -> float:
-    """A latency budget in microseconds, from ``1.0x`` (of the base on its faster unit), ``25ms`` or ``900us``.
+def budget_text(budget: BudgetLike) -> str:
+    """A latency budget's text; a number is a multiple of the base's latency."""
+    return budget.strip() if isinstance(budget, str) else f"{float(budget)}x"
+
+
+def budget_us(budget: BudgetLike, profile: DeviceProfile) -> float:
+    """A latency budget in microseconds, from ``1.0x`` or 1.0 (of the base on its faster unit), ``25ms`` or ``900us``.
 
     Raises:
         BudgetError: not such a text, or not a positive time.
     """
-    amount, unit = check_budget(text)
+    amount, unit = check_budget(budget)
     if unit == "x":
         return amount * min(profile.table.network_us(at) for at in (0, 1))
     return amount * (1000.0 if unit == "ms" else 1.0)
 
 
-def check_budget(text: str) -> tuple[float, str]:
+def check_budget(budget: BudgetLike) -> tuple[float, str]:
     """A latency budget's amount and unit: x, ms or us.
 
     Raises:
         BudgetError: not such a text, or not a positive time.
     """
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text.strip())
+    text = budget_text(budget)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(x|ms|us)", text)
     if match is None or float(match[1]) <= 0:
         raise BudgetError(f"Budget {text[:40]!r} is not a latency; write 1.0x (of the base model), 25ms or 900us.")
     return float(match[1]), match[2]

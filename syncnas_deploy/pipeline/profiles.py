@@ -8,36 +8,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_bench import Device, Unit
+from syncnas_bench import Device, Unit, UnitError
 from syncnas_bench.environment import Environment
-from syncnas_deploy.errors import OutputExists
+from syncnas_deploy.errors import OutputExists, ProfileMismatch
 from syncnas_deploy.files.journal import drop_journal
 from syncnas_deploy.files.output import check_output
+from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.pipeline.devices import device, device_names, other_units, tell_what_spoils_numbers, units_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
+from syncnas_deploy.prediction.width_probe import WidthProbe, write_probe
 from syncnas_deploy.profiling import measure, recheck
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import ProfileCheck
+from syncnas_deploy.profiling.width_probe import probe_widths as measure_probe
 from syncnas_deploy.progress import OnProgress, Progress
+from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.shown import brief
+
+_PLACE = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})@([0-9]{1,5})")
 
 
 def profile(
     base: ConfigLike,
     on: Device,
     *,
-    out: Path,
+    out: str | Path | None = None,
     units: Sequence[str] = (),
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
     keep_identity: bool = False,
     examine: bool = True,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> DeviceProfile:
-    """Measure a device for a base model and write the profile.
+    """Measure a device for a base model and write the profile, without `out` to `profile_path`.
 
     Finished steps are kept in ``<out>.journal`` until the profile is written. `resume` goes on from there. A profile
     that is finished already is returned as it is. Only with `keep_identity` does the profile have the device's serial
@@ -53,6 +60,7 @@ def profile(
     chosen: tuple[Unit, ...] = units_of(on, units)
     chosen += other_units(on, chosen)
     wanted = settings or ProfileSettings()
+    out = profile_path(model, on.name) if out is None else Path(out)
     journal = out.with_name(out.name + ".journal")
     check_output(out, force=force or resume)
     if resume and out.exists():
@@ -75,7 +83,7 @@ def profile(
     return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
 
 
-def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = lambda _: None) -> ProfileCheck:
+def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = show_progress) -> ProfileCheck:
     """Measure a sample of a profile again, to see whether it still holds.
 
     Raises:
@@ -85,13 +93,58 @@ def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress =
     return recheck.check_profile(as_profile(profile), on, on_progress=on_progress)
 
 
-def profile_path(base: ConfigLike, device: str, folder: Path = Path()) -> Path:
+def probe_widths(
+    base: ConfigLike,
+    on: Device,
+    place: str,
+    *,
+    out: str | Path,
+    units: Sequence[str] = (),
+    force: bool = False,
+    keep_identity: bool = False,
+    on_progress: OnProgress = lambda _: None,
+) -> WidthProbe:
+    """Measure one block at all widths around one, and write what it took.
+
+    Args:
+        place: stage, block and width as people count them, such as ``7.1@704``.
+        units: the text of the unit; the device's second default one where there is none.
+
+    Raises:
+        ProfileMismatch: `place` is no place of the base.
+        UnitError: a text that is no unit, or more than one.
+        OutputExists: `out` is there already.
+        BenchError: the device could not measure.
+        MeasurementError: what it computed is wrong.
+    """
+    model, match = base_model(base), _PLACE.fullmatch(place)
+    if match is None:
+        raise ProfileMismatch(f"{place[:40]!r} is no place to probe; give STAGE.BLOCK@WIDTH, such as 7.1@704.")
+    if len(units) > 1:
+        raise UnitError(f"{len(units)} units given; a probe measures one, so give --unit once.")
+    stage, block, width = (int(number) for number in match.groups())
+    out = Path(out)
+    check_output(out, force=force)
+    found = measure_probe(
+        model,
+        on,
+        Unit.parse(units[0]) if units else on.default_units()[1],
+        BlockKey(stage - 1, block - 1),
+        width,
+        keep_identity=keep_identity,
+        on_progress=on_progress,
+    )
+    write_probe(out, found, force=force)
+    return found
+
+
+def profile_path(base: ConfigLike, device: str, folder: str | Path = ".") -> Path:
     """The default place of a profile: ``BASE-DEVICE.profile.json`` in a folder."""
     safe = re.sub(r"[^\w.\[\]-]", "-", device)
-    return folder / f"{base_model(base).name}-{safe}.profile.json"
+    return Path(folder) / f"{base_model(base).name}-{safe}.profile.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DeviceOutcome:
     """How measuring one of several devices ended: with a profile, or with an error.
 
@@ -104,12 +157,16 @@ class DeviceOutcome:
     profile: DeviceProfile | None
     error: BaseException | None
 
+    def __repr__(self) -> str:
+        end = str(self.path) if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        return brief("DeviceOutcome", self.device, end)
+
 
 def profile_many(
     base: ConfigLike,
     devices: Sequence[str],
     *,
-    folder: Path = Path(),
+    folder: str | Path = ".",
     units: Sequence[str] = (),
     settings: ProfileSettings | None = None,
     resume: bool = False,

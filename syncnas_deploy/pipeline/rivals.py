@@ -14,6 +14,7 @@ from syncnas_deploy.bundle import Bundle, write_bundle
 from syncnas_deploy.errors import InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Pace
@@ -65,7 +66,16 @@ def verdict_on_search(
         )  # fmt: skip
     units = " and ".join(profile.units)
     error = (standard_error or 0.0) if rated else 0.0
-    ours = Contender(config.name, units, prediction.makespan_us, config.macs(), reward if rated else None, error)
+    crossings_us = [phase.sync_us for phase in prediction.phases[:-1]]
+    ours = Contender(
+        config.name,
+        units,
+        prediction.makespan_us,
+        config.macs(),
+        reward if rated else None,
+        error,
+        crossings_us=crossings_us,
+    )
     software = any(Unit.parse(text).software for text in profile.units)
     doubts = [*no_hardware(profile.kind == "simulated", software)]
     return judge(ours, contenders, doubts=doubts, how="predicted"), found
@@ -108,8 +118,14 @@ def asked_beside(
         pace: is told after each pilot.
         on_notice: called with sentences for the user.
     """
-    base = _bundle(folder / "base", profile.base)
-    today = [Asked(base, unit, "today", profile.table.network_us(at)) for at, unit in enumerate(units[:2])]
+    bases = {
+        form: _bundle(folder / f"base{at}", profile.base, form)
+        for at, form in enumerate(dict.fromkeys(FileFormat.of(unit) for unit in units[:2]))
+    }
+    today = [
+        Asked(bases[FileFormat.of(unit)], unit, "today", profile.table.network_us(at))
+        for at, unit in enumerate(units[:2])
+    ]
     if not with_rivals:
         return today
     solvers = [RivalSolver(profile, unit) for unit in range(len(profile.whole_units))]
@@ -157,7 +173,7 @@ def _typical(ratios: Sequence[float]) -> float:
 
 def _asked(rival: Rival, folder: Path, unit: Unit) -> Asked:
     return Asked(
-        _bundle(folder, rival.config),
+        _bundle(folder, rival.config, FileFormat.of(unit)),
         unit,
         "rival",
         predicted_us=rival.predicted_us,
@@ -165,8 +181,16 @@ def _asked(rival: Rival, folder: Path, unit: Unit) -> Asked:
     )
 
 
-def _bundle(folder: Path, config: ModelConfig) -> Bundle:
-    return write_bundle(folder, config, random_weights(parameter_shapes(config), 0), source="random, seed 0")
+def _bundle(folder: Path, config: ModelConfig, form: FileFormat) -> Bundle:
+    return write_bundle(
+        folder,
+        config,
+        random_weights(parameter_shapes(config), 0),
+        source="random, seed 0",
+        precisions=(form.precision,),
+        split_kernels=(0,) if form.split_kernels else (),
+        timing_only=True,
+    )
 
 
 def _unit_of(device: Device, text: str) -> Unit:

@@ -11,12 +11,25 @@ from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
 from syncnas_deploy.files.output import check_no_file, check_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
-from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, base_model, budget_us
+from syncnas_deploy.pipeline.inputs import (
+    BudgetLike,
+    ConfigLike,
+    ProfileLike,
+    as_config,
+    as_profile,
+    base_model,
+    budget_text,
+    budget_us,
+)
 from syncnas_deploy.pipeline.rivals import verdict_on_search
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.comparison import BEST, FRONT, HISTORY
+from syncnas_deploy.report.judgement import verdict_lines
+from syncnas_deploy.report.notebook import html, page_html, picture, show_progress
+from syncnas_deploy.report.page import Page
+from syncnas_deploy.report.searches import search_page
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import EnergyOf
@@ -25,6 +38,7 @@ from syncnas_deploy.search.rivals import Rival
 from syncnas_deploy.search.verdict_file import NAME as VERDICT
 from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import caution, make_workers
+from syncnas_deploy.shown import Drawn, Tabled, brief
 from syncnas_deploy.verdict import Verdict
 
 JOURNAL = "search.journal"
@@ -39,8 +53,8 @@ def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
     return predict_network(as_config(config), as_profile(profile))
 
 
-@dataclass(frozen=True)
-class FoundNetwork:
+@dataclass(frozen=True, repr=False)
+class FoundNetwork(Drawn):
     """The best network within one budget.
 
     Attributes:
@@ -59,9 +73,17 @@ class FoundNetwork:
     verdict: Verdict
     rivals: tuple[Rival, ...]
 
+    def __repr__(self) -> str:
+        return brief("FoundNetwork", *self._words())
 
-@dataclass(frozen=True)
-class Found:
+    def _words(self) -> tuple[str, ...]:
+        macs = f"{self.config.macs() / 1e6:.1f} M MACs"
+        latency = f"{self.prediction.makespan_us / 1e3:.3f} ms within {self.budget}"
+        return self.config.name, macs, latency, self.verdict.answer
+
+
+@dataclass(frozen=True, repr=False)
+class Found(Tabled):
     """What a search found.
 
     Attributes:
@@ -73,6 +95,14 @@ class Found:
     front: tuple[FoundNetwork, ...]
     main: FoundNetwork
     result: results.SearchResult
+
+    def __repr__(self) -> str:
+        others = f"{len(self.front) - 1} other budgets" if len(self.front) > 1 else ""
+        return brief("Found", *self.main._words(), f"{len(self.result.trials)} trials", others)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The history, a row for each trial; see `SearchResult.rows`."""
+        return self.result.rows()
 
     @property
     def config(self) -> ModelConfig:
@@ -95,19 +125,29 @@ class Found:
         return self.main.best.budget_us
 
 
+@html.register
+def _(found: Found) -> str:
+    several = len(found.front) > 1
+    answers = [
+        f"{one.budget}: {line}" if several else line for one in found.front for line in verdict_lines(one.verdict)
+    ]
+    best = search_page(found.result, [one.budget for one in found.front]).parts[:2]
+    return page_html(Page(*best, *answers)) + picture(found)
+
+
 def search(
     profile: ProfileLike,
     base: ConfigLike | None = None,
     *,
-    budget: str | Sequence[str] = "1.0x",
-    evaluator: str | evaluators.Evaluator = "zen",
+    budget: BudgetLike | Sequence[BudgetLike] = "1.0x",
+    evaluator: str | evaluators.Evaluator | None = None,
     settings: SearchSettings = SearchSettings(),
     workers: int | str = 1,
     worker_resources: Mapping[str, float] | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    on_progress: Callable[[SearchProgress], None] = lambda _: None,
+    on_progress: Callable[[SearchProgress], None] = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Found:
     """Search sync strategies and widths for one or several latency budgets, and write the results into `out`.
@@ -117,8 +157,8 @@ def search(
     Args:
         profile: of the device; its base is searched.
         base: checked against the profile's base, where it is given.
-        budget: one latency or several, such as ``1.0x`` or ``25ms``; see `budget_us`.
-        evaluator: gives the rewards; see `make_evaluator`.
+        budget: one latency or several, such as 1.0, ``1.0x`` or ``25ms``; see `budget_us`.
+        evaluator: gives the rewards; see `make_evaluator`. Where None, ``zen``, or ``capacity`` without torch.
         settings: with `max_energy_mj`, networks that take more by the profile's power are infeasible.
         workers: 1 (this process), a number of processes, or the address of a dask scheduler.
         worker_resources: what an evaluation needs of a dask worker, by name.
@@ -144,15 +184,17 @@ def search(
             "The profile has no power, so energy cannot be limited; measure the device again where `doctor` finds a "
             "power meter, or search without --max-energy."
         )
-    costs = ProfileCosts(measured, fastest_placement(measured))
-    texts = [budget] if isinstance(budget, str) else list(budget)
+    costs = ProfileCosts(measured, fastest_placement(measured), settings.width_step)
+    texts = [budget_text(one) for one in ([budget] if isinstance(budget, (str, float, int)) else budget)]
     limits = _ascending(texts, measured)
-    judge = evaluators.make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
+    judge = evaluators.make_evaluator(chosen) if isinstance(chosen, str) else chosen
+    out = None if out is None else Path(out)
     held = frozenset() if out is None else _check_folder(out, _files(texts), resume=resume, force=force)
 
     def found_of(result: results.SearchResult) -> Found:
         front = tuple(_found(measured, judge, text, best) for (_, text), best in zip(limits, result.front, strict=True))
-        return Found(front, next(network for network in front if network.budget == texts[0].strip()), result)
+        return Found(front, next(network for network in front if network.budget == texts[0]), result)
 
     kept: list[Found] = []
 
@@ -235,7 +277,7 @@ def _found(measured: DeviceProfile, judge: evaluators.Evaluator, text: str, best
     config = best.config(measured.base)
     prediction = predict_network(config, measured)
     verdict, found = verdict_on_search(config, prediction, measured, judge, best.reward, best.standard_error)
-    return FoundNetwork(text.strip(), best, config, prediction, verdict, found)
+    return FoundNetwork(text, best, config, prediction, verdict, found)
 
 
 def _best_name(budget: str, budgets: int) -> str:
@@ -244,9 +286,7 @@ def _best_name(budget: str, budgets: int) -> str:
 
 def _files(texts: Sequence[str]) -> tuple[str, ...]:
     """What a search of these budgets writes besides its journal."""
-    return tuple(
-        dict.fromkeys((BEST, HISTORY, FRONT, VERDICT, *(_best_name(text.strip(), len(texts)) for text in texts)))
-    )
+    return tuple(dict.fromkeys((BEST, HISTORY, FRONT, VERDICT, *(_best_name(text, len(texts)) for text in texts))))
 
 
 def _write_found(out: Path, found: Found, held: frozenset[str]) -> None:

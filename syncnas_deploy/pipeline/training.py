@@ -13,6 +13,7 @@ from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model, weights_in
 from syncnas_deploy.progress import OnProgress
+from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def convert_weights(
         WeightsError: they do not fit the config.
         OutputError: `out` cannot be written, or exists and `force` is false.
     """
+    out = Path(out)
     check_output(out, force=force)
     weights = load_weights(source, as_config(config), on_notice)
     write_safetensors(out, weights, force=force)
@@ -47,7 +49,7 @@ def convert_weights(
 def inherit_weights(
     source: str | Path,
     config: ConfigLike,
-    out: Path,
+    out: str | Path,
     *,
     base: ConfigLike | None = None,
     seed: int = 0,
@@ -63,6 +65,7 @@ def inherit_weights(
         WeightsError: the weights are not the base's.
         OutputError: `out` cannot be written, or exists and `force` is false.
     """
+    out = Path(out)
     check_output(out, force=force)
     found = as_config(config)
     model = base_model(found if base is None else base)
@@ -78,16 +81,16 @@ def _need_torch(what: str) -> None:
 
 def evaluate(
     source: ConfigLike | Bundle,
-    folder: Path,
+    folder: str | Path,
     *,
     weights: str | Path | None = None,
     batch: int | None = None,
     workers: int | None = None,
     device: str = "cpu",
     input_size: int | None = None,
-    predictions: Path | None = None,
+    predictions: str | Path | None = None,
     force: bool = False,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = show_progress,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Accuracy:
     """Accuracy on an image folder: of a network with weights by torch, or of a bundle through LiteRT.
@@ -109,8 +112,9 @@ def evaluate(
     from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
     from syncnas_deploy.training.evaluation import DEFAULT_BATCH, evaluate_model, write_guesses
 
-    if predictions is not None:
-        check_output(predictions, force=force)
+    folder, guesses = Path(folder), None if predictions is None else Path(predictions)
+    if guesses is not None:
+        check_output(guesses, force=force)
     size = batch or DEFAULT_BATCH
     bundle = source if isinstance(source, Bundle) else None
     if bundle is None and isinstance(source, (str, Path)) and is_bundle(Path(source)):
@@ -138,15 +142,15 @@ def evaluate(
             input_size=input_size,
             on_progress=on_progress,
         )
-    if predictions is not None:
-        write_guesses(predictions, found, force=force)
+    if guesses is not None:
+        write_guesses(guesses, found, force=force)
     return found
 
 
 def train(
     config: ConfigLike,
-    folder: Path,
-    out: Path,
+    folder: str | Path,
+    out: str | Path,
     recipe: Recipe | None = None,
     *,
     weights: str | Path | None = None,
@@ -155,8 +159,8 @@ def train(
     workers: int | None = None,
     resume: bool = False,
     force: bool = False,
-    tensorboard: Path | None = None,
-    on_progress: Callable[[TrainingProgress], None] = lambda _: None,
+    tensorboard: str | Path | None = None,
+    on_progress: Callable[[TrainingProgress], None] = show_progress,
     on_epoch: Callable[[EpochRow], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Trained:
@@ -184,6 +188,6 @@ def train(
         workers=workers,
         resume=resume,
         force=force,
-        tensorboard=tensorboard,
+        tensorboard=None if tensorboard is None else Path(tensorboard),
     )
-    return training.train(found, folder, out, recipe, options, on_progress=on_progress, on_epoch=on_epoch)
+    return training.train(found, Path(folder), Path(out), recipe, options, on_progress=on_progress, on_epoch=on_epoch)

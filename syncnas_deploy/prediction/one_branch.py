@@ -20,10 +20,11 @@ from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.resizing import at_widths, keeps_expansion
-from syncnas_deploy.networks.widths import BlockKey
+from syncnas_deploy.networks.widths import WIDTH_STEP, BlockKey
 from syncnas_deploy.prediction.predict import SHORTEST_US
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.prediction.width_steps import on_step
 
 EXPONENTS = (0.2, 3.0)
 """Exponents between which a unit is told apart from noise."""
@@ -46,6 +47,7 @@ class OneBranchLatency:
         self._base, self._table = profile.base, profile.table
         self.unit = profile.whole_units[unit]
         self._parts_unit = unit if unit < 2 else 0
+        self._step = profile.width_steps[self._parts_unit]
         known = [
             (self.parts_us(at_widths(self._base, row.full_widths(self._base))), row.sample.median_us)
             for row in profile.networks
@@ -83,7 +85,7 @@ class OneBranchLatency:
 
     def costs(self) -> OneBranchCosts:
         """The parts as a table of costs for the width solver."""
-        return OneBranchCosts(self._base, self._table, self._parts_unit)
+        return OneBranchCosts(self._base, self._table, self._parts_unit, self._step)
 
 
 class OneBranchCosts:
@@ -95,8 +97,8 @@ class OneBranchCosts:
 
     placement = Placement(0)
 
-    def __init__(self, base: ModelConfig, table: LatencyTable, unit: int) -> None:
-        self._base, self._table, self._unit = base, table, unit
+    def __init__(self, base: ModelConfig, table: LatencyTable, unit: int, step: int = WIDTH_STEP) -> None:
+        self._base, self._table, self._unit, self._step = base, table, unit, step
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Widths that a block may take, ascending, [n], and what each adds, microseconds, [n]."""
@@ -104,7 +106,7 @@ class OneBranchCosts:
             own = self._base.stages[key.stage].branches[0][key.block].expanded_channels
             return np.array([own]), np.zeros(1)
         widths, latencies_us = self._table.curve(self._unit, key)
-        kept = keeps_expansion(self._base, key, widths)
+        kept = keeps_expansion(self._base, key, widths) & on_step(widths, self._step)
         return widths[kept], np.maximum(latencies_us[kept] - self._table.invocation_us(self._unit), SHORTEST_US)
 
     def invocation_us(self, branch: int) -> float:

@@ -15,8 +15,8 @@ Source: Clark, "The greatest of a finite set of random variables", Operations Re
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -31,18 +31,27 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile import DeviceProfile, differences
 from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.prediction.width_steps import on_step
+from syncnas_deploy.shown import Drawn, Tabled, brief
 
 SHORTEST_US = 0.01
 
 
 @dataclass(frozen=True)
 class SegmentPrediction:
-    """One segment's latency, microseconds: alone on its unit, and beside its partner."""
+    """One segment's latency, microseconds: alone on its unit, and beside its partner.
+
+    Attributes:
+        begin_us: after the start of the run.
+        arrive_us: when what the partner reads of its output has been downloaded.
+    """
 
     name: str
     branch: int
     solo_us: float
     concurrent_us: float
+    begin_us: float = 0.0
+    arrive_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -52,25 +61,51 @@ class PhasePrediction:
     Attributes:
         sync_us: sync overhead, from the later branch's end to the later begin of the next phase; 0 after the last.
         wait_us: how much later the later branch ends than either does in the median.
+        released_us: when both branches leave the barrier after it; after the last phase, the makespan.
     """
 
     segments: tuple[SegmentPrediction, ...]
     sync_us: float
     wait_us: float
+    released_us: float = 0.0
 
 
-@dataclass(frozen=True)
-class Prediction:
+@dataclass(frozen=True, repr=False)
+class Prediction(Tabled, Drawn):
     """A whole network, phase by phase.
 
     Attributes:
         makespan_us: from the first input ready to the last output ready.
         energy_mj: of one inference besides the idle device, millijoules; None where the profile has no power.
+        config, profile: what was predicted, and from what; for its picture.
     """
 
     phases: tuple[PhasePrediction, ...]
     makespan_us: float
     energy_mj: float | None
+    config: ModelConfig | None = field(default=None, compare=False)
+    profile: DeviceProfile | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        name = self.config.name if self.config else ""
+        error = self.profile.expected_error if self.profile else None
+        within = "" if error is None else f"9 of 10 within {error:.1%}"
+        energy = "" if self.energy_mj is None else f"{self.energy_mj:.3f} mJ"
+        return brief("Prediction", name, f"{self.makespan_us / 1e3:.3f} ms", within, energy)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The segments, a row each; latencies in microseconds."""
+        return [
+            {
+                "name": segment.name,
+                "branch": segment.branch,
+                "phase": number,
+                "solo_us": segment.solo_us,
+                "concurrent_us": segment.concurrent_us,
+            }
+            for number, phase in enumerate(self.phases)
+            for segment in phase.segments
+        ]
 
     @property
     def syncs_us(self) -> float:
@@ -134,13 +169,20 @@ def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = 
             deviation_us = [us * relative for us, relative in zip(times, table.jitter, strict=True)]
             wait_us = later_wait_us(list(ends.values()), deviation_us)
         end, sync_us = max(ends.values()) + wait_us, 0.0
+        began, arrived, released_us = begins, ends, end
         if number < segments[-1].phase:
-            begins = _crossed(given.crossing(_crossing(config, segments, number, table)), ends, wait_us)
+            row = given.crossing(_crossing(config, segments, number, table))
+            arrived = {branch: us + row.downloads_us[branch] for branch, us in ends.items()}
+            released_us = max(arrived.values()) + row.barrier_us + wait_us
+            begins = {branch: released_us + row.uploads_us[branch] for branch in (0, 1)}
             followers = [segment.branch for segment in segments if segment.phase == number + 1]
             sync_us = max(begins[branch] for branch in followers) - end
-        rows = (SegmentPrediction(m.name, m.branch, u, v) for m, u, v in zip(members, solo, times, strict=True))
-        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us))
-    return Prediction(tuple(phases), end, _energy_mj(phases, profile))
+        rows = (
+            SegmentPrediction(m.name, m.branch, u, v, began[m.branch], arrived[m.branch])
+            for m, u, v in zip(members, solo, times, strict=True)
+        )
+        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us, released_us))
+    return Prediction(tuple(phases), end, _energy_mj(phases, profile), config, profile)
 
 
 def _energy_mj(phases: Sequence[PhasePrediction], profile: DeviceProfile) -> float | None:
@@ -166,12 +208,6 @@ def later_wait_us(mean_us: Sequence[float], deviation_us: Sequence[float]) -> fl
     apart = abs(mean_us[0] - mean_us[1]) / spread
     density = math.exp(-(apart**2) / 2) / math.sqrt(2 * math.pi)
     return spread * (density - apart * (1 - 0.5 * (1 + math.erf(apart / math.sqrt(2)))))
-
-
-def _crossed(row: SyncRow, ends: Mapping[int, float], wait_us: float) -> dict[int, float]:
-    """When each branch begins its next segment, by the times at which the branches ended. Microseconds, by branch."""
-    released = max(end + row.downloads_us[branch] for branch, end in ends.items()) + row.barrier_us + wait_us
-    return {branch: released + row.uploads_us[branch] for branch in (0, 1)}
 
 
 def check_structure(config: ModelConfig, base: ModelConfig) -> None:
@@ -269,18 +305,20 @@ class ProfileCosts:
     Args:
         profile: of a base model.
         placement: where stem and head run.
+        width_step: widths are multiples of it, channels; None: of what the profile says of each unit.
     """
 
-    def __init__(self, profile: DeviceProfile, placement: Placement) -> None:
+    def __init__(self, profile: DeviceProfile, placement: Placement, width_step: int | None = None) -> None:
+        self._steps = profile.width_steps if width_step is None else (width_step, width_step)
         self._table, self._base, self.placement = profile.table, profile.base, placement
         # Solved widths balance the branches of a segment. The later one then takes longer by this factor.
         # See `later_wait_us`.
         self._balance = 1 + math.hypot(*profile.jitter) / math.sqrt(2 * math.pi)
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Widths that a block may take, multiples of 4, ascending, [n], and what each adds to a segment, [n]."""
+        """Widths that a block may take, ascending, [n], and what each adds to a segment, [n]."""
         widths, latencies_us = self._table.curve(branch, key)
-        kept = keeps_expansion(self._base, key, widths, branch)
+        kept = keeps_expansion(self._base, key, widths, branch) & on_step(widths, self._steps[branch])
         added_us = np.maximum(latencies_us[kept] - self._table.invocation_us(branch), SHORTEST_US)
         return widths[kept], added_us * self._table.contention(branch, key.stage) * self._balance
 

@@ -31,6 +31,8 @@ from syncnas_deploy.prediction.rows import (
     PowerRow,
 )
 from syncnas_deploy.prediction.table import LatencyTable
+from syncnas_deploy.prediction.width_steps import width_step
+from syncnas_deploy.shown import Tabled, brief
 
 Kind = Literal["measured", "simulated"]
 _RowCount = Meta(max_length=MAX_ROWS)
@@ -39,7 +41,7 @@ KIND_FACTS = ("model", "cpu_model")
 """Two measurements with a different value of one of these facts are of different devices."""
 
 
-class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
+class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
     """Measurements of one base model on two units of one device, with their provenance.
 
     Attributes:
@@ -66,6 +68,26 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     power: Annotated[tuple[PowerRow, ...], _RowCount] = ()
     other_units: Annotated[tuple[Text, ...], Meta(max_length=MAX_UNITS - 2)] = ()
 
+    def __repr__(self) -> str:
+        error = "" if self.expected_error is None else f"predicts within {self.expected_error:.1%}"
+        where = f"{self.base.name} on {' + '.join(self.units)}"
+        return brief("DeviceProfile", where, f"{self.kind} {self.created}", f"{len(self.points)} points", error)
+
+    def rows(self) -> list[dict[str, object]]:
+        """The points, a row each: what was measured on which unit, and its solo latency in microseconds."""
+        return [
+            {
+                "unit": self.units[row.unit],
+                **msgspec.structs.asdict(row.point),
+                "op": row.point.op.value,
+                "median_us": row.sample.median_us,
+                "p10_us": row.sample.p10_us,
+                "p90_us": row.sample.p90_us,
+                "samples": row.sample.count,
+            }
+            for row in self.points
+        ]
+
     @property
     def whole_units(self) -> tuple[str, ...]:
         """Texts of all units on which whole networks were measured, those of the branches first."""
@@ -77,6 +99,11 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
         if not self.held_out:
             return None
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
+
+    @cached_property
+    def width_steps(self) -> tuple[int, int]:
+        """By unit, of what the solver takes multiples as widths, channels."""
+        return width_step(self.learning, 0), width_step(self.learning, 1)
 
     def check_base(self, base: ModelConfig) -> None:
         """Refuse another base model than the one that was measured.
@@ -126,7 +153,7 @@ class DeviceProfile(MeasuredRows, frozen=True, kw_only=True, dict=True):
     @cached_property
     def table(self) -> LatencyTable:
         """The latency table made of the rows."""
-        return LatencyTable(self)
+        return LatencyTable(self.base, self)
 
 
 def flat_text(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

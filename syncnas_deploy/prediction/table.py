@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -10,18 +11,20 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.errors import ProfileMismatch
-from syncnas_deploy.networks.config import SyncOp
+from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import step_multiples
 from syncnas_deploy.networks.widths import BlockKey
-from syncnas_deploy.prediction.curves import Curve, CurveModel, CurveShape
-from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, PointRow, SyncPlace, SyncRow
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import Curve, CurveShape
+from syncnas_deploy.prediction.dispatch import grids_of
+from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, Point, PointRow, SyncPlace, SyncRow
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
 def curve_model(
-    curves: Sequence[Curve], points: Iterable[PointRow], unit: int, shape: CurveShape | None = None
+    base: ModelConfig, curves: Sequence[Curve], points: Iterable[PointRow], unit: int, shape: CurveShape | None = None
 ) -> CurveModel:
     """The curves of one unit from its measured points."""
     index = {curve.key: i for i, curve in enumerate(curves)}
@@ -30,13 +33,13 @@ def curve_model(
         for row in points
         if row.unit == unit and row.point.part == "block" and row.point.expands
     }
-    return CurveModel(curves, measured, shape)
+    return CurveModel(curves, measured, shape, grids_of(base))
 
 
 class LatencyTable:
     """Look-ups on a profile's rows. Unit 0 runs branch 0, unit 1 runs branch 1. All latencies are microseconds."""
 
-    def __init__(self, rows: MeasuredRows) -> None:
+    def __init__(self, base: ModelConfig, rows: MeasuredRows) -> None:
         self._fixed: dict[tuple[int, Part, int, SyncOp], float] = {}
         self._narrow: dict[tuple[int, BlockKey], float] = {}
         self._index = {curve.key: i for i, curve in enumerate(rows.curves)}
@@ -53,14 +56,17 @@ class LatencyTable:
             else:
                 self._narrow[key] = latency_us
         self._models = tuple(
-            curve_model(rows.curves, rows.points, unit, shape) for unit, shape in enumerate(rows.shapes)
+            curve_model(base, rows.curves, rows.points, unit, shape) for unit, shape in enumerate(rows.shapes)
         )
         self._curves: dict[tuple[int, BlockKey], tuple[Int64Array, Float64Array]] = {}
         self._contention = {(row.unit, row.stage): row.factor for row in rows.contention}
         self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in rows.syncs}
         self._networks = {(row.unit, row.pair): row.sample.median_us for row in rows.networks}
         trivial = {(r.unit, r.point.width): r.sample.median_us for r in rows.points if r.point.part == "invocation"}
-        self._invocation = {unit: _invocation_us(trivial, unit) for unit, ops in trivial if ops == INVOCATION_OPS[0]}
+        savings = _savings_us(base, rows)
+        self._invocation = {
+            unit: _invocation_us(trivial, unit, savings[unit]) for unit, ops in trivial if ops == INVOCATION_OPS[0]
+        }
         self.jitter = rows.jitter
 
     def _missing(self, what: str) -> ProfileMismatch:
@@ -115,6 +121,14 @@ class LatencyTable:
             self._curves[unit, key] = widths, self._models[unit].predict(self._index[key], widths)[0]
         return self._curves[unit, key]
 
+    def curve_with_deviation(self, unit: int, key: BlockKey, widths: Int64Array) -> tuple[Float64Array, Float64Array]:
+        """A block's latency at widths, [n] each: microseconds, and their standard deviations relative to them.
+
+        Raises:
+            ProfileMismatch: the profile has no such curve.
+        """
+        return self._models[unit].predict(self._entry(self._index, key, f"{key} on unit {unit}"), widths)
+
     def contention(self, unit: int, stage: int) -> float:
         """Concurrent over solo latency in a stage, both units at work.
 
@@ -159,8 +173,38 @@ class LatencyTable:
         return self._entry(self._invocation, unit, f"the invocation overhead of unit {unit}")
 
 
-def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int) -> float:
-    """Times of graphs with few and with many trivial operations, extrapolated to no operation."""
+def _invocation_us(trivial: Mapping[tuple[int, int], float], unit: int, savings_us: Sequence[float]) -> float:
+    """What a part takes less inside a larger graph.
+
+    The times of graphs with few and with many trivial operations, extrapolated to no operation, are the least that it
+    can be. On a GPU it is more: later operations are submitted while earlier ones run, so only in trivial graphs do
+    they take a time of their own. What whole networks take less than their parts decides between that and a graph of
+    one operation.
+
+    Args:
+        trivial: latency by (unit, number of operations).
+        unit: of whom.
+        savings_us: what a part takes less in a whole network, by network.
+    """
     few, many = INVOCATION_OPS
-    per_op_us = (trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
-    return max(0.0, trivial[unit, few] - few * max(0.0, per_op_us))
+    per_op_us = max(0.0, trivial.get((unit, many), trivial[unit, few]) - trivial[unit, few]) / (many - few)
+    least_us = max(0.0, trivial[unit, few] - few * per_op_us)
+    return min(max(least_us, statistics.median(savings_us)), trivial[unit, few]) if savings_us else least_us
+
+
+def _savings_us(base: ModelConfig, rows: MeasuredRows) -> Mapping[int, list[float]]:
+    """What each part takes less in a whole network than alone, by unit: one number for each network."""
+    parts_us = {(row.unit, row.point): row.sample.median_us for row in rows.points}
+    found: dict[int, list[float]] = defaultdict(list)
+    for network in rows.networks:
+        points = [Point("stem"), Point("head")]
+        widths = network.full_widths(base)
+        for _, s, i, block in base.blocks():
+            sized = block.resized(
+                expanded=widths[0, s, i], in_channels=block.in_channels, out_channels=block.out_channels
+            )
+            points.append(Point("block", s, i, width=sized.expanded_channels, expands=sized.expands))
+        times = [parts_us.get((network.unit, point)) for point in points]
+        if network.widths is not None and None not in times:
+            found[network.unit].append((sum(us for us in times if us) - network.sample.median_us) / (len(times) - 1))
+    return found

@@ -28,11 +28,12 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.resizing import at_widths, ratio_widths
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.rows import PowerState
 from syncnas_deploy.profiling.parts import PointGraph, chain
-from syncnas_deploy.profiling.random_networks import NetworkFiles, random_networks, write_network, write_to
+from syncnas_deploy.profiling.random_networks import NetworkFiles, random_networks, write_network
+from syncnas_deploy.profiling.timing_files import write_formats, write_to
 from syncnas_deploy.profiling.width_design import WidthPair
-from syncnas_exporters import write_tflite
 
 CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
 NETWORKS, HELD_OUT = "networks", "held_out"
@@ -116,6 +117,7 @@ class Experiment:
 
     def __init__(self, base: ModelConfig, units: Sequence[Unit], settings: ProfileSettings, folder: Path) -> None:
         self.base, self.units, self.settings = base, tuple(units), settings
+        self._formats = tuple(FileFormat.of(unit) for unit in units)
         self._files: list[Path] = []
         self._add_file = write_to(folder, self._files)
         self.chains: dict[tuple[int, SyncOp], tuple[PointGraph, ...]] = {}
@@ -137,7 +139,7 @@ class Experiment:
         self._held_out = (self._step(HELD_OUT, jobs),) if jobs else ()
 
     def _write(self, config: ModelConfig) -> NetworkFiles:
-        return write_network(config, self.settings.seed, self._add_file)
+        return write_network(config, self.settings.seed, self._add_file, self._formats[:2])
 
     def add_pair(self, pair: WidthPair) -> None:
         """Add one more width pair to what is measured."""
@@ -150,9 +152,10 @@ class Experiment:
             graphs += [part.graph for part in parts]
         sized = at_widths(self.base, pair.full)
         whole = network_graph(sized, random_weights(parameter_shapes(sized), self.settings.seed), "whole")
-        file = self._add_file(f"pair{number}.tflite", write_tflite([*graphs, whole]))
-        jobs = [self._chain_job(number, op, unit, file) for op in CHAIN_OPS for unit in (0, 1)]
-        jobs += [Job.solo(whole_job(unit), unit, Call(0, file, "whole")) for unit in range(len(self.units))]
+        written = write_formats(f"pair{number}", [*graphs, whole], self._formats, self._add_file)
+        files = [written[form] for form in self._formats]
+        jobs = [self._chain_job(number, op, unit, files[unit]) for op in CHAIN_OPS for unit in (0, 1)]
+        jobs += [Job.solo(whole_job(unit), unit, Call(0, file, "whole")) for unit, file in enumerate(files)]
         # In the same rounds as the chains alone, since a machine that is warm from other work gives other times.
         jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
         self._solo.append(self._step(pair_step(number), jobs))

@@ -18,7 +18,8 @@ from syncnas_deploy.measuring.jobs import CHANGE
 from syncnas_deploy.measuring.usable import Runs, launches_of
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.segments import cut
-from syncnas_deploy.prediction.curves import CurveModel, curves_of
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.prediction.rows import (
@@ -98,7 +99,7 @@ def point_rows(experiment: Experiment, runs: Runs) -> tuple[PointRow, ...]:
 def fitted(base: ModelConfig, rows: Iterable[PointRow]) -> tuple[CurveModel, CurveModel]:
     """The curves of both units, each with its likeliest shape."""
     kept = tuple(rows)
-    models = [curve_model(curves_of(base), kept, unit) for unit in (0, 1)]
+    models = [curve_model(base, curves_of(base), kept, unit) for unit in (0, 1)]
     tuned = [model.with_shape(model.tuned()) for model in models]
     return tuned[0], tuned[1]
 

@@ -33,7 +33,8 @@ from syncnas_deploy.measuring.power import power_row
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
 from syncnas_deploy.measuring.usable import Anchor, Runs, launches_of, usable
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.prediction.curves import CurveModel, curves_of
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest, flat_text
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState

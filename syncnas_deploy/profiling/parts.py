@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, SyncOp, stage_outputs
 from syncnas_deploy.networks.lowering import NetworkLowering
 from syncnas_deploy.networks.weights import block_shapes, parameter_shapes, random_weights
-from syncnas_deploy.networks.widths import Widths
+from syncnas_deploy.networks.widths import BlockKey, Widths
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, Point
 from syncnas_exporters.graph import Graph
 
@@ -81,6 +81,13 @@ def _block(
     graph = low.graph.build([low.block(x, "", block)])
     point = Point("block", stage, index, halved=halved, width=block.expanded_channels, expands=block.expands)
     return PointGraph(point, graph)
+
+
+def block_graph(base: ModelConfig, key: BlockKey, width: int, name: str) -> Graph:
+    """One block of a base, with full outputs, at another width, as a graph of its own."""
+    block = base.stages[key.stage].branches[0][key.block]
+    sized = block.resized(expanded=width, in_channels=block.in_channels, out_channels=block.out_channels)
+    return _block(base, key.stage, key.block, sized, False, 0, name).graph
 
 
 def _sync(stage: int, op: SyncOp, size: int, channels: int, name: str) -> PointGraph:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,9 +18,10 @@ from syncnas_deploy.networks.segments import Segment, cut
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.networks.widths import BlockKey, Widths
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.curves import curves_of
+from syncnas_deploy.profiling.timing_files import AddFile, timing_file
 from syncnas_deploy.profiling.width_design import RANGE
-from syncnas_exporters import write_tflite
 from syncnas_exporters.graph import Graph
 
 
@@ -79,35 +79,26 @@ class NetworkFiles:
         return solo_job(name, self.segments, branch, file=self.files[branch], unit=branch)
 
 
-def write_network(config: ModelConfig, seed: int, add_file: Callable[[str, bytes], int]) -> NetworkFiles:
+def write_network(
+    config: ModelConfig, seed: int, add_file: AddFile, formats: Sequence[FileFormat] = (FileFormat(), FileFormat())
+) -> NetworkFiles:
     """Write a two-branch network's files.
 
     Args:
         config: the network.
         seed: of its weights.
-        add_file: writes a file of a name with a content, and returns its number in the plan.
+        add_file: see `timing_files`.
+        formats: of branch 0 and of branch 1.
     """
     weights = random_weights(parameter_shapes(config), seed)
     segments = cut(config)
     graphs = {segment.name: lower(segment, config, weights) for segment in segments}
     files = [
-        add_file(f"{config.name}_branch{branch}.tflite", write_tflite(_of_branch(graphs, segments, branch)))
-        for branch in (0, 1)
+        add_file(f"{config.name}_branch{branch}.tflite", timing_file(_of_branch(graphs, segments, branch), form))
+        for branch, form in enumerate(formats)
     ]
     return NetworkFiles(config, segments, (files[0], files[1]))
 
 
 def _of_branch(graphs: dict[str, Graph], segments: Sequence[Segment], branch: int) -> list[Graph]:
     return [graphs[segment.name] for segment in segments if segment.branch == branch]
-
-
-def write_to(folder: Path, files: list[Path]) -> Callable[[str, bytes], int]:
-    """An `add_file` that writes into a folder and appends to a plan's list of files."""
-
-    def add_file(name: str, data: bytes) -> int:
-        path = folder / name
-        path.write_bytes(data)
-        files.append(path)
-        return len(files) - 1
-
-    return add_file

@@ -8,7 +8,7 @@ profile is off by about as much as the sample.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US
 from syncnas_deploy.measuring.usable import Anchor, Runs, keeper, usable
 from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.identity import without_folders
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
-from syncnas_deploy.profiling.random_networks import write_network, write_to
+from syncnas_deploy.profiling.random_networks import write_network
+from syncnas_deploy.profiling.timing_files import AddFile, write_formats, write_to
 from syncnas_deploy.progress import OnProgress, Pace
-from syncnas_exporters import write_tflite
 
 STEP = "check"
 ROUNDS = 3
@@ -109,7 +110,7 @@ def check_profile(
     pace.begin(f"launch 1 of {LAUNCHES}")
     with work_folder("check") as folder:
         files: list[Path] = []
-        step = _step(profile, write_to(folder, files))
+        step = _step(profile, units, write_to(folder, files))
         for launch in range(LAUNCHES):
             plan = BenchPlan(units, tuple(files), (step,), seed=launch, spin_us=SPIN_US)
             run_with_retries(device, plan, on_run=keeper(runs, launch))
@@ -122,14 +123,14 @@ def _unit_of(device: Device, text: str) -> Unit:
     return next((info.unit for info in device.units() if str(info.unit) == text), None) or Unit.parse(text)
 
 
-def _step(profile: DeviceProfile, add_file: Callable[[str, bytes], int]) -> Step:
-    base = profile.base
+def _step(profile: DeviceProfile, units: Sequence[Unit], add_file: AddFile) -> Step:
+    base, formats = profile.base, [FileFormat.of(unit) for unit in units]
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
-    jobs = [Job.solo(_base_job(unit), unit, call) for unit in (0, 1)]
+    files = write_formats("base", [graph], formats, add_file)
+    jobs = [Job.solo(_base_job(unit), unit, Call(0, files[form], "whole")) for unit, form in enumerate(formats)]
     for number, row in enumerate(profile.held_out):
         config = row.config(base, _held_out_job(number))
-        jobs.append(write_network(config, 0, add_file).job(config.name))
+        jobs.append(write_network(config, 0, add_file, formats).job(config.name))
     return Step(STEP, tuple(jobs), rounds=ROUNDS, discard=DISCARD, repeats=REPEATS)
 
 

@@ -6,6 +6,7 @@ leaves the least variance on its curve, averaged over widths and summed over uni
 Gaussian process does not depend on the times that will be measured. So the blocks' widths are chosen one after another,
 each given all before it.
 
+Where nothing is known yet, widths count more at which rules of a GPU's work groups disagree: `prediction.dispatch`.
 Widths that a search would choose count most: those that no wider width is predicted to beat. A search picks the best of
 many predictions, and with them their errors. So the errors should be small there.
 
@@ -24,7 +25,10 @@ from syncnas_deploy.arrays import Float64Array, Int64Array
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.resizing import allowed_widths, input_width, ratio_widths
 from syncnas_deploy.networks.widths import BlockKey, Widths
-from syncnas_deploy.prediction.curves import Certainty, Curve, CurveModel, CurveShape, curves_of
+from syncnas_deploy.prediction.certainty import Certainty
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import Curve, CurveShape, curves_of
+from syncnas_deploy.prediction.dispatch import disagreement, grids_of
 
 RANGE = (0.15, 1.4)
 """Lowest and highest width, relative to the base's. These are measured, and a table answers for widths between them."""
@@ -67,15 +71,20 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
     """
     curves = curves_of(base)
     known = [(i, width) for i, curve in enumerate(curves) for width in _measured(base, curve, pairs)]
-    units = [Certainty(curves, known, model.shape) for model in models] or [Certainty(curves, known, CurveShape())]
+    units = [Certainty(curves, known, model.shape, model.grids) for model in models]
+    units = units or [Certainty(curves, known, CurveShape())]
+    frees = [_free(base, curve, pairs) for curve in curves]
+    apart = None if models else _apart(base, frees)
     chosen: dict[BlockKey, int] = {}
     for i, curve in enumerate(curves):
-        free = _free(base, curve, pairs)
+        free = frees[i]
         # A block too narrow to have another width is measured where it was before.
         width = pairs[0].width(curve.key)
         if len(free):
             weights = [worth(model, i, free) for model in models] or [np.ones(len(free))]
             gain = sum(unit.gains(i, free, weight) for unit, weight in zip(units, weights, strict=True))
+            if apart is not None:
+                gain = gain * (1 + apart[i])
             width = int(free[int(np.argmax(gain))])
             for unit in units:
                 unit.add(i, width)
@@ -87,6 +96,14 @@ def next_pair(base: ModelConfig, pairs: Sequence[WidthPair], models: Sequence[Cu
         for is_halved in (False, True)
     )
     return WidthPair(full, halved)
+
+
+def _apart(base: ModelConfig, frees: Sequence[Int64Array]) -> list[Float64Array]:
+    """How far rules of work groups are apart at each free width of each curve: before anything is known of a GPU."""
+    counts = [len(free) for free in frees]
+    grids = [grid for grid, count in zip(grids_of(base), counts, strict=True) for _ in range(count)]
+    found = disagreement(grids, np.concatenate(frees))
+    return [np.asarray(part) for part in np.split(found, np.cumsum(counts)[:-1])]
 
 
 def worth(model: CurveModel, curve: int, widths: Int64Array) -> Float64Array:

@@ -21,19 +21,19 @@ from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.networks import formats
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json, read_config
-from syncnas_deploy.prediction import profile_files
+from syncnas_deploy.prediction import profile_files, width_probe
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile
+from syncnas_deploy.prediction.width_probe import WidthProbe, read_probe
 from syncnas_deploy.report.judgement import verdict_lines
 from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.searches import folder_page
-from syncnas_deploy.report.tables import bench_page, config_page, profile_page
-from syncnas_deploy.search.verdict_file import read_verdicts
-from syncnas_deploy.verdict import Verdict
+from syncnas_deploy.report.tables import bench_page, config_page, probe_page, profile_page
+from syncnas_deploy.search.verdict_file import VerdictRow, read_verdicts
 
-BEST, HISTORY, FRONT = "best.json", "history.csv", "front.csv"
+BEST, HISTORY, FRONT, JOURNAL = "best.json", "history.csv", "front.csv", "search.journal"
 NUMBERS, COUNTS = ("standard_error", "predicted_us", "budget_us", "energy_mj"), ("trial", "evaluations")
 """Columns that hold numbers, or nothing."""
 MAX_HISTORY_BYTES, MAX_HISTORY_ROWS = 32 * 1024 * 1024, 200_000
@@ -47,7 +47,7 @@ class SearchFolder:
     best: ModelConfig
     history: tuple[dict[str, str], ...]
     front: tuple[dict[str, str], ...]
-    verdicts: tuple[tuple[str, Verdict], ...]
+    verdicts: tuple[VerdictRow, ...]
 
 
 @dataclass
@@ -55,15 +55,28 @@ class Comparison:
     """Everything that was read, in the order it was named.
 
     Attributes:
-        kinds: what each path is: profile, search, bundle, config or result.
+        paths: the files and folders themselves.
+        kinds: what each path is: profile, search, bundle, config, result or probe.
     """
 
+    paths: list[Path] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     profiles: list[DeviceProfile] = field(default_factory=list)
     searches: list[SearchFolder] = field(default_factory=list)
     bundles: list[Bundle] = field(default_factory=list)
     configs: list[ModelConfig] = field(default_factory=list)
     results: list[BenchResult] = field(default_factory=list)
+    probes: list[WidthProbe] = field(default_factory=list)
+
+    def curve_us(self, probe: WidthProbe) -> dict[int, float]:
+        """What the first profile of the same device, base and unit says at a probe's widths; those it has measured."""
+        for measured in self.profiles:
+            if measured.base.name == probe.base and probe.unit in measured.units:
+                unit = measured.units.index(probe.unit)
+                if not measured.other_device(probe.device, measured.units):
+                    known = zip(*measured.table.curve(unit, probe.key), strict=True)
+                    return {int(w): float(us) for w, us in known if any(w == row.width for row in probe.rows)}
+        return {}
 
     def prediction(self, result: BenchResult) -> tuple[Prediction | None, DeviceProfile | None]:
         """The prediction and its profile, of the same device, units and base; None where no profile is."""
@@ -90,6 +103,7 @@ class Comparison:
         parts += [_search_page(item) for item in self.searches]
         parts += [_bundle_page(item) for item in self.bundles]
         parts += [config_page(item) for item in self.configs]
+        parts += [probe_page(item, self.curve_us(item)) for item in self.probes]
         for item in self.results:
             parts.append(bench_page(item, *self.prediction(item)))
             parts += [Page(told) for told in [self.unmatched(item)] if told]
@@ -110,11 +124,12 @@ class Comparison:
                     "best": config_to_json(s.best),
                     "history": list(s.history),
                     "front": list(s.front),
-                    "verdicts": [{"budget": text, **msgspec.to_builtins(found)} for text, found in s.verdicts],
+                    "verdicts": [{"budget": row.budget, **msgspec.to_builtins(row.verdict)} for row in s.verdicts],
                 }
                 for s in self.searches
             ],
             "bundles": [{"folder": str(b.folder), "name": b.config.name, "weights": b.weights} for b in self.bundles],
+            "probes": [msgspec.to_builtins(item) for item in self.probes],
             "configs": [config_to_json(item) for item in self.configs],
             "results": [
                 {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
@@ -130,7 +145,7 @@ def read_all(paths: Sequence[Path]) -> Comparison:
     Raises:
         DocumentError: a path is nothing that a report can show.
     """
-    page = Comparison()
+    page = Comparison(paths=list(paths))
     for path in paths:
         if is_folder(path):
             _read_folder(path, page)
@@ -144,12 +159,15 @@ def read_all(paths: Sequence[Path]) -> Comparison:
         elif kind == result_files.SCHEMA:
             page.results.append(read_result(path))
             page.kinds.append("result")
+        elif kind == width_probe.SCHEMA:
+            page.probes.append(read_probe(path))
+            page.kinds.append("probe")
         elif kind == formats.SCHEMA or (isinstance(value, dict) and "0" in value):
             page.configs.append(read_config(path))
             page.kinds.append("config")
         else:
             raise DocumentError(
-                f"{path}: neither a profile, a bench result nor a config (its 'schema' is {schema[:60]!r})."
+                f"{path}: neither a profile, a bench result, a probe nor a config (its 'schema' is {schema[:60]!r})."
             )
     return page
 
@@ -162,6 +180,8 @@ def _read_folder(path: Path, page: Comparison) -> None:
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
         page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
         page.kinds.append("search")
+    elif (path / JOURNAL).is_file():
+        raise DocumentError(f"{path}: its search has not finished; let it end, or go on with `search --resume`.")
     else:
         raise DocumentError(f"{path}: neither a bundle nor a search's folder; name the files themselves.")
 
@@ -187,7 +207,7 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
 
 
 def _search_page(search: SearchFolder) -> Page:
-    verdicts = [line for _, found in search.verdicts for line in ("", *verdict_lines(found))]
+    verdicts = [line for row in search.verdicts for line in ("", *verdict_lines(row.verdict))]
     return Page(f"search in {search.folder}", folder_page(search.history, search.front), *verdicts)
 
 
@@ -195,5 +215,6 @@ def _bundle_page(bundle: Bundle) -> Page:
     rows: list[list[Cell]] = [
         [s.name, s.branch, s.phase, s.sync.name.lower(), len(s.blocks), s.output_bytes] for s in bundle.segments
     ]
-    head = f"bundle {bundle.folder}: {bundle.config.name}, weights: {bundle.weights}"
+    formats = " | ".join(map(str, bundle.formats))
+    head = f"bundle {bundle.folder}: {bundle.config.name}, {formats}, weights: {bundle.weights}"
     return Page(head, Table(["segment", "branch", "phase", "first op", "blocks", "output (bytes)"], rows))

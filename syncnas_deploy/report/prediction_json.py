@@ -15,15 +15,8 @@ def prediction_to_json(prediction: Prediction) -> dict[str, Any]:
         "makespan_us": round(prediction.makespan_us, 3),
         "energy_mj": None if prediction.energy_mj is None else round(prediction.energy_mj, 6),
         "segments": [
-            {
-                "name": segment.name,
-                "branch": segment.branch,
-                "phase": number,
-                "solo_us": round(segment.solo_us, 3),
-                "concurrent_us": round(segment.concurrent_us, 3),
-            }
-            for number, phase in enumerate(prediction.phases)
-            for segment in phase.segments
+            {name: round(value, 3) if isinstance(value, float) else value for name, value in row.items()}
+            for row in prediction.rows()
         ],
         "syncs": [
             {"after_phase": number, "overhead_us": round(phase.sync_us, 3), "wait_us": round(phase.wait_us, 3)}

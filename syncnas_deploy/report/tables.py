@@ -11,12 +11,18 @@ from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
+from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.prediction.drift import drift
+from syncnas_deploy.prediction.identity import label
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.width_probe import WidthProbe, explained
+from syncnas_deploy.prediction.width_steps import ERRATIC
 from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, drift_text, outlook_text
 from syncnas_deploy.report.page import Cell, Page, Table
+
+SHOWN_RULES = 3
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
@@ -101,6 +107,7 @@ def profile_page(profile: DeviceProfile) -> Page:
     syncs = [row.sample.median_us for row in profile.syncs if row.place == "sync"]
     if syncs:
         lines.append(f"sync overhead, of a crossing between the units: {min(syncs):.1f} to {max(syncs):.1f} us")
+        lines.append(_crossing_text(profile))
     model = profile.power_model
     if model is not None:
         lines.append(
@@ -108,9 +115,27 @@ def profile_page(profile: DeviceProfile) -> Page:
             f"works, {model.together:.2f} times their sum while both do"
         )
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
+    lines += [line for unit in (0, 1) for line in _width_lines(profile, unit)]
     lines += [expected_error_text(profile)] if profile.held_out else []
     lines += [f"warning: {text}" for text in profile.warnings]
     return Page(*head, Table(["unit", "base (ms)", "contention", "invocation (us)"], rows), *lines)
+
+
+def _crossing_text(profile: DeviceProfile) -> str:
+    """Where the time of a sync goes; a segment is submitted to each unit after it."""
+    rows = [row for row in profile.syncs if row.place == "sync"]
+
+    def both(name: str, values: Sequence[tuple[float, float]]) -> str:
+        medians = [statistics.median(column) for column in zip(*values, strict=True)]
+        return f"{name} {medians[0]:.1f} and {medians[1]:.1f} us"
+
+    parts = (
+        both("download", [row.downloads_us for row in rows]),
+        f"wait {statistics.median(row.barrier_us for row in rows):.1f} us",
+        both("upload", [row.uploads_us for row in rows]),
+        both("then submission", [(profile.table.invocation_us(0), profile.table.invocation_us(1))]),
+    )
+    return f"  of it {', '.join(parts)} ({profile.units[0]} and {profile.units[1]}; medians)"
 
 
 def _learning(profile: DeviceProfile, unit: int) -> str:
@@ -120,6 +145,18 @@ def _learning(profile: DeviceProfile, unit: int) -> str:
         if row.unit == unit
     ]
     return f"{profile.units[unit]}: a chain of unseen widths was predicted within {', '.join(steps)}"
+
+
+def _width_lines(profile: DeviceProfile, unit: int) -> list[str]:
+    """What is peculiar about latency over width on a unit; nothing where nothing is."""
+    rule, step = profile.shapes[unit].rule, profile.width_steps[unit]
+    lines = [f"{profile.units[unit]}: takes what it dispatches in work groups ({rule})"] if rule is not None else []
+    if step > WIDTH_STEP:
+        lines.append(
+            f"{profile.units[unit]}: blocks of unseen widths were off by more than {ERRATIC:.0%}, so `search` takes "
+            f"multiples of {step} there; --width-step overrides this"
+        )
+    return lines
 
 
 def expected_error_text(profile: DeviceProfile, predicted_us: float | None = None) -> str:
@@ -154,6 +191,25 @@ def check_page(check: ProfileCheck) -> Page:
     return Page(Table(["network", "units", "then (us)", "now (us)", "change (%)"], rows), *lines)
 
 
+def probe_page(probe: WidthProbe, predicted_us: Mapping[int, float]) -> Page:
+    """A width probe: every width, and which rules of work groups explain it best.
+
+    Args:
+        probe: what was measured.
+        predicted_us: by width, what a profile says; empty without one.
+    """
+    rows: list[list[Cell]] = []
+    for row in probe.rows:
+        said, found = predicted_us.get(row.width), row.sample.median_us
+        rows.append([row.width, found, said, _error(said, found)])
+    rules = [f"{rule or 'no work groups'}: all but {left:.1%} explained" for rule, left in explained(probe)]
+    return Page(
+        f"{probe.kind} width probe: {probe.key} of {probe.base} on {probe.unit}, {label(probe.device)}",
+        Table(["width", "measured (us)", "predicted (us)", "error (%)"], rows),
+        *rules[:SHOWN_RULES],
+    )
+
+
 def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
     """A prediction, segment by segment."""
     rows: list[list[Cell]] = []
@@ -171,7 +227,7 @@ def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
 
 def bench_page(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> Page:
     """A result, with a prediction and its profile beside it where there is one. The verdict is the last line."""
-    lines: list[str | Table] = [f"{result.config.name} on {result.device}" + _labels(result)]
+    lines: list[str | Table] = [f"{result.config.name} on {result.device}" + labels(result)]
     lines.append(_segments(result, prediction))
     if result.config.branch_count == 2:
         lines.append(
@@ -183,7 +239,7 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
     if result.difference is not None:
         lines.append(f"logits equal the exporting host's within {result.difference:.1e} (relative)")
     if result.baselines:
-        lines += ["", *_comparison(result)]
+        lines += ["", *comparison(result)]
     predicted = prediction.energy_mj if prediction else None
     lines += ["", *_energy(result, predicted)]
     if result.config.branch_count == 2:
@@ -223,7 +279,7 @@ def _energy(result: BenchResult, predicted_mj: float | None) -> list[str | Table
     return [head, Table(["model", "units", "predicted (mJ)", "measured (mJ)"], rows)]
 
 
-def _labels(result: BenchResult) -> str:
+def labels(result: BenchResult) -> str:
     labels = []
     if result.simulated:
         labels.append("SIMULATED units: no real device was measured")
@@ -267,9 +323,9 @@ def _error(predicted: float | None, measured: float) -> float | None:
     return None if predicted is None else 100.0 * (predicted / measured - 1.0)
 
 
-def _comparison(result: BenchResult) -> list[str | Table]:
+def comparison(result: BenchResult) -> list[str | Table]:
     """The network beside networks of one branch, all measured in the same rounds."""
-    fastest = min(b.makespan.median_us for b in result.baselines)
+    fastest = min((b.makespan.median_us for b in result.baselines), default=result.makespan.median_us)
     rows: list[list[Cell]] = []
     for b in result.baselines:
         rows.append([b.name, b.unit, b.macs / 1e6, *_ms(b.makespan), f"{b.makespan.median_us / fastest:.2f}x"])

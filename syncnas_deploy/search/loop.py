@@ -21,6 +21,7 @@ from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, Measurement
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.formats import config_to_json
+from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.progress import Progress
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
@@ -59,17 +60,21 @@ class SearchSettings:
         algorithm: what proposes candidates, one of `algorithms.ALGORITHMS`.
         seed: decides ties in the searcher and, with the strategy, each evaluation's seed.
         max_energy_mj: most energy of one inference, millijoules; None for no limit.
+        width_step: widths are multiples of it, channels; None: of what the profile says of each unit.
 
     Raises:
-        ValueError: trials or seed are not positive (seed may be 0).
+        ValueError: trials, seed or step are not positive (seed may be 0), or the step is no multiple of 4.
     """
 
     trials: int = 100
     algorithm: str = DEFAULT_ALGORITHM
     seed: int = 0
     max_energy_mj: float | None = None
+    width_step: int | None = None
 
     def __post_init__(self) -> None:
+        if self.width_step is not None and (self.width_step < 1 or self.width_step % WIDTH_STEP):
+            raise ValueError(f"a width step is a multiple of {WIDTH_STEP} channels, found {self.width_step}")
         if self.trials < 1 or self.seed < 0:
             raise ValueError(
                 f"a search needs at least one trial and a seed of 0 or more, found {self.trials} and {self.seed}"

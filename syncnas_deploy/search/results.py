@@ -15,6 +15,7 @@ from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import Infeasibility
 from syncnas_deploy.search.evaluators import Evaluation
+from syncnas_deploy.shown import brief
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Best:
         return branched(base, self.strategy, self.widths, placement=self.placement)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """What a search tried, and what came out best.
 
@@ -110,16 +111,53 @@ class SearchResult:
     infeasible: Mapping[Candidate, Infeasibility]
     budgets_us: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        best = f"best {self.best.strategy}, {self.best.predicted_us / 1e3:.3f} ms"
+        return brief("SearchResult", best, f"{len(self.trials)} trials", f"{len(self.infeasible)} infeasible")
+
+    def rows(self) -> list[dict[str, object]]:
+        """The history, a row each: all trials, and then what the solver found infeasible, without a number."""
+        rows: list[dict[str, object]] = [
+            {
+                "trial": trial.number,
+                "strategy": trial.strategy,
+                "feasible": trial.reward is not None,
+                "predicted_us": trial.predicted_us,
+                "reward": None if trial.reward is None else float(trial.reward),
+                "seconds": trial.evaluation.seconds,
+                "budget_us": self.budgets_us[trial.candidate.budget],
+                "repeat": trial.repeat,
+                "outcome": trial.outcome,
+                "note": trial.evaluation.note,
+                "energy_mj": trial.energy_mj,
+            }
+            for trial in self.trials
+        ]
+        for candidate, reason in self.infeasible.items():
+            rows.append(
+                {
+                    "trial": None,
+                    "strategy": candidate.strategy,
+                    "feasible": False,
+                    "predicted_us": reason.predicted_us,
+                    "reward": None,
+                    "seconds": 0.0,
+                    "budget_us": self.budgets_us[candidate.budget],
+                    "repeat": 0,
+                    "outcome": "infeasible",
+                    "note": "" if reason.energy_mj is None else "takes too much energy",
+                    "energy_mj": reason.energy_mj,
+                }
+            )
+        return rows
+
     @property
     def best(self) -> Best:
         """The best within the largest budget: of all that were evaluated."""
         return self.front[-1]
 
 
-HISTORY_COLUMNS = (
-    "trial", "strategy", "feasible", "predicted_us", "reward", "seconds", "budget_us", "repeat", "outcome", "note",
-    "energy_mj",
-)  # fmt: skip
+_DIGITS = {"predicted_us": ".1f", "seconds": ".3f", "budget_us": ".1f", "energy_mj": ".4f"}
 
 
 def write_history(path: Path, result: SearchResult, *, force: bool = True) -> None:
@@ -132,32 +170,15 @@ def write_history(path: Path, result: SearchResult, *, force: bool = True) -> No
         OutputExists: `path` is there and `force` is false.
         OutputError: it cannot be written.
     """
-    rows: list[Sequence[object]] = []
-    for trial in result.trials:
-        evaluation = trial.evaluation
-        reward = "" if evaluation.reward is None else repr(float(evaluation.reward))
-        feasible = "false" if evaluation.reward is None else "true"
-        numbers = [f"{trial.predicted_us:.1f}", reward, f"{evaluation.seconds:.3f}"]
-        budget = f"{result.budgets_us[trial.candidate.budget]:.1f}"
-        rows.append(
-            [
-                trial.number,
-                trial.strategy,
-                feasible,
-                *numbers,
-                budget,
-                trial.repeat,
-                trial.outcome,
-                evaluation.note,
-                _millijoules(trial.energy_mj),
-            ]
-        )
-    for candidate, reason in result.infeasible.items():
-        numbers = [f"{reason.predicted_us:.1f}", "", "0.000", f"{result.budgets_us[candidate.budget]:.1f}"]
-        note = "" if reason.energy_mj is None else "takes too much energy"
-        words = [0, "infeasible", note, _millijoules(reason.energy_mj)]
-        rows.append(["", candidate.strategy, "false", *numbers, *words])
-    _write_csv(path, HISTORY_COLUMNS, rows, force=force)
+    rows = result.rows()
+    texts = [[_text(name, value) for name, value in row.items()] for row in rows]
+    _write_csv(path, list(rows[0]) if rows else [], texts, force=force)
+
+
+def _text(name: str, value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "" if value is None else str(value).lower()
+    return format(value, _DIGITS[name]) if name in _DIGITS else str(value)
 
 
 def _millijoules(energy_mj: float | None) -> str:

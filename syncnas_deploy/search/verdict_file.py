@@ -57,8 +57,8 @@ def write_verdicts(path: Path, rows: Sequence[tuple[str, Verdict, Sequence[Rival
     write_json(path, msgspec.to_builtins(VerdictFile(f"{SCHEMA}/{VERSION}", networks)), force=force)
 
 
-def read_verdicts(folder: Path) -> tuple[tuple[str, Verdict], ...]:
-    """The verdicts by budget; none where the search is of before 0.3.
+def read_verdicts(folder: Path) -> tuple[VerdictRow, ...]:
+    """The verdicts by budget, with the rivals; none where the search is of before 0.3.
 
     Raises:
         DocumentError: naming file, field and remedy.
@@ -67,5 +67,4 @@ def read_verdicts(folder: Path) -> tuple[tuple[str, Verdict], ...]:
     if not path.exists():
         return ()
     value = read_json(path, DocumentError, max_bytes=MAX_BYTES)
-    found = decode_document(VerdictFile, value, str(path), DocumentError, version=(SCHEMA, VERSION))
-    return tuple((row.budget, row.verdict) for row in found.networks)
+    return decode_document(VerdictFile, value, str(path), DocumentError, version=(SCHEMA, VERSION)).networks

@@ -32,9 +32,11 @@ def evaluate_bundle(
     Other arguments as for `training.evaluation.evaluate_model`; the input size is the one that was exported.
 
     Raises:
-        BundleError: exported without TFLite, or its outputs are not the config's logits.
+        BundleError: exported without TFLite or for timing alone, or its outputs are not the config's logits.
         DatasetError: unusable folder, or another number of classes.
     """
+    if bundle.timing_only:
+        raise BundleError(f"{bundle.folder}: is int8 without a calibration, for timing alone; export it with pictures.")
     config, segments = bundle.config, bundle.segments
     images = evaluation_set(folder, config.classes)
     runners = [TfliteRunner(bundle.tflite(branch)) for branch in range(config.branch_count)]

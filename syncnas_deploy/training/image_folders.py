@@ -126,6 +126,16 @@ def _pictures(folder: Path, name: str) -> list[str]:
     return sorted(names)
 
 
+def all_pictures(folder: Path) -> list[Path]:
+    """Every picture below a folder, whatever its class.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    with _listing():
+        return [folder / name for name in _pictures(folder, "")]
+
+
 def _is_picture(folder: Path, name: str) -> bool:
     """By its name; a link to nowhere may be a folder of pictures, and is named as unreadable."""
     path = folder / name

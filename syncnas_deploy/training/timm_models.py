@@ -36,7 +36,7 @@ def timm_weights(name: str, config: ModelConfig, where: str) -> dict[str, Float3
         # timm also fails to import where torchvision does not fit torch, with other errors than ImportError.
         raise MissingDependency(
             f"{where} needs timm, which cannot be imported here ({first_line(e)}); "
-            "install timm and a torchvision that fits your torch."
+            "run: pip install 'syncnas-deploy[timm]', with a torchvision that fits your torch."
         ) from None
     import torch
 

@@ -12,6 +12,10 @@ from syncnas_bench import Unit, UnitError
         ("cpu:1@0", Unit("cpu", threads=1, cores=(0,)), "cpu:1@0"),
         ("cpu:2@0-1", Unit("cpu", threads=2, cores=(0, 1)), "cpu:2@0,1"),
         ("cpu:2@0,1", Unit("cpu", threads=2, cores=(0, 1)), "cpu:2@0,1"),
+        ("cpu:2:int8", Unit("cpu", threads=2, precision="int8"), "cpu:2:int8"),
+        ("cpu:1@0:int8", Unit("cpu", threads=1, cores=(0,), precision="int8"), "cpu:1@0:int8"),
+        ("cpu:1@0:split", Unit("cpu", threads=1, cores=(0,), split=True), "cpu:1@0:split"),
+        ("cpu:2@0-1:int8:split", Unit("cpu", 2, (0, 1), "int8", split=True), "cpu:2@0,1:int8:split"),
         ("cpu:3@7,4-5", Unit("cpu", threads=3, cores=(4, 5, 7)), "cpu:3@4,5,7"),
         ("gpu", Unit("gpu"), "gpu"),
         ("gpu:fp32", Unit("gpu"), "gpu"),
@@ -30,7 +34,8 @@ def test_text_and_back(text: str, unit: Unit, canonical: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "cpu", "cpu:", "cpu:0", "cpu:65", "cpu:x", "cpu:1@", "cpu:1@1-", "cpu:1@2-1", "cpu:1@0-1-2",
-     "cpu:1@2000", "cpu:-1", "cpu:1 ", "gpu:fp64", "gpu:software:fp16", "gpu:", "sim:", "sim:a b", "npu"],
+     "cpu:1@2000", "cpu:-1", "cpu:1 ", "gpu:fp64", "gpu:software:fp16", "gpu:", "sim:", "sim:a b", "npu",
+     "cpu:1:fp16", "cpu:1:split:int8", "cpu:1:int4", "gpu:int8", "gpu:split"],
 )  # fmt: skip
 def test_bad_text_is_refused(text: str) -> None:
     with pytest.raises(UnitError):
@@ -38,7 +43,9 @@ def test_bad_text_is_refused(text: str) -> None:
 
 
 def test_refusal_names_the_grammar() -> None:
-    with pytest.raises(UnitError, match=r"cpu:THREADS@CORES.*gpu\[:fp32\|:fp16\]\[:software\].*sim:NAME"):
+    with pytest.raises(
+        UnitError, match=r"cpu:THREADS@CORES.*\[:int8\]\[:split\].*gpu\[:fp32\|:fp16\]\[:software\].*sim:NAME"
+    ):
         Unit.parse("tpu")
 
 
@@ -47,6 +54,10 @@ def test_refusal_names_the_grammar() -> None:
     [
         {"kind": "npu"},
         {"kind": "cpu", "software": True},
+        {"kind": "cpu", "precision": "fp16"},
+        {"kind": "gpu", "precision": "int8"},
+        {"kind": "gpu", "split": True},
+        {"kind": "sim", "name": "a", "precision": "int8"},
         {"kind": "gpu", "cores": (1,)},
         {"kind": "cpu", "cores": (1, 0)},
         {"kind": "sim", "name": "a", "threads": 2},

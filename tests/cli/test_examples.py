@@ -42,7 +42,7 @@ DOCUMENTS = (
 WHOLE = "docs/tutorial.md"
 LONG = (
     "app", "assess", "bench", "check_profile", "convert_weights", "evaluate", "export", "inherit_weights",
-    "predict_bench", "profile", "profile_many", "search", "train",
+    "predict_bench", "probe_widths", "profile", "profile_many", "search", "train",
 )  # fmt: skip
 """Functions of `pipeline` that examples run up to."""
 EXAMPLES = [step.text for name in DOCUMENTS if name != WHOLE for step in steps(document(name)) if not step.name]
@@ -65,10 +65,20 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "bench.json").read_text()
 
 
+@pytest.fixture(scope="module")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A width probe's text."""
+    path = tmp_path_factory.mktemp("probe") / "probe.json"
+    pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=path)
+    return path.read_text()
+
+
 @pytest.fixture
-def project(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str, tmp_path: Path) -> Iterator[Path]:
+def project(
+    monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str, probe: str, tmp_path: Path
+) -> Iterator[Path]:
     """A folder with what the examples name, and stand-ins for what takes long."""
-    for name in ("host.json", "phone.json", "mobilenet_v2-host.profile.json"):
+    for name in ("host.json", "phone.json", "mobilenet_v2-host.profile.json", "pixel.json", "galaxy.json"):
         write_profile(Path(name), law_profile(mobilenet))
     for name in ("best.json", "found/best.json", "run/config.json", "mine.json"):
         write_config(Path(name), branched(mobilenet, "nnnnnna"))
@@ -77,7 +87,9 @@ def project(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, result: str
         pipeline.export(small_branched(8), Path(name))
     Path("found/history.csv").write_text("trial,strategy,feasible,predicted_us,reward,seconds\n")
     Path("found/front.csv").write_text("budget,reward\n")
-    Path("bench.json").write_text(result)
+    for name in ("bench.json", "before.json", "after.json"):
+        Path(name).write_text(result)
+    Path("probe.json").write_text(probe)
     for name in LONG:
         monkeypatch.setattr(pipeline, name, _stand_in(getattr(pipeline, name)))
     for name in ("add", "fetch"):

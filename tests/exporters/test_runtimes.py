@@ -132,7 +132,7 @@ ctypes.CDLL(None).perror(b"still there")
 def test_a_missing_library_is_named_with_its_remedy(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = write_onnx(add_graph())
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(MissingLibrary, match=r'pip install "syncnas-deploy\[onnx\]"'):
+    with pytest.raises(MissingLibrary, match=r"pip install 'syncnas-deploy\[onnx\]'"):
         if missing == "onnx":
             write_onnx(add_graph())
         else:

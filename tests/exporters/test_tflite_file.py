@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
 from syncnas_exporters import (
     Activation,
@@ -22,6 +21,7 @@ from syncnas_exporters import (
     tflite,
     write_tflite,
 )
+from tests.support.delegation import wholly_delegated
 from tests.support.export_cases import CASES, Case, weights
 
 OPERATOR_NAMES = {value: name for name, value in vars(schema.BuiltinOperator).items() if name.isupper()}
@@ -96,12 +96,7 @@ def test_unequal_or_many_parts_are_slices() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_xnnpack_takes_the_whole_graph(case: Case) -> None:
-    interpreter = Interpreter(model_content=write_tflite([case.graph()]), num_threads=1)
-    interpreter.allocate_tensors()
-    delegated = [op for op in interpreter._get_ops_details() if op["op_name"] == "DELEGATE"]
-    assert len(delegated) == 1
-    assert set(delegated[0]["outputs"]) == {out["index"] for out in interpreter.get_output_details()}
-    assert set(delegated[0]["inputs"]) >= {x["index"] for x in interpreter.get_input_details()}
+    assert wholly_delegated(write_tflite([case.graph()]))
 
 
 def test_header_version_and_operator_codes() -> None:

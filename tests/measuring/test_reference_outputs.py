@@ -14,9 +14,10 @@ from syncnas_bench import BenchPlan, HostDevice, Launch, Run, SimDevice, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
-from syncnas_deploy.measuring.reference_outputs import TOLERANCE, OutputCheck
+from syncnas_deploy.measuring.reference_outputs import OutputCheck
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
+from syncnas_deploy.precision import TOLERANCE, tolerance
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.measure import measure
 from tests.support.configs import parse_config
@@ -144,3 +145,8 @@ def test_half_precision_is_within_its_own_tolerance(
     # What the CPU computes passes this, and what a GPU computes in fp16 does not.
     monkeypatch.setitem(TOLERANCE, "fp32", 1e-5)
     measure(tiny, HostDevice(), (Unit.parse("cpu:1"), Unit.parse("gpu:fp16:software")), QUICK, tmp_path / "j")
+
+
+def test_tolerances_of_what_is_computed_in_add_up() -> None:
+    assert [tolerance(p) for p in (["fp32"], ["fp32", "fp16"], ["int8", "int8"])] == [1e-3, 5e-2, 5e-2]
+    assert tolerance(["int8", "fp16"]) == pytest.approx(1e-1)

@@ -68,6 +68,8 @@ def kept(folder: Path) -> dict[str, object]:
             found[name] = (value["macs"], value["verdict"]["answer"], [row["role"] for row in value["baselines"]])
         elif name == "search/history.csv":
             found[name] = [",".join(line.split(",")[:5]) for line in path.read_text().splitlines()]
+        elif name == "page.html":
+            found[name] = path.read_text().split("<main")[1].split("</h1>")[0]
         elif name == "commands.sh":
             found[name] = path.read_text().replace(str(folder), "F")
     return found
@@ -116,7 +118,7 @@ def test_a_worthless_bench_is_measured_again(whole: Assessment, tmp_path: Path) 
     assert len(more.result.makespan.samples_us) == 72
 
 
-@pytest.mark.parametrize("name", ["bundle", "bench.json", "commands.sh", "search"])
+@pytest.mark.parametrize("name", ["bundle", "bench.json", "commands.sh", "page.html", "search"])
 def test_files_of_something_else_are_refused_before_anything_is_measured(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("syncnas-deploy bench my own notes")
     with pytest.raises(OutputExists, match=f"holds files of something else, {name} for one"):

@@ -5,16 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from syncnas_deploy.prediction.curves import (
-    ALIGNMENT_PERIODS,
-    STEP_PERIODS,
-    Certainty,
-    Curve,
-    CurveModel,
-    CurveShape,
-    WidthPlaces,
-    _Grams,
-)
+from syncnas_deploy.prediction.certainty import Certainty
+from syncnas_deploy.prediction.covariance import Grams, WidthPlaces
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import ALIGNMENT_PERIODS, STEP_PERIODS, Curve, CurveShape
 
 CURVES = tuple(Curve(s, i, halved, 96 * (s + 1), 56 >> s) for s in range(3) for i in (0, 1) for halved in (False, True))
 MEASURED = (0.2, 0.45, 0.7, 1.0, 1.4)
@@ -92,11 +86,11 @@ def test_prediction_is_the_direct_formula() -> None:
     us = np.array([stepped_us(CURVES[i], w) for i, w in pairs])
     scale = np.array([np.interp(1.0, places.x[places.curve == i], us[places.curve == i]) for i in range(len(CURVES))])
     y = us / scale[places.curve]
-    noisy = _Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * y**2 + 1e-9)
+    noisy = Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * y**2 + 1e-9)
     there = WidthPlaces.of(CURVES, [(4, 100), (4, 132)])
-    cross = _Grams(there, places).covariance(shape)
+    cross = Grams(there, places).covariance(shape)
     mean = there.x + cross @ np.linalg.solve(noisy, y - places.x)
-    covariance = _Grams(there, there).covariance(shape) - cross @ np.linalg.solve(noisy, cross.T)
+    covariance = Grams(there, there).covariance(shape) - cross @ np.linalg.solve(noisy, cross.T)
     found, deviation = model.predict(4, np.array([100, 132]))
     assert found == pytest.approx(mean * scale[4])
     assert deviation * mean == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-6)
@@ -110,9 +104,9 @@ def test_a_gain_is_the_variance_that_goes_away() -> None:
 
     def variance(pairs: list[tuple[int, int]]) -> np.ndarray:
         there, places = WidthPlaces.of(CURVES, [(0, int(w)) for w in widths]), WidthPlaces.of(CURVES, pairs)
-        gram = _Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * places.x**2 + 1e-9)
-        cross = _Grams(there, places).covariance(shape)
-        own = _Grams(there, there).covariance(shape) - cross @ np.linalg.solve(gram, cross.T)
+        gram = Grams(places, places).covariance(shape) + np.diag(shape.noise**2 * places.x**2 + 1e-9)
+        cross = Grams(there, places).covariance(shape)
+        own = Grams(there, there).covariance(shape) - cross @ np.linalg.solve(gram, cross.T)
         return np.asarray(np.diag(own) / there.x**2)
 
     before = variance(known)

@@ -14,7 +14,7 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.pipeline import budget_us
 from syncnas_deploy.prediction.predict import ProfileCosts, concurrent_us, later_wait_us, predict
-from syncnas_deploy.prediction.rows import Point
+from syncnas_deploy.prediction.rows import NetworkRow, Point
 from syncnas_deploy.profiling.fit import slowed
 from syncnas_deploy.search.widths.solver import WidthSolver
 from tests.support.latency_cases import (
@@ -23,6 +23,7 @@ from tests.support.latency_cases import (
     INVOCATION_US,
     STEM_US,
     crossing,
+    exactly,
     law_profile,
     law_us,
     sync_op_us,
@@ -208,3 +209,29 @@ def test_another_number_of_classes_is_refused(mobilenet: ModelConfig) -> None:
     two = dataclasses.replace(branched(mobilenet, "annnana"), classes=2)
     with pytest.raises(ProfileMismatch, match=r"it has 2 classes instead of 1000;"):
         predict(two, law_profile(mobilenet))
+
+
+@pytest.mark.parametrize(("saved_us", "found_us"), [(30.0, 30.0), (12.0, 20.0), (60.0, 40.0)])
+def test_whole_networks_tell_what_a_part_takes_less_inside_a_graph(
+    mobilenet: ModelConfig, saved_us: float, found_us: float
+) -> None:
+    """On a GPU later operations are submitted while earlier ones run, so trivial graphs alone do not tell."""
+    profile = law_profile(mobilenet)
+    # A graph of one trivial operation takes 40 us and one of nine 200 us: 20 us at least, 40 us at most.
+    trivial_us = {1: 40.0, 9: 200.0}
+    points = tuple(
+        msgspec.structs.replace(row, sample=exactly(trivial_us[row.point.width]))
+        if row.unit == 1 and row.point.part == "invocation"
+        else row
+        for row in profile.points
+    )
+    times = {row.point: row.sample.median_us for row in points if row.unit == 1}
+    flat = mobilenet.widths.flat()[0]
+    parts = [point for point in times if point.part in ("stem", "head")]
+    for (_, s, i, block), width in zip(mobilenet.blocks(), flat, strict=True):
+        parts.append(Point("block", s, i, width=width, expands=block.expands))
+    whole_us = sum(times[point] for point in parts) - (len(parts) - 1) * saved_us
+    networks = (*(row for row in profile.networks if row.unit == 0), NetworkRow(1, 0, exactly(whole_us), flat))
+    told = msgspec.structs.replace(profile, points=points, networks=networks)
+    assert told.table.invocation_us(1) == pytest.approx(found_us)
+    assert told.table.invocation_us(0) == profile.table.invocation_us(0)

@@ -15,7 +15,8 @@ from syncnas_bench.simulated.work import Work, read_works
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.widths import Widths
-from syncnas_deploy.prediction.curves import CurveModel, curves_of
+from syncnas_deploy.prediction.curve_model import CurveModel
+from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.rows import Point, SyncRow
 from syncnas_deploy.profiling.experiment import ProfileSettings

@@ -57,7 +57,7 @@ def test_work_counts_what_the_config_counts(mobilenet: ModelConfig) -> None:
     parts = chain(mobilenet, mobilenet.widths, SyncOp.ADD, 0, "")
     works = read_works(write_tflite([part.graph for part in parts])).values()
     assert sum(work.macs for work in works) == mobilenet.macs()
-    assert all(work.macs == sum(macs for macs, _ in work.kernels) for work in works)
+    assert all(work.macs == sum(kernel.macs for kernel in work.kernels) for work in works)
 
 
 def test_pairs_cover_the_range_and_measure_nothing_twice(mobilenet: ModelConfig) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from syncnas_bench import BenchError, Job, Run, RunnerCrashed, RunnerHung, Step, UnitUnavailable, run_with_retries
@@ -271,6 +272,83 @@ def wrong_output(bench: Bench, rng: random.Random) -> str:
     return "NOT NOTICED"
 
 
+class LitertFault:
+    """A way in which LiteRT fails in the wild. See `tests/bench/adb/test_adb_litert.py`.
+
+    Attributes:
+        lie: of the library, see `litert_stub`.
+        accepted: rows that passed the comparison with this host.
+    """
+
+    def __init__(self, lie: str, unit: str = "gpu", files: int = 1) -> None:
+        self.lie, self._unit, self._files = lie, unit, files
+        self.accepted: list[Run] = []
+
+    def run(self, bench: Bench, device: AdbDevice, unit: str = "") -> None:
+        """Run a plan of the CPU and the GPU, compared with this host, with what a profile would do against failures."""
+        files = tuple(write_branches(bench.home / f"m{i}.tflite") for i in range(self._files))
+        jobs = tuple(Job(f"j{i}", branches(i)) for i in range(self._files))
+        check, self.accepted = OutputCheck(bench.home), []
+        plan = check.watched(plan_of(f"cpu:1 {unit or self._unit}", Step("net", jobs, rounds=2), files=files))
+
+        def on_run(run: Run) -> None:
+            check.check(run)
+            self.accepted.append(run)
+
+        with _watchdog(bench.phone), device:
+            run_with_retries(device, plan, on_run=on_run, redo=(WrongOutput,), stall_s=2.0)
+
+    def next_job(self, bench: Bench) -> str:
+        """The same plan with a library that works, in new processes; for an overflow with whole numbers."""
+        lie, unit = ("FP16_NANS", "gpu") if self.lie == "FP16_NANS" else ("HONEST", "")
+        self.run(bench, bench.lying(lie), unit)
+        return "right" if len(self.accepted) == 1 else "NO ROW"
+
+    def __call__(self, bench: Bench, rng: random.Random) -> str:
+        """Provoke it once."""
+        try:
+            self.run(bench, bench.lying(self.lie))
+            told = "NOT NOTICED"
+        except (BenchError, WrongOutput) as error:
+            told = f"told as {type(error).__name__}"
+        accepted = ", ROW ACCEPTED" if self.accepted else ", no row accepted"
+        return f"{told}{accepted}, the next job {self.next_job(bench)}"
+
+
+@contextmanager
+def _watchdog(phone: AdbDaemon) -> Iterator[None]:
+    """A phone that restarts when its GPU hangs, as the library says by a file."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.02):
+            with suppress(OSError):  # folders come and go
+                for path in (phone.root / "data/local/tmp").glob("syncnas-*/lib/*.restart"):
+                    path.unlink()
+                    phone.reboot()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+LITERT_FAULTS = {
+    "second GPU model": LitertFault("SECOND_MODEL", files=2),
+    "silent CPU": LitertFault("SILENT_CPU"),
+    "no reason": LitertFault("NO_REASON"),
+    "fp16 overflow": LitertFault("FP16_NANS", "gpu:fp16"),
+    "read hangs": LitertFault("READ_HANGS"),
+    "second output": LitertFault("SECOND_WRONG"),
+    "kernel": LitertFault("KERNEL"),
+    "restart": LitertFault("RESTART"),
+}
+LITERT_TIMES = 25
+
+
 def server_restarts(times: int, home: Path) -> Iterator[str]:
     """The adb server is killed and started again after a random row; its user connects the phone again."""
     adb = find_adb()
@@ -324,4 +402,5 @@ FAULTS: dict[str, tuple[Fault, int]] = {
     "GPU crashes": (gpu("CRASH"), TIMES),
     "GPU hangs": (gpu("HANG"), TIMES),
     "wrong output": (wrong_output, TIMES),
+    **{f"LiteRT: {name}": (fault, LITERT_TIMES) for name, fault in LITERT_FAULTS.items()},
 }

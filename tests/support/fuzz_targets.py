@@ -22,12 +22,16 @@ from syncnas_bench.litert.sources import collect
 from syncnas_bench.litert.store import LOCK_FILE, RuntimeStore
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result
-from syncnas_deploy.bundle import MANIFEST, REFERENCE, read_bundle, write_bundle
+from syncnas_deploy.bundle import read_bundle, write_bundle
+from syncnas_deploy.bundle_manifest import MANIFEST, REFERENCE
+from syncnas_deploy.calibration import Calibrated, calibration_to_json, new_calibration, read_calibration
 from syncnas_deploy.files.journal import Journal
+from syncnas_deploy.files.output import dump_json
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import config_text, load_config, read_config
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
+from syncnas_deploy.prediction.width_probe import explained, read_probe
 from syncnas_deploy.search.evaluators.reward_table import RewardTable
 from syncnas_deploy.training.checkpoints import load_other_classes, write_safetensors
 from tests.support.fuzzing import Target, spoiled_bytes, spoiled_json, spoiled_lines
@@ -58,6 +62,22 @@ def _config(folder: Path) -> Target:
 def _profile(folder: Path) -> Target:
     write_profile(folder / "p.json", law_profile(load_config("mobilenet_v2")))
     return Target([(folder / "p.json").read_bytes()], spoiled_json, _by_path("p.json", read_profile))
+
+
+def _calibration(folder: Path) -> Target:
+    ranges = {"stem": {"image": (-1.0, 1.0), "conv_2d_0": (0.0, 6.0)}}
+    made = new_calibration("0" * 64, Calibrated(9, "pictures", 0, "1" * 64), ranges)
+    text = dump_json(calibration_to_json(made))
+    return Target([text.encode()], spoiled_json, _by_path("calibration.json", read_calibration))
+
+
+def _probe(folder: Path) -> Target:
+    pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "w.json")
+
+    def read(path: Path) -> object:
+        return explained(read_probe(path))
+
+    return Target([(folder / "w.json").read_bytes()], spoiled_json, _by_path("w.json", read))
 
 
 def _result(folder: Path) -> Target:
@@ -252,8 +272,10 @@ def _http(folder: Path) -> Target:
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "config": _config,
     "profile": _profile,
+    "width probe": _probe,
     "bench result": _result,
     "manifest": _manifest,
+    "calibration": _calibration,
     "reference arrays": _reference,
     "journal": _journal,
     "runtimes lock": _runtimes_lock,

@@ -125,7 +125,7 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
         contention=tuple(ContentionRow(u, s, CONTENTION[u][s]) for u in (0, 1) for s in stages),
         syncs=tuple(syncs),
         jitter=(0.0, 0.0),
-        learning=(LearningRow(0, 120, 0.03, 0.05), LearningRow(1, 120, 0.02, 0.04)),
+        learning=(LearningRow(0, 120, 0.03, 0.02), LearningRow(1, 120, 0.02, 0.01)),
         held_out=(HeldOutRow("nnnnnna", Placement(), ((16,) * 17, (20,) * 17), 1030.0, exactly(1000.0)),),
         power=(),
     )

@@ -11,8 +11,14 @@ from pathlib import Path
 
 from syncnas_bench.local.host import find_litert
 
-LIES = ("HONEST", "FALLBACK", "CRASH", "HANG", "NANS", "ZEROS", "ONE_WRONG")
-"""HONEST is a GPU that works. All of them compute on the CPU; CRASH and HANG do so while a GPU model is set up."""
+LIES = ("HONEST", "FALLBACK", "CRASH", "HANG", "NANS", "ZEROS", "ONE_WRONG", "SECOND_MODEL", "SILENT_CPU", "NO_REASON",
+        "FP16_NANS", "READ_HANGS", "SECOND_WRONG", "KERNEL", "RESTART")  # fmt: skip
+"""HONEST is a GPU that works. All of them compute on the CPU; CRASH and HANG do so while a GPU model is set up.
+
+The eight from SECOND_MODEL on are how LiteRT failed for others: a second live GPU model gets no buffers, a model runs
+on the CPU and is called accelerated, or is refused without a reason, halves overflow to NaN, a read never returns, the
+second output is rubbish, a kernel does not compile, and a hang restarts the phone.
+"""
 
 SOURCE = Path(__file__).with_name("litert_stub.c")
 

@@ -53,6 +53,9 @@ class AdbDevice:
         self._find_runtime, self._runner = runtime, runner
         self._patience = patience or Patience()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
     @property
     def name(self) -> str:
         """Its serial."""

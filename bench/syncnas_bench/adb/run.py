@@ -133,6 +133,10 @@ class Connection:
             time.sleep(min(0.25, patience.poll_s))
 
 
+MOST_RESTARTS = 2
+"""Restarts of the device in one step, after which the step is given up."""
+
+
 class _Spoiled(Exception):
     """A step has to be measured again."""
 
@@ -156,6 +160,7 @@ class DeviceRun:
         self._lease: Lease | None = None
         self._workspace: Workspace | None = None
         self._boot_id = facts.boot_id
+        self._restarts: Counter[int] = Counter()
 
     def run(self, deadline_s: float, stall_s: float) -> Launch:
         """Run it to its end. See `Device.run` for what is raised."""
@@ -190,6 +195,7 @@ class DeviceRun:
         boot_id = self._connection.probe().boot_id
         if boot_id != self._boot_id:
             self._boot_id = boot_id
+            self._count_restart()
             self._facts = dataclasses.replace(self._facts, boot_id=boot_id)
             if self._lease is not None:
                 self._lease.forget()
@@ -200,6 +206,17 @@ class DeviceRun:
             kill_left(link, f"{self._workspace.folder}/{PID}")
             if not self._workspace.is_there():
                 self._workspace = None
+
+    def _count_restart(self) -> None:
+        """A graph that makes the device restart is not run again and again. Raises RunnerCrashed."""
+        self._restarts[self._done] += 1
+        if self._restarts[self._done] == MOST_RESTARTS:
+            step = self._plan.steps[self._done].name
+            raise errors.RunnerCrashed(
+                f"{self._connection.serial} restarted {MOST_RESTARTS} times while step {step!r} was measured; its "
+                "GPU's driver may hang in it: choose another unit. The finished rows are kept.",
+                None,
+            )
 
     def _clean_up(self) -> None:
         # What a lost device keeps is removed by the next run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from syncnas_bench.errors import AbiError, nearest
@@ -43,6 +44,26 @@ ABIS = (
     Abi("aarch64-linux", "", "linux_arm64", _DESKTOP),
     Abi("x86_64-linux", "", "linux_x86_64", _DESKTOP),
 )
+
+
+_SYSTEM = {
+    "android": "c|m|dl|log|z|android|EGL|GLESv[123](_CM)?|vulkan|OpenCL|nativewindow|neuralnetworks|sync|mediandk",
+    "linux": r"c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z|vulkan|OpenCL",
+}
+"""What a system, or a GPU's driver, brings. Sources: the NDK's stable libraries; the manylinux policy."""
+
+
+def foreign(abi: str, needed: Iterable[str], here: Iterable[str]) -> tuple[str, ...]:
+    """The libraries that neither a system of an ABI has nor stand beside, by name, in their order.
+
+    Args:
+        abi: its name, such as "aarch64-android".
+        needed: names of what a library is linked to.
+        here: names of the libraries beside it.
+    """
+    beside = set(here)
+    system = re.compile(rf"lib({_SYSTEM[abi.rpartition('-')[2]]})\.so(\.\d+)?|ld-linux[-_a-z0-9]*\.so\.\d+")
+    return tuple(name for name in dict.fromkeys(needed) if name not in beside and system.fullmatch(name) is None)
 
 
 def known_abi(text: str) -> Abi | None:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from syncnas_bench.errors import RuntimeRejected
 from syncnas_bench.files import decode, regular_bytes, strict_json, write_whole
-from syncnas_bench.litert.abis import ABIS, LIBRARY
+from syncnas_bench.litert.abis import ABIS, LIBRARY, foreign
 
 SCHEMA = 1
 VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[a-z0-9.-]{0,20}")
@@ -60,6 +60,18 @@ class Runtime:
     def accelerators(self) -> tuple[Library, ...]:
         """What it can run models on a GPU with."""
         return tuple(library for library in self.libraries if library.is_accelerator)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """A sentence for each library that needs others which neither stand beside it nor come with every system."""
+        here = [library.name for library in self.libraries]
+        lacking = {library.name: foreign(self.abi, library.needed, here) for library in self.libraries}
+        return tuple(
+            f"{name} for {self.abi} needs {', '.join(names)}, which is not here; unless the device brings it, "
+            f"{name} cannot be loaded there: add it too, or another build"
+            for name, names in lacking.items()
+            if names
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -90,6 +90,9 @@ class HostDevice:
 
     name = "host"
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
     def __init__(
         self,
         *,

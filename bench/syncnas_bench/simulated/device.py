@@ -21,6 +21,7 @@ from syncnas_bench.power import PowerMeter
 from syncnas_bench.runs import Run
 from syncnas_bench.session import Launch
 from syncnas_bench.simulated.law import SimUnit, Vices
+from syncnas_bench.simulated.phones import PHONES
 from syncnas_bench.simulated.power import simulated_power
 from syncnas_bench.simulated.spend import Spend
 from syncnas_bench.units import Unit
@@ -95,6 +96,7 @@ SIM_DEVICES = MappingProxyType(
         "restless": _RESTLESS,
         "hot": _HOT,
         "battery": _BATTERY,
+        **PHONES,
     }
 )
 _NOTE = "simulated: its times follow a law and measure no hardware"
@@ -128,6 +130,9 @@ class SimDevice:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
 
     @property
     def name(self) -> str:
@@ -244,7 +249,7 @@ def _timed_call(call: Call, partner: Lane | None, law: SimUnit, plan: BenchPlan)
     spend = Spend(
         run_us=law.run_us(work),
         download_us=law.move_us(work.output_bytes),
-        upload_us=law.move_us(_work(source, plan).output_bytes) if source is not None and uploads else 0.0,
+        upload_us=law.move_us(_work(source, plan).output_bytes, back=True) if source is not None and uploads else 0.0,
         shared=law.shared(work),
     )
     return dataclasses.replace(call, spend=spend)

@@ -8,14 +8,16 @@ from __future__ import annotations
 import functools
 import math
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ai_edge_litert import schema_py_generated as schema
 
 from syncnas_bench.errors import ModelRejected
+
+KernelKind = Literal["conv", "depthwise", "other"]
 
 _FLOAT_BYTES = 4
 _WEIGHTED = {
@@ -24,6 +26,28 @@ _WEIGHTED = {
     schema.BuiltinOperator.FULLY_CONNECTED: slice(1, None),  # [out, in]
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: slice(1, -1),  # [1, height, width, channels]
 }
+
+_NAMES: dict[int, KernelKind] = {
+    schema.BuiltinOperator.CONV_2D: "conv",
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: "depthwise",
+}
+
+
+class Kernel(NamedTuple):
+    """What one operator computes.
+
+    Attributes:
+        kind: convolution, depthwise convolution, or anything else.
+        macs: multiply-accumulate operations; 0 for an operator without weights.
+        channels, size: of the output, and its height, pixels.
+        bytes: of its inputs, weights and outputs, as float32.
+    """
+
+    kind: KernelKind
+    macs: int
+    channels: int
+    size: int = 1
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,14 +58,14 @@ class Work:
         macs: multiply-accumulate operations.
         bytes: of all weights and features, as float32.
         ops: operators, i.e. kernels to launch.
-        kernels: multiply-accumulates and output channels of each operator that has weights.
+        kernels: each operator, in running order.
         output_bytes: of the outputs, as float32.
     """
 
     macs: int
     bytes: int
     ops: int
-    kernels: tuple[tuple[int, int], ...] = ()
+    kernels: tuple[Kernel, ...] = ()
     output_bytes: int = 0
 
 
@@ -97,26 +121,34 @@ def _work(subgraph: Any, kinds: list[int]) -> Work:
     shapes = [tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength())) for tensor in tensors]
     operators = [subgraph.Operators(i) for i in range(subgraph.OperatorsLength())]
     pads = [operator for operator in operators if kinds[operator.OpcodeIndex()] == schema.BuiltinOperator.PAD]
-    kernels = tuple(_kernels(operators, kinds, shapes))
     padded = {pad.Outputs(0) for pad in pads}
-    counted = [
-        shape
+    sizes = [
+        0 if tensor.Type() == schema.TensorType.INT32 or i in padded else _FLOAT_BYTES * math.prod(shape)
         for i, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True))
-        if tensor.Type() != schema.TensorType.INT32 and i not in padded
     ]
+    # What a PAD reads is read by the operator after it.
+    read = {pad.Outputs(0): sizes[pad.Inputs(0)] for pad in pads}
+    kernels = tuple(
+        _kernel(operator, kinds[operator.OpcodeIndex()], shapes, {**dict(enumerate(sizes)), **read})
+        for operator in operators
+        if operator not in pads
+    )
     outputs = [shapes[subgraph.Outputs(i)] for i in range(subgraph.OutputsLength())]
     return Work(
-        macs=sum(macs for macs, _ in kernels),
-        bytes=_FLOAT_BYTES * sum(map(math.prod, counted)),
-        ops=len(operators) - len(pads),
+        macs=sum(kernel.macs for kernel in kernels),
+        bytes=sum(sizes),
+        ops=len(kernels),
         kernels=kernels,
         output_bytes=_FLOAT_BYTES * sum(map(math.prod, outputs)),
     )
 
 
-def _kernels(operators: list[Any], kinds: list[int], shapes: list[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
-    for operator in operators:
-        summed = _WEIGHTED.get(kinds[operator.OpcodeIndex()])
-        if summed is not None:
-            weight, out = shapes[operator.Inputs(1)], shapes[operator.Outputs(0)]
-            yield math.prod(out) * math.prod(weight[summed]), out[-1]
+def _kernel(operator: Any, kind: int, shapes: list[tuple[int, ...]], sizes: Mapping[int, int]) -> Kernel:
+    """One operator. `sizes` are what each tensor's reader or writer moves, bytes."""
+    out = shapes[operator.Outputs(0)]
+    inputs = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    outputs = [operator.Outputs(i) for i in range(operator.OutputsLength())]
+    summed = _WEIGHTED.get(kind)
+    macs = 0 if summed is None else math.prod(out) * math.prod(shapes[inputs[1]][summed])
+    moved = sum(sizes[i] for i in (*inputs, *outputs) if i >= 0)
+    return Kernel(_NAMES.get(kind, "other"), macs, out[-1] if out else 1, out[1] if len(out) == 4 else 1, moved)

@@ -51,7 +51,7 @@ def write_onnx(graph: Graph, opset: int = DEFAULT_OPSET) -> bytes:
     try:
         import onnx
     except ImportError as error:
-        raise MissingLibrary('writing ONNX needs the package onnx; run: pip install "syncnas-deploy[onnx]"') from error
+        raise MissingLibrary("writing ONNX needs the package onnx; run: pip install 'syncnas-deploy[onnx]'") from error
     weights_bytes = sum(t.data.nbytes for t in graph.tensors.values() if t.data is not None)
     if weights_bytes > MAX_FILE_BYTES:
         raise ModelTooLarge(f"graph {graph.name} has weights of {weights_bytes} bytes; ONNX files end at 2 GiB")
@@ -130,7 +130,8 @@ class _NodeWriter:
             self._before_activation(op),
             kernel_shape=shape[1:3],
             strides=[op.stride, op.stride],
-            pads=[op.padding] * 4,
+            pads=[*op.pads, *op.pads],
+            dilations=list(op.dilation),
             group=shape[3] if depthwise else 1,
         )
 

@@ -7,7 +7,7 @@ points to it. A child may have several parents: equal vectors and equal options 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flatbuffers
@@ -16,11 +16,17 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from syncnas_exporters.graph import Graph
-from syncnas_exporters.tflite.lowering import TfliteLowering, TfliteOp, TfliteTensor
+from syncnas_exporters.tflite.lowering import Quantization, TfliteLowering, TfliteOp, TfliteTensor
 
 _SCHEMA_VERSION = 3
 _FILE_IDENTIFIER = b"TFL3"
 _DATA_ALIGNMENT_BYTES = 16
+_TYPES: dict[str, int] = {
+    "float32": schema.TensorType.FLOAT32,
+    "float16": schema.TensorType.FLOAT16,
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+}
 
 
 class FileEmitter:
@@ -28,9 +34,13 @@ class FileEmitter:
 
     Args:
         room_bytes: an estimate of the file's size from above; the builder doubles its memory if it is short.
+        lower: makes tensors and operators of a graph.
+        versions: of operators, by their name in `BuiltinOperator`; 1 where one is not named.
     """
 
-    def __init__(self, room_bytes: int) -> None:
+    def __init__(self, room_bytes: int, lower: Callable[[Graph], TfliteLowering], versions: Mapping[str, int]) -> None:
+        self._lower = lower
+        self._versions = versions
         self._builder: Any = flatbuffers.Builder(room_bytes)
         schema.BufferStart(self._builder)
         # Buffer 0 is empty by convention: it is what tensors without data point to.
@@ -39,19 +49,20 @@ class FileEmitter:
         self._codes: dict[str, int] = {}
         self._options: dict[tuple[str, tuple[tuple[str, int], ...]], int] = {}
         self._int_vectors: dict[tuple[int, ...], int] = {}
+        self._zero_points: dict[tuple[int, int], int] = {}
+        self._quantizations: dict[tuple[bytes, int, int], int] = {}
         self._subgraphs: list[int] = []
         self._signatures: list[int] = []
 
     def add_graph(self, graph: Graph) -> None:
         """Write one graph as a subgraph, and the signature that calls it."""
         builder = self._builder
-        lowering = TfliteLowering(graph)
+        lowering = self._lower(graph)
         index = {name: position for position, name in enumerate(lowering.tensors)}
-        names = {name: builder.CreateString(name) for name in index}
-        tensors = [self._tensor(tensor, names[tensor.name]) for tensor in lowering.tensors.values()]
+        tensors = [self._tensor(tensor, graph.name) for tensor in lowering.tensors.values()]
         operators = [self._operator(op, index) for op in lowering.ops]
-        inputs = self._int_vector(tuple(index[name] for name in graph.inputs))
-        outputs = self._int_vector(tuple(index[name] for name in graph.outputs))
+        inputs = self._int_vector(tuple(index[name] for name in lowering.inputs.values()))
+        outputs = self._int_vector(tuple(index[name] for name in lowering.outputs.values()))
         tensor_vector = self._offset_vector(tensors)
         operator_vector = self._offset_vector(operators)
         key = builder.CreateString(graph.name)
@@ -62,8 +73,8 @@ class FileEmitter:
         schema.SubGraphAddOperators(builder, operator_vector)
         schema.SubGraphAddName(builder, key)
         self._subgraphs.append(schema.SubGraphEnd(builder))
-        input_map = self._offset_vector([self._tensor_map(names[name], index[name]) for name in graph.inputs])
-        output_map = self._offset_vector([self._tensor_map(names[name], index[name]) for name in graph.outputs])
+        input_map = self._offset_vector([self._tensor_map(*pair, index) for pair in lowering.inputs.items()])
+        output_map = self._offset_vector([self._tensor_map(*pair, index) for pair in lowering.outputs.items()])
         schema.SignatureDefStart(builder)
         schema.SignatureDefAddInputs(builder, input_map)
         schema.SignatureDefAddOutputs(builder, output_map)
@@ -89,20 +100,42 @@ class FileEmitter:
         builder.Finish(schema.ModelEnd(builder), _FILE_IDENTIFIER)
         return bytes(memoryview(builder.Bytes)[builder.head :])
 
-    def _tensor(self, tensor: TfliteTensor, name: int) -> int:
+    def _tensor(self, tensor: TfliteTensor, graph_name: str) -> int:
         builder = self._builder
+        # Tools that calibrate or quantize know a tensor by its name, which must be unique in the file.
+        name = builder.CreateString(f"{graph_name}/{tensor.name}")
         shape = self._int_vector(tensor.shape)
         buffer = 0 if tensor.data is None else self._buffer(tensor.data)
-        integers = tensor.data is not None and tensor.data.dtype == np.int32
+        quantization = 0 if tensor.quantization is None else self._quantization(tensor.quantization)
+        computed = "float32" if tensor.quantization is None else "int8"
+        kind = computed if tensor.data is None else tensor.data.dtype.name
         schema.TensorStart(builder)
         schema.TensorAddShape(builder, shape)
-        schema.TensorAddType(builder, schema.TensorType.INT32 if integers else schema.TensorType.FLOAT32)
+        schema.TensorAddType(builder, _TYPES[kind])
         schema.TensorAddBuffer(builder, buffer)
         schema.TensorAddName(builder, name)
+        if quantization:
+            schema.TensorAddQuantization(builder, quantization)
         return int(schema.TensorEnd(builder))
 
+    def _quantization(self, quantization: Quantization) -> int:
+        scales, zero_point, axis = quantization
+        key = (scales.tobytes(), zero_point, axis)
+        if key not in self._quantizations:
+            builder = self._builder
+            zeros = (zero_point, scales.size)
+            if zeros not in self._zero_points:
+                self._zero_points[zeros] = builder.CreateNumpyVector(np.full(scales.size, zero_point, np.int64))
+            scale_vector = builder.CreateNumpyVector(scales)
+            schema.QuantizationParametersStart(builder)
+            schema.QuantizationParametersAddScale(builder, scale_vector)
+            schema.QuantizationParametersAddZeroPoint(builder, self._zero_points[zeros])
+            schema.QuantizationParametersAddQuantizedDimension(builder, axis)
+            self._quantizations[key] = schema.QuantizationParametersEnd(builder)
+        return self._quantizations[key]
+
     def _buffer(self, data: npt.NDArray[Any]) -> int:
-        """Index of the buffer that holds `data`: float32 shared by identity, int32 shared by value."""
+        """Index of the buffer that holds `data`: float32 shared by identity, what was made of it by value."""
         key = id(data) if data.dtype == np.float32 else data.tobytes()
         index = self._buffer_of.get(key)
         if index is not None:
@@ -149,14 +182,15 @@ class FileEmitter:
         schema.OperatorCodeStart(self._builder)
         # Both fields, as readers before schema 3a know the first alone; it is a byte, and ours all fit.
         schema.OperatorCodeAddDeprecatedBuiltinCode(self._builder, code)
-        schema.OperatorCodeAddVersion(self._builder, 1)
+        schema.OperatorCodeAddVersion(self._builder, self._versions.get(name, 1))
         schema.OperatorCodeAddBuiltinCode(self._builder, code)
         return int(schema.OperatorCodeEnd(self._builder))
 
-    def _tensor_map(self, name: int, tensor_index: int) -> int:
+    def _tensor_map(self, name: str, tensor: str, index: Mapping[str, int]) -> int:
+        text = self._builder.CreateString(name)
         schema.TensorMapStart(self._builder)
-        schema.TensorMapAddName(self._builder, name)
-        schema.TensorMapAddTensorIndex(self._builder, tensor_index)
+        schema.TensorMapAddName(self._builder, text)
+        schema.TensorMapAddTensorIndex(self._builder, index[tensor])
         return int(schema.TensorMapEnd(self._builder))
 
     def _int_vector(self, values: tuple[int, ...]) -> int:

@@ -15,15 +15,34 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from syncnas_exporters.graph import Graph
-from syncnas_exporters.ops import CONVOLUTIONS, FUSES_ACTIVATION, Activation, Op, OpKind, Shape
+from syncnas_exporters.ops import CONVOLUTIONS, FUSES_ACTIVATION, Activation, Op, OpKind, Shape, extent
+
+
+class Quantization(NamedTuple):
+    """What an integer of a tensor means: (integer - zero_point) * scale.
+
+    Attributes:
+        scales: float32, one for the tensor or [channels] along `axis`.
+        zero_point: 0 where there are several scales.
+    """
+
+    scales: npt.NDArray[np.float32]
+    zero_point: int = 0
+    axis: int = 0
 
 
 class TfliteTensor(NamedTuple):
-    """A tensor of a subgraph; `data` is float32, int32 (axes and sizes) or None when it is computed."""
+    """A tensor of a subgraph.
+
+    Attributes:
+        data: of a constant: float32, float16, int8 or int32. None when it is computed.
+        quantization: of int8, and of an int32 bias. A computed tensor that has one is int8, else float32.
+    """
 
     name: str
     shape: Shape
     data: npt.NDArray[Any] | None
+    quantization: Quantization | None = None
 
 
 class TfliteOp(NamedTuple):
@@ -36,7 +55,7 @@ class TfliteOp(NamedTuple):
     fields: tuple[tuple[str, int], ...] = ()
 
 
-_FUSED_ACTIVATION: dict[Activation, int] = {
+FUSED_ACTIVATION: dict[Activation, int] = {
     Activation.NONE: schema.ActivationFunctionType.NONE,
     Activation.RELU: schema.ActivationFunctionType.RELU,
     Activation.RELU6: schema.ActivationFunctionType.RELU6,
@@ -65,12 +84,15 @@ class TfliteLowering:
     Attributes:
         tensors: in the order in which they were first needed, by name.
         ops: in running order.
+        inputs, outputs: the tensor of each of the graph's inputs and outputs, by the graph's name of it.
     """
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.tensors: dict[str, TfliteTensor] = {}
         self.ops: list[TfliteOp] = []
+        self.inputs = {name: name for name in graph.inputs}
+        self.outputs = {name: name for name in graph.outputs}
         for name in graph.inputs:
             self._use(name)
         for op in graph.ops:
@@ -107,7 +129,7 @@ class TfliteLowering:
             code, options = _DIRECT[op.kind]
             fields = {}
             if op.kind in FUSES_ACTIVATION:
-                fields["FusedActivationFunction"] = _FUSED_ACTIVATION[op.activation]
+                fields["FusedActivationFunction"] = FUSED_ACTIVATION[op.activation]
             self._emit(code, op.inputs, op.outputs, options, **fields)
 
     def _emit(self, code: str, inputs: tuple[str, ...], outputs: tuple[str, ...], options: str, **fields: int) -> None:
@@ -117,7 +139,7 @@ class TfliteLowering:
         x, weight, bias = op.inputs
         depthwise = op.kind is OpKind.DEPTHWISE_CONV_2D
         padding: int = schema.Padding.VALID
-        if op.padding:
+        if any(op.pads):
             if _same_agrees(op, self._shape(x), self._shape(weight), self._shape(op.outputs[0])):
                 padding = schema.Padding.SAME
             else:
@@ -126,20 +148,22 @@ class TfliteLowering:
             "Padding": padding,
             "StrideW": op.stride,
             "StrideH": op.stride,
-            "FusedActivationFunction": _FUSED_ACTIVATION[op.activation],
+            "FusedActivationFunction": FUSED_ACTIVATION[op.activation],
         }
         if depthwise:
             fields["DepthMultiplier"] = 1
+        if op.dilation != (1, 1):
+            fields["DilationHFactor"], fields["DilationWFactor"] = op.dilation
         code = "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D"
         options = "DepthwiseConv2DOptions" if depthwise else "Conv2DOptions"
         self._emit(code, (x, weight, bias), op.outputs, options, **fields)
 
     def _pad(self, op: Op, x: str) -> str:
         n, h, w, c = self._shape(x)
-        p = op.padding
+        rows, columns = op.pads
         padded = f"{op.outputs[0]}$padded"
-        self.tensors[padded] = TfliteTensor(padded, (n, h + 2 * p, w + 2 * p, c), None)
-        paddings = self._ints(f"{op.outputs[0]}$paddings", ((0, 0), (p, p), (p, p), (0, 0)))
+        self.tensors[padded] = TfliteTensor(padded, (n, h + 2 * rows, w + 2 * columns, c), None)
+        paddings = self._ints(f"{op.outputs[0]}$paddings", ((0, 0), (rows, rows), (columns, columns), (0, 0)))
         self._emit("PAD", (x, paddings), (padded,), "PadOptions")
         return padded
 
@@ -167,6 +191,7 @@ def _same_agrees(op: Op, x: Shape, weight: Shape, output: Shape) -> bool:
     """
     return all(
         output[axis] == -(-x[axis] // op.stride)
-        and (output[axis] - 1) * op.stride + weight[axis] - x[axis] == 2 * op.padding
+        and (output[axis] - 1) * op.stride + extent(weight[axis], op.dilation[axis - 1]) - x[axis]
+        == 2 * op.pads[axis - 1]
         for axis in (1, 2)
     )

@@ -58,8 +58,9 @@ def draw(
     *,
     units: tuple[str, ...] | None = None,
     profile: DeviceProfile | None = None,
+    part_of_page: bool = False,
 ) -> str:
-    """An architecture as a standalone SVG, for light and dark viewers.
+    """An architecture as a standalone SVG, for light and dark viewers; or as an element of an HTML page.
 
     Args:
         config: of one or two branches.
@@ -81,15 +82,14 @@ def draw(
     if profile is not None:
         times = shares(config, profile, unit_of(profile, named, config.branch_count))
         named = times.unit_texts
-    return _Drawing(config, named, times).svg()
+    return _Drawing(config, named, times, Canvas(part_of_page=part_of_page)).svg()
 
 
 class _Drawing:
     """One drawing while it is made; `_y` is where the next row begins."""
 
-    def __init__(self, config: ModelConfig, units: tuple[str, ...], times: Shares | None) -> None:
-        self._config, self._units, self._times = config, units, times
-        self._canvas = Canvas()
+    def __init__(self, config: ModelConfig, units: tuple[str, ...], times: Shares | None, canvas: Canvas) -> None:
+        self._config, self._units, self._times, self._canvas = config, units, times, canvas
         self._segments = cut(config)
         self._parts = {segment.name: _parts(segment, config) for segment in self._segments}
         self._texts = Columns.of(part.box for parts in self._parts.values() for part in parts)

@@ -7,9 +7,13 @@ sheet overrides it where the viewer prefers dark. All lengths are user units (pi
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
-from html import escape
+from html import unescape
 from unicodedata import east_asian_width
+
+from syncnas_deploy.report.escaping import escaped
+from syncnas_deploy.shown import brief
 
 Position = tuple[float, float]
 
@@ -37,11 +41,6 @@ CHARACTER_EM, WIDE_EM = 0.62, 1.12
 _NARROW = frozenset("·…×")
 
 
-def printable(text: str) -> str:
-    """The text with what XML cannot hold, or what would not show, replaced."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
-
-
 def text_width(text: str, size: float) -> float:
     """How much room a text takes at most."""
     return size * sum(_character_em(c) for c in text)
@@ -62,10 +61,26 @@ def fit(text: str, size: float, width: float) -> str:
     return text + "…"
 
 
-class Canvas:
-    """Elements in the order in which they are painted."""
+class Drawing(str):
+    """An SVG text, which notebooks show as a picture."""
 
-    def __init__(self) -> None:
+    def __repr__(self) -> str:
+        title = re.search(r"<title>([^<]*)</title>", self)
+        return brief("Drawing", unescape(title[1]) if title else "", f"{len(self):,} characters of SVG")
+
+    def _repr_svg_(self) -> str:
+        return str(self)
+
+
+class Canvas:
+    """Elements in the order in which they are painted.
+
+    Args:
+        part_of_page: of an HTML page that gives the roles their colours; else a file of its own.
+    """
+
+    def __init__(self, *, part_of_page: bool = False) -> None:
+        self._part_of_page = part_of_page
         self._lines: list[str] = []
         self._depth = 1
 
@@ -74,7 +89,7 @@ class Canvas:
         """Elements that are one thing; viewers show the title when it is pointed at."""
         self._add(f'<g class="{kind}">')
         self._depth += 1
-        self._add(f"<title>{escape(printable(title))}</title>")
+        self._add(f"<title>{escaped(title)}</title>")
         yield
         self._depth -= 1
         self._add("</g>")
@@ -85,24 +100,24 @@ class Canvas:
         """A box, its corner at the top left."""
         corner = f' rx="{_number(radius)}"' if radius else ""
         place = f'x="{_number(at[0])}" y="{_number(at[1])}" width="{_number(width)}" height="{_number(height)}"'
-        self._add(f"<rect {place}{corner} {_paint(fill, stroke)}/>")
+        self._add(f"<rect {place}{corner} {self._paint(fill, stroke)}/>")
 
     def circle(self, at: Position, radius: float, *, fill: str, stroke: str | None = None) -> None:
         """A filled circle."""
         place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
-        self._add(f"<circle {place} {_paint(fill, stroke, 1.5)}/>")
+        self._add(f"<circle {place} {self._paint(fill, stroke, 1.5)}/>")
 
     def line(self, points: Sequence[Position], *, stroke: str, width: float = 1.5, dashed: bool = False) -> None:
         """Straight pieces with rounded corners."""
         path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
         dash = ' stroke-dasharray="3 2.5"' if dashed else ""
         round_ = 'stroke-linejoin="round" stroke-linecap="round"'
-        self._add(f'<path d="{path}" {_paint(None, stroke, width)} {round_}{dash}/>')
+        self._add(f'<path d="{path}" {self._paint(None, stroke, width)} {round_}{dash}/>')
 
     def area(self, corners: Sequence[Position], *, fill: str) -> None:
         """A filled polygon."""
         path = "M" + "L".join(f"{_number(x)} {_number(y)}" for x, y in corners) + "Z"
-        self._add(f'<path d="{path}" {_paint(fill, None)}/>')
+        self._add(f'<path d="{path}" {self._paint(fill, None)}/>')
 
     def arrowhead(self, tip: Position, direction: Position, *, fill: str, size: float = 7.0) -> None:
         """A triangle that points in `direction` (one of the four along the axes)."""
@@ -118,33 +133,34 @@ class Canvas:
         place = f'x="{_number(at[0])}" y="{_number(at[1] + 0.35 * size)}" font-size="{_number(size)}"'
         where = "" if anchor == "start" else f' text-anchor="{anchor}"'
         weight = ' font-weight="600"' if bold else ""
-        self._add(f"<text {place}{where}{weight} {_paint(fill, None)}>{escape(printable(text))}</text>")
+        self._add(f"<text {place}{where}{weight} {self._paint(fill, None)}>{escaped(text)}</text>")
 
     def document(self, width: float, height: float, title: str, description: str) -> str:
-        """The whole file."""
+        """The whole file; as part of a page the element, without colours and a background of its own."""
         size = f"{_number(width)} {_number(height)}"
+        names = [f"  <title>{escaped(title)}</title>", f"  <desc>{escaped(description)}</desc>"]
+        if self._part_of_page:
+            head = f'<svg class="drawing" viewBox="0 0 {size}" role="img">'
+            return "\n".join(line.lstrip() for line in (head, *names, *self._lines, "</svg>"))
         shape = f'width="{_number(width)}" height="{_number(height)}" viewBox="0 0 {size}"'
-        head = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {shape} role="img" font-family="{escape(FONT)}">',
-            f"  <title>{escape(printable(title))}</title>",
-            f"  <desc>{escape(printable(description))}</desc>",
-            f"  <style>{_dark_style()}</style>",
-            f'  <rect width="{_number(width)}" height="{_number(height)}" {_paint("page", None)}/>',
-        ]
-        return "\n".join([*head, *self._lines, "</svg>"]) + "\n"
+        head = f'<svg xmlns="http://www.w3.org/2000/svg" {shape} role="img" font-family="{escaped(FONT)}">'
+        style = f"  <style>{_dark_style()}</style>"
+        ground = f'  <rect width="{_number(width)}" height="{_number(height)}" {self._paint("page", None)}/>'
+        return "\n".join([head, *names, style, ground, *self._lines, "</svg>"]) + "\n"
 
     def _add(self, element: str) -> None:
         self._lines.append("  " * self._depth + element)
 
-
-def _paint(fill: str | None, stroke: str | None, width: float = 1.0) -> str:
-    """Attributes of fill and stroke: light as attributes, dark by class."""
-    classes = [f"f-{fill}"] if fill else []
-    attributes = [f'fill="{PALETTE[fill][0] if fill else "none"}"']
-    if stroke:
-        classes.append(f"s-{stroke}")
-        attributes.append(f'stroke="{PALETTE[stroke][0]}" stroke-width="{_number(width)}"')
-    return f'class="{" ".join(classes)}" ' + " ".join(attributes)
+    def _paint(self, fill: str | None, stroke: str | None, width: float = 1.0) -> str:
+        """Attributes of fill and stroke: light as attributes, dark by class; as part of a page by class alone."""
+        classes = [f"{letter}-{role}" for letter, role in (("f", fill), ("s", stroke)) if role]
+        attributes = [f'class="{" ".join(classes)}"']
+        if not (self._part_of_page and fill):
+            attributes.append(f'fill="{PALETTE[fill][0] if fill else "none"}"')
+        if stroke:
+            colour = "" if self._part_of_page else f'stroke="{PALETTE[stroke][0]}" '
+            attributes.append(f'{colour}stroke-width="{_number(width)}"')
+        return " ".join(attributes)
 
 
 def _dark_style() -> str:

@@ -7,6 +7,8 @@ has not been measured for this project.
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 from syncnas_bench.errors import nearest
@@ -37,6 +39,7 @@ __all__ = [
     "Train",
     "Zen",
     "compares_branches",
+    "default_evaluator",
     "described",
     "make_evaluator",
     "rate",
@@ -45,6 +48,17 @@ __all__ = [
 
 KINDS = ("zen", "capacity", "train", "inherit", "command", "table")
 """What an evaluator's text begins with."""
+
+
+def default_evaluator(on_notice: Callable[[str], None] = lambda _: None) -> str:
+    """The evaluator where none is named: ``zen``; without torch ``capacity``, of which `on_notice` is told."""
+    if importlib.util.find_spec("torch") is not None:
+        return "zen"
+    on_notice(
+        "torch is not installed, so networks are rated by their multiply-accumulates (capacity); for zen run: "
+        "pip install 'syncnas-deploy[torch]'"
+    )
+    return "capacity"
 
 
 def make_evaluator(text: str) -> Evaluator:

@@ -142,5 +142,5 @@ def _torch_version() -> str:
         return importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
         raise MissingDependency(
-            "The zen evaluator needs torch; install syncnas-deploy[torch] or use --evaluator capacity."
+            "The zen evaluator needs torch; run: pip install 'syncnas-deploy[torch]', or use --evaluator capacity."
         ) from None

@@ -70,7 +70,7 @@ def plan(tmp_path: Path) -> BenchPlan:
 def test_a_gpu_that_takes_the_whole_model_is_accepted(phone: AdbDaemon, plan: BenchPlan, tmp_path: Path) -> None:
     runs = Collector()
     found = launch(phone, tmp_path, "HONEST", plan, runs)
-    assert [unit.fully_accelerated for unit in found.units] == [None, True]
+    assert [unit.fully_accelerated for unit in found.units] == [True, True]
     assert len(runs) == 1 and runs[0].jobs[0].output.finite
 
 

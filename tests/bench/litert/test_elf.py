@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import syncnas_bench
+from syncnas_bench.litert.abis import foreign
 from syncnas_bench.litert.elf import read_elf
+from syncnas_bench.litert.lock import Library, Runtime
 from tests.support.elf_reader import (
     DF_1_NOW,
     DF_1_PIE,
@@ -150,3 +152,20 @@ def test_link_stubs_name_only_what_bionic_has() -> None:
     listed = [line.split()[0] for path in SYMBOL_LISTS.glob("*.symbols") for line in path.read_text().splitlines()]
     assert len(listed) == len(set(listed))
     assert set(listed) <= BIONIC | APP
+
+
+@pytest.mark.parametrize(
+    ("abi", "needed", "missing"),
+    [
+        ("aarch64-android", ("libc.so", "libm.so", "libdl.so", "liblog.so", "libEGL.so", "libGLESv3.so"), ()),
+        ("aarch64-android", ("libandroid.so", "libLiteRt.so", "libQnnHtp.so"), ("libQnnHtp.so",)),
+        ("x86_64-linux", ("libc.so.6", "libstdc++.so.6", "ld-linux-x86-64.so.2", "libvulkan.so.1"), ()),
+        ("aarch64-linux", ("libc.so.6", "libtbb.so.12", "libtbb.so.12", "libLiteRt.so"), ("libtbb.so.12",)),
+    ],
+)
+def test_libraries_that_no_system_brings_are_named(abi: str, needed: tuple[str, ...], missing: tuple[str, ...]) -> None:
+    assert foreign(abi, needed, ["libLiteRt.so"]) == missing
+    library = Library("libLiteRtGpuAccelerator.so", "0" * 64, 1, needed)
+    sentences = Runtime("2.3.0", abi, "here", (Library("libLiteRt.so", "0" * 64, 1, ()), library)).missing
+    assert len(sentences) == bool(missing)
+    assert all(name in sentence for sentence in sentences for name in (library.name, abi, *missing))

@@ -31,7 +31,7 @@ from syncnas_bench import (
 )
 from syncnas_bench.device import runner_program
 from syncnas_bench.runs import Microseconds
-from syncnas_bench.simulated.work import Work, work_of
+from syncnas_bench.simulated.work import Kernel, Work, work_of
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
 
 SLACK_US = 2.0
@@ -196,7 +196,7 @@ def test_a_turn_discards_runs_then_records_several() -> None:
 
 
 def test_tiles_and_share_of_a_law() -> None:
-    work = Work(macs=3_200_000, bytes=200_000, ops=2, kernels=((3_200_000, 40),))
+    work = Work(macs=3_200_000, bytes=200_000, ops=2, kernels=(Kernel("conv", 3_200_000, 40),))
     law = SIM_DEVICES["steps"][1]
     assert law.tile == 32
     # 40 channels fill two tiles of 32.

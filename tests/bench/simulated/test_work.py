@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from syncnas_bench.errors import ModelRejected
-from syncnas_bench.simulated.work import Work, read_works, work_of
+from syncnas_bench.simulated.work import Kernel, Work, read_works, work_of
 from syncnas_exporters.graph import GraphBuilder
 from syncnas_exporters.tflite import write_tflite
 
@@ -26,12 +26,17 @@ def three_kernels() -> bytes:
 def test_a_file_tells_what_a_signature_computes(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(three_kernels())
-    kernels = ((4 * 4 * 16 * 27, 16), (4 * 4 * 16 * 9, 16), (160, 10))
+    kernels = (
+        Kernel("conv", 4 * 4 * 16 * 27, 16, 4, 4 * (8 * 8 * 3 + 16 * 27 + 16 + 256)),
+        Kernel("depthwise", 4 * 4 * 16 * 9, 16, 4, 4 * (256 + 9 * 16 + 16 + 256)),
+        Kernel("other", 0, 16, 1, 4 * (256 + 16)),
+        Kernel("other", 160, 10, 1, 4 * (16 + 160 + 10 + 10)),
+    )
     features = 8 * 8 * 3 + 2 * 4 * 4 * 16 + 16 + 10
     weights = 16 * 27 + 16 + 9 * 16 + 16 + 160 + 10
     # The convolution's stride makes its padding an operator of its own, which counts as part of it.
     found = work_of(path, "net")
-    assert found == Work(sum(macs for macs, _ in kernels), 4 * (features + weights), 4, kernels, 40)
+    assert found == Work(sum(kernel.macs for kernel in kernels), 4 * (features + weights), 4, kernels, 40)
 
 
 def test_a_file_that_changed_is_read_again(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_zen_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(zen_module.importlib.metadata, "version", absent)
-    with pytest.raises(MissingDependency, match=r"install syncnas-deploy\[torch\]"):
+    with pytest.raises(MissingDependency, match=r"install 'syncnas-deploy\[torch\]'"):
         make_evaluator("zen")
 
 

@@ -1,0 +1,236 @@
+"""The first screen: does it pay, by how much, how sure; and what was measured on what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
+from syncnas_deploy.benchmarking.trust import trust, verdict_of
+from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.report.comparison import Comparison
+from syncnas_deploy.report.html.markup import Markup, joined, ms, number, percent, tag
+from syncnas_deploy.report.html.subjects import Subject, profile_labels
+from syncnas_deploy.report.tables import expected_error_text
+from syncnas_deploy.verdict import SIGMAS, Verdict
+
+MOST_VERDICTS = 4
+SMALL_ERROR = 0.02
+"""Relative error of a prediction that nobody needs to be warned of."""
+_NOTHING = "Nothing of one branch was measured beside it, so whether two units pay is not known; bench with --profile."
+_ANSWERS = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}
+_ROLES = {"own": "two branches", "rival": "rival: one branch in the same time", "today": "the base model"}
+
+
+def verdict_section(comparison: Comparison, subjects: Sequence[Subject]) -> Markup:
+    """The page's answer, with its doubts."""
+    measured = [subject.result for subject in subjects if subject.result is not None]
+    if measured:
+        answers = [_of_result(result, subjects[i]) for i, result in enumerate(measured)]
+        return joined(*[tag("div", answer, class_="answer") for answer in answers])
+    if comparison.searches and comparison.searches[0].verdicts:
+        labels, lines = subjects[0].labels, []
+        for row in comparison.searches[0].verdicts[:MOST_VERDICTS]:
+            lines += [_headline(row.verdict), _sentences(row.verdict, f"Within {row.budget}: ")]
+        return joined(_badges(labels), *lines)
+    if comparison.profiles:
+        profile = comparison.profiles[0]
+        head = tag("h1", f"{profile.base.name} on {profile.device.get('name', 'a device')}: its latency table")
+        told = tag("p", expected_error_text(profile), class_="lead")
+        return joined(_badges(profile_labels(profile)), head, told, _doubts(profile.warnings))
+    head = tag("h1", subjects[0].name if subjects else "Nothing was measured")
+    return joined(head, tag("p", "Nothing was measured on a device.", class_="lead"))
+
+
+def _of_result(result: BenchResult, subject: Subject) -> Markup:
+    found, judged = verdict_of(result), trust(result)
+    if found is None:
+        head = tag("h1", f"{ms(result.makespan.median_us)} on {' and '.join(result.units)}")
+        told = joined(
+            head, tag("p", _NOTHING if result.config.branch_count == 2 else result.config.name, class_="lead")
+        )
+    else:
+        told = joined(_headline(found), _sentences(found))
+    sure = tag("p", tag("strong", f"The measurement is {judged.level}."), class_=f"sure {judged.level}")
+    left = tag("div", _badges(subject.labels, subject.name), told, sure, _doubts(judged.reasons))
+    return joined(tag("div", left, _contenders(result), class_="duo"), _tiles(result, subject))
+
+
+def _badges(labels: Sequence[str], name: str = "") -> Markup:
+    kinds = [tag("b", label, class_="badge " + label.split()[0].lower()) for label in labels]
+    return tag("p", kinds, name, class_="eyebrow")
+
+
+def _headline(found: Verdict) -> Markup:
+    """The answer, and by how much."""
+    by = how_much(found)
+    answer = tag("em", _ANSWERS[found.answer], class_=found.answer.replace(" ", "-"))
+    return tag("h1", answer, f": {by[0]}" if by else "")
+
+
+def how_much(found: Verdict) -> tuple[str, str] | None:
+    """The gain in words, and between what it is in 95 of 100 cases; None where there is no number."""
+    if found.gain is None or found.gain_error is None:
+        return None
+    low, high = (found.gain + sign * SIGMAS * found.gain_error for sign in (-1, 1))
+    if found.criterion == "reward":
+        return f"reward {found.gain:+.3g} in the same time", f"{low:+.3g} to {high:+.3g}"
+    ratio, least, most = (math.exp(min(max(log, -50.0), 50.0)) for log in (found.gain, low, high))
+    return f"{_times(ratio)} times the work in the same time", f"{_times(least)} to {_times(most)} times"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if 0.1 <= ratio < 1000 else number(ratio, 3)
+
+
+def _sentences(found: Verdict, opening: str = "") -> Markup:
+    by = how_much(found)
+    sure = tag("p", "In 95 of 100 cases: ", tag("strong", by[1]), ".", class_="between") if by else None
+    told = found.sentence if by else found.sentence.partition(": ")[2] or found.sentence
+    return joined(sure, tag("p", f"{opening}{told[:1].upper()}{told[1:]}", class_="lead"), _doubts(found.doubts))
+
+
+def _doubts(texts: Sequence[str]) -> Markup | None:
+    return tag("ul", [tag("li", text) for text in texts], class_="doubts") if texts else None
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """A network in the comparison."""
+
+    units: str
+    name: str
+    macs: int
+    samples: RunSamples
+    role: str
+
+
+def _contenders(result: BenchResult) -> Markup:
+    """Latencies of the network and of all that was measured beside it."""
+    own = _Bar(" and ".join(result.units), result.config.name, result.config.macs(), result.makespan, "own")
+    bars = [own, *(_Bar(b.unit, b.name, b.macs, b.makespan, b.role) for b in result.baselines)]
+    usual = 2 * max(bar.samples.median_us for bar in bars)
+    longest = 1.02 * min(usual, max(bar.samples.p90_us for bar in bars))
+    bars.sort(key=lambda bar: bar.samples.median_us)
+
+    def row(bar: _Bar) -> Markup:
+        samples = bar.samples
+        role = "one branch" if bar.role == "own" and result.config.branch_count == 1 else _ROLES.get(bar.role, bar.role)
+        label = tag(
+            "span", tag("b", bar.units), tag("small", f"{bar.name}, {bar.macs / 1e6:,.0f} M MACs; {role}"), class_="bl"
+        )
+        low, high = (min(1.0, us / longest) for us in (samples.p10_us, samples.p90_us))
+        spread = f"left:{percent(low)};width:{percent(high - low)}"
+        drawn = tag(
+            "span",
+            tag("i", style=f"width:{percent(samples.median_us / longest)}"),
+            tag("u", style=spread),
+            class_="bb",
+            aria_hidden="true",
+        )
+        return tag("li", label, drawn, tag("span", ms(samples.median_us), class_="bv"), class_=bar.role)
+
+    beyond = "; at the edge it goes on" if longest < max(bar.samples.p90_us for bar in bars) else ""
+    note = tag("figcaption", f"Latency. Bar: median; line: 10th to 90th percentile{beyond}.")
+    return tag("figure", note, tag("ol", [row(bar) for bar in bars], class_="cmp"), class_="contenders")
+
+
+def _tiles(result: BenchResult, subject: Subject) -> Markup:
+    samples, count = result.makespan, len(result.makespan.samples_us)
+    tiles = [
+        (
+            "Measured",
+            ms(samples.median_us),
+            f"{ms(samples.p10_us)} to {ms(samples.p90_us)} in 8 of 10 of {count} runs",
+            "",
+        )
+    ]
+    if subject.prediction is not None:
+        error = subject.prediction.makespan_us / samples.median_us - 1
+        expected = None if subject.profile is None else subject.profile.expected_error
+        told = "" if expected is None else f"; 9 of 10 networks were within {expected:.1%}"
+        bad = expected is not None and abs(error) > max(expected, SMALL_ERROR)
+        tiles.append(("Predicted", ms(subject.prediction.makespan_us), f"{error:+.1%} off{told}", "bad" if bad else ""))
+    if result.config.branch_count == 2:
+        most = f"solo times over makespan; at most {result.overlap_ceiling:.2f} with these segments"
+        tiles.append(("Overlap", number(result.overlap, 3), most, ""))
+    apart = abs(result.aa_ratio - 1) > 0.03
+    tiles.append(("Same network twice", f"{result.aa_ratio:.3f}", "A/A; 1 is no difference", "bad" if apart else ""))
+    if result.difference is not None:
+        equal = "equal" if result.difference == 0 else f"{result.difference:.1e} off"
+        tiles.append(("Outputs", equal, "beside the exporting host's, relative", ""))
+    if result.energy is not None:
+        tiles.append(("Energy", f"{result.energy.network_mj:.3g} mJ", "of an inference besides the idle device", ""))
+    parts = [
+        tag("div", tag("dt", name), tag("dd", tag("b", value), tag("small", more)), class_=f"tile {kind}".strip())
+        for name, value, more, kind in tiles
+    ]
+    return tag("dl", parts, class_="tiles")
+
+
+def measured_section(comparison: Comparison, subjects: Sequence[Subject]) -> Markup:
+    """What was measured on what."""
+    cards = [*map(_result_card, (s for s in subjects if s.result)), *map(_profile_card, comparison.profiles)]
+    for bundle in comparison.bundles:
+        kinds = ", ".join(sorted({name.rpartition(".")[2] for name in bundle.files} - {"npz"}))
+        facts = {"network": bundle.config.name, "weights": bundle.weights, "formats": kinds}
+        cards.append(_card("Bundle", (), facts, ()))
+    for search in comparison.searches:
+        rows = {"best": search.best.name, "candidates": f"{len(search.history):,}", "folder": search.folder.name}
+        cards.append(_card("Search", ("PREDICTED",), rows, ()))
+    return tag("div", cards, class_="cards")
+
+
+def _result_card(subject: Subject) -> Markup:
+    result = subject.result
+    assert result is not None
+    facts = {
+        "network": result.config.name,
+        "device": result.device,
+        "units": " and ".join(result.units),
+        "runs": f"{len(result.makespan.samples_us)} in {max(len(result.launch_samples), 1)} launches",
+        "input": f"{result.config.input_size} px, batch 1",
+        "format": "TFLite",
+    }
+    groups = (
+        ("device", result.facts),
+        ("before the first launch", result.before),
+        ("after the last", result.condition),
+    )
+    return _card("Bench result", subject.labels, facts, groups)
+
+
+def _profile_card(profile: DeviceProfile) -> Markup:
+    settings = profile.settings
+    repeats = f"{settings.get('launches', '?')} launches of {settings.get('rounds', '?')} rounds"
+    facts = {
+        "base": profile.base.name,
+        "device": profile.device.get("name", "a device"),
+        "units": " and ".join(profile.units),
+        "made": profile.created,
+        "points": f"{len(profile.points)} in {repeats}",
+    }
+    groups = (
+        ("device", profile.device),
+        ("condition", profile.condition),
+        ("versions", profile.versions),
+        ("settings", settings),
+    )
+    return _card("Profile", profile_labels(profile), facts, groups)
+
+
+def _card(
+    title: str, labels: Sequence[str], facts: Mapping[str, str], groups: Sequence[tuple[str, Mapping[str, str]]]
+) -> Markup:
+    badges = [tag("b", label, class_="badge " + label.split()[0].lower()) for label in labels]
+    more = [part for name, values in groups if values for part in _facts(name, values)]
+    details = tag("details", tag("summary", "all that is known of it"), more) if more else None
+    rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
+    return tag("article", tag("h3", title, " ", badges), tag("dl", rows, class_="facts"), details, class_="card")
+
+
+def _facts(name: str, values: Mapping[str, str]) -> Iterator[Markup]:
+    yield tag("h4", name)
+    rows = [tag("div", tag("dt", key), tag("dd", value)) for key, value in list(values.items())[:200]]
+    yield tag("dl", rows, class_="facts")

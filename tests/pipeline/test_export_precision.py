@@ -1,0 +1,126 @@
+"""`export --precision`: what it says, what it warns of, and that the native runner computes what the files say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from syncnas_bench import HostDevice, Unit
+from syncnas_deploy.benchmarking.run import run_bench
+from syncnas_deploy.bundle import Bundle, read_bundle
+from syncnas_deploy.bundle_manifest import AgainstFp32, BranchFile
+from syncnas_deploy.errors import BundleError
+from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.pipeline.bundles import export, far_from_fp32
+from syncnas_deploy.precision import Precision
+from tests.support.picture_cases import draw_set, small_branched
+from tests.support.program import Program
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("pictures") / "shapes", 3, 0)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("network") / "small.json"
+    write_config(path, small_branched())
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle(network: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    out = tmp_path_factory.mktemp("bundle") / "b"
+    return export(str(network), out, precisions=("int8", "fp16"), calibrate=pictures)
+
+
+def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, pictures: Path, program: Program) -> None:
+    mixed = ("--precision", "int8", "--precision", "fp16", "--calibrate", str(pictures))
+    code, out, err = program("export", str(network), *mixed, "--out", "b")
+    assert code == 0
+    assert "int8 | fp16: logits 0.0" in out and "(rms, relative) from fp32 on 12 pictures; " in out
+    assert "has 12 pictures to calibrate with; 100 give ranges nearer to the truth" in err
+    code, out, _ = program("export", str(network), "--precision", "fp16", "--out", "half", "--json")
+    value = json.loads(out)
+    assert value["precisions"] == ["fp16", "fp16"] and value["against_fp32"]["pictures"] == 1
+    code, out, _ = program("export", str(network), "--out", "plain")
+    assert "fp32" not in out
+    kept = ("--precision", "int8", "--calibrate", "b/calibration.json")
+    assert program("export", str(network), *kept, "--out", "kept")[0] == 0
+    assert read_bundle(Path("kept")).branches[0] == read_bundle(Path("b")).branches[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--precision", "int8"), 2, "--precision int8 needs --calibrate DIR; give a folder of about 100 pictures."),
+        (("--precision", "int9"), 2, "'int9' is not one of 'fp32', 'fp16', 'int8'"),
+        (("--precision", "int8", "--calibrate", "nowhere"), 4, "nowhere: no such folder; give one with about 100"),
+        (("--precision", "int8", "--calibrate", "."), 3, ".: holds no pictures; give a folder with about 100"),
+        (("--precision", "int8", "--calibrate", "other.json"), 3, "other.json: 'schema' is missing; add it."),
+        (
+            ("--precision", "int8", "--calibrate", "{other}"),
+            3,
+            "is the calibration of another network or other weights",
+        ),
+        (("--precision", "fp16", "--format", "onnx"), 8, "a precision is that of .tflite files; add --format tflite"),
+        (("--split-kernels", "2"), 2, "2 is not in the range 0<=x<=1"),
+        (("--precision", "fp16") * 3, 8, "has two branches and 3 precisions were given"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(
+    arguments: tuple[str, ...], code: int, says: str, network: Path, bundle: Bundle, program: Program
+) -> None:
+    Path("other.json").write_text("{}")
+    other = str(bundle.folder / "calibration.json")
+    given = [argument.replace("{other}", other) for argument in arguments]
+    found, _, err = program("export", str(network), "--seed", "1", *given, "--out", "b")
+    assert (found, says in err) == (code, True), err
+    assert not Path("b").exists()
+
+
+@pytest.mark.parametrize(
+    ("precisions", "against", "warns"),
+    [
+        ("int8", AgainstFp32(100, 0.2, 0.99), ["loses much in int8: its logits are 0.2 (rms, relative) from fp32"]),
+        ("int8", AgainstFp32(100, 0.049, 0.9), ["Of 100 pictures 90% have the same class first as in fp32"]),
+        ("fp16", AgainstFp32(100, 0.003, 1.0), ["loses much in fp16"]),
+        ("int8", AgainstFp32(1, 0.02, 0.0), []),
+        ("fp16", None, []),
+    ],
+)
+def test_a_bundle_that_is_far_from_fp32_is_warned_of(
+    precisions: Precision, against: AgainstFp32 | None, warns: list[str], bundle: Bundle
+) -> None:
+    branches = (BranchFile(precisions),) * 2
+    found = far_from_fp32(dataclasses.replace(bundle, branches=branches, against_fp32=against))
+    assert len(found) == len(warns) and all(text in sentence for text, sentence in zip(warns, found, strict=True))
+
+
+def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
+    units = Unit("cpu", precision="int8"), Unit("cpu", threads=2)
+    result = run_bench(bundle, HostDevice(), units, samples=5, launches=1, energy=False)
+    assert result.difference is not None and result.difference < 5e-2
+    assert result.units == ("cpu:1:int8", "cpu:2")
+
+
+@pytest.mark.parametrize(
+    ("units", "says"),
+    [
+        (("cpu:1", "cpu:2"), "branch 0 is int8 and unit cpu:1 runs fp32; name the unit cpu:1:int8, or export"),
+        (("cpu:1:int8", "cpu:2:int8"), "branch 1 is fp16 and unit cpu:2:int8 runs int8; name the unit cpu:2, or"),
+        (("gpu:fp16:software", "cpu:1"), "branch 0 is int8, which a GPU is not given; export it in fp16 or fp32"),
+        (
+            ("cpu:1:int8:split", "cpu:1"),
+            "unit cpu:1:int8:split runs int8 with split kernels; name the unit cpu:1:int8,",
+        ),
+        (("cpu:1:split", "cpu:1"), "branch 0 is int8 and unit cpu:1:split runs fp32 with split kernels; name the"),
+    ],
+)
+def test_bench_refuses_a_file_that_is_not_what_its_unit_runs(units: tuple[str, str], says: str, bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match=says):
+        run_bench(bundle, HostDevice(), [Unit.parse(text) for text in units], samples=5, launches=1)

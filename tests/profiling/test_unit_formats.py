@@ -1,0 +1,80 @@
+"""Units say the format of their files: what is measured on them is written in it, and rivals and bundles, too."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from syncnas_bench import BenchPlan, HostDevice, Unit
+from syncnas_deploy import pipeline
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.resizing import ratio_widths
+from syncnas_deploy.pipeline.devices import other_units
+from syncnas_deploy.pipeline.rivals import _bundle
+from syncnas_deploy.precision import FileFormat
+from syncnas_deploy.profiling.experiment import Experiment, ProfileSettings
+from syncnas_deploy.profiling.width_design import WidthPair
+from tests.support.picture_cases import small_config
+
+QUICK = ProfileSettings(points=20, launches=1, rounds=3, discard=1, repeats=1, networks=1)
+
+
+@pytest.fixture(scope="module")
+def base() -> ModelConfig:
+    """A small base whose second stage has 7x7 kernels."""
+    config = small_config()
+    stage = config.stages[1]
+    blocks = tuple(dataclasses.replace(block, kernels=(7,)) for block in stage.branches[0])
+    stages = (config.stages[0], dataclasses.replace(stage, branches=(blocks,)), config.stages[2])
+    return dataclasses.replace(config, stages=stages)
+
+
+def files_of(base: ModelConfig, units: tuple[str, str], folder: Path) -> BenchPlan:
+    folder.mkdir()
+    experiment = Experiment(base, [Unit.parse(text) for text in units], QUICK, folder)
+    widths = ratio_widths(base, 1.0)
+    experiment.add_pair(WidthPair(widths, widths))
+    return experiment.plan([step.name for step in experiment.steps], 0)
+
+
+def test_each_unit_has_files_of_its_format_and_equal_formats_share_one(base: ModelConfig, tmp_path: Path) -> None:
+    one = files_of(base, ("cpu:1", "gpu:fp16"), tmp_path / "one")
+    assert [path.name for path in one.files if path.name.startswith("pair")] == ["pair0.tflite"]
+    mixed = files_of(base, ("cpu:1:int8", "cpu:2:split"), tmp_path / "mixed")
+    pairs = [path for path in mixed.files if path.name.startswith("pair")]
+    assert [path.name for path in pairs] == ["pair0.tflite", "pair0_1.tflite"]
+    plain = next(path for path in one.files if path.name == "pair0.tflite").stat().st_size
+    assert pairs[0].stat().st_size < 0.8 * plain < plain < pairs[1].stat().st_size
+    (step,) = [step for step in mixed.steps if step.name == "pair_0"]
+    used = {(lane.unit_index, mixed.files[call.file_index].name) for job in step.jobs for lane in job.lanes
+            for call in lane.calls}  # fmt: skip
+    assert used == {(0, "pair0.tflite"), (1, "pair0_1.tflite")}
+
+
+def test_a_profile_of_int8_beside_fp32_is_measured_and_checked(base: ModelConfig, tmp_path: Path) -> None:
+    units = ("cpu:1:int8", "cpu:2")
+    found = pipeline.profile(base, HostDevice(), out=tmp_path / "p.json", units=units, settings=QUICK, examine=False)
+    assert found.units == units
+    assert all(found.table.network_us(unit) > 0 for unit in (0, 1))
+    assert len(pipeline.check_profile(found, HostDevice()).rows) >= 2
+
+
+@pytest.mark.parametrize("unit", ["cpu:1", "cpu:1:int8", "cpu:1:split", "cpu:1:int8:split", "gpu:fp16"])
+def test_a_rivals_bundle_is_what_its_unit_runs(unit: str, base: ModelConfig, tmp_path: Path) -> None:
+    form = FileFormat.of(Unit.parse(unit))
+    made = _bundle(tmp_path / "b", base, form)
+    assert made.formats == (form,) and form.runs_on(Unit.parse(unit))
+    others = [text for text in ("cpu:1", "cpu:1:int8", "cpu:1:split") if text != unit and unit.startswith("cpu")]
+    assert not any(form.runs_on(Unit.parse(text)) for text in others)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "form"), [("cpu:1:int8", ":int8"), ("cpu:1:split", ":split"), ("cpu:1", ""), ("gpu:fp16", "")]
+)
+def test_all_cores_run_the_faster_format(chosen: str, form: str) -> None:
+    device = HostDevice()
+    widest = max((i.unit for i in device.units() if i.unit.kind == "cpu"), key=lambda unit: unit.threads)
+    if widest.threads > 1:
+        assert [str(u) for u in other_units(device, (Unit.parse(chosen), Unit("gpu")))] == [f"{widest}{form}"]

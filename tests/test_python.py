@@ -1,0 +1,122 @@
+"""The package from Python: its names, late imports, errors, budgets as numbers and paths as text."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import syncnas_deploy as sd
+from syncnas_deploy import pipeline
+from syncnas_deploy.errors import BudgetError
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_exporters import read_signatures
+from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import small_branched
+from tests.support.virtual_time import VirtualDevice
+
+
+def run(code: str) -> str:
+    """What a program prints in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import syncnas_deploy as sd",
+        "import syncnas_deploy as sd; import syncnas_deploy.search.loop",
+        "import syncnas_deploy.search.loop; import syncnas_deploy as sd",
+        "from syncnas_deploy.search import results; import syncnas_deploy as sd",
+        "from syncnas_deploy import search; import syncnas_deploy as sd; assert sd.search is search",
+        "from syncnas_deploy import pipeline; import syncnas_deploy as sd",
+        "import syncnas_deploy as sd; sd.search; import syncnas_deploy.search.evaluators",
+    ],
+)
+def test_search_is_called_whatever_was_imported_first(imports: str) -> None:
+    ask = "import inspect; from syncnas_deploy import pipeline; pipeline.search = lambda profile, budget: budget"
+    use = "from syncnas_deploy.search import loop; import syncnas_deploy.search.loop as same; assert same is loop"
+    code = f"{imports}; {ask}; print(sd.search(0, budget=1.0), *inspect.signature(sd.search).parameters); {use}"
+    assert run(code) == "1.0 profile budget"
+
+
+def test_an_import_alone_imports_nothing_more() -> None:
+    heavy = "{'numpy', 'msgspec', 'click', 'torch', 'syncnas_bench', 'syncnas_exporters', 'inspect'}"
+    assert run(f"import syncnas_deploy, sys; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_every_name_is_there_listed_and_known_to_type_checkers() -> None:
+    stub = ast.parse(Path(sd.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    stubbed = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert stubbed - {None} == set(sd.__all__) - {"CallableRoom", "__version__"}
+    assert set(sd.__all__) <= set(dir(sd))
+    for name in sd.__all__:
+        assert getattr(sd, name) is not None
+        if callable(getattr(pipeline, name, None)) and name != "search":
+            assert getattr(sd, name) is getattr(pipeline, name)
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        sd.serach  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "fails",
+    [lambda: sd.as_config("mobilenet"), lambda: sd.device("sim:nothing"), lambda: read_signatures(b"no model")],
+    ids=["syncnas_deploy", "syncnas_bench", "syncnas_exporters"],
+)
+def test_one_name_catches_what_any_package_raises(fails: Callable[[], object]) -> None:
+    with pytest.raises(sd.Error):
+        fails()
+
+
+@pytest.mark.parametrize(("budget", "times"), [(1.0, 1.0), (2, 2.0), (np.float64(1.5), 1.5), ("1.25x", 1.25)])
+def test_a_number_is_a_budget_in_times_of_the_base(mobilenet: ModelConfig, budget: Any, times: float) -> None:
+    profile = law_profile(mobilenet)
+    assert pipeline.budget_us(budget, profile) == times * pipeline.budget_us("1.0x", profile)
+    found = sd.search(profile, budget=budget, evaluator="capacity", settings=sd.SearchSettings(trials=2))
+    assert found.budget_us == pipeline.budget_us(budget, profile)
+    assert found.main.budget == (budget if isinstance(budget, str) else f"{float(budget)}x")
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf"), 1e-9, "fast", [1.0, "1.0x"]])
+def test_what_is_no_budget_is_one_sentence(mobilenet: ModelConfig, budget: Any) -> None:
+    with pytest.raises(BudgetError):
+        sd.search(law_profile(mobilenet), budget=budget, evaluator="capacity")
+
+
+def test_a_path_may_be_text_everywhere(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    with VirtualDevice("phone") as phone:
+        bundle = sd.export(small_branched(8), f"{tmp_path}/b")
+        sd.bench(bundle, phone, samples=6, launches=1, out=f"{tmp_path}/bench.json")
+    write_profile(tmp_path / "p.json", law_profile(mobilenet))
+    settings = sd.SearchSettings(trials=2)
+    sd.search(f"{tmp_path}/p.json", evaluator="capacity", settings=settings, out=f"{tmp_path}/found")
+    sd.draw(f"{tmp_path}/found", f"{tmp_path}/d.svg", profile=f"{tmp_path}/p.json")
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "bench.json", "p.json", "found", "d.svg"}
+
+
+def test_a_profile_has_a_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("syncnas_deploy.profiling.measure.measure", lambda *_a, keep, **_n: keep)
+    monkeypatch.setattr("syncnas_deploy.pipeline.profiles.check_output", lambda path, **_: asked.append(path))
+    asked: list[Path] = []
+    sd.profile("mobilenet_v2", VirtualDevice("phone"))
+    assert asked == [Path("mobilenet_v2-sim-phone.profile.json")]
+
+
+def test_without_torch_a_search_takes_an_evaluator_that_works(
+    monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig
+) -> None:
+    told: list[str] = []
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = sd.search(law_profile(mobilenet), settings=sd.SearchSettings(trials=2), on_notice=told.append)
+    assert found.main.best.reward == pytest.approx(np.log(found.config.macs()))
+    assert re.search(r"capacity.*install 'syncnas-deploy\[torch\]'", told[0])
