@@ -12,7 +12,7 @@ RUN := $(BIN)/syncnas-deploy
 
 install: $(READY)
 
-$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard bench/native/*.c bench/native/*.h)
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard bench/native/*.[ch] bench/native/*/*.[ch] bench/java/org/syncnas/*.java)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[torch,onnx,dev]'
 	@touch $@

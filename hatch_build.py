@@ -1,4 +1,4 @@
-"""Build hook: compile the native runner for every target with zig's C compiler, or with the NDK's for Android.
+"""Build hook: compile the native runner and the library for apps with zig's C compiler, or with the NDK's for Android.
 
 `python hatch_build.py` builds in place. A target is rebuilt only when its sources or its commands changed.
 """
@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,8 +24,13 @@ except ImportError:  # run by hand, outside a build
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = ROOT / "bench" / "native"
+JAVA = ROOT / "bench" / "java"
 OUTPUT = ROOT / "bench" / "syncnas_bench" / "_native"
 PROGRAM = "syncnas-runner"
+LIBRARY = "libsyncnas.so"
+MEASURER = "libmeasure.so"  # the library with an app around it
+RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
+"""What the runner has and the library has not; what the library alone has is in its folder."""
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
@@ -39,58 +46,82 @@ _ANDROID_LINK = ("-z", "now", "-z", "relro", "-z", "noexecstack", "-z", "nocopyr
 class Recipe(NamedTuple):
     """How one target is built: files to write into a work folder, then commands to run in `SOURCES`.
 
-    In a command, `{zig}` is the compiler, `{work}` the work folder and `{out}` the program.
+    In a command, `{zig}` is the compiler, `{work}` the work folder and `{out}` the program or the library.
     """
 
     files: dict[str, str]
     commands: tuple[tuple[str, ...], ...]
 
 
-def _c_files() -> list[str]:
-    return sorted(path.name for path in SOURCES.glob("*.c"))
+def _c_files(name: str) -> list[str]:
+    files = sorted(path.name for path in SOURCES.glob("*.c"))
+    if name == PROGRAM:
+        return files
+    folders = ("library", "apk") if name == MEASURER else ("library",)
+    own = sorted(path.relative_to(SOURCES).as_posix() for folder in folders for path in SOURCES.glob(f"{folder}/*.c"))
+    return [file for file in files if file not in RUNNER_ALONE] + own
 
 
-def linux_recipe(target: str) -> Recipe:
-    """A program for glibc: one command."""
-    command = (ZIG, "cc", "-target", target, *FLAGS, "-fPIE", "-pie", "-s", "-pthread", *_c_files(), "-o", "{out}",
-               "-ldl", "-lm")  # fmt: skip
+def _code_flags(name: str) -> tuple[str, ...]:
+    return (*FLAGS, "-fPIE") if name == PROGRAM else (*FLAGS, "-fPIC", "-fvisibility=hidden")
+
+
+def _link_flags(name: str) -> tuple[str, ...]:
+    """For the linker itself."""
+    return ("-pie",) if name == PROGRAM else ("-shared", "-soname", name)
+
+
+def linux_recipe(target: str, name: str) -> Recipe:
+    """A program or a library for glibc: one command."""
+    link = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name},-z,now,-z,relro")
+    command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *_c_files(name),
+               "-o", "{out}", "-ldl", "-lm")  # fmt: skip
     return Recipe({}, (command,))
 
 
-def android_recipe(target: str) -> Recipe:
-    """A program for Android: with the NDK where ANDROID_NDK_HOME names one, else with zig alone."""
+def android_recipe(target: str, name: str) -> Recipe:
+    """The same for Android: with the NDK where ANDROID_NDK_HOME names one, else with zig alone."""
     ndk = os.environ.get(NDK_VARIABLE)
-    return _ndk_recipe(Path(ndk), target) if ndk else _bionic_recipe(target)
+    return _ndk_recipe(Path(ndk), target, name) if ndk else _bionic_recipe(target, name)
 
 
-def _ndk_recipe(ndk: Path, target: str) -> Recipe:
+def _atomics(target: str) -> tuple[str, ...]:
+    return ("-mno-outline-atomics",) if target.startswith("aarch64") else ()
+
+
+def _ndk_recipe(ndk: Path, target: str, name: str) -> Recipe:
     clangs = sorted(ndk.glob("toolchains/llvm/prebuilt/*/bin/clang"))
     if not clangs:
         raise RuntimeError(f"{NDK_VARIABLE} names {str(ndk)!r}, which holds no NDK; correct or unset it.")
-    link = [f"-Wl,{','.join(_ANDROID_LINK)}", "-pie", "-s", "-ldl", "-lm"]
-    clang = (str(clangs[0]), f"--target={target}", *FLAGS, "-fPIE", "-mno-outline-atomics")
-    return Recipe({}, ((*clang, *_c_files(), "-o", "{out}", *link),))
+    kind = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name}")
+    system = ("-landroid", "-llog") if name == MEASURER else ()
+    link = [f"-Wl,{','.join(_ANDROID_LINK)}", *kind, "-s", "-ldl", "-lm", *system]
+    clang = (str(clangs[0]), f"--target={target}", *_code_flags(name), *_atomics(target))
+    return Recipe({}, ((*clang, *_c_files(name), "-o", "{out}", *link),))
 
 
-def _bionic_recipe(target: str) -> Recipe:
+def _bionic_recipe(target: str, name: str) -> Recipe:
     """Without the NDK: own headers, own start-up, and libraries of nothing but the names that bionic exports."""
     # The bare compiler: `zig cc` looks for a C library, and drops the option about atomics.
     compiler = (ZIG, "clang", f"--target={target}", "-nostdinc")
-    code = (*compiler, *FLAGS, "-fPIE", "-fno-stack-protector", "-mno-outline-atomics", "-ffunction-sections",
+    code = (*compiler, *_code_flags(name), "-fno-stack-protector", *_atomics(target), "-ffunction-sections",
             "-isystem", "android/include", "-isystem", ZIG_HEADERS)  # fmt: skip
     commands: list[tuple[str, ...]] = []
     symbols = sorted(SOURCES.glob("android/*.symbols"))
-    for name in (path.stem for path in symbols):
-        stub, library = f"{{work}}/{name}.o", f"{{work}}/{name}.so"
-        commands.append((*compiler, "-w", "-O1", "-fno-builtin", "-fPIC", "-c", f"{{work}}/{name}.c", "-o", stub))
-        commands.append((ZIG, "ld.lld", "-shared", "-soname", f"{name}.so", stub, "-o", library))
+    for stem in (path.stem for path in symbols):
+        stub, library = f"{{work}}/{stem}.o", f"{{work}}/{stem}.so"
+        commands.append((*compiler, "-w", "-O1", "-fno-builtin", "-fPIC", "-c", f"{{work}}/{stem}.c", "-o", stub))
+        commands.append((ZIG, "ld.lld", "-shared", "-soname", f"{stem}.so", stub, "-o", library))
+    start = ("android/crt.c",) if name == PROGRAM else ()
     objects = []
-    for source in ("android/crt.c", *_c_files()):
+    for source in (*start, "android/note.c", *_c_files(name)):
         objects.append(f"{{work}}/{Path(source).stem}.program.o")
         commands.append((*code, "-c", source, "-o", objects[-1]))
-    loader = ("--dynamic-linker", "/system/bin/linker64")
+    loader = ("--dynamic-linker", "/system/bin/linker64") if name == PROGRAM else ()
     libraries = [f"{{work}}/{path.stem}.so" for path in symbols]
-    commands.append((ZIG, "ld.lld", "-pie", "-s", *loader, *_ANDROID_LINK, *objects, *libraries, "-o", "{out}"))
+    commands.append(
+        (ZIG, "ld.lld", *_link_flags(name), "-s", *loader, *_ANDROID_LINK, *objects, *libraries, "-o", "{out}")
+    )
     return Recipe({f"{path.stem}.c": _stub(path.read_text()) for path in symbols}, tuple(commands))
 
 
@@ -101,18 +132,31 @@ def _stub(symbols: str) -> str:
 
 
 class Target(NamedTuple):
-    """Folder of the program in the package, the compiler's name of the target, and what makes its recipe."""
+    """Folder and name of what is built, the compiler's name of the target, and what makes its recipe."""
 
     folder: str
+    name: str
     triple: str
-    recipe: Callable[[str], Recipe]
+    make_recipe: Callable[[str, str], Recipe]
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is built here."""
+        return self.make_recipe(self.triple, self.name)
 
 
-# glibc 2.17 lets a program start on old distributions too; Android's number is the API level.
+# glibc 2.17 lets a program start on old distributions too; Android's number is the API level. An app's library is for
+# the emulator, too, and for all systems that LiteRT is for.
 TARGETS = (
-    Target("x86_64-linux", "x86_64-linux-gnu.2.17", linux_recipe),
-    Target("aarch64-linux", "aarch64-linux-gnu.2.17", linux_recipe),
-    Target("aarch64-android", "aarch64-linux-android28", android_recipe),
+    Target("x86_64-linux", PROGRAM, "x86_64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-linux", PROGRAM, "aarch64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-android", PROGRAM, "aarch64-linux-android28", android_recipe),
+    Target("x86_64-linux", LIBRARY, "x86_64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-linux", LIBRARY, "aarch64-linux-gnu.2.17", linux_recipe),
+    Target("aarch64-android", LIBRARY, "aarch64-linux-android24", android_recipe),
+    Target("x86_64-android", LIBRARY, "x86_64-linux-android24", android_recipe),
+    Target("aarch64-android", MEASURER, "aarch64-linux-android24", android_recipe),
+    Target("x86_64-android", MEASURER, "x86_64-linux-android24", android_recipe),
 )
 
 
@@ -127,7 +171,7 @@ def source_hash(recipe: Recipe) -> str:
 def _zig_headers() -> str:
     spec = importlib.util.find_spec("ziglang")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("the native runner needs a compiler: pip install ziglang.")
+        raise RuntimeError("the native code needs a compiler: pip install ziglang.")
     return str(Path(spec.submodule_search_locations[0]) / "lib" / "include")
 
 
@@ -144,14 +188,14 @@ def _follow(recipe: Recipe, folder: str, out: Path) -> None:
                 words[:1] = [sys.executable, "-m", "ziglang"]
             result = subprocess.run(words, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
             if result.returncode != 0:
-                raise RuntimeError(f"the native runner does not compile for {folder}:\n{result.stderr}")
+                raise RuntimeError(f"the native code does not compile for {folder}:\n{result.stderr}")
 
 
 def build(target: Target) -> Path:
     """Compile one target, unless it is up to date. Raises RuntimeError with the compiler's words."""
-    program = OUTPUT / target.folder / PROGRAM
+    program = OUTPUT / target.folder / target.name
     stamp = program.with_suffix(".sha256")
-    recipe = target.recipe(target.triple)
+    recipe = target.recipe
     wanted = source_hash(recipe)
     if program.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return program
@@ -168,12 +212,49 @@ def build(target: Target) -> Path:
 
 
 def build_all() -> list[Path]:
-    """Compile the runner for all targets and return the programs."""
+    """Compile all targets and return what was built."""
     return [build(target) for target in TARGETS]
 
 
+def build_classes() -> Path | None:
+    """Compile the Java face into classes.jar, the same bytes each time; None where there is no JDK."""
+    javac = shutil.which("javac")
+    if javac is None:
+        return None
+    sources = sorted(JAVA.rglob("*.java"))
+    wanted = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+    jar = OUTPUT / "java" / "classes.jar"
+    stamp = jar.with_suffix(".sha256")
+    if jar.is_file() and stamp.is_file() and stamp.read_text() == wanted:
+        return jar
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="syncnas-build-") as work:
+        face = [str(path) for path in sources if path.is_relative_to(JAVA / "org")]
+        command = [javac, "--release", "8", "-Xlint:-options", "-g:source,lines", "-encoding", "UTF-8",
+                   "-sourcepath", str(JAVA / "stubs"), "-d", work, *face]  # fmt: skip
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise RuntimeError(f"the Java face does not compile:\n{result.stderr}")
+        fresh = jar.with_suffix(f".{os.getpid()}.new")
+        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(Path(work, "org").rglob("*.class")):
+                name = path.relative_to(work).as_posix()
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        fresh.replace(jar)
+    stamp.write_text(wanted)
+    return jar
+
+
+def copy_header() -> Path:
+    """The header of the library, for apps in C."""
+    header = OUTPUT / "include" / "syncnas.h"
+    header.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(SOURCES / "library" / "syncnas.h", header)
+    return header
+
+
 class RunnerBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
-    """Puts the runners into the package before hatchling collects its files."""
+    """Puts runners and libraries into the package before hatchling collects its files."""
 
     PLUGIN_NAME = "custom"
 
@@ -181,8 +262,10 @@ class RunnerBuildHook(BuildHookInterface):  # type: ignore[type-arg, misc]
         """Compile for wheels and editable installs; a source distribution holds sources alone."""
         if self.target_name != "sdist":
             build_all()
+            build_classes()
+            copy_header()
 
 
 if __name__ == "__main__":
-    for built in build_all():
+    for built in filter(None, [*build_all(), build_classes(), copy_header()]):
         print(built.relative_to(ROOT), built.stat().st_size, "bytes")

@@ -2,6 +2,7 @@
 
 manifest.json      what is here: the config, every segment with file, signature, shapes, and sha256 of each file
 branch0.tflite     all segments of branch 0, one signature each; branch1.tflite has those of branch 1
+network.txt        the network as an app's libsyncnas reads it, see `syncnas_bench.network_text`; beside .tflite files
 *.onnx             one file per segment, where ONNX was asked for
 whole.*            where it was asked for: a network of two branches as one graph in fp32, for tools that read one
 calibration.json   the ranges that int8 files were made with
@@ -34,6 +35,7 @@ from syncnas_deploy.bundle_manifest import (
     manifest_segments,
     read_manifest,
 )
+from syncnas_deploy.bundle_network import NETWORK, bundle_network
 from syncnas_deploy.bundle_numbers import FileNumbers, chain_logits
 from syncnas_deploy.calibration import Calibration, calibration_to_json, network_digest, read_calibration
 from syncnas_deploy.errors import ABSENT, BundleError, OutputError
@@ -110,6 +112,16 @@ class Bundle:
         if name not in self.files:
             raise BundleError(f"{self.folder}: holds no {name}; export it again with --format tflite.")
         return self.folder / name
+
+    def network(self) -> Path:
+        """The file that an app's library reads the network from.
+
+        Raises:
+            BundleError: the bundle was exported without TFLite, or by a program that wrote none.
+        """
+        if NETWORK not in self.files:
+            raise BundleError(f"{self.folder}: holds no {NETWORK}; export it again with --format tflite.")
+        return self.folder / NETWORK
 
     def reference(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Input [1, H, W, 3] and logits [1, classes] of the exporting host.
@@ -250,6 +262,9 @@ def _fill(
         )
     for name, data in ((name, data) for kept in formats for name, data in written[kept].items()):
         (work / name).write_bytes(data)
+    if "tflite" in formats:
+        digests = {name: sha256_of(work / name) for name in written["tflite"]}
+        (work / NETWORK).write_text(bundle_network(segments, digests), encoding="ascii", newline="\n")
     np.savez(work / REFERENCE, image=image, logits=logits)
     if numbers.calibration is not None:
         (work / CALIBRATION).write_text(dump_json(calibration_to_json(numbers.calibration)), encoding="utf-8")

@@ -5,6 +5,7 @@
     │   ├── ConfigError          ... as a ModelConfig
     │   ├── ProfileError         ... as a DeviceProfile
     │   ├── BundleError          ... as a Bundle's manifest
+    │   ├── AppTimesError        ... as an app's times of a network
     │   ├── CalibrationError     ... as a Calibration of this network
     │   ├── RewardTableError     ... as a table of rewards
     │   ├── JournalError         ... as a journal
@@ -79,6 +80,10 @@ class ProfileError(DocumentError):
 
 class BundleError(DocumentError):
     """Not a valid Bundle."""
+
+
+class AppTimesError(DocumentError):
+    """Not an app's times of this network."""
 
 
 class CalibrationError(DocumentError):

@@ -58,7 +58,7 @@ def bundle(config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> Bun
 def test_a_bundle_is_read_as_it_was_written(bundle: Bundle, config: ModelConfig) -> None:
     assert read_bundle(bundle.folder) == bundle
     assert bundle.config == config
-    assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "reference.npz"]
+    assert sorted(bundle.files) == ["branch0.tflite", "branch1.tflite", "network.txt", "reference.npz"]
 
 
 def deep() -> ModelConfig:
@@ -93,7 +93,7 @@ def test_two_branches_as_one_graph_compute_what_the_segments_do(
 
 def test_a_base_model_is_one_graph_anyway(tmp_path: Path) -> None:
     made = written(tmp_path / "b", small_config(), formats=("tflite", "onnx"), whole=True)
-    assert sorted(made.files) == ["branch0.tflite", "reference.npz", "whole.onnx"]
+    assert sorted(made.files) == ["branch0.tflite", "network.txt", "reference.npz", "whole.onnx"]
 
 
 def test_a_whole_graph_that_computes_something_else_is_not_kept(
@@ -471,3 +471,24 @@ def test_split_kernels_give_the_same_logits_in_each_precision(tmp_path: Path) ->
         written(tmp_path / f"{precisions[0]}-whole", large_config, precisions=precisions, calibration=made)
     sizes = [(tmp_path / name / "branch0.tflite").stat().st_size for name in ("fp32", "whole")]
     assert sizes[0] > sizes[1]
+
+
+def test_network_txt_is_what_the_library_for_apps_reads(bundle: Bundle) -> None:
+    lines = bundle.network().read_text(encoding="ascii").splitlines()
+    assert lines[:3] == ["syncnas-network 1", "input 1 32 32 3", "output 1 4"]
+    assert lines[3:5] == [f"file branch{b}.tflite {bundle.files[f'branch{b}.tflite']}" for b in (0, 1)]
+    calls = [line.split()[1:4] for line in lines if line.startswith("call ")]
+    assert sorted(calls) == sorted([str(s.phase), str(s.branch), s.name] for s in bundle.segments)
+
+
+@pytest.mark.parametrize("formats", [("tflite",), ("onnx",)])
+def test_a_bundle_without_network_txt_is_read_and_told_to_be_exported_again(
+    formats: tuple[str, ...], config: ModelConfig, tmp_path: Path
+) -> None:
+    older = written(tmp_path / "b", config, formats=formats)
+    manifest = json.loads((older.folder / "manifest.json").read_text())
+    if manifest["files"].pop("network.txt", None):
+        (older.folder / "network.txt").unlink()
+    (older.folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"holds no network\.txt; export it again with --format tflite"):
+        read_bundle(older.folder).network()

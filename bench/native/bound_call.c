@@ -6,9 +6,6 @@
 #include "clock.h"
 #include "simulated.h"
 
-// XNNPACK reads up to 128 bytes past the end of a tensor.
-enum { READ_AHEAD_BYTES = 128 };
-
 static const float SIMULATED_OUTPUT[1] = {0.0f};
 
 static void *allocate(size_t bytes) {
@@ -86,6 +83,13 @@ static int link_bytes(const struct bound_call *call, const struct bound_call *so
                 call->plan->signature, bytes, source->plan->signature, source->output.bytes);
 }
 
+static int app_bytes(const struct bound_call *call, const char *what, size_t bytes, size_t given,
+                     struct failure *failure) {
+    if (bytes == given) return 0;
+    return fail(failure, FAILURE_MODEL, "signature %s has an %s of %zu bytes where the network has %zu",
+                call->plan->signature, what, bytes, given);
+}
+
 static int bind_input(struct bound_call *call, int index, litert_signature signature,
                       const struct bound_call *own, const struct bound_call *partner, struct failure *failure) {
     struct bound_tensor *input = &call->inputs[index];
@@ -102,12 +106,14 @@ static int bind_input(struct bound_call *call, int index, litert_signature signa
         return link_bytes(call, own, input->bytes, failure);
     }
     if (source == INPUT_PARTNER && link_bytes(call, partner, input->bytes, failure) != 0) return failure->code;
+    const bool app = source == INPUT_EXTERNAL && call->memory != NULL;
+    if (app && app_bytes(call, "input", input->bytes, call->memory->input_bytes, failure) != 0) return failure->code;
+    void *memory = app ? call->memory->input : source == INPUT_PARTNER ? partner->output.memory : NULL;
     if (gpu) {
-        input->source = source == INPUT_PARTNER ? partner->output.memory : NULL;
+        input->source = memory;
         return manage(call, input, &type, index, failure);
     }
-    if (source == INPUT_PARTNER) return wrap(call, input, &type, partner->output.memory, failure);
-    return wrap_new(call, input, &type, failure);
+    return memory != NULL ? wrap(call, input, &type, memory, failure) : wrap_new(call, input, &type, failure);
 }
 
 static int bind_output(struct bound_call *call, litert_signature signature, struct failure *failure) {
@@ -118,9 +124,16 @@ static int bind_output(struct bound_call *call, litert_signature signature, stru
         return fail(failure, FAILURE_MODEL, "signature %s has an unreadable output", call->plan->signature);
     }
     if (describe(call, tensor, &type, &output->bytes, failure) != 0) return failure->code;
-    if (call->unit->plan->kind == UNIT_CPU) return wrap_new(call, output, &type, failure);
+    const bool app = call->last && call->memory != NULL;
+    if (app && app_bytes(call, "output", output->bytes, call->memory->output_bytes, failure) != 0) {
+        return failure->code;
+    }
+    if (call->unit->plan->kind == UNIT_CPU) {
+        return app ? wrap(call, output, &type, call->memory->output, failure) : wrap_new(call, output, &type, failure);
+    }
+    if (app) output->mirror = call->memory->output;
     if (call->plan->partner_reads) {
-        output->memory = allocate(output->bytes);
+        output->mirror = output->memory = allocate(output->bytes);
         if (output->memory == NULL) return fail(failure, FAILURE_RUN, "out of memory");
     }
     return manage(call, output, &type, -1, failure);
@@ -245,7 +258,7 @@ int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct f
     if (status == 0 && call->unit->plan->kind == UNIT_GPU) {
         // A GPU run returns before its work is done; only the read lock waits for it, so every GPU call
         // ends with one, and its end includes the driver's read-back.
-        copy_out(call, call->output.memory, &stamps->end_ns, failure);
+        copy_out(call, call->output.mirror, &stamps->end_ns, failure);
     }
     if (status == 0) return failure->code;
     return fail(failure, FAILURE_RUN, "run of %s failed (LiteRT status %d)", call->plan->signature, status);

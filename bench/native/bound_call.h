@@ -18,15 +18,27 @@ struct bound_tensor {
     litert_buffer buffer;
     bool owns_buffer;
     void *memory;        // our host memory behind the buffer, or the host mirror of a GPU's output
-    const void *source;  // GPU: host memory of the partner to upload before each run
+    const void *source;  // GPU: host memory of the partner, or an app's, to upload before each run
+    void *mirror;        // GPU: host memory to download the output to after each run
     size_t bytes;        // of the float32 values
 };
+
+// Where an app writes what a job reads, and finds what it wrote.
+struct app_memory {
+    void *input, *output;  // aligned as LiteRT wants it, with READ_AHEAD_BYTES behind the values
+    size_t input_bytes, output_bytes;
+};
+
+// XNNPACK reads up to 128 bytes past the end of a tensor.
+enum { READ_AHEAD_BYTES = 128 };
 
 struct bound_call {
     const struct plan_call *plan;
     struct unit *unit;
     litert_compiled_model compiled;
     litert_index signature;
+    const struct app_memory *memory;  // NULL: there is no app, and the call has buffers of its own
+    bool last;                        // its output is the job's
     struct bound_tensor inputs[PLAN_INPUTS];
     struct bound_tensor output;
     litert_buffer input_buffers[PLAN_INPUTS];

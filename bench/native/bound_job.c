@@ -39,6 +39,8 @@ static int bind_call(struct bound_job *job, int lane, int index, struct failure 
     const struct plan_call *plan = &job->plan->lanes[lane].calls[index];
     call->plan = plan;
     call->unit = &executor->units[job->plan->lanes[lane].unit];
+    call->memory = job->memory;
+    call->last = plan->phase + 1 == job->plan->phases;
     const struct bound_call *own = plan->own_source >= 0 ? &job->calls[lane][plan->own_source] : NULL;
     const struct bound_call *partner =
         plan->partner_source >= 0 ? &job->calls[1 - lane][plan->partner_source] : NULL;
@@ -104,7 +106,8 @@ static int write_external(struct bound_job *job, const char *values, struct fail
     return 0;
 }
 
-struct bound_job *executor_bind(struct executor *executor, const struct plan_job *plan, struct failure *failure) {
+struct bound_job *executor_bind(struct executor *executor, const struct plan_job *plan,
+                                const struct app_memory *memory, struct failure *failure) {
     struct bound_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
         fail(failure, FAILURE_RUN, "out of memory");
@@ -112,13 +115,14 @@ struct bound_job *executor_bind(struct executor *executor, const struct plan_job
     }
     job->executor = executor;
     job->plan = plan;
+    job->memory = memory;
     barrier_init(&job->barrier, executor->plan->spin_us * 1000);
     for (int l = 0; l < plan->lane_count; l++) {
         job->calls[l] = calloc((size_t)plan->lanes[l].call_count, sizeof *job->calls[l]);
         if (job->calls[l] == NULL) fail(failure, FAILURE_RUN, "out of memory");
     }
     if (failure->code == FAILURE_NONE && bind_calls(job, failure) == 0 &&
-        write_external(job, NULL, failure) == 0) {
+        (memory != NULL || write_external(job, NULL, failure) == 0)) {
         return job;
     }
     executor_release(job);

@@ -21,7 +21,7 @@ static void set_up(void *argument) {
     if (unit_pin(setup->unit->plan, index, setup->failure) != 0) return;
     for (int file = 0; file < plan->file_count && setup->unit->plan->kind != UNIT_SIM; file++) {
         if (!setup->files[file]) continue;
-        if (unit_compile(setup->unit, plan->files[file], file, setup->failure) != 0) return;
+        if (unit_compile(setup->unit, plan, file, setup->failure) != 0) return;
     }
     setup->unit->setup_ns = now_ns() - start_ns;
 }
@@ -43,31 +43,21 @@ static void mark_files(const struct plan *plan, bool used[PLAN_UNITS][PLAN_FILES
 
 static int open_litert(struct executor *executor, struct failure *failure) {
     const struct plan *plan = executor->plan;
-    int accelerators = 0;
+    int units = plan->app ? LITERT_ACCELERATOR_CPU | LITERT_ACCELERATOR_GPU : 0;
     for (int u = 0; u < plan->unit_count; u++) {
-        if (plan->units[u].kind == UNIT_CPU) accelerators |= LITERT_ACCELERATOR_CPU;
-        if (plan->units[u].kind == UNIT_GPU) accelerators |= LITERT_ACCELERATOR_CPU | LITERT_ACCELERATOR_GPU;
+        if (plan->units[u].kind == UNIT_CPU) units |= LITERT_ACCELERATOR_CPU;
+        if (plan->units[u].kind == UNIT_GPU) units |= LITERT_ACCELERATOR_CPU | LITERT_ACCELERATOR_GPU;
     }
-    if (accelerators == 0) return 0;
-    if (litert_load(plan->runtime, &executor->api, failure) != 0) return failure->code;
-    const litert_environment_option options[] = {
-        {LITERT_OPTION_MIN_LOGGER_SEVERITY, {.type = LITERT_ANY_INT, .int_value = LITERT_SEVERITY_ERROR}},
-        {LITERT_OPTION_AUTO_REGISTER_ACCELERATORS, {.type = LITERT_ANY_INT, .int_value = accelerators}},
-        {LITERT_OPTION_RUNTIME_LIBRARY_DIR, {.type = LITERT_ANY_STRING, .string_value = plan->accelerators}},
-    };
-    const int count = plan->accelerators != NULL ? 3 : 2;
-    const litert_status status = executor->api.CreateEnvironment(count, options, &executor->environment);
-    if (status == 0) return 0;
-    executor->environment = NULL;
-    return fail(failure, FAILURE_RUNTIME, "LiteRT made no environment (status %d)", status);
+    if (units == 0) return 0;
+    return litert_open(plan->runtime, plan->accelerators, units, &executor->litert, failure);
 }
 
 static int start_unit(struct executor *executor, int index, const bool *files, struct failure *failure) {
     struct unit *unit = &executor->units[index];
     uint64_t state = (uint64_t)executor->plan->seed ^ (uint64_t)(index + 1) << 48;
     unit->plan = &executor->plan->units[index];
-    unit->api = &executor->api;
-    unit->environment = executor->environment;
+    unit->api = &executor->litert.api;
+    unit->environment = executor->litert.environment;
     unit->load = &executor->load;
     unit->simulated.noise_state = splitmix64(&state);
     if (unit_thread_start(&unit->thread) != 0) return fail(failure, FAILURE_RUN, "no thread could be started");
@@ -100,7 +90,7 @@ void executor_close(struct executor *executor) {
         unit_thread_call(&unit->thread, tear_down, unit);
         unit_thread_stop(&unit->thread);
     }
-    if (executor->environment != NULL) executor->api.DestroyEnvironment(executor->environment);
+    litert_close(&executor->litert, executor->plan->app);
     free(executor);
 }
 

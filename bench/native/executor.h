@@ -11,8 +11,7 @@
 
 struct executor {
     const struct plan *plan;
-    struct litert_api api;
-    litert_environment environment;
+    struct litert litert;
     atomic_int load;
     struct unit units[PLAN_UNITS];
 };
@@ -26,6 +25,7 @@ struct job_stamps {
 struct bound_job {
     struct executor *executor;
     const struct plan_job *plan;
+    const struct app_memory *memory;
     struct bound_call *calls[2];
     struct barrier barrier;
     struct job_stamps *stamps;  // of the run under way
@@ -38,7 +38,10 @@ struct executor *executor_open(const struct plan *plan, struct failure *failure)
 void executor_close(struct executor *executor);
 
 // Give a job its buffers. External inputs are filled with seeded values in [-1, 1).
-struct bound_job *executor_bind(struct executor *executor, const struct plan_job *job, struct failure *failure);
+//   memory  an app's: all external inputs are its input, the output of the last phase is its output, at each run.
+//           It must outlive the job. NULL: the job has buffers of its own, see below.
+struct bound_job *executor_bind(struct executor *executor, const struct plan_job *job,
+                                const struct app_memory *memory, struct failure *failure);
 void executor_release(struct bound_job *job);
 
 // All external inputs one after another, by lane, then phase, then index, as float32.

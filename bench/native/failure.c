@@ -17,6 +17,7 @@ int fail(struct failure *failure, enum failure_code code, const char *format, ..
 const char *failure_kind(enum failure_code code) {
     switch (code) {
     case FAILURE_NONE: return "none";
+    case FAILURE_ARGUMENT: return "argument";
     case FAILURE_PLAN: return "plan";
     case FAILURE_RUNTIME: return "runtime";
     case FAILURE_MODEL: return "model";

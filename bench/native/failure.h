@@ -4,6 +4,7 @@
 
 enum failure_code {
     FAILURE_NONE = 0,
+    FAILURE_ARGUMENT = 1, // an app's options or memory are wrong
     FAILURE_PLAN = 2,     // the plan contradicts itself or cannot be read
     FAILURE_RUNTIME = 3,  // LiteRT cannot be loaded or set up
     FAILURE_MODEL = 4,    // a file or signature is not what the plan says
@@ -21,7 +22,7 @@ struct failure {
 int fail(struct failure *failure, enum failure_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-// "none", "plan", "runtime", "model", "unit", "run" or "symbol".
+// "none", "argument", "plan", "runtime", "model", "unit", "run" or "symbol".
 const char *failure_kind(enum failure_code code);
 
 // The runner's exit code: the number of the failure, with both about LiteRT itself as 3.

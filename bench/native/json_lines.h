@@ -1,5 +1,4 @@
-// One JSON value a line on what was standard output, with a running SHA-256 of every byte written.
-// From then on standard output itself leads to standard error: GPU libraries print there.
+// One JSON value a line, with a running SHA-256 of every byte written.
 #ifndef SYNCNAS_JSON_LINES_H
 #define SYNCNAS_JSON_LINES_H
 
@@ -16,8 +15,12 @@ struct json_lines {
     bool broken;  // out of memory, or the reader is gone
 };
 
+// Write to what was standard output, which from then on leads to standard error: GPU libraries print there.
 // Returns false if the descriptors cannot be moved.
 bool json_lines_init(struct json_lines *json);
+
+// Write to a new file, in the place of one that may be there. Returns false, with errno, if it cannot be opened.
+bool json_lines_create(struct json_lines *json, const char *path);
 void json_lines_free(struct json_lines *json);
 
 // Append literal JSON text, formatted.

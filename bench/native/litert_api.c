@@ -1,7 +1,17 @@
 #include "litert_api.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
+
+static struct {
+    pthread_mutex_t mutex;
+    int users;
+    int units;
+    char *path, *accelerators;
+    struct litert litert;
+} process = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static int bind_symbol(void *library, const char *path, const char *symbol, void *function, struct failure *failure) {
     // ISO C has no cast from an object pointer to a function pointer; POSIX promises equal representation.
@@ -11,8 +21,7 @@ static int bind_symbol(void *library, const char *path, const char *symbol, void
     return fail(failure, FAILURE_SYMBOL, "LiteRT library %s has no function %s; use release 2.3", path, symbol);
 }
 
-int litert_load(const char *path, struct litert_api *api, struct failure *failure) {
-    memset(api, 0, sizeof *api);
+static int load(const char *path, struct litert_api *api, struct failure *failure) {
     // Android's own, where it exists: GPU accelerators look for its buffers and do not name it as needed.
     dlopen("libandroid.so", RTLD_NOW | RTLD_GLOBAL);
     // Global: the accelerator library that LiteRT loads later resolves LiteRT's own symbols.
@@ -22,6 +31,75 @@ int litert_load(const char *path, struct litert_api *api, struct failure *failur
     if (bind_symbol(library, path, "LiteRt" #name, &api->name, failure) != 0) return FAILURE_SYMBOL;
     LITERT_FUNCTIONS(LITERT_BIND)
 #undef LITERT_BIND
-    api->library = library;
     return 0;
+}
+
+static int create(const char *path, const char *accelerators, int units, struct litert *litert,
+                  struct failure *failure) {
+    if (load(path, &litert->api, failure) != 0) return failure->code;
+    const litert_environment_option options[] = {
+        {LITERT_OPTION_MIN_LOGGER_SEVERITY, {.type = LITERT_ANY_INT, .int_value = LITERT_SEVERITY_ERROR}},
+        {LITERT_OPTION_AUTO_REGISTER_ACCELERATORS, {.type = LITERT_ANY_INT, .int_value = units}},
+        {LITERT_OPTION_RUNTIME_LIBRARY_DIR, {.type = LITERT_ANY_STRING, .string_value = accelerators}},
+    };
+    const litert_status status = litert->api.CreateEnvironment(accelerators != NULL ? 3 : 2, options,
+                                                               &litert->environment);
+    if (status == 0) return 0;
+    litert->environment = NULL;
+    return fail(failure, FAILURE_RUNTIME, "LiteRT made no environment (status %d)", status);
+}
+
+static bool same(const char *one, const char *other) {
+    return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
+}
+
+// With the mutex held.
+static void forget(void) {
+    if (process.litert.environment != NULL) process.litert.api.DestroyEnvironment(process.litert.environment);
+    free(process.path);
+    free(process.accelerators);
+    process.path = process.accelerators = NULL;
+    memset(&process.litert, 0, sizeof process.litert);
+}
+
+static int start(const char *path, const char *accelerators, int units, struct failure *failure) {
+    process.path = strdup(path);
+    process.accelerators = accelerators != NULL ? strdup(accelerators) : NULL;
+    process.units = units;
+    if (process.path == NULL || !same(process.accelerators, accelerators)) {
+        fail(failure, FAILURE_RUN, "out of memory");
+    } else {
+        create(path, accelerators, units, &process.litert, failure);
+    }
+    if (failure->code != FAILURE_NONE) forget();
+    return failure->code;
+}
+
+int litert_open(const char *path, const char *accelerators, int units, struct litert *litert,
+                struct failure *failure) {
+    int status = 0;
+    pthread_mutex_lock(&process.mutex);
+    const bool fits = process.path != NULL && same(process.path, path) && same(process.accelerators, accelerators) &&
+                      (process.units & units) == units;
+    if (!fits && process.users == 0) {
+        forget();
+        status = start(path, accelerators, units, failure);
+    } else if (!fits) {
+        status = fail(failure, FAILURE_RUNTIME, "this process uses LiteRT %s already, in another way; close what uses it",
+                      process.path);
+    }
+    if (status == 0) {
+        process.users++;
+        *litert = process.litert;
+    }
+    pthread_mutex_unlock(&process.mutex);
+    return status;
+}
+
+void litert_close(struct litert *litert, bool keep) {
+    if (litert->environment == NULL) return;
+    litert->environment = NULL;
+    pthread_mutex_lock(&process.mutex);
+    if (--process.users == 0 && !keep) forget();
+    pthread_mutex_unlock(&process.mutex);
 }

@@ -75,6 +75,7 @@ _Static_assert(sizeof(litert_tensor_type) == 72, "LiteRtRankedTensorType");
     X(litert_status, CreateEnvironment, (int, const litert_environment_option *, litert_environment *))      \
     X(void, DestroyEnvironment, (litert_environment))                                                        \
     X(litert_status, CreateModelFromFile, (litert_environment, const char *, litert_model *))                \
+    X(litert_status, CreateModelFromBuffer, (litert_environment, const void *, size_t, litert_model *))      \
     X(void, DestroyModel, (litert_model))                                                                    \
     X(litert_status, GetNumModelSignatures, (litert_model, litert_index *))                                  \
     X(litert_status, GetModelSignature, (litert_model, litert_index, litert_signature *))                    \
@@ -116,11 +117,25 @@ struct litert_api {
 #define LITERT_MEMBER(result, name, parameters) result(*name) parameters;
     LITERT_FUNCTIONS(LITERT_MEMBER)
 #undef LITERT_MEMBER
-    void *library;
 };
 
-// Load libLiteRt.so and bind every function above (FAILURE_SYMBOL names one that is missing).
-// The library stays loaded for the life of the process: it starts threads that cannot be stopped.
-int litert_load(const char *path, struct litert_api *api, struct failure *failure);
+// The LiteRT of this process: all executors that are open share one library and one environment.
+struct litert {
+    struct litert_api api;
+    litert_environment environment;
+};
+
+// Load libLiteRt.so, bind every function above (FAILURE_SYMBOL names one that is missing) and make the environment,
+// or take what another executor has made. The library stays loaded for the life of the process: it starts threads
+// that cannot be stopped.
+//   path          of the library, or its name where the system finds it by name
+//   accelerators  the folder of the GPU's library; NULL: it is found by name
+//   units         LITERT_ACCELERATOR_* that models may be compiled for
+int litert_open(const char *path, const char *accelerators, int units, struct litert *litert,
+                struct failure *failure);
+
+// The last one that closes destroys the environment, unless it is kept for the next one: each that was made leaves
+// 17 KB behind.
+void litert_close(struct litert *litert, bool keep);
 
 #endif

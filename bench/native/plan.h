@@ -4,6 +4,7 @@
 #define SYNCNAS_PLAN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "failure.h"
@@ -73,6 +74,13 @@ struct plan_power {
     char *files[2];
 };
 
+// A file that is in memory already, and stays there as long as the executor.
+struct plan_content {
+    const void *data;  // NULL: the executor reads the file
+    size_t bytes;
+    char sha256[65];
+};
+
 struct plan {
     int64_t seed, spin_us;
     bool ack;
@@ -82,6 +90,11 @@ struct plan {
     struct plan_unit units[PLAN_UNITS];
     char *files[PLAN_FILES];
     struct plan_step *steps;
+
+    // What no plan file tells, but an app.
+    struct plan_content contents[PLAN_FILES];
+    char *cache_folder;  // where the GPU keeps what it compiled, without " and \ in its name; NULL: nowhere
+    bool app;            // other executors of this process may come, with units that this plan has not
 };
 
 // Read and check a plan file. On failure (FAILURE_PLAN, with line number and reason) nothing is kept.

@@ -6,6 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+// A plan's author knows the units; of an app nobody does but the app: "cpu:2@0,1", "gpu:fp16".
+static void report_choice(struct json_lines *json, const struct plan *plan) {
+    json_text(json, ",\"app\":[");
+    for (int u = 0; u < plan->unit_count; u++) {
+        const struct plan_unit *unit = &plan->units[u];
+        if (unit->kind == UNIT_GPU) {
+            json_text(json, "%s\"gpu%s\"", u > 0 ? "," : "", unit->fp16 ? ":fp16" : "");
+            continue;
+        }
+        json_text(json, "%s\"cpu:%d", u > 0 ? "," : "", unit->threads);
+        const char *before = "@";
+        for (int core = 0; core < PLAN_CORES; core++) {
+            if (!unit->cores[core]) continue;
+            json_text(json, "%s%d", before, core);
+            before = ",";
+        }
+        json_text(json, "\"");
+    }
+    json_text(json, "]");
+}
+
 bool report_header(struct json_lines *json, const struct executor *executor) {
     const struct plan *plan = executor->plan;
     json_text(json, "{\"header\":{\"runner\":\"" RUNNER_VERSION "\",\"plan\":%d,\"litert\":", PLAN_VERSION);
@@ -22,7 +43,9 @@ bool report_header(struct json_lines *json, const struct executor *executor) {
                   u > 0 ? "," : "", u, (double)unit->setup_ns / 1e6, unit->model_count,
                   accelerated[unit->plan->kind]);
     }
-    json_text(json, "]}}");
+    json_text(json, "]");
+    if (plan->app) report_choice(json, plan);
+    json_text(json, "}}");
     return json_end_line(json);
 }
 

@@ -29,7 +29,7 @@ static int load_input(struct bound_job *job, struct failure *failure) {
 static int bind_jobs(struct executor *executor, const struct plan_step *step, struct samples *samples,
                 struct failure *failure) {
     for (int j = 0; j < step->job_count; j++) {
-        struct bound_job *job = executor_bind(executor, &step->jobs[j], failure);
+        struct bound_job *job = executor_bind(executor, &step->jobs[j], NULL, failure);
         if (job == NULL) return failure->code;
         samples[j].job = job;
         if (job->plan->input != NULL && load_input(job, failure) != 0) return failure->code;

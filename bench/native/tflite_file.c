@@ -117,10 +117,11 @@ static bool is_tflite(const struct file *file) {
     return file->length >= 8 && memcmp(file->bytes + 4, "TFL3", 4) == 0;
 }
 
-static int check_bytes(const char *path, struct file *file, struct failure *failure) {
-    if (!is_tflite(file)) return fail(failure, FAILURE_MODEL, "model %s is not a .tflite file", path);
-    if (check_table(file, number(file, 0, 4), &MODEL)) return 0;
-    return fail(failure, FAILURE_MODEL, "model %s is cut short or damaged", path);
+int tflite_bytes_check(const char *name, const void *bytes, size_t length, struct failure *failure) {
+    struct file file = {.bytes = bytes, .length = length, .visits_left = length};
+    if (!is_tflite(&file)) return fail(failure, FAILURE_MODEL, "model %s is not a .tflite file", name);
+    if (check_table(&file, number(&file, 0, 4), &MODEL)) return 0;
+    return fail(failure, FAILURE_MODEL, "model %s is cut short or damaged", name);
 }
 
 int tflite_file_check(const char *path, struct failure *failure) {
@@ -132,12 +133,11 @@ int tflite_file_check(const char *path, struct failure *failure) {
         if (descriptor >= 0) close(descriptor);
         return failure->code;
     }
-    struct file file = {.length = (size_t)status.st_size, .visits_left = (size_t)status.st_size};
-    void *bytes = file.length > 0 ? mmap(NULL, file.length, PROT_READ, MAP_PRIVATE, descriptor, 0) : NULL;
+    const size_t length = (size_t)status.st_size;
+    void *bytes = length > 0 ? mmap(NULL, length, PROT_READ, MAP_PRIVATE, descriptor, 0) : NULL;
     close(descriptor);
     if (bytes == MAP_FAILED) return fail(failure, FAILURE_MODEL, "model %s cannot be mapped", path);
-    file.bytes = bytes;
-    const int result = check_bytes(path, &file, failure);
-    if (bytes != NULL) munmap(bytes, file.length);
+    const int result = tflite_bytes_check(path, bytes, length, failure);
+    if (bytes != NULL) munmap(bytes, length);
     return result;
 }

@@ -55,18 +55,31 @@ static int add_option(struct unit *unit, litert_options options, const char *ide
     return status == 0 ? 0 : fail(failure, FAILURE_RUNTIME, "LiteRT refused %s (status %d)", identifier, status);
 }
 
-static int create_options(struct unit *unit, litert_options *options, struct failure *failure) {
+// The GPU's options, as TOML. The cache of one model's kernels is known by the sha256 of its file.
+static int gpu_options(const struct unit *unit, const struct plan *plan, int file, char *toml, size_t bytes,
+                       struct failure *failure) {
+    // precision: 1 is fp16, 2 is fp32; the default depends on the driver.
+    int length = snprintf(toml, bytes, "precision = %d\n", unit->plan->fp16 ? 1 : 2);
+    if (plan->cache_folder == NULL) return 0;
+    length += snprintf(toml + length, bytes - (size_t)length, "serialization_dir = \"%s\"\nmodel_cache_key = \"%s\"\n",
+                       plan->cache_folder, plan->contents[file].sha256);
+    return (size_t)length < bytes ? 0 : fail(failure, FAILURE_RUN, "the path of the GPU's cache is too long");
+}
+
+static int create_options(struct unit *unit, const struct plan *plan, int file, litert_options *options,
+                          struct failure *failure) {
     const bool gpu = unit->plan->kind == UNIT_GPU;
     if (unit->api->CreateOptions(options) != 0) return fail(failure, FAILURE_RUNTIME, "LiteRT made no options");
     const int accelerator = gpu ? LITERT_ACCELERATOR_GPU : LITERT_ACCELERATOR_CPU;
     const litert_status status = unit->api->SetOptionsHardwareAccelerators(*options, accelerator);
     if (status != 0) return fail(failure, FAILURE_RUNTIME, "LiteRT refused the accelerator (status %d)", status);
-    // gpu_options precision: 1 is fp16, 2 is fp32; the default depends on the driver.
-    const char *precision = unit->plan->fp16 ? "precision = 1\n" : "precision = 2\n";
-    if (gpu) return add_option(unit, *options, "gpu_options", precision, failure);
-    char threads[32];
-    snprintf(threads, sizeof threads, "num_threads = %d\n", unit->plan->threads);
-    return add_option(unit, *options, "xnnpack", threads, failure);
+    char toml[PLAN_PATH_BYTES + 256];
+    if (!gpu) {
+        snprintf(toml, sizeof toml, "num_threads = %d\n", unit->plan->threads);
+    } else if (gpu_options(unit, plan, file, toml, sizeof toml, failure) != 0) {
+        return failure->code;
+    }
+    return add_option(unit, *options, gpu ? "gpu_options" : "xnnpack", toml, failure);
 }
 
 static int compile(struct unit *unit, struct compiled *model, const char *path, struct failure *failure) {
@@ -89,15 +102,26 @@ static int compile(struct unit *unit, struct compiled *model, const char *path, 
     return 0;
 }
 
-int unit_compile(struct unit *unit, const char *path, int file, struct failure *failure) {
-    struct compiled *model = &unit->models[file];
-    if (tflite_file_check(path, failure) != 0) return failure->code;
-    const litert_status status = unit->api->CreateModelFromFile(unit->environment, path, &model->model);
-    if (status != 0) {
-        model->model = NULL;
-        return fail(failure, FAILURE_MODEL, "model %s cannot be loaded (LiteRT status %d)", path, status);
+static int load(struct unit *unit, const char *path, const struct plan_content *content, litert_model *model,
+                struct failure *failure) {
+    litert_status status = 0;
+    if (content->data == NULL) {
+        if (tflite_file_check(path, failure) != 0) return failure->code;
+        status = unit->api->CreateModelFromFile(unit->environment, path, model);
+    } else {
+        if (tflite_bytes_check(path, content->data, content->bytes, failure) != 0) return failure->code;
+        status = unit->api->CreateModelFromBuffer(unit->environment, content->data, content->bytes, model);
     }
-    if (create_options(unit, &model->options, failure) != 0) return failure->code;
+    if (status == 0) return 0;
+    *model = NULL;
+    return fail(failure, FAILURE_MODEL, "model %s cannot be loaded (LiteRT status %d)", path, status);
+}
+
+int unit_compile(struct unit *unit, const struct plan *plan, int file, struct failure *failure) {
+    const char *path = plan->files[file];
+    struct compiled *model = &unit->models[file];
+    if (load(unit, path, &plan->contents[file], &model->model, failure) != 0) return failure->code;
+    if (create_options(unit, plan, file, &model->options, failure) != 0) return failure->code;
     if (compile(unit, model, path, failure) != 0) return failure->code;
     if (unit->api->GetNumModelSignatures(model->model, &model->signature_count) != 0) {
         return fail(failure, FAILURE_MODEL, "model %s has no readable signatures", path);

@@ -37,7 +37,7 @@ int unit_pin(const struct plan_unit *plan, int index, struct failure *failure);
 // To be called on the unit's own thread: load and compile one file. A model that is not fully
 // accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU, or on the CPU without
 // XNNPACK, which takes several times as long.
-int unit_compile(struct unit *unit, const char *path, int file, struct failure *failure);
+int unit_compile(struct unit *unit, const struct plan *plan, int file, struct failure *failure);
 void unit_release_models(struct unit *unit);
 
 // Index and handle of a signature (FAILURE_MODEL).

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -297,24 +298,26 @@ class BenchPlan:
             lines.append(f"{_unit_line(unit)} {words}".rstrip())
         lines += [f"file {_encoded(path)}" for path in self.files]
         for step in self.steps:
-            lines += self._step_lines(step)
+            lines += step_lines(step, self._is_simulated)
         return "\n".join([*lines, "end", ""])
-
-    def _step_lines(self, step: Step) -> list[str]:
-        lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
-        for job in step.jobs:
-            turns = "serial" if job.serial else "concurrent"
-            lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")
-            for lane in job.lanes:
-                lines.append(f"lane {lane.unit_index}")
-                for call in lane.calls:
-                    words = call.spend.words if call.spend is not None and self._is_simulated(lane) else ""
-                    line = f"call {call.phase} {call.file_index} {call.signature} {','.join(call.inputs)} {words}"
-                    lines.append(line.rstrip())
-        return lines
 
     def _is_simulated(self, lane: Lane) -> bool:
         return self.units[lane.unit_index].kind == "sim"
+
+
+def step_lines(step: Step, is_simulated: Callable[[Lane], bool] = lambda _: False) -> list[str]:
+    """The statements of a step."""
+    lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
+    for job in step.jobs:
+        turns = "serial" if job.serial else "concurrent"
+        lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")
+        for lane in job.lanes:
+            lines.append(f"lane {lane.unit_index}")
+            for call in lane.calls:
+                words = call.spend.words if call.spend is not None and is_simulated(lane) else ""
+                line = f"call {call.phase} {call.file_index} {call.signature} {','.join(call.inputs)} {words}"
+                lines.append(line.rstrip())
+    return lines
 
 
 def _encoded(path: Path | None) -> str:

@@ -22,8 +22,9 @@ from syncnas_deploy.arrays import Float64Array
 from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, RunSamples, SegmentSamples
 from syncnas_deploy.benchmarking.stamps import stamps_of
 from syncnas_deploy.bundle import Bundle
+from syncnas_deploy.bundle_network import network_job
 from syncnas_deploy.errors import BundleError, MeasurementError, WrongOutput
-from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, network_job, solo_job
+from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, solo_job
 from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut

@@ -99,6 +99,7 @@ WORK: dict[str, tuple[click.Command, ...]] = {
     "Look around": (devices.devices, devices.doctor, runtimes.runtime),
     "All of it in one command": (assess.assess,),
     "Step by step": (profiles.profile, searches.search, bundles.export, bundles.bench, reports.report, reports.compare),
+    "In an app": (bundles.app,),
     "Networks": (networks.models, profiles.predict, networks.draw),
     "Weights and pictures": (networks.weights, training.train, training.evaluate),
     "For the shell": (completion.completion,),

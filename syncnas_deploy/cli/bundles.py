@@ -1,4 +1,4 @@
-"""Commands on bundles: export, bench."""
+"""Commands on bundles: export, app, bench."""
 
 from __future__ import annotations
 
@@ -159,6 +159,32 @@ def export(
 
 @click.command(
     epilog=epilog(
+        "syncnas-deploy export syncnas_mobilenet_v2_100 --weights weights.pth --out bundle",
+        "syncnas-deploy app bundle --out android",
+        "syncnas-deploy app bundle --out android --apk measure.apk",
+    )
+)
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A new folder for the module.")
+@click.option("--apk", type=click.Path(path_type=Path), help="Also a signed APK that measures BUNDLE in an app.")
+@json_option
+def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
+    """Make an Android module of BUNDLE: an AAR, Gradle files and a sample app in Kotlin.
+
+    The AAR has the network, the library that runs it and its Java face; see docs/in-your-app.md. The same bundle gives
+    the same bytes. A folder that is there is never replaced, since people change what is in it.
+    """
+    from syncnas_deploy import pipeline
+
+    sizes = pipeline.app(bundle, out, apk=apk, on_notice=note)
+    if as_json:
+        emit({"module": str(out), "files": sizes, "apk": None if apk is None else str(apk)})
+    else:
+        say(f"{len(sizes)} files in {out}; {out / 'README.md'} says how to go on.")
+
+
+@click.command(
+    epilog=epilog(
         "syncnas-deploy bench bundle --device host",
         "syncnas-deploy bench bundle --device host --samples 200 --profile host.json --out bench.json",
         "syncnas-deploy bench bundle --device host --baseline base --baseline other@cpu:2@0-1",
@@ -200,6 +226,13 @@ def export(
     "--evaluator", shell_complete=complete_evaluator, help="Compare by its rewards instead of by MACs; see `search`."
 )
 @click.option(
+    "--from",
+    "app_path",
+    type=click.Path(path_type=Path),
+    metavar="APP.JSON",
+    help="Print the times beside that an app measured itself; see docs/in-your-app.md.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="The result, with raw samples. Default: BUNDLE-DEVICE.bench.json, numbered where that is there.",
@@ -219,6 +252,7 @@ def bench(
     profile_path: Path | None,
     rivals: bool,
     evaluator: str | None,
+    app_path: Path | None,
     out: Path | None,
     trace_path: Path | None,
     force: bool,
@@ -232,7 +266,7 @@ def bench(
     from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.files.output import check_output
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import bench_page
+    from syncnas_deploy.report.tables import app_page, bench_page
     from syncnas_deploy.report.trace import trace_of, write_trace
 
     pairs = []
@@ -242,6 +276,7 @@ def bench(
             raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
         pairs.append((Path(path), unit or None))
     opened = pipeline.as_bundle(bundle)
+    app_times = pipeline.app_times(app_path, opened) if app_path else None
     measured = read_profile(profile_path) if profile_path else None
     if trace_path is not None:
         check_output(trace_path, force=force)
@@ -272,8 +307,12 @@ def bench(
         write_trace(trace_path, trace_of(result.units, prediction, result, measured), force=force)
     if as_json:
         value = result_to_json(result)
-        emit({**value, "predicted": prediction_to_json(prediction)} if prediction else value)
+        beside = {"predicted": prediction_to_json(prediction)} if prediction else {}
+        told = {"units": app_times.units, "samples_us": app_times.makespan.samples_us} if app_times else {}
+        emit({**value, **beside, **({"app": told} if told else {})})
     else:
+        if app_times:
+            say_page(app_page(app_times, result))
         say_page(bench_page(result, prediction, measured))
         say("", f"written to {out}")
     judged = trust(result)

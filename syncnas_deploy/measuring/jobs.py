@@ -1,11 +1,11 @@
-"""A network's segments as a job for the runner: which signature, in which phase, fed from where."""
+"""How jobs are measured, and a branch alone as a job."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from syncnas_bench import Call, InputSource, Job, Lane
+from syncnas_bench import Job, Lane
+from syncnas_deploy.bundle_network import SOURCES, segment_call
 from syncnas_deploy.networks.segments import Feed, Segment
 
 SPIN_US = 2000
@@ -22,35 +22,6 @@ longer and the second up to 2.5 % less. The sixth run is within 1 to 3 % on both
 CHANGE = 0.05
 """Relative change of a time within a launch. A larger one makes a profile or a result carry a warning."""
 
-_SOURCES: dict[Feed, InputSource] = {Feed.IMAGE: "external", Feed.OWN: "own", Feed.PARTNER: "partner"}
-
-
-def network_job(
-    name: str,
-    segments: Sequence[Segment],
-    *,
-    files: Sequence[int],
-    units: Sequence[int],
-    image: Path | None = None,
-    output: Path | None = None,
-) -> Job:
-    """A whole network, each branch a lane.
-
-    Args:
-        name: of the job.
-        segments: of one network.
-        files: index of the .tflite file of each branch.
-        units: index of the unit of each branch.
-        image: raw float32 input; seeded random values where None.
-        output: where the logits go.
-    """
-    lanes = []
-    for branch in sorted({segment.branch for segment in segments}):
-        mine = [segment for segment in segments if segment.branch == branch]
-        calls = [_call(s, s.phase, files[branch], _SOURCES) for s in mine]
-        lanes.append(Lane(units[branch], tuple(calls)))
-    return Job(name, tuple(lanes), input=image, output=output)
-
 
 def solo_job(name: str, segments: Sequence[Segment], branch: int, *, file: int, unit: int) -> Job:
     """One branch of a network alone, its segments one after another; the other unit is idle.
@@ -60,10 +31,6 @@ def solo_job(name: str, segments: Sequence[Segment], branch: int, *, file: int, 
     mine = [segment for segment in segments if segment.branch == branch]
     calls = []
     for phase, segment in enumerate(mine):
-        sources = dict(_SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
-        calls.append(_call(segment, phase, file, sources))
+        sources = dict(SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
+        calls.append(segment_call(segment, phase, file, sources))
     return Job(name, (Lane(unit, tuple(calls)),))
-
-
-def _call(segment: Segment, phase: int, file: int, sources: Mapping[Feed, InputSource]) -> Call:
-    return Call(phase, file, segment.name, tuple(sources[feed] for feed in segment.feeds))

@@ -13,7 +13,7 @@ with pipeline.device("host") as host:
 """
 
 from syncnas_deploy.pipeline.assess import COMMANDS, PAGE, Assessment, AssessSettings, assess, assessment_path
-from syncnas_deploy.pipeline.bundles import bench, draw, export, predict_bench
+from syncnas_deploy.pipeline.bundles import app, app_times, bench, draw, export, predict_bench
 from syncnas_deploy.pipeline.comparing import compare
 from syncnas_deploy.pipeline.devices import (
     ALL_DEVICES,
@@ -61,6 +61,8 @@ __all__ = [
     "Found",
     "FoundNetwork",
     "ProfileLike",
+    "app",
+    "app_times",
     "as_bundle",
     "as_config",
     "as_profile",

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from syncnas_bench import Device, Unit
+from syncnas_bench import Device, RuntimeMissing, Unit
+from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.work_folder import work_folder
+from syncnas_deploy.apps.apk import write_apk
+from syncnas_deploy.apps.module import FREE, write_app
 from syncnas_deploy.arrays import Float32Array
+from syncnas_deploy.benchmarking.app_times import AppTimes, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
@@ -17,7 +21,7 @@ from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
 from syncnas_deploy.bundle_formats import check_precisions
 from syncnas_deploy.calibration import Calibration, read_calibration
 from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError, ProfileMismatch
-from syncnas_deploy.files.output import check_output, write_json, write_text
+from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
@@ -150,6 +154,50 @@ def far_from_fp32(bundle: Bundle) -> list[str]:
             "accuracy with `eval`, or export fp16 or fp32."
         )
     return warnings
+
+
+def app(
+    bundle: BundleLike, out: Path, *, apk: Path | None = None, on_notice: Callable[[str], None] = lambda _: None
+) -> dict[str, int]:
+    """Write an Android module of a bundle, with a sample app.
+
+    Args:
+        bundle: the network.
+        out: a new folder.
+        apk: also a signed APK that measures the bundle in an app. LiteRT for arm64 is in it where the store has it.
+        on_notice: called with sentences for the user.
+
+    Returns:
+        Size in bytes by path in `out`.
+
+    Raises:
+        BundleError: the bundle cannot be used, or was exported by a program that wrote no network.txt.
+        RuntimeMissing: this installation lacks a library or the Java classes.
+        MissingDependency: a tool for the APK is not installed.
+        OutputExists: `out` or `apk` is there.
+        OutputError: they cannot be written, or a tool failed.
+    """
+    opened = as_bundle(bundle)
+    check_folder(out, FREE, force=False)
+    if apk is not None:
+        check_output(apk, force=False)
+        store = RuntimeStore()
+        try:
+            litert = {path.name: path for path in store.files(store.choose("arm64-v8a"))}
+        except RuntimeMissing:
+            litert = {}
+            on_notice(f"{apk} has no LiteRT inside; run `syncnas-deploy runtime fetch` and make it again.")
+        write_apk(opened, apk, litert)
+    return write_app(opened, out)
+
+
+def app_times(path: Path, bundle: BundleLike) -> AppTimes:
+    """What an app measured of this bundle with `syncnas_measure`, or `Network.measure` in Java.
+
+    Raises:
+        AppTimesError: the file is not that, or is of another network.
+    """
+    return read_app_times(path, as_bundle(bundle))
 
 
 def _baseline_units(on: Device, chosen: Sequence[Unit], form: FileFormat) -> list[Unit]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from syncnas_bench import Job
-from syncnas_deploy.measuring.jobs import network_job, solo_job
+from syncnas_deploy.bundle_network import network_job
+from syncnas_deploy.measuring.jobs import solo_job
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.lowering import lower
 from syncnas_deploy.networks.placement import Placement

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from syncnas_bench.doctor import Check
+from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import parameter_count
@@ -253,6 +254,16 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
             found = drift(result.config, profile, result.today_us)
             lines.append(drift_text(found, result.units, result.makespan.median_us))
     return Page(*lines, "", *bench_lines(result))
+
+
+def app_page(app: AppTimes, result: BenchResult) -> Page:
+    """What an app measured, beside the result: phones often run a network faster in an app than in a shell."""
+    times, here = app.makespan, result.makespan.median_us
+    return Page(
+        f"in the app, on {' + '.join(app.units)}: {times.median_us / 1e3:.3f} ms (p10 {times.p10_us / 1e3:.3f}, "
+        f"p90 {times.p90_us / 1e3:.3f}, {len(times.samples_us)} runs), {times.median_us / here:.2f} of the "
+        f"{here / 1e3:.3f} ms here on {' + '.join(result.units)}"
+    )
 
 
 def _energy(result: BenchResult, predicted_mj: float | None) -> list[str | Table]:

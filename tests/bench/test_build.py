@@ -50,7 +50,14 @@ def test_rebuilds_only_what_changed(
     hook: ModuleType, compiler: FakeCompiler, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     built = hook.build_all()
-    assert [path.parent.name for path in built] == ["x86_64-linux", "aarch64-linux", "aarch64-android"]
+    assert [path.relative_to(hook.OUTPUT).as_posix() for path in built] == [
+        *(f"{folder}/syncnas-runner" for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android")),
+        *(
+            f"{folder}/libsyncnas.so"
+            for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android", "x86_64-android")
+        ),
+        *(f"{folder}/libmeasure.so" for folder in ("aarch64-android", "x86_64-android")),
+    ]
     first = len(compiler.commands)
     hook.build_all()
     assert len(compiler.commands) == first
@@ -81,7 +88,7 @@ def test_another_list_of_symbols_rebuilds_android_alone(
 
 def test_failed_build_leaves_nothing_behind(hook: ModuleType, compiler: FakeCompiler) -> None:
     compiler.code = 1
-    with pytest.raises(RuntimeError, match="does not compile for x86_64-linux"):
+    with pytest.raises(RuntimeError, match="native code does not compile for x86_64-linux"):
         hook.build_all()
     assert [path for path in hook.OUTPUT.rglob("*") if path.is_file()] == []
 
@@ -121,8 +128,8 @@ def test_wrong_ndk_is_refused(hook: ModuleType, monkeypatch: pytest.MonkeyPatch,
 def test_runners_in_the_package_are_of_these_sources(hook: ModuleType) -> None:
     native = runner_program().parent.parent
     for target in hook.TARGETS:
-        stamp = (native / target.folder / hook.PROGRAM).with_suffix(".sha256")
-        assert stamp.read_text() == hook.source_hash(target.recipe(target.triple)), "run: python hatch_build.py"
+        stamp = (native / target.folder / target.name).with_suffix(".sha256")
+        assert stamp.read_text() == hook.source_hash(target.recipe), "run: python hatch_build.py"
 
 
 def test_import_is_light() -> None:

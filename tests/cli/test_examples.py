@@ -35,13 +35,14 @@ DOCUMENTS = (
     "docs/reference.md",
     "docs/config.md",
     "docs/glossary.md",
+    "docs/in-your-app.md",
     "docs/models.md",
     "docs/tutorial.md",
 )
 WHOLE = "docs/tutorial.md"
 LONG = (
-    "assess", "bench", "check_profile", "convert_weights", "evaluate", "export", "inherit_weights", "predict_bench",
-    "probe_widths", "profile", "profile_many", "search", "train",
+    "app", "assess", "bench", "check_profile", "convert_weights", "evaluate", "export", "inherit_weights",
+    "predict_bench", "probe_widths", "profile", "profile_many", "search", "train",
 )  # fmt: skip
 """Functions of `pipeline` that examples run up to."""
 EXAMPLES = [step.text for name in DOCUMENTS if name != WHOLE for step in steps(document(name)) if not step.name]

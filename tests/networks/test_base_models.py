@@ -12,7 +12,7 @@ from syncnas_bench import BenchPlan, HostDevice, Run, Step, Unit
 from syncnas_bench.local import vulkan
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle
-from syncnas_deploy.measuring.jobs import network_job
+from syncnas_deploy.bundle_network import network_job
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.placement import Placement

@@ -83,6 +83,10 @@ class ElfFile:
         return [self._name(offset) for offset in self.dynamic.get(DT_NEEDED, [])]
 
     @property
+    def soname(self) -> str:
+        return self._name(self.value(DT_SONAME))
+
+    @property
     def sections(self) -> set[str]:
         headers = [self._shoff + self._shentsize * i for i in range(self._shnum)]
         (names,) = struct.unpack_from("<Q", self.content, headers[self._shstrndx] + 24)

@@ -27,11 +27,3 @@ __asm__(".text\n"
         "    mov x0, sp\n"
         "    b start\n"
         ".size _start, . - _start\n");
-
-// The loader reads from this note which API level the program was made for.
-__asm__(".section .note.android.ident, \"a\", %note\n"
-        ".balign 4\n"
-        ".long 8, 4, 1\n"  // bytes of the name, bytes of the content, type
-        ".asciz \"Android\"\n"
-        ".long 28\n"
-        ".previous\n");

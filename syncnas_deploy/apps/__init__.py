@@ -1,0 +1,1 @@
+"""A bundle for Android: an AAR, and a Gradle project with a sample app that uses it."""

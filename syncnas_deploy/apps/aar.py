@@ -1,0 +1,100 @@
+"""An AAR of one network: library, classes, header, and the bundle's files as assets; the same bundle, the same bytes.
+
+Its layout is that of Android's documentation; nothing of the Android Gradle plugin was at hand to read it back.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+
+from syncnas_bench.library import LIBRARY, app_classes, app_header, app_library
+from syncnas_deploy.bundle import Bundle
+
+MIN_SDK = 24
+ABIS = {"arm64-v8a": "aarch64-android", "x86_64": "x86_64-android"}
+"""Android's names of what LiteRT's own AAR is for, and ours."""
+
+ASSETS = "network"
+"""The folder of the assets that an app opens."""
+
+USES_OPENCL = "\n".join(
+    f'        <uses-native-library android:name="{name}" android:required="false" />'
+    for name in ("libOpenCL.so", "libOpenCL-pixel.so", "libOpenCL-car.so", "libvndksupport.so")
+)
+"""Of a manifest: from targetSdk 31 on an app sees these libraries of the system only if it names them."""
+
+_MANIFEST = f"""<?xml version="1.0" encoding="utf-8"?>
+<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="org.syncnas">
+    <uses-sdk android:minSdkVersion="{MIN_SDK}" />
+    <application>
+{USES_OPENCL}
+    </application>
+</manifest>
+"""
+
+_METADATA = """aarFormatVersion=1.0
+aarMetadataVersion=1.0
+minCompileSdk=31
+minAndroidGradlePluginVersion=4.2.0
+"""
+
+_PROGUARD = """# The native library is bound to these by name.
+-keep class org.syncnas.Network { native <methods>; }
+"""
+
+
+def aar_bytes(bundle: Bundle) -> bytes:
+    """The AAR of a bundle.
+
+    Raises:
+        BundleError: the bundle has no network.txt.
+        RuntimeMissing: this installation lacks a library or the classes.
+    """
+    files = {
+        "AndroidManifest.xml": _MANIFEST.encode(),
+        "R.txt": b"",
+        "classes.jar": app_classes().read_bytes(),
+        "proguard.txt": _PROGUARD.encode(),
+        "META-INF/com/android/build/gradle/aar-metadata.properties": _METADATA.encode(),
+    }
+    for abi, target in ABIS.items():
+        files[f"jni/{abi}/{LIBRARY}"] = app_library(target).read_bytes()
+    return pack(files | _prefab() | assets(bundle, f"assets/{ASSETS}"))
+
+
+def assets(bundle: Bundle, folder: str) -> dict[str, bytes]:
+    """What an app opens, by path."""
+    paths = [bundle.network(), *(bundle.tflite(branch) for branch in range(bundle.config.branch_count))]
+    return {f"{folder}/{path.name}": path.read_bytes() for path in paths}
+
+
+def _prefab() -> dict[str, bytes]:
+    """The library for C and C++ in an app: CMake's find_package(syncnas)."""
+    package = {"schema_version": 2, "name": "syncnas", "version": "1.0.0", "dependencies": []}
+    files: dict[str, bytes] = {
+        "prefab/prefab.json": json.dumps(package).encode(),
+        "prefab/modules/syncnas/module.json": b'{"export_libraries": []}',
+        "prefab/modules/syncnas/include/syncnas.h": app_header().read_bytes(),
+    }
+    for abi, target in ABIS.items():
+        place = f"prefab/modules/syncnas/libs/android.{abi}"
+        description = {"abi": abi, "api": MIN_SDK, "ndk": 26, "stl": "none", "static": False}
+        files[f"{place}/abi.json"] = json.dumps(description).encode()
+        files[f"{place}/{LIBRARY}"] = app_library(target).read_bytes()
+    return files
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """A zip file that depends on nothing but names and contents; models are stored, so that they can be mapped."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in sorted(files.items()):
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            info.create_system = 3
+            info.compress_type = zipfile.ZIP_STORED if name.endswith(".tflite") else zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return out.getvalue()

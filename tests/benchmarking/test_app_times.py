@@ -1,0 +1,96 @@
+"""An app's own times beside a bench: what the library writes is read back, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from syncnas_bench.local.host import find_litert
+from syncnas_deploy import pipeline
+from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.errors import AppTimesError
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from tests.support.app_cases import app, run_app
+from tests.support.picture_cases import small_branched
+from tests.support.program import Program
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    config = small_branched()
+    weights = random_weights(parameter_shapes(config), 0)
+    return write_bundle(tmp_path_factory.mktemp("b") / "bundle", config, weights, source="a test")
+
+
+@pytest.fixture(scope="module")
+def written(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = app() or pytest.skip("no C compiler (Debian: gcc libc6-dev)")
+    path = tmp_path_factory.mktemp("t") / "app.json"
+    done = run_app(program, "measure", find_litert(), bundle.folder, 30, path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+def test_what_an_app_wrote_is_read_back(bundle: Bundle, written: Path) -> None:
+    times = pipeline.app_times(written, bundle)
+    assert times.units == ("cpu:1", "cpu:1")
+    row = json.loads(written.read_text().splitlines()[1])["jobs"][0]
+    assert times.makespan.samples_us == tuple(ns / 1e3 for ns in row["makespan_ns"])
+    assert len(times.makespan.samples_us) == 30
+
+
+def test_bench_lays_it_beside(bundle: Bundle, written: Path, program: Program) -> None:
+    words = ("bench", bundle.folder, "--device", "host", "--unit", "cpu:1", "--unit", "cpu:2", "--samples", 12)
+    shown = program(*words, "--launches", 1, "--from", written)
+    assert shown.code in (0, 6), shown.err  # a busy machine makes it worthless
+    assert "in the app, on cpu:1 + cpu:1: " in shown.out
+    assert " ms here on cpu:1 + cpu:2" in shown.out
+    assert len(json.loads(program(*words, "--launches", 1, "--from", written, "--json").out)["app"]["samples_us"]) == 30
+
+
+def _cut(lines: list[str]) -> list[str]:
+    return lines[:-1]
+
+
+def _change(old: str, new: str) -> Callable[[list[str]], list[str]]:
+    return lambda lines: [line.replace(old, new, 1) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_cut, "the runner's output ended without a trailer after 1 rows"),
+        (_change('"phase":1', '"phase":7'), "has other lanes or phases"),
+        (_change('"makespan_ns":[', '"makespan_ns":[1,'), "has 31 samples instead of 30"),
+        (_change('"app"', '"apps"'), "its first lines are no header and row of an app"),
+        (_change('"cpu:1"', '"npu"'), "npu"),
+        (_change('"setup_ms":', '"setup_ms":1'), "do not have the trailer's sha256"),
+        (lambda _: ["{}"], "its first lines are no header and row of an app"),
+        (lambda _: ["[" * 100_000, "{"], "its first lines are no header and row of an app"),
+        (lambda _: [], "its first lines are no header and row of an app"),
+    ],
+)
+def test_what_is_no_apps_times_is_refused(
+    spoil: Callable[[list[str]], list[str]], reason: str, bundle: Bundle, written: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "spoiled.json"
+    path.write_text("".join(f"{line}\n" for line in spoil(written.read_text().splitlines())))
+    with pytest.raises(AppTimesError) as caught:
+        pipeline.app_times(path, bundle)
+    assert str(caught.value).startswith(f"{path}: is not of this network in an app (")
+    assert reason in str(caught.value)
+
+
+def test_another_network_and_no_file_are_refused(
+    written: Path, bundle: Bundle, program: Program, tmp_path: Path
+) -> None:
+    base = pipeline.export("mobilenet_v2", tmp_path / "base")
+    refused = program("bench", base.folder, "--device", "host", "--from", written)
+    assert refused.code == 3
+    assert "is not of this network in an app" in refused.err
+    refused = program("bench", bundle.folder, "--device", "host", "--from", tmp_path / "absent.json")
+    assert refused.code == 3
+    assert "cannot be read (No such file or directory); give the file that the app wrote." in refused.err
