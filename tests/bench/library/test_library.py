@@ -20,6 +20,7 @@ from syncnas_deploy.bundle import Bundle, write_bundle
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import Precision
 from tests.support.app_cases import SANITIZERS, app, run_app, small_litert, write_small_bundle
 from tests.support.picture_cases import small_branched, small_config
 
@@ -78,6 +79,16 @@ def test_each_kind_of_network_gives_its_reference(config: ModelConfig, units: st
     nowhere = {"VK_ICD_FILENAMES": "/absent.json", "VK_DRIVER_FILES": "/absent.json"}
     for words in ((), ("memory", "own")):
         np.testing.assert_array_equal(logits(bundle, units, *words, **nowhere), bundle.reference()[1].ravel())
+
+
+@pytest.mark.parametrize("precisions", [("fp16",), ("int8",), ("fp32", "int8")])
+def test_each_precision_gives_its_reference(precisions: tuple[Precision, ...], tmp_path: Path) -> None:
+    config = small_branched()
+    weights = random_weights(parameter_shapes(config), 0)
+    bundle = write_bundle(
+        tmp_path / "b", config, weights, source="a test", precisions=precisions, timing_only="int8" in precisions
+    )
+    np.testing.assert_array_equal(logits(bundle, "cc"), bundle.reference()[1].ravel())
 
 
 @pytest.mark.parametrize("units", ["cg", "gc"])
