@@ -280,6 +280,7 @@ def bench(
         for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen, b.formats[0]))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    opened.reference()  # a damaged one is refused before anything is measured
     if examine:
         tell_what_spoils_numbers(on, on_notice)
     beside = profile is not None and opened.config.branch_count == 2

@@ -104,7 +104,7 @@ def test_a_phone_that_fails_is_named_and_hides_no_other_device(
 ) -> None:
     with FakeAdbServer(failing(reason, f"R58M1 device {MORE}", "R58M2 offline")) as server:
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
-        code, out, _ = program("devices")
+        code, out, _ = program("devices", "--simulated")
         assert "host" in [device.name for device in pipeline.devices()]
     told = next(line for line in out.splitlines() if line.startswith("R58M1"))
     assert code == 0 and f"no: {state}" in told and says in told
