@@ -103,7 +103,8 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
     @cached_property
     def width_steps(self) -> tuple[int, int]:
         """By unit, of what the solver takes multiples as widths, channels."""
-        return width_step(self.learning, 0), width_step(self.learning, 1)
+        first, second = (width_step(self.learning, self.points, unit) for unit in (0, 1))
+        return first, second
 
     def check_base(self, base: ModelConfig) -> None:
         """Refuse another base model than the one that was measured.

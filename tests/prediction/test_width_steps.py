@@ -12,7 +12,7 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.one_branch import OneBranchLatency
 from syncnas_deploy.prediction.predict import ProfileCosts
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.prediction.rows import LearningRow
+from syncnas_deploy.prediction.rows import LaunchSample, LearningRow, PointRow
 from syncnas_deploy.prediction.width_steps import on_step, width_step
 from syncnas_deploy.report.tables import profile_page
 from syncnas_deploy.search.loop import SearchSettings
@@ -28,7 +28,20 @@ def erratic(base: ModelConfig, error: float = 0.08) -> DeviceProfile:
 @pytest.mark.parametrize(("errors", "step"), [([], 4), ([0.01], 4), ([0.2, 0.03], 4), ([0.031], 32), ([0.01, 0.3], 32)])
 def test_the_last_pair_that_was_predicted_decides(errors: list[float], step: int) -> None:
     rows = [LearningRow(1, 100 + 34 * i, 0.0, error) for i, error in enumerate(errors)]
-    assert width_step([*rows[::-1], LearningRow(0, 999, 0.9, 0.9)], 1) == step
+    assert width_step([*rows[::-1], LearningRow(0, 999, 0.9, 0.9)], (), 1) == step
+
+
+@pytest.mark.parametrize(("apart", "step"), [(0.01, 32), (0.079, 32), (0.081, 4), (0.5, 4)])
+def test_noise_is_not_taken_for_steps(apart: float, step: int, mobilenet: ModelConfig) -> None:
+    def noisy(row: PointRow) -> PointRow:
+        us = row.sample.median_us
+        return msgspec.structs.replace(
+            row, sample=LaunchSample((us, us * (1 - apart / 2), us * (1 + apart / 2)), us, us, 9)
+        )
+
+    profile = erratic(mobilenet)
+    assert profile.width_steps == (4, 32)
+    assert msgspec.structs.replace(profile, points=tuple(map(noisy, profile.points))).width_steps == (4, step)
 
 
 @pytest.mark.parametrize(
