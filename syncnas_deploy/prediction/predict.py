@@ -232,17 +232,17 @@ def check_structure(config: ModelConfig, base: ModelConfig) -> None:
 def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[float, float]:
     """Latency of one segment on the unit of its branch.
 
-    It is one invocation, and each part less the invocation that it was measured with. A segment that is `alone` in
-    its phase is not slowed. A stem beside another stem is slowed as the first stage is.
+    It is one invocation, and each part less the invocation that it was measured with. A stem or head that is `alone` in
+    its phase is slowed by the unit that waits for it. A stem beside another stem is slowed as the first stage is.
 
     Returns:
-        Microseconds: alone, and with the other unit at work throughout.
+        Microseconds: without the other unit, and with it throughout.
     """
     unit = segment.branch
     once_us = table.invocation_us(unit)
     if segment.stem:
         us = table.fixed_us(unit, "stem")
-        return us, us if alone else us * table.contention(unit, 0)
+        return us, us * (table.waited(unit, "stem") if alone else table.contention(unit, 0))
     parts = []
     if segment.sync is not SyncOp.NONE:
         assert segment.sync_stage is not None
@@ -255,6 +255,8 @@ def segment_us(segment: Segment, table: LatencyTable, *, alone: bool) -> tuple[f
         parts.append((us, table.contention(unit, stage)))
     if segment.head:
         parts.append((table.fixed_us(unit, "head"), 1.0))
+        solo_us = once_us + sum(max(SHORTEST_US, us - once_us) for us, _ in parts)
+        return solo_us, solo_us * table.waited(unit, "head")
     rest = [(max(SHORTEST_US, us - once_us), factor) for us, factor in parts]
     solo_us = once_us + sum(us for us, _ in rest)
     loaded_us = once_us * table.worst_contention(unit) + sum(us * factor for us, factor in rest)
@@ -268,14 +270,15 @@ def _halved(segment: Segment, stage: int) -> bool:
 def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]:
     """Latencies of one or two segments that start together, microseconds, [1] or [2].
 
-    Until the shorter one ends, both are slowed. The rest of the longer one runs at its solo pace.
+    One segment has the other unit beside it throughout: that unit waits. Of two, until the shorter one ends, both are
+    slowed; the rest of the longer one runs at its solo pace.
 
     Args:
         solo: latency of each alone, [1] or [2].
         loaded: latency of each with the other unit at work throughout, [1] or [2].
     """
     if len(solo) == 1:
-        return list(solo)
+        return list(loaded)
     shorter = int(loaded[1] < loaded[0])
     longer = 1 - shorter
     times = [0.0, 0.0]
@@ -350,14 +353,15 @@ class ProfileCosts:
         if self.placement.twin_stem:
             both_us = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
             return max(both_us) * self._balance
-        return self._table.fixed_us(self.placement.trunk, "stem")
+        trunk = self.placement.trunk
+        return self._table.fixed_us(trunk, "stem") * self._table.waited(trunk, "stem")
 
     def head_us(self, op: str) -> float:
         """The last sync's operation and the head, as one segment on the trunk's unit."""
         last, trunk = len(self._base.stages) - 1, self.placement.trunk
         once_us = self._table.invocation_us(trunk)
         parts = (self._table.fixed_us(trunk, "sync", last, SyncOp(op)), self._table.fixed_us(trunk, "head"))
-        return once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)
+        return (once_us + sum(max(SHORTEST_US, us - once_us) for us in parts)) * self._table.waited(trunk, "head")
 
     def join_us(self, op: str) -> float:
         """Crossing of the other branch's last features to the trunk."""

@@ -120,7 +120,7 @@ def _flaw(profile: DeviceProfile) -> str:
     keys: dict[str, list[Hashable]] = {
         "points": [(row.unit, row.point) for row in profile.points],
         "networks": [(row.unit, row.pair) for row in profile.networks],
-        "contention": [(row.unit, row.stage) for row in profile.contention],
+        "contention": [(row.unit, row.part, row.stage) for row in profile.contention],
         "syncs": [(row.trunk, row.place, row.stage, row.op) for row in profile.syncs],
         "power": [row.state for row in profile.power],
     }

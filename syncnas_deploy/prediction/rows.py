@@ -20,6 +20,7 @@ from syncnas_deploy.prediction.curves import Curve, CurveShape
 
 Part = Literal["stem", "block", "sync", "head", "invocation"]
 SyncPlace = Literal["fork", "sync", "join"]
+Place = Literal["stage", "stem", "head"]
 PowerState = Literal["idle", "unit_0", "unit_1", "both"]
 
 INVOCATION_OPS = (1, 9)
@@ -135,11 +136,18 @@ class NetworkRow(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ContentionRow(Struct, frozen=True, forbid_unknown_fields=True):
-    """Concurrent latency over solo latency on one unit in one stage."""
+    """Latency in a network of two branches over solo latency, on one unit.
+
+    Attributes:
+        stage: the stage whose blocks it is of; -1 for stem and head.
+        part: the stem and the head have their phase for themselves, while the other unit waits for them: it polls, and
+            what it has just written is not in this unit's caches. Missing in profiles of before 0.3.
+    """
 
     unit: UnitIndex
     stage: StageIndex
     factor: Annotated[float, Meta(ge=0.1, le=1000)]
+    part: Place = "stage"
 
 
 class SyncRow(Struct, frozen=True, forbid_unknown_fields=True):

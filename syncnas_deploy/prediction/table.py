@@ -17,7 +17,16 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.curve_model import CurveModel
 from syncnas_deploy.prediction.curves import Curve, CurveShape
 from syncnas_deploy.prediction.dispatch import grids_of
-from syncnas_deploy.prediction.rows import INVOCATION_OPS, MeasuredRows, Part, Point, PointRow, SyncPlace, SyncRow
+from syncnas_deploy.prediction.rows import (
+    INVOCATION_OPS,
+    MeasuredRows,
+    Part,
+    Place,
+    Point,
+    PointRow,
+    SyncPlace,
+    SyncRow,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -59,7 +68,10 @@ class LatencyTable:
             curve_model(base, rows.curves, rows.points, unit, shape) for unit, shape in enumerate(rows.shapes)
         )
         self._curves: dict[tuple[int, BlockKey], tuple[Int64Array, Float64Array]] = {}
-        self._contention = {(row.unit, row.stage): row.factor for row in rows.contention}
+        self._contention = {(row.unit, row.stage): row.factor for row in rows.contention if row.part == "stage"}
+        self._waited: dict[tuple[int, Place], float] = {
+            (row.unit, row.part): row.factor for row in rows.contention if row.part != "stage"
+        }
         self._syncs = {(row.trunk, row.place, row.stage, row.op): row for row in rows.syncs}
         self._networks = {(row.unit, row.pair): row.sample.median_us for row in rows.networks}
         trivial = {(r.unit, r.point.width): r.sample.median_us for r in rows.points if r.point.part == "invocation"}
@@ -136,6 +148,10 @@ class LatencyTable:
             ProfileMismatch: not measured.
         """
         return self._entry(self._contention, (unit, stage), f"contention of stage {stage + 1} on unit {unit}")
+
+    def waited(self, unit: int, part: Place) -> float:
+        """Latency of the stem or the head, while the other unit waits for it, over solo latency; 1 if not measured."""
+        return self._waited.get((unit, part), 1.0)
 
     def worst_contention(self, unit: int) -> float:
         """The largest contention of any stage, at least 1.

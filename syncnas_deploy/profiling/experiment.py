@@ -1,10 +1,11 @@
 """What one launch of the runner measures: the files and steps of an experiment on two units.
 
 pair_N     solo latency: both chains (see `parts`) of width pair N, and the whole network of its full widths as one
-           graph, on unit 0 and on unit 1 in turns. The whole network on other units, too, such as all cores.
-           Contention: the ADD chain on both units in step, the same part on both at the same time
+           graph, on unit 0 and on unit 1 in turns. The whole network on other units, too, such as all cores
 networks   the overhead of every sync, fork and join in its place: four narrow two-branch networks, with ADD or CONCAT
            after every stage, and stem and head on either branch.
+           Contention in its place: two networks of the base's widths, with ADD after every stage, and stem and head on
+           either branch; both branches at once and each branch alone, in the same rounds
            Whether a unit became slower meanwhile: the base on either unit again
 held_out   how far predictions are off: random two-branch networks
 
@@ -38,7 +39,7 @@ from syncnas_deploy.profiling.width_design import WidthPair
 CHAIN_OPS = (SyncOp.ADD, SyncOp.CONCAT)
 NETWORKS, HELD_OUT = "networks", "held_out"
 TOGETHER = "together"
-"""Name of the job, in a pair's step, in which both units work."""
+"""Name of the job, where power is read, in which both units work all the time."""
 
 _NARROW = 0.4
 """Width ratio of the networks that measure syncs.
@@ -99,6 +100,11 @@ def step_words(step: str) -> str:
     return words.get(step) or f"channel widths, set {step.removeprefix(pair_step(0)[:-1])}"
 
 
+def branch_job(network: str, branch: int) -> str:
+    """Name of the job that runs a branch of a network without the other."""
+    return f"{network}_branch{branch}"
+
+
 class Experiment:
     """The files and steps that measure one base model on two units.
 
@@ -112,6 +118,7 @@ class Experiment:
         chains: parts in running order, by (number of the width pair, ADD or CONCAT).
         pairs: width pairs so far; pair 0 has the base's widths.
         narrow: the networks that measure syncs, by name.
+        wide: the networks that measure contention, by name.
         held_out: the random networks.
     """
 
@@ -133,6 +140,13 @@ class Experiment:
                 placement = Placement(trunk)
                 self.narrow[name] = branched(base, strategy, Widths.both(widths), name=name, placement=placement)
                 jobs.append(self._write(self.narrow[name]).job(name))
+        self.wide: dict[str, ModelConfig] = {}
+        for trunk in (0, 1):
+            name, placement = f"wide_trunk{trunk}", Placement(trunk)
+            strategy = SyncOp.ADD.value * len(base.stages)
+            self.wide[name] = branched(base, strategy, Widths.both(base.widths), name=name, placement=placement)
+            written = self._write(self.wide[name])
+            jobs += [written.job(name), *(written.solo(branch_job(name, branch), branch) for branch in (0, 1))]
         self._networks = self._step(NETWORKS, jobs)
         self.held_out = random_networks(base, settings.networks, settings.seed)
         jobs = [self._write(config).job(config.name) for config in self.held_out]
@@ -156,8 +170,6 @@ class Experiment:
         files = [written[form] for form in self._formats]
         jobs = [self._chain_job(number, op, unit, files[unit]) for op in CHAIN_OPS for unit in (0, 1)]
         jobs += [Job.solo(whole_job(unit), unit, Call(0, file, "whole")) for unit, file in enumerate(files)]
-        # In the same rounds as the chains alone, since a machine that is warm from other work gives other times.
-        jobs.append(Job(TOGETHER, (jobs[0].lanes[0], jobs[1].lanes[0])))
         self._solo.append(self._step(pair_step(number), jobs))
 
     @property
@@ -181,15 +193,16 @@ class Experiment:
             latency_us: duration of a run, microseconds, by the name of a job of pair 0.
         """
         jobs = {job.name: job for job in self._solo[0].jobs}
+        chains = [jobs[chain_job(SyncOp.ADD, unit)] for unit in (0, 1)]
+        jobs[TOGETHER] = Job(TOGETHER, tuple(job.lanes[0] for job in chains))
+        run_us = {**latency_us, TOGETHER: max(latency_us[job.name] for job in chains)}
         states: dict[PowerState, str] = {
             "idle": whole_job(0),
             "unit_0": whole_job(0),
             "unit_1": whole_job(1),
             "both": TOGETHER,
         }
-        loops = [
-            PowerLoop(state, jobs[name], latency_us[name], resting=state == "idle") for state, name in states.items()
-        ]
+        loops = [PowerLoop(state, jobs[name], run_us[name], resting=state == "idle") for state, name in states.items()]
         return power_plan(self.plan([pair_step(0)], self.settings.seed), meter, loops)
 
     def _chain_job(self, number: int, op: SyncOp, unit: int, file: int) -> Job:

@@ -28,6 +28,7 @@ from syncnas_deploy.prediction.rows import (
     LaunchSample,
     LearningRow,
     NetworkRow,
+    Place,
     Point,
     PointRow,
     PowerRow,
@@ -39,9 +40,9 @@ from syncnas_deploy.profiling.experiment import (
     CHAIN_OPS,
     HELD_OUT,
     NETWORKS,
-    TOGETHER,
     Experiment,
     ProfileSettings,
+    branch_job,
     chain_job,
     pair_step,
     whole_job,
@@ -129,7 +130,7 @@ def assemble(
     base, facts, names = experiment.base, device.facts(), tuple(map(str, experiment.units))
     rows = point_rows(experiment, runs)
     shapes = [model.shape for model in fitted(base, rows)]
-    networks, contention = _networks(experiment, runs), _contention(base, experiment, runs)
+    networks, contention = _networks(experiment, runs), _contention(experiment, runs)
     profile = DeviceProfile(
         kind="simulated" if facts.simulated else "measured",
         base=base,
@@ -154,8 +155,8 @@ def assemble(
     return msgspec.structs.replace(profile, held_out=_held_out(experiment, runs, profile))
 
 
-def _calls_us(job: JobRun, lane: int = 0) -> list[Float64Array]:
-    return [phase.busy_us for phase in job.lanes[lane].phases]
+def _calls_us(job: JobRun) -> list[Float64Array]:
+    return [phase.busy_us for phase in job.lanes[0].phases]
 
 
 def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
@@ -174,34 +175,44 @@ def _networks(experiment: Experiment, runs: Runs) -> tuple[NetworkRow, ...]:
     )
 
 
-def _contention(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]:
-    """How much slower a stage's blocks are while the other unit works, by unit and stage.
+def _contention(experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]:
+    """How much slower a segment is in a network of two branches than its branch alone, by unit and place.
 
-    Both units run the same blocks in step. In the same rounds each unit runs them alone. A block that takes longer than
-    its partner is slowed only until the partner has ended (see `slowed`). Times are medians of the runs. The factor is
-    the median over launches and pairs.
+    In the same rounds each branch runs alone. A segment that takes longer than its partner is slowed only until the
+    partner has ended (see `slowed`); stem and head are slowed by a partner that waits. Times are medians of the runs.
+    The factor is the median over launches and networks.
     """
-    factors: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for number in range(len(experiment.pairs)):
-        points = [part.point for part in experiment.chains[number, SyncOp.ADD]]
-        for launch in launches_of(runs, pair_step(number)):
-            run = runs[launch, pair_step(number)]
-            both = [_medians(run.job(TOGETHER), unit) for unit in (0, 1)]
-            shared = np.minimum(*both)
-            for unit in (0, 1):
-                alone = _medians(run.job(chain_job(SyncOp.ADD, unit)), 0)
-                for stage in range(len(base.stages)):
-                    at = np.array([point.part == "block" and point.stage == stage for point in points])
-                    factors[unit, stage].append(slowed(alone[at].sum(), both[unit][at].sum(), shared[at].sum()))
+    factors: dict[tuple[int, int, Place], list[float]] = defaultdict(list)
+    for name, config in experiment.wide.items():
+        segments = cut(config)
+        for launch in launches_of(runs, NETWORKS):
+            run = runs[launch, NETWORKS]
+            alone_us = {
+                segment.name: us
+                for branch in (0, 1)
+                for segment, us in zip(
+                    (s for s in segments if s.branch == branch),
+                    _medians(run.job(branch_job(name, branch))),
+                    strict=True,
+                )
+            }
+            together = {s.name: float(np.median(run.job(name).call(s.branch, s.phase).busy_us)) for s in segments}
+            for phase in range(segments[-1].phase + 1):
+                members = [segment for segment in segments if segment.phase == phase]
+                shared_us = min(together[segment.name] for segment in members)
+                for s in members:
+                    place: Place = "stem" if s.stem else "head" if s.head else "stage"
+                    stage = s.blocks[-1].stage if s.blocks else -1
+                    factors[s.branch, stage, place].append(slowed(alone_us[s.name], together[s.name], shared_us))
     return tuple(
-        ContentionRow(unit, s, round(statistics.median(factors[unit, s]), 4))
-        for unit in (0, 1)
-        for s in range(len(base.stages))
+        ContentionRow(unit, stage, round(statistics.median(found), 4), place)
+        for (unit, stage, place), found in sorted(factors.items())
     )
 
 
-def _medians(job: JobRun, lane: int) -> Float64Array:
-    return np.asarray(np.median(np.stack(_calls_us(job, lane)), axis=1))
+def _medians(job: JobRun) -> list[float]:
+    """Median duration of each call of a job of one lane."""
+    return [float(np.median(us)) for us in _calls_us(job)]
 
 
 def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:

@@ -94,7 +94,7 @@ def profile_page(profile: DeviceProfile) -> Page:
     ]
     rows: list[list[Cell]] = []
     for unit, text in enumerate(profile.units):
-        contention = [row.factor for row in profile.contention if row.unit == unit]
+        contention = [row.factor for row in profile.contention if row.unit == unit and row.part == "stage"]
         rows.append(
             [
                 text,

@@ -115,7 +115,7 @@ def test_an_output_that_stays_wrong_is_no_row(
     tiny: ModelConfig, tmp_path: Path, spoil: Callable[[np.ndarray], None]
 ) -> None:
     device = Spoiled(spoil, 3)
-    with pytest.raises(WrongOutput, match=r"job together of step pair_0 on cpu:1 and cpu:2 gave .* do not count"):
+    with pytest.raises(WrongOutput, match=r"job whole_1 of step pair_0 on cpu:2 gave .* do not count"):
         measure(tiny, device, UNITS, QUICK, tmp_path / "j")
     assert device.launches == 3
     assert not (tmp_path / "j").exists()

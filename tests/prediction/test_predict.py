@@ -22,6 +22,7 @@ from tests.support.latency_cases import (
     HEAD_US,
     INVOCATION_US,
     STEM_US,
+    WAITED,
     crossing,
     exactly,
     law_profile,
@@ -41,7 +42,7 @@ def part_us(base: ModelConfig, branch: int, stage: int, letter: str, widths: Wid
 def by_hand_us(base: ModelConfig, strategy: str, widths: Widths, trunk: int) -> tuple[float, dict[int, list[float]]]:
     """The formula of the module's text, written again for the law: makespan, and solo times by phase."""
     fork = crossing(trunk, "fork", -1, SyncOp.NONE)
-    released = STEM_US[trunk] + fork.downloads_us[trunk] + fork.barrier_us
+    released = STEM_US[trunk] * WAITED["stem"][trunk] + fork.downloads_us[trunk] + fork.barrier_us
     begins = [released + fork.uploads_us[branch] for branch in (0, 1)]
     solo: dict[int, list[float]] = {}
     ends = [s for s, letter in enumerate(strategy) if letter != "n"]
@@ -68,7 +69,8 @@ def by_hand_us(base: ModelConfig, strategy: str, widths: Widths, trunk: int) -> 
         released = max(arrived[branch] + row.downloads_us[branch] for branch in (0, 1)) + row.barrier_us
         begins = [released + row.uploads_us[branch] for branch in (0, 1)]
     last_op_us = sync_op_us(trunk, ends[-1], SyncOp(strategy[-1]))
-    return begins[trunk] + last_op_us + HEAD_US[trunk] - INVOCATION_US[trunk], solo
+    head_us = last_op_us + HEAD_US[trunk] - INVOCATION_US[trunk]
+    return begins[trunk] + head_us * WAITED["head"][trunk], solo
 
 
 @pytest.mark.parametrize("strategy", ["nnanncc", "nnnnnna", "cacacac", "nncnnnc"])
@@ -94,11 +96,11 @@ def test_a_crossing_costs_what_its_trunk_and_units_cost(mobilenet: ModelConfig) 
     for trunk in (0, 1):
         costs = ProfileCosts(profile, Placement(trunk))
         assert costs.fork_us() == pytest.approx(crossing(trunk, "fork", -1, SyncOp.NONE).sample.median_us)
-        assert costs.stem_us() == STEM_US[trunk]
+        assert costs.stem_us() == STEM_US[trunk] * WAITED["stem"][trunk]
         for op in ("a", "c"):
             assert costs.join_us(op) == pytest.approx(crossing(trunk, "join", last, SyncOp(op)).sample.median_us)
             whole_us = sync_op_us(trunk, last, SyncOp(op)) + HEAD_US[trunk] - INVOCATION_US[trunk]
-            assert costs.head_us(op) == pytest.approx(whole_us)
+            assert costs.head_us(op) == pytest.approx(whole_us * WAITED["head"][trunk])
             # The solver does not ask for the trunk of a sync: the more expensive of both counts.
             rows = [crossing(either, "sync", 2, SyncOp(op)) for either in (0, 1)]
             assert costs.sync_us(2, op) == max(max(row.downloads_us) + row.barrier_us for row in rows)
@@ -111,7 +113,7 @@ def test_a_crossing_costs_what_its_trunk_and_units_cost(mobilenet: ModelConfig) 
 @pytest.mark.parametrize(
     ("solo", "loaded", "wanted"),
     [
-        ([100.0], [300.0], [100.0]),
+        ([100.0], [300.0], [300.0]),
         ([100.0, 100.0], [100.0, 100.0], [100.0, 100.0]),
         ([100.0, 100.0], [150.0, 150.0], [150.0, 150.0]),
         ([100.0, 300.0], [150.0, 600.0], [150.0, 150.0 + 300.0 - 75.0]),

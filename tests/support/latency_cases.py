@@ -17,6 +17,7 @@ from syncnas_deploy.prediction.rows import (
     LaunchSample,
     LearningRow,
     NetworkRow,
+    Place,
     Point,
     PointRow,
     SyncPlace,
@@ -29,6 +30,8 @@ INVOCATION_US = (2.0, 3.5)
 CONTENTION = ((1.25, 1.30, 1.20, 1.35, 1.15, 1.40, 1.10), (1.10, 1.06, 1.14, 1.04, 1.12, 1.02, 1.08))
 """By [unit][stage]: no two alike, so that whatever mixes up units or stages shows."""
 STEM_US, HEAD_US = (100.0, 130.0), (200.0, 250.0)
+WAITED: dict[Place, tuple[float, float]] = {"stem": (1.2, 1.15), "head": (1.1, 1.05)}
+"""By part and unit: how much longer it takes while the other unit waits."""
 """By unit."""
 
 
@@ -122,7 +125,10 @@ def law_profile(base: ModelConfig) -> DeviceProfile:
         shapes=(STRAIGHT, STRAIGHT),
         points=tuple(points.values()),
         networks=tuple(NetworkRow(u, n, exactly(whole_us(base, u, r))) for u in (0, 1) for n, r in enumerate(RATIOS)),
-        contention=tuple(ContentionRow(u, s, CONTENTION[u][s]) for u in (0, 1) for s in stages),
+        contention=(
+            *(ContentionRow(u, s, CONTENTION[u][s]) for u in (0, 1) for s in stages),
+            *(ContentionRow(u, -1, factor, part) for part, both in WAITED.items() for u, factor in enumerate(both)),
+        ),
         syncs=tuple(syncs),
         jitter=(0.0, 0.0),
         learning=(LearningRow(0, 120, 0.03, 0.02), LearningRow(1, 120, 0.02, 0.01)),

@@ -41,7 +41,7 @@ def _row(name: str, profile: DeviceProfile) -> tuple[str, ...]:
         sample = next((row.sample for row in profile.networks if row.unit == unit and row.pair == 0), None)
         bases.append("-" if sample is None else f"{sample.median_us / 1e3:.3f}")
         apart.append("-" if sample is None else f"{sample.disagreement:.1%}")
-        factors = [row.factor for row in profile.contention if row.unit == unit]
+        factors = [row.factor for row in profile.contention if row.unit == unit and row.part == "stage"]
         contention.append(f"{statistics.median(factors):.2f}" if factors else "-")
     syncs = [row.sample.median_us for row in profile.syncs if row.place == "sync"]
     crossing = f"{min(syncs):.1f}-{max(syncs):.1f}" if syncs else "-"

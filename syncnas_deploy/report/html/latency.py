@@ -96,7 +96,7 @@ def _widths(measured: Sequence[int]) -> np.ndarray:
 
 
 def _contention(profile: DeviceProfile) -> Markup:
-    rows = sorted(profile.contention, key=lambda row: row.stage)
+    rows = sorted((row for row in profile.contention if row.part == "stage"), key=lambda row: row.stage)
     plot = Plot.around([(row.stage + 1, row.factor) for row in rows] + [(1, 1.0)])
     stages = len(profile.base.stages)
     plot.line([(1, 1.0), (stages, 1.0)], "faint")
