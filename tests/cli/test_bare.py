@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import DeviceUnavailable
+from syncnas_bench import DeviceUnavailable, library
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
 from syncnas_deploy.cli.exit_codes import EXTRAS, exit_code
@@ -93,7 +93,15 @@ def test_a_bare_environment_has_a_result_or_a_sentence(program: Program, end: in
 
 
 def test_every_command_is_tried() -> None:
-    assert {words.split()[0] for _, words in CASES} == set(cli.commands)
+    assert {words.split()[0] for _, words in CASES} | {"app"} == set(cli.commands)
+
+
+@pytest.mark.usefixtures("_bare")
+def test_an_app_needs_no_extra(program: Program) -> None:
+    if not (Path(library.__file__).parent / "_native" / "java" / "classes.jar").is_file():
+        pytest.skip("classes.jar is missing: javac was not there when this was installed")
+    done = program("app", "bundle", "--out", "module")
+    assert done.code == 0, done.err
 
 
 @pytest.mark.parametrize("name", sorted(EXTRAS))

@@ -25,6 +25,11 @@ PROFILE = ["profile", "--device", "sim:phone", "--base", "mobilenet_v2", "--laun
 SEARCH = ["search", "--base", "mobilenet_v2", "--profile", "law.json", "--trials", "9", "--evaluator"]
 
 
+def hang_up_by_default() -> None:
+    """In a child: tests that run below `nohup` would hand it an ignored SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 @pytest.mark.parametrize(
     ("words", "file", "number"),
@@ -43,7 +48,12 @@ def test_a_signal_leaves_no_temporary_files_and_is_told(
     temporary.mkdir()
     environment = os.environ | {"TMPDIR": str(temporary)}
     with subprocess.Popen(
-        [*MAIN, *words, "--out", "out"], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*MAIN, *words, "--out", "out"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=hang_up_by_default,
     ) as running:
         try:
             wait_for(lambda: any(temporary.rglob(file)) or running.poll() is not None)
@@ -99,7 +109,14 @@ try:
 finally:
     print("swallowed", swallowed)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=WAIT_S, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        preexec_fn=hang_up_by_default,
+    )
     assert done.returncode == code, done.stderr
     assert ("done" in done.stdout) == (code == 0) and ("cleaned" in done.stdout) == (while_it_waits == "clean()")
     assert ("[1]" in done.stdout) == ("import" in while_it_waits), "the module was imported whole"

@@ -11,7 +11,7 @@ import os
 import secrets
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,8 @@ Command = str | Sequence[str]
 CALL_S = 20.0
 TRANSFER_S = 600.0
 MAX_OUTPUT_BYTES = 1024 * 1024
+NAMES_BYTES = 2048
+"""Names of files in one command; Android 6 and older take 4096 bytes with all that is around them."""
 _NO_INPUT = "exec </dev/null\n"
 
 
@@ -68,6 +70,18 @@ class ShellResult:
     exit_code: int
     stdout: str
     stderr: str
+
+
+def _in_batches(names: Sequence[str]) -> Iterator[list[str]]:
+    """The names, as many at once as one command takes."""
+    some: list[str] = []
+    for name in names:
+        if some and len(quote([*some, name]).encode()) > NAMES_BYTES:
+            yield some
+            some = []
+        some.append(name)
+    if some:
+        yield some
 
 
 def quote(command: Command) -> str:
@@ -212,12 +226,15 @@ class Link:
             TransferFailed: a file cannot be read.
             LinkLost, DeviceUnavailable: the device cannot be reached.
         """
-        done = self.shell(["sha256sum", *remotes], deadline_s)
-        if done.exit_code == 127:
-            return [self._read_back(remote, deadline_s) for remote in remotes]
-        digests = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
-        if done.exit_code != 0 or len(digests) != len(remotes):
-            raise TransferFailed(f"files on {self.serial} cannot be read: {done.stderr.strip()[-300:]}.")
+        digests: list[str] = []
+        for some in _in_batches(remotes):
+            done = self.shell(["sha256sum", *some], deadline_s)
+            if done.exit_code == 127:
+                return [self._read_back(remote, deadline_s) for remote in remotes]
+            found = [line.split()[0] for line in done.stdout.splitlines() if line.strip()]
+            if done.exit_code != 0 or len(found) != len(some):
+                raise TransferFailed(f"files on {self.serial} cannot be read: {done.stderr.strip()[-300:]}.")
+            digests += found
         return digests
 
     def _read_back(self, remote: str, deadline_s: float) -> str:

@@ -16,6 +16,9 @@ from syncnas_deploy.report.timeline import (
     timeline_of_prediction,
 )
 
+LABELLED = 0.88
+"""Share of the axis that has labels; after it stands its unit."""
+
 
 def timeline_section(subject: Subject, place: int) -> tuple[Markup, object]:
     """The lanes of one network, and what the slider needs for the other runs.
@@ -36,11 +39,13 @@ def timeline_section(subject: Subject, place: int) -> tuple[Markup, object]:
         lanes.append(_lanes("predicted", predicted, subject.units, top_us, f"Predicted: {ms(predicted.makespan_us)}"))
     if median is not None and result is not None:
         lanes.append(_lanes("measured", median, subject.units, top_us, _run_text(median, result), f"m{place}"))
-    ticks = [us for us in round_values(0.0, top_us, 6) if us < 0.97 * top_us]
+    ticks = [us for us in round_values(0.0, top_us, 6) if us < top_us]
     grid = tag(
         "div", [tag("i", style=f"left:{percent(us / top_us)}") for us in ticks], class_="grid-lines", aria_hidden="true"
     )
-    marks = [tag("span", f"{us / 1e3:g}", style=f"left:{percent(us / top_us)}") for us in ticks]
+    marks = [
+        tag("span", f"{us / 1e3:g}", style=f"left:{percent(us / top_us)}") for us in ticks if us < LABELLED * top_us
+    ]
     axis = tag("div", marks, tag("em", "ms"), class_="xs", aria_hidden="true")
     chart = tag("div", grid, lanes, axis, class_="gantt", role="group", aria_label=f"Timeline of {subject.name}")
     parts: list[Markup | None] = [_legend(subject, median or shown[0]), chart]

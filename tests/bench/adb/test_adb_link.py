@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import sys
@@ -169,6 +170,17 @@ def test_pull_refuses_and_leaves_nothing(reached: Reached, tmp_path: Path) -> No
     with pytest.raises(TransferFailed, match="longer than 1024"):
         reached.link.push(b"", "/" + "a" * 2000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_digests_of_more_files_than_one_command_takes(reached: Reached) -> None:
+    names = [str(reached.scratch / f"a file of a plan with a long name, number {i}") for i in range(60)]
+    for i in (0, 30, 59):
+        reached.link.push(b"%d" % i, names[i])
+    asked = [names[i] for i in (0, 30, 59) for _ in range(20)]
+    wanted = [hashlib.sha256(b"%d" % i).hexdigest() for i in (0, 30, 59) for _ in range(20)]
+    assert reached.link.sha256(asked) == wanted
+    with pytest.raises(TransferFailed, match="cannot be read"):
+        reached.link.sha256([*asked, names[1]])
 
 
 def test_digests_without_sha256sum(reached: Reached) -> None:
