@@ -3,6 +3,8 @@
 from types import ModuleType
 
 from syncnas_deploy.benchmarking.result import BenchResult as BenchResult
+from syncnas_deploy.benchmarking.trust import trust as trust
+from syncnas_deploy.benchmarking.trust import verdict_of as verdict_of
 from syncnas_deploy.bundle import Bundle as Bundle
 from syncnas_deploy.errors import Error as Error
 from syncnas_deploy.errors import SyncNasError as SyncNasError

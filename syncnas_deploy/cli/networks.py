@@ -203,4 +203,4 @@ def draw(
         say(f"drawn in {out}")
     if measured is not None and measured.warnings:
         note(f"The profile is doubtful, and so are the times in the drawing: {'; '.join(measured.warnings)}.")
-    suggest("write its files", "export", config, "--out", "bundle")
+    suggest("write its files", "export", config)

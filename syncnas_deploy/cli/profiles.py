@@ -241,7 +241,7 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
         say_page(check_page(found))
     if not found.holds:
         units = [word for unit in wanted.units for word in ("--unit", unit)]
-        where = ("--device", device.name, "--base", wanted.base.name, *units)
+        where = ("--device", device.name, "--base", path, *units)
         suggest("measure it anew", "profile", *where, "--out", path.with_name(f"{path.stem}-again.json"))
         raise click.exceptions.Exit(7)
     suggest_search(path)
@@ -272,4 +272,4 @@ def predict(config: str, profile_path: Path, trace_path: Path | None, force: boo
     else:
         say_page(prediction_page(prediction, measured.units))
         say(expected_error_text(measured, prediction.makespan_us))
-    suggest("write its files", "export", config, "--out", "bundle")
+    suggest("write its files", "export", config)

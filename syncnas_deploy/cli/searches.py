@@ -175,6 +175,9 @@ def search(
         first, *doubts = verdict_lines(network.verdict)
         say_page("\n".join([f"{opening}{first}", *doubts]))
     suggest("write its files", "export", best, "--out", out / "bundle")
+    name = measured.device.get("name", "")
+    device = ("--device", name) if name == "host" or name.startswith("sim:") else ()
+    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path)
 
 
 def _default_out(profile: Path) -> Path:

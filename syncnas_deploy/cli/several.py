@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def suggest_search(profile: Path) -> None:
     """Note the command that searches with a profile, by an evaluator that is installed."""
     evaluator = () if importlib.util.find_spec("torch") else ("--evaluator", "capacity")
-    suggest("search the best network for it", "search", "--profile", profile, *evaluator, "--out", "found")
+    suggest("search the best network for it", "search", "--profile", profile, *evaluator)
 
 
 def profile_several(

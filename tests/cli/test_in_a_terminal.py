@@ -109,9 +109,9 @@ ENDINGS = {
     "models small.json": "syncnas-deploy profile --base small.json",
     "export 'small.json' --out 'my bundle'": "syncnas-deploy bench 'my bundle' --out 'my bundle.bench.json'",
     "search --profile mobilenet_v2-sim-phone --evaluator capacity --trials 2 --out 'a b'": (
-        "syncnas-deploy export 'a b/best.json' --out 'a b/bundle'"
+        "syncnas-deploy bench 'a b/bundle' --device sim:phone --profile mobilenet_v2-sim-phone"
     ),
-    "draw small.json --out s.svg": "syncnas-deploy export small.json --out bundle",
+    "draw small.json --out s.svg": "syncnas-deploy export small.json",
     "runtime list": "syncnas-deploy runtime fetch",
 }
 
