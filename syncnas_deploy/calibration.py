@@ -24,7 +24,9 @@ from syncnas_exporters.ranges import Ranges
 SCHEMA = "syncnas-deploy/calibration"
 VERSION = 1
 
-TensorRange = tuple[float, float]
+_Value = Annotated[float, Meta(ge=-1e30, le=1e30)]
+"""A tensor's value; scales of a range beyond that are no float32."""
+TensorRange = tuple[_Value, _Value]
 
 
 class Calibrated(Schema, frozen=True):

@@ -8,6 +8,7 @@ import click
 
 from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
+    FiniteRange,
     epilog,
     file_name,
     force_option,
@@ -31,7 +32,7 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 @click.option("--input-size", type=click.IntRange(8, 4_096), help="Another height and width of its images, pixels.")
 @click.option(
     "--width",
-    type=click.FloatRange(0.05, 20.0),
+    type=FiniteRange(0.05, 20.0),
     default=1.0,
     show_default=True,
     help="So many times as many channels, in multiples of 8.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then syncnas.toml, then the only phone attached, then this host."
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; NaN is none, which compares with no bound."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType.convert`."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{number} is no number.", param, ctx)
+        return number
+
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 force_option = click.option("--force", is_flag=True, help="Replace an output that exists.")

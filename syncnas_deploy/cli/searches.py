@@ -10,6 +10,7 @@ import click
 
 from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
+    FiniteRange,
     epilog,
     file_name,
     force_option,
@@ -88,7 +89,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-energy",
     "max_energy_mj",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="MJ",
     help="Leave out what takes more millijoules per inference besides the idle device, by the profile's power.",
 )

@@ -10,6 +10,7 @@ An option on the command line goes first, then an environment variable, then the
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,8 +36,10 @@ def project_settings() -> Mapping[str, Any]:
     from syncnas_bench.files import is_file
 
     path = Path(NAME)
-    if not is_file(path):
+    if not os.path.lexists(path):
         return {}
+    if not is_file(path):
+        raise SettingsError(f"{NAME}: is no file; correct it or remove it.")
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -48,7 +51,7 @@ def project_settings() -> Mapping[str, Any]:
         if len(content) > _MAX_BYTES:
             raise SettingsError(f"{NAME}: has more than {_MAX_BYTES} bytes; this is no file of settings.")
         values: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise SettingsError(f"{NAME}: cannot be read as TOML ({e}); correct it or remove it.") from None
     for key, value in values.items():
         _check(key, value)

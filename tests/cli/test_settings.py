@@ -89,6 +89,9 @@ def test_options_and_variables_go_first(
         ('base = ""', "'base' must be a text"),
         ("device = host", "cannot be read as TOML"),
         ("a" * 70_000, "more than 65536 bytes"),
+        ("device = " + "[" * 30_000, "cannot be read as TOML"),
+        ("device = " + "{a=" * 15_000, "cannot be read as TOML"),
+        ("device = " + "1" * 5_000, "cannot be read as TOML"),
     ],
 )
 def test_settings_that_are_none_are_refused(program: Program, text: str, says: str) -> None:

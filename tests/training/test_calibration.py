@@ -133,6 +133,8 @@ def test_every_segment_has_ranges_and_the_document_is_read_as_it_was_written(
         ({"schema": "syncnas-deploy/calibration/2"}, "reads up to 1; upgrade"),
         ({"ranges": {"stem": {"image": [0, "x"]}}}, "'ranges"),
         ({"ranges": {"stem": {"image": [1]}}}, "'ranges"),
+        ({"ranges": {"stem": {"image": [-1e308, 1e308]}}}, "'ranges"),
+        ({"ranges": {"stem": {"image": [0, 1e39]}}}, "'ranges"),
         ({"by": {"pictures": 1}}, "'by"),
         ({"network": "x"}, "'network' must be a sha256"),
     ],
