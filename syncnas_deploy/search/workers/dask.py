@@ -127,8 +127,9 @@ class DaskWorkers:
     def _workers(self) -> dict[str, Mapping[str, Any]]:
         """What the scheduler says of each worker, by address; asked again when that is no longer fresh."""
         if time.monotonic() - self._asked > FRESH_S:
-            self._known = dict(self._client.scheduler_info(n_workers=-1)["workers"])
+            known = self._client.scheduler_info(n_workers=-1)  # empty where the client has lost the scheduler
             self._check_scheduler()
+            self._known = dict(known.get("workers", {}))
             self._asked = time.monotonic()
         return self._known
 

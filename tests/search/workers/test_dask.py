@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -152,6 +153,14 @@ def test_a_scheduler_that_dies_ends_the_search_and_keeps_what_is_finished(
             journal_path=journal, workers=make_workers(cluster.address), on_progress=at_third,
         )  # fmt: skip
     assert len(journal.read_bytes().splitlines()) >= 4
+
+
+@pytest.mark.parametrize("status", ["connecting", "closing", "closed"])
+def test_a_client_that_has_lost_its_scheduler_knows_of_no_workers(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    client = SimpleNamespace(status=status, scheduler_info=lambda n_workers: {}, cancel=None, close=None)
+    monkeypatch.setattr(dask_workers, "_connected", lambda address: client)
+    with pytest.raises(WorkersUnavailable, match="tcp://h:1: the dask scheduler is gone; what was finished is kept"):
+        dask_workers.DaskWorkers("tcp://h:1", {})
 
 
 GARBAGE = {
