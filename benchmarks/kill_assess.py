@@ -2,10 +2,11 @@
 
     python -m benchmarks.kill_assess [--kills 10] [--adb] [--seed 0]
 
-A first run is left alone. Then one folder is made with `--kills` runs that are ended by SIGKILL after 5 to 50 % of the
-time that the first one took, and one that is left alone. A run that ends before its moment counts as no kill. Prints
-each kill and what was at work; exit code 1 where a folder lacks a file, a file holds another network, or anything is
-left on the device. With --adb the device is the tests' stand-in for a phone, at the other end of ADB's protocol.
+A first run is left alone. Then one folder is made with runs that are ended by SIGKILL, and a last one that is left
+alone. Each moment is drawn from what is left to do, so that the kills reach every step. A run that ends before its
+moment counts as no kill; another folder takes what is missing. Prints each kill and what was at work; exit code 1 where
+a folder lacks a file, a file holds another network, or anything is left on the device. With --adb the device is the
+tests' stand-in for a phone, at the other end of ADB's protocol.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from tests.support.adb_cases import no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
 
+START_S = 2.0
+"""What a run takes until it goes on where the last one ended."""
 SMALL = ("--evaluator", "capacity", "--trials", "8", "--samples", "12")
 
 
@@ -92,6 +95,20 @@ def kept(folder: Path) -> dict[str, object]:
     return found
 
 
+def kill(on: Target, out: Path, rng: random.Random, whole_s: float, kills: int) -> int:
+    """Begin an assessment that takes `whole_s` and kill it, up to `kills` times; how often that was."""
+    left_s = whole_s
+    for done in range(kills):
+        moment_s = START_S + rng.uniform(0.0, 2.0 * left_s / (kills - done + 1))
+        ended, last, seconds = run(on, out, moment_s)
+        if ended is not None:
+            print(f"ended by itself after {seconds:.1f} s: {ended}", flush=True)
+            return done
+        print(f"killed after {seconds:.1f} s at: {last}", flush=True)
+        left_s = max(0.0, left_s - (seconds - START_S))
+    return kills
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,18 +118,19 @@ def main() -> None:
     args = parser.parse_args()
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory(prefix="syncnas-kill-") as text, target(args.adb, Path(text)) as on:
-        whole, killed = Path(text) / "whole", Path(text) / "killed"
+        whole = Path(text) / "whole"
         code, last, whole_s = run(on, whole)
         print(f"left alone: exit code {code} after {whole_s:.0f} s: {last}", flush=True)
-        kills, ended = 0, None
-        for _ in range(args.kills):
-            ended, last, seconds = run(on, killed, rng.uniform(0.05, 0.5) * whole_s)
-            kills += ended is None
-            print(f"killed after {seconds:.1f} s at: {last}" if ended is None else f"ended: {ended}", flush=True)
-        ended, last, seconds = run(on, killed)
-        same = code == ended and kept(whole) == kept(killed)
+        kills, folders, same = 0, 0, True
+        while kills < args.kills:
+            folders += 1
+            out = whole.with_name(f"killed-{folders}")
+            kills += kill(on, out, rng, whole_s, args.kills - kills)
+            ended, _, seconds = run(on, out)
+            same &= code == ended and kept(whole) == kept(out)
+            print(f"then exit code {ended} after {seconds:.0f} s; the same folder so far: {same}", flush=True)
         left = on.left()
-        print(f"{kills} kills; then exit code {ended} after {seconds:.0f} s; the same folder: {same}; left: {left}")
+        print(f"{kills} kills in {folders} folders; the same folder: {same}; left: {left}")
     sys.exit(0 if same and not left else 1)
 
 
