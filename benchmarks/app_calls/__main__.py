@@ -2,8 +2,9 @@
 
     python -m benchmarks.app_calls [--config syncnas_mobilenet_v2_100] [--turns 10] [--runs 300]
 
-Each turn has three processes one after another: C, Java, and C again (A/A). Prints a row a turn with the 10th
-percentile and the median of each, in microseconds. Both wake two sleeping units; what Java adds is the difference.
+Each turn is a process of Java in which C, Java's `Network.run` and C again (A/A) call one network in turns. Each call
+wakes two sleeping units, which takes most of it and varies by more than Java's part; so differences are taken in each
+round. Prints a row a turn: medians, in microseconds.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ import numpy as np
 from syncnas_bench.library import app_classes, app_header, app_library
 from syncnas_bench.local.host import find_litert
 from syncnas_deploy import pipeline
+from syncnas_deploy.arrays import Float64Array
 
 HERE = Path(__file__).parent
 
 
-def beyond_us(*command: object) -> tuple[float, float]:
-    """10th percentile and median of what a process prints in nanoseconds."""
+def beyond_us(*command: object) -> Float64Array:
+    """What a process prints, [rounds, 3]: C, Java, and C again."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True)
-    values = np.array([int(line) for line in done.stdout.splitlines() if line.lstrip("-").isdigit()]) / 1e3
-    return float(np.percentile(values, 10)), float(np.median(values))
+    rows = [line.split() for line in done.stdout.splitlines() if line[:1].isdigit()]
+    return np.array(rows, dtype=np.float64) / 1e3
 
 
 def main() -> None:
@@ -39,17 +41,17 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="syncnas-calls-") as work:
         bundle = pipeline.export(args.config, Path(work) / "bundle").folder
-        library, program = app_library("x86_64-linux"), Path(work) / "app_calls"
-        flags = ["-O2", f"-I{app_header().parent}", HERE / "app_calls.c", library, f"-Wl,-rpath,{library.parent}"]
-        subprocess.run([*map(str, ["cc", *flags, "-o", program])], check=True)
+        library, timer = app_library("x86_64-linux"), Path(work) / "libapp_calls.so"
+        flags = ["-O2", "-shared", "-fPIC", f"-I{app_header().parent}", f"-Wl,-rpath,{library.parent}"]
+        subprocess.run([*map(str, ["cc", *flags, HERE / "app_calls.c", library, "-o", timer])], check=True)
         subprocess.run([*map(str, ["javac", "-cp", app_classes(), "-d", work, HERE / "AppCalls.java"])], check=True)
-        words = (find_litert(), bundle, args.runs)
-        java = ("java", f"-Djava.library.path={library.parent}", "-cp", f"{work}:{app_classes()}", "AppCalls", *words)
-        print(f"{'turn':>6}{'C p10':>10}{'C':>10}{'Java p10':>10}{'Java':>10}{'C p10':>10}{'C':>10}{'Java - C':>10}")
+        java = ("java", f"-Djava.library.path={library.parent}", "-cp", f"{work}:{app_classes()}", "AppCalls")
+        print(f"{'turn':>6}{'C':>10}{'Java':>10}{'C again':>10}{'Java - C':>10}{'A/A':>10}")
         rows = []
         for turn in range(1, args.turns + 1):
-            first, between, again = (beyond_us(*each) for each in ((program, *words), java, (program, *words)))
-            rows.append((*first, *between, *again, between[1] - (first[1] + again[1]) / 2))
+            first, between, again = beyond_us(*java, find_litert(), bundle, args.runs, timer).T
+            columns = (first, between, again, between - (first + again) / 2, again - first)
+            rows.append([float(np.median(column)) for column in columns])
             print(f"{turn:>6}" + "".join(f"{value:10.1f}" for value in rows[-1]), flush=True)
         medians = [statistics.median(column) for column in zip(*rows, strict=True)]
         print(f"{'median':>6}" + "".join(f"{value:10.1f}" for value in medians))
