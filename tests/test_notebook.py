@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import sys
@@ -61,6 +62,20 @@ def test_a_value_is_one_short_line(notebook: Any, code: str) -> None:
 def test_a_value_is_a_table(notebook: Any, code: str, says: str) -> None:
     text = shown(notebook, code)["text/html"]
     assert "<table>" in text and says in text
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("\nprofile", "Contention: beside the other unit"),
+        ("\nfound", "Reward over predicted latency"),
+        ("\nresult", "One inference on both units"),
+        ("config, profile)", "Predicted: "),
+    ],
+)
+def test_a_value_has_the_charts_of_the_page(notebook: Any, code: str, says: str) -> None:
+    frame = re.search(r'<iframe [^>]*srcdoc="([^"]*)"', shown(notebook, code)["text/html"])
+    assert frame is not None and says in html.unescape(frame[1])
 
 
 @pytest.mark.parametrize(("code", "says"), [("\nbase", "mobilenet_v2"), ("config, profile=profile)", "SIMULATED")])

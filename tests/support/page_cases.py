@@ -1,4 +1,4 @@
-"""Folders that pages are made of: a simulated phone that was assessed, a large search, and hostile texts everywhere."""
+"""Folders that pages are made of: a simulated phone that was assessed, a large search, a probe, hostile texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import load_config, write_config
 from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
+from tests.support.latency_cases import law_profile
 from tests.support.virtual_time import VirtualDevice
 
 PARTS = ("profile.json", "search", "bundle", "bench.json")
@@ -29,6 +33,20 @@ def assessed(folder: Path) -> list[Path]:
     )
     pipeline.assess(VirtualDevice("phone"), "mobilenet_v2", folder, settings)
     return [folder / name for name in PARTS]
+
+
+def probed(folder: Path) -> list[Path]:
+    """A width probe of a simulated phone, and a profile of the same device."""
+    probe = pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "probe.json")
+    law = law_profile(load_config("mobilenet_v2"))
+    write_profile(folder / "p.json", msgspec.structs.replace(law, units=("sim:cpu", "sim:gpu"), device=probe.device))
+    return [folder / "probe.json", folder / "p.json"]
+
+
+def demo() -> list[Path]:
+    """The report on the site: a phone of another kind, with a probe."""
+    folder = Path(__file__).parents[2] / "docs" / "demo"
+    return [folder / name for name in ("profile.json", "search", "bench.json", "probe.json")]
 
 
 def large(folder: Path) -> list[Path]:
