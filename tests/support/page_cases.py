@@ -84,17 +84,19 @@ def hostile(source: Path, folder: Path) -> list[Path]:
     other = json.loads((folder / "bench.json").read_text())
     other["measured"]["units"] = [unit + HOSTILE for unit in other["measured"]["units"]]
     (folder / "other.json").write_text(json.dumps(other))
+    probe = _spoilt(json.loads(demo()[-1].read_text()), HOSTILE)
+    (folder / "probe.json").write_text(json.dumps({**probe, "device": {"name": HOSTILE, UNPRINTABLE: UNPRINTABLE}}))
     for name in ("history.csv", "front.csv"):
         head, *lines = (folder / "search" / name).read_text().splitlines()
         columns = head.split(",")
         spoilt = [_spoilt_row(columns, line.split(",")) for line in lines]
         (folder / "search" / name).write_text("\n".join([head, *spoilt]) + "\n")
-    return [folder / name for name in (*PARTS, "other.json")]
+    return [folder / name for name in (*PARTS, "other.json", "probe.json")]
 
 
 def _spoilt(value: Any, text: str) -> Any:
     """Names of networks, devices and units with a text at their end; what refers to each other stays equal."""
-    free = {"name", "created", "unit", "source"}
+    free = {"name", "created", "unit", "source", "base"}
 
     def walk(node: Any) -> Iterator[None]:
         if isinstance(node, dict):
