@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -156,6 +158,21 @@ def test_a_probe_stands_over_the_curve_of_its_profile(pages: dict[str, Path], tm
     alone = page_cases.probed(tmp_path)[:1]
     found = Elements(page_text(read_all(alone))).text
     assert "Stage 7 block 1" in found and "the profile's curve" not in found and "SIMULATED" in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[:1],
+        lambda rows: rows[::-1],
+        lambda rows: tuple(msgspec.structs.replace(row, width=row.width + 10_000) for row in rows),
+        lambda rows: rows + rows,
+    ],
+)
+def test_a_probe_of_any_widths_has_its_chart(change: Callable[[Any], Any]) -> None:
+    read = read_all(page_cases.demo())
+    read.probes = [msgspec.structs.replace(probe, rows=change(probe.rows)) for probe in read.probes]
+    assert "Latency over expanded width" in page_text(read)
 
 
 def test_what_an_app_measured_stands_beside_the_bench(phone: list[Path]) -> None:
