@@ -7,8 +7,11 @@ tutorial's commands run whole, in `test_tutorial`.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shlex
+import subprocess
+import sys
 import xml.etree.ElementTree
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +25,7 @@ from syncnas_bench.litert.store import RuntimeStore
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.networks.formats import config_to_json, write_config
 from syncnas_deploy.prediction.profile_files import write_profile
 from tests.support.documents import ROOT, document, steps
 from tests.support.latency_cases import law_profile
@@ -113,6 +116,13 @@ def test_the_python_of_the_documents_runs(monkeypatch: pytest.MonkeyPatch) -> No
     names: dict[str, Any] = {}
     exec(code, names)
     assert Path("host.json").exists() and Path("bundle").is_dir() and names["result"].makespan.median_us > 0
+
+
+def test_the_program_that_rates_networks_runs(mobilenet: ModelConfig) -> None:
+    (step,) = (step for step in steps(document("docs/own-evaluator.md")) if step.name)
+    network = json.dumps(config_to_json(branched(mobilenet, "nnnnnna")))
+    done = subprocess.run([sys.executable, "-c", step.text], input=network, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["reward"] > 0
 
 
 def test_there_are_examples_of_every_command() -> None:
