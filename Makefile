@@ -1,5 +1,5 @@
-# make demo: the main job, with this machine as the device.   make test: everything that must hold.
-# Both make the environment they need in .venv; Python and make are all that must be there.
+# make demo: the main job, with this machine as the device.   make test: everything that must hold.   make docs: the site.
+# They make the environment they need in .venv; Python and make are all that must be there.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := $(BIN)/syncnas-deploy
 
-.PHONY: demo test check install clean
+.PHONY: demo test check docs install clean
 
 install: $(READY)
 
@@ -30,5 +30,8 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -E -W --keep-going docs site
+
 clean:
-	rm -rf $(VENV) $(DEMO) build dist bench/syncnas_bench/_native
+	rm -rf $(VENV) $(DEMO) build dist site bench/syncnas_bench/_native

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import sys
@@ -18,11 +19,20 @@ nbclient = pytest.importorskip("nbclient", reason="the notebook needs nbclient a
 pytest.importorskip("ipykernel", reason="the notebook needs nbclient and ipykernel")
 
 
+SETUP = """
+from syncnas_deploy import pipeline
+from tests.support.virtual_time import VirtualDevice
+pipeline.device = lambda name: VirtualDevice(name.removeprefix("sim:"))
+"""
+"""A simulated phone takes its time, and longer on a busy machine; this one takes none."""
+
+
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The notebook after it ran in a kernel of this environment, with this checkout."""
     found = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in found.cells), "keep it without outputs"
+    found.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     folder = tmp_path_factory.mktemp("notebook")
     before, places = os.environ.get("PYTHONPATH"), (ROOT, ROOT / "exporters", ROOT / "bench")
     os.environ["PYTHONPATH"] = os.pathsep.join(map(str, places))
@@ -61,6 +71,20 @@ def test_a_value_is_one_short_line(notebook: Any, code: str) -> None:
 def test_a_value_is_a_table(notebook: Any, code: str, says: str) -> None:
     text = shown(notebook, code)["text/html"]
     assert "<table>" in text and says in text
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("\nprofile", "Contention: beside the other unit"),
+        ("\nfound", "Reward over predicted latency"),
+        ("\nresult", "One inference on both units"),
+        ("config, profile)", "Predicted: "),
+    ],
+)
+def test_a_value_has_the_charts_of_the_page(notebook: Any, code: str, says: str) -> None:
+    frame = re.search(r'<iframe [^>]*srcdoc="([^"]*)"', shown(notebook, code)["text/html"])
+    assert frame is not None and says in html.unescape(frame[1])
 
 
 @pytest.mark.parametrize(("code", "says"), [("\nbase", "mobilenet_v2"), ("config, profile=profile)", "SIMULATED")])

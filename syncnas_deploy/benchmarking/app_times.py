@@ -17,8 +17,10 @@ from syncnas_deploy.benchmarking.result import RunSamples
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.bundle_network import network_job
 from syncnas_deploy.errors import AppTimesError
+from syncnas_deploy.networks.config import ModelConfig
 
 _MAX_BYTES = 1 << 30
+_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class AppTimes:
     """What an app measured.
 
     Attributes:
+        config: the network.
         units: where the branches ran, as text.
         makespan: of every run.
         sha256: of the output of its last run.
     """
 
+    config: ModelConfig
     units: tuple[str, ...]
     makespan: RunSamples
     sha256: str
@@ -53,6 +57,16 @@ class _Lines:
 
     def failure(self, error: BenchError) -> BenchError:
         return error
+
+
+def is_app_times(path: Path) -> bool:
+    """Whether a file begins as what `syncnas_measure` writes."""
+    try:
+        regular_bytes(path)
+        with path.open("rb") as file:
+            return "app" in json.loads(file.readline(_HEADER_BYTES))["header"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def read_app_times(path: Path, bundle: Bundle) -> AppTimes:
@@ -81,4 +95,4 @@ def read_app_times(path: Path, bundle: Bundle) -> AppTimes:
         raise AppTimesError(f"{path}: is not of this network in an app ({reason}); measure again.") from None
     network = found[0].job("network")
     samples = tuple(float(value) for value in np.asarray(network.makespan_us))
-    return AppTimes(tuple(map(str, units)), RunSamples(samples), network.output.sha256)
+    return AppTimes(bundle.config, tuple(map(str, units)), RunSamples(samples), network.output.sha256)

@@ -312,11 +312,12 @@ def bench(
         emit({**value, **beside, **({"app": told} if told else {})})
     else:
         if app_times:
-            say_page(app_page(app_times, result))
+            say_page(app_page(app_times, [result]))
         say_page(bench_page(result, prediction, measured))
         say("", f"written to {out}")
     judged = trust(result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")
     profiles = [str(profile_path)] if profile_path else []
-    suggest("show it beside its prediction" if profiles else "show it again", "report", *profiles, bundle, out)
+    files = [*profiles, bundle, out, *([app_path] if app_path else [])]
+    suggest("show it beside its prediction" if profiles else "show it again", "report", *files)

@@ -55,7 +55,8 @@ def report(
 ) -> None:
     """Show profiles, searches, bundles, configs, bench results and probes; predictions beside measurements.
 
-    PATHS are files, folders or shipped names. Of an assessment's folder everything in it is shown.
+    PATHS are files, folders or shipped names. Of an assessment's folder everything in it is shown. What an app measured
+    is shown beside the bench of the bundle that it ran; name that, too.
     """
     from syncnas_deploy.files.output import check_output, write_text
     from syncnas_deploy.pipeline import documents_in

@@ -26,8 +26,10 @@ from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.comparison import BEST, FRONT, HISTORY
+from syncnas_deploy.report.html.document import document
+from syncnas_deploy.report.html.searches import result_charts
 from syncnas_deploy.report.judgement import verdict_lines
-from syncnas_deploy.report.notebook import html, page_html, picture, show_progress
+from syncnas_deploy.report.notebook import charts, html, page_html, picture, show_progress
 from syncnas_deploy.report.page import Page
 from syncnas_deploy.report.searches import search_page
 from syncnas_deploy.resources import shipped
@@ -132,7 +134,9 @@ def _(found: Found) -> str:
         f"{one.budget}: {line}" if several else line for one in found.front for line in verdict_lines(one.verdict)
     ]
     best = search_page(found.result, [one.budget for one in found.front]).parts[:2]
-    return page_html(Page(*best, *answers)) + picture(found)
+    tried = result_charts(found.result, [rival.predicted_us for one in found.front for rival in one.rivals])
+    shown = charts(document(found.config.name, [("search", "", tried)], {}))
+    return page_html(Page(*best, *answers)) + picture(found) + shown
 
 
 def search(

@@ -13,10 +13,11 @@ import msgspec
 
 from syncnas_bench.files import is_file, is_folder, regular_bytes
 from syncnas_deploy.benchmarking import result_files
+from syncnas_deploy.benchmarking.app_times import AppTimes, is_app_times, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
-from syncnas_deploy.errors import DocumentError, ProfileMismatch
+from syncnas_deploy.errors import AppTimesError, DocumentError, ProfileMismatch
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.networks import formats
 from syncnas_deploy.networks.config import ModelConfig
@@ -30,7 +31,7 @@ from syncnas_deploy.report.judgement import verdict_lines
 from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.searches import folder_page
-from syncnas_deploy.report.tables import bench_page, config_page, probe_page, profile_page
+from syncnas_deploy.report.tables import app_page, bench_page, config_page, probe_page, profile_page
 from syncnas_deploy.search.verdict_file import VerdictRow, read_verdicts
 
 BEST, HISTORY, FRONT, JOURNAL = "best.json", "history.csv", "front.csv", "search.journal"
@@ -56,7 +57,7 @@ class Comparison:
 
     Attributes:
         paths: the files and folders themselves.
-        kinds: what each path is: profile, search, bundle, config, result or probe.
+        kinds: what each path is: profile, search, bundle, config, result, probe or app.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -67,16 +68,27 @@ class Comparison:
     configs: list[ModelConfig] = field(default_factory=list)
     results: list[BenchResult] = field(default_factory=list)
     probes: list[WidthProbe] = field(default_factory=list)
+    apps: list[AppTimes] = field(default_factory=list)
+
+    def probed(self, probe: WidthProbe) -> tuple[DeviceProfile, int] | None:
+        """The first profile of a probe's device and base, and which of its units was probed; None where none is."""
+        for measured in self.profiles:
+            fits = measured.base.name == probe.base and probe.unit in measured.units
+            if fits and not measured.other_device(probe.device, measured.units):
+                return measured, measured.units.index(probe.unit)
+        return None
 
     def curve_us(self, probe: WidthProbe) -> dict[int, float]:
-        """What the first profile of the same device, base and unit says at a probe's widths; those it has measured."""
-        for measured in self.profiles:
-            if measured.base.name == probe.base and probe.unit in measured.units:
-                unit = measured.units.index(probe.unit)
-                if not measured.other_device(probe.device, measured.units):
-                    known = zip(*measured.table.curve(unit, probe.key), strict=True)
-                    return {int(w): float(us) for w, us in known if any(w == row.width for row in probe.rows)}
-        return {}
+        """What a profile says at a probe's widths, as far as it goes; empty without one."""
+        found = self.probed(probe)
+        if found is None:
+            return {}
+        known = zip(*found[0].table.curve(found[1], probe.key), strict=True)
+        return {int(w): float(us) for w, us in known if any(w == row.width for row in probe.rows)}
+
+    def in_apps(self, config: ModelConfig) -> list[AppTimes]:
+        """What apps measured of a network."""
+        return [app for app in self.apps if app.config == config]
 
     def prediction(self, result: BenchResult) -> tuple[Prediction | None, DeviceProfile | None]:
         """The prediction and its profile, of the same device, units and base; None where no profile is."""
@@ -107,6 +119,7 @@ class Comparison:
         for item in self.results:
             parts.append(bench_page(item, *self.prediction(item)))
             parts += [Page(told) for told in [self.unmatched(item)] if told]
+        parts += [app_page(app, [r for r in self.results if r.config == app.config]) for app in self.apps]
         separated = [part for each in parts for part in ("", *each.parts)]
         return Page(*separated[1:])
 
@@ -130,6 +143,7 @@ class Comparison:
             ],
             "bundles": [{"folder": str(b.folder), "name": b.config.name, "weights": b.weights} for b in self.bundles],
             "probes": [msgspec.to_builtins(item) for item in self.probes],
+            "apps": [{"name": a.config.name, "units": a.units, "samples_us": a.makespan.samples_us} for a in self.apps],
             "configs": [config_to_json(item) for item in self.configs],
             "results": [
                 {**result_to_json(r), "predicted": prediction_to_json(p) if p else None}
@@ -146,9 +160,13 @@ def read_all(paths: Sequence[Path]) -> Comparison:
         DocumentError: a path is nothing that a report can show.
     """
     page = Comparison(paths=list(paths))
+    of_apps = [path for path in paths if is_app_times(path)]
     for path in paths:
         if is_folder(path):
             _read_folder(path, page)
+            continue
+        if path in of_apps:
+            page.kinds.append("app")
             continue
         value = read_json(path, DocumentError)
         schema = str(value.get("schema", "")) if isinstance(value, dict) else ""
@@ -169,7 +187,19 @@ def read_all(paths: Sequence[Path]) -> Comparison:
             raise DocumentError(
                 f"{path}: neither a profile, a bench result, a probe nor a config (its 'schema' is {schema[:60]!r})."
             )
+    page.apps += [_read_app(path, page.bundles) for path in of_apps]
     return page
+
+
+def _read_app(path: Path, bundles: Sequence[Bundle]) -> AppTimes:
+    """What an app measured of the first bundle that it can be of."""
+    error = AppTimesError(f"{path}: is what an app measured; name the bundle that it ran, too.")
+    for bundle in bundles:
+        try:
+            return read_app_times(path, bundle)
+        except AppTimesError as e:
+            error = e
+    raise error
 
 
 def _read_folder(path: Path, page: Comparison) -> None:

@@ -1,4 +1,4 @@
-"""What a notebook shows of a value: a small table or a picture; and a line of progress below the running cell.
+"""What a notebook shows of a value: a small table or a picture, and charts; a line of progress below the running cell.
 
 IPython is never imported here: where it is not running already, there is no notebook.
 """
@@ -18,13 +18,19 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Progress
+from syncnas_deploy.report.comparison import Comparison
 from syncnas_deploy.report.drawing import architecture
+from syncnas_deploy.report.html.document import document, page_text
+from syncnas_deploy.report.html.gantt import timeline_section
+from syncnas_deploy.report.html.subjects import Subject
+from syncnas_deploy.report.html.timing import segments_section
 from syncnas_deploy.report.judgement import bench_lines
 from syncnas_deploy.report.page import Page, Table
 from syncnas_deploy.report.tables import comparison, expected_error_text, labels, prediction_page
 
 _LEAST_PAUSE_S = 0.2
 _WIDTH = "max-width: 480px"
+_FRAME = "width: 100%; height: 640px; border: 0"
 
 
 def page_html(page: Page) -> str:
@@ -63,7 +69,8 @@ def _(profile: DeviceProfile) -> str:
     head = f"{profile.base.name} on {profile.device.get('model', '')}, {profile.created}{kind}"
     warnings = f"{len(profile.warnings)} warnings, see .warnings" if profile.warnings else ""
     table = Table(["unit", "the base alone (us)"], rows)
-    return page_html(Page(head, table, f"{len(profile.points)} points", expected_error_text(profile), warnings))
+    told = page_html(Page(head, table, f"{len(profile.points)} points", expected_error_text(profile), warnings))
+    return told + charts(page_text(Comparison(profiles=[profile])))
 
 
 @html.register
@@ -71,13 +78,25 @@ def _(prediction: Prediction) -> str:
     units = prediction.profile.units if prediction.profile else ("0", "1")
     expected = "" if prediction.profile is None else expected_error_text(prediction.profile, prediction.makespan_us)
     title = prediction.config.name if prediction.config else ""
-    return page_html(Page(title, prediction_page(prediction, units), expected)) + picture(prediction)
+    told = page_html(Page(title, prediction_page(prediction, units), expected)) + picture(prediction)
+    if prediction.config is None:
+        return told
+    subject = Subject(prediction.config, units, None, prediction, prediction.profile)
+    sections = [("timeline", "One inference on both units", timeline_section(subject, 0)[0])]
+    sections.append(("segments", "Segments", segments_section(subject)))
+    return told + charts(document(title, sections, {}))
 
 
 @html.register
 def _(result: BenchResult) -> str:
     title = f"{result.config.name} on {result.device} ({' + '.join(result.units)}){labels(result)}"
-    return page_html(Page(title, *comparison(result), *bench_lines(result)))
+    told = page_html(Page(title, *comparison(result), *bench_lines(result)))
+    return told + charts(page_text(Comparison(results=[result])))
+
+
+def charts(text: str) -> str:
+    """A page in a frame of its own, so that its style reaches nothing else."""
+    return f'<details><summary>charts</summary><iframe style="{_FRAME}" srcdoc="{escape(text)}"></iframe></details>'
 
 
 def svg(value: object) -> str | None:

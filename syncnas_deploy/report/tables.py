@@ -202,12 +202,17 @@ def probe_page(probe: WidthProbe, predicted_us: Mapping[int, float]) -> Page:
     for row in probe.rows:
         said, found = predicted_us.get(row.width), row.sample.median_us
         rows.append([row.width, found, said, _error(said, found)])
-    rules = [f"{rule or 'no work groups'}: all but {left:.1%} explained" for rule, left in explained(probe)]
     return Page(
         f"{probe.kind} width probe: {probe.key} of {probe.base} on {probe.unit}, {label(probe.device)}",
         Table(["width", "measured (us)", "predicted (us)", "error (%)"], rows),
-        *rules[:SHOWN_RULES],
+        *probe_rules(probe),
     )
+
+
+def probe_rules(probe: WidthProbe) -> list[str]:
+    """The rules of work groups that explain a probe best."""
+    rules = [f"{rule or 'no work groups'}: all but {left:.1%} explained" for rule, left in explained(probe)]
+    return rules[:SHOWN_RULES]
 
 
 def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
@@ -256,14 +261,17 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
     return Page(*lines, "", *bench_lines(result))
 
 
-def app_page(app: AppTimes, result: BenchResult) -> Page:
-    """What an app measured, beside the result: phones often run a network faster in an app than in a shell."""
-    times, here = app.makespan, result.makespan.median_us
-    return Page(
+def app_page(app: AppTimes, results: Sequence[BenchResult]) -> Page:
+    """What an app measured, beside results: phones often run a network faster in an app than in a shell."""
+    times = app.makespan
+    told = (
         f"in the app, on {' + '.join(app.units)}: {times.median_us / 1e3:.3f} ms (p10 {times.p10_us / 1e3:.3f}, "
-        f"p90 {times.p90_us / 1e3:.3f}, {len(times.samples_us)} runs), {times.median_us / here:.2f} of the "
-        f"{here / 1e3:.3f} ms here on {' + '.join(result.units)}"
+        f"p90 {times.p90_us / 1e3:.3f}, {len(times.samples_us)} runs)"
     )
+    for result in results:
+        here = result.makespan.median_us
+        told += f", {times.median_us / here:.2f} of the {here / 1e3:.3f} ms here on {' + '.join(result.units)}"
+    return Page(told)
 
 
 def _energy(result: BenchResult, predicted_mj: float | None) -> list[str | Table]:

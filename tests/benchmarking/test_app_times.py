@@ -12,9 +12,10 @@ from syncnas_bench.local.host import find_litert
 from syncnas_deploy import pipeline
 from syncnas_deploy.bundle import Bundle, write_bundle
 from syncnas_deploy.errors import AppTimesError
+from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.support.app_cases import app, run_app
-from tests.support.picture_cases import small_branched
+from tests.support.picture_cases import small_branched, small_config
 from tests.support.program import Program
 
 
@@ -49,6 +50,18 @@ def test_bench_lays_it_beside(bundle: Bundle, written: Path, program: Program) -
     assert "in the app, on cpu:1 + cpu:1: " in shown.out
     assert " ms here on cpu:1 + cpu:2" in shown.out
     assert len(json.loads(program(*words, "--launches", 1, "--from", written, "--json").out)["app"]["samples_us"]) == 30
+
+
+def test_a_report_lays_it_beside(bundle: Bundle, written: Path, program: Program, tmp_path: Path) -> None:
+    done = program("report", bundle.folder, written, "--html", tmp_path / "p.html")
+    assert done.code == 0 and "in the app, on cpu:1 + cpu:1: " in done.out
+    assert "in an app, on cpu:1 and cpu:1" in (tmp_path / "p.html").read_text()
+    assert json.loads(program("report", written, bundle.folder, "--json").out)["apps"][0]["units"] == ["cpu:1", "cpu:1"]
+    pipeline.export(branched(small_config(), "nnc"), tmp_path / "other")
+    reasons = {(): "name the bundle that it ran", (tmp_path / "other",): "is not of this network in an app"}
+    for others, says in reasons.items():
+        refused = program("report", *others, written)
+        assert refused.code == 3 and says in refused.err and refused.err.count("\n") == 1
 
 
 def _cut(lines: list[str]) -> list[str]:

@@ -61,7 +61,7 @@ def test_a_difference_is_told_with_its_chance(result: BenchResult, tmp_path: Pat
     ("change", "says"),
     [
         (lambda r: msgspec.structs.replace(r, units=("sim:gpu", "sim:cpu")), "the same device ran it on sim:gpu"),
-        (lambda r: msgspec.structs.replace(r, units=("cpu:1", "gpu")), "the kind of units is cpu and gpu fp32"),
+        (lambda r: msgspec.structs.replace(r, units=("cpu:1", "gpu")), "the kind of units is cpu fp32 and gpu fp32"),
         (lambda r: msgspec.structs.replace(r, simulated=False), "what was measured is hardware, not a simulated"),
         (lambda r: msgspec.structs.replace(r, config=small_branched(size=48)), "the input is 48 px, not 32 px"),
     ],
@@ -71,6 +71,22 @@ def test_results_that_say_nothing_about_each_other_are_refused(
 ) -> None:
     with pytest.raises(Incomparable, match=says):
         pipeline.compare(files(tmp_path, result, change(result)))
+
+
+@pytest.mark.parametrize(
+    ("other", "kinds"),
+    [
+        (("cpu:2:int8", "gpu"), "cpu int8 and gpu fp32"),
+        (("cpu:2", "gpu:fp16"), "cpu fp32 and gpu fp16"),
+        (("cpu:4:int8:split", "gpu:fp16:software"), "cpu int8 and gpu fp16 software"),
+    ],
+)
+def test_formats_are_not_compared_with_each_other(
+    result: BenchResult, tmp_path: Path, other: tuple[str, str], kinds: str
+) -> None:
+    fp32, others = (msgspec.structs.replace(result, units=units) for units in (("cpu:2", "gpu"), other))
+    with pytest.raises(Incomparable, match=f"the kind of units is {kinds}, not cpu fp32 and gpu fp32"):
+        pipeline.compare(files(tmp_path, fp32, others))
 
 
 def renamed(profile: DeviceProfile, name: str, **changes: Any) -> DeviceProfile:
@@ -105,7 +121,7 @@ def test_several_phones_stand_in_one_table_and_run_each_others_networks(mobilene
     ("change", "says"),
     [
         (lambda p: msgspec.structs.replace(p, kind="measured"), "what was measured is hardware, not a law"),
-        (lambda p: msgspec.structs.replace(p, units=("cpu:4", "gpu:fp16")), "kind of units is cpu and gpu fp16"),
+        (lambda p: msgspec.structs.replace(p, units=("cpu:4", "gpu:fp16")), "kind of units is cpu fp32 and gpu fp16"),
         (lambda p: small_law(size=48), "the input is 48 px, not 32 px"),
         (lambda p: small_law(width=8), "the base model is small"),
     ],

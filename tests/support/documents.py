@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,3 +36,12 @@ def steps(text: str) -> Iterator[Step]:
 def document(name: str) -> str:
     """A document of the checkout."""
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def script(name: str) -> Any:
+    """A program of the documents' folder, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -18,7 +18,7 @@
       if (node.parentElement.closest("svg, header")) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
-      const clip = node.parentElement.closest(".track li, .scroll");
+      const clip = node.parentElement.closest(".track li, .scroll, pre, .table-wrapper");
       for (const box of range.getClientRects()) {
         const edge = clip ? clip.getBoundingClientRect() : { left: 0, right: Infinity };
         const left = Math.max(box.left, edge.left), right = Math.min(box.right, edge.right);
@@ -85,5 +85,6 @@
 
   const planted = () => [...document.querySelectorAll("img, iframe, object, embed, form, base, [onerror], [onclick], [onload]")].map((e) => e.outerHTML.slice(0, 80));
 
+  window.legible = () => [...new Set([...overlaps(), ...cut(), ...contrast()])].slice(0, 20);
   window.faults = () => [...new Set([...overlaps(), ...cut(), ...contrast(), ...unnamed(), ...planted()])].slice(0, 20);
 })();

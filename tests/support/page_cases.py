@@ -1,4 +1,4 @@
-"""Folders that pages are made of: a simulated phone that was assessed, a large search, and hostile texts everywhere."""
+"""Folders that pages are made of: a simulated phone that was assessed, a large search, a probe, hostile texts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import load_config, write_config
 from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
+from tests.support.latency_cases import law_profile
 from tests.support.virtual_time import VirtualDevice
 
 PARTS = ("profile.json", "search", "bundle", "bench.json")
@@ -29,6 +33,20 @@ def assessed(folder: Path) -> list[Path]:
     )
     pipeline.assess(VirtualDevice("phone"), "mobilenet_v2", folder, settings)
     return [folder / name for name in PARTS]
+
+
+def probed(folder: Path) -> list[Path]:
+    """A width probe of a simulated phone, and a profile of the same device."""
+    probe = pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "probe.json")
+    law = law_profile(load_config("mobilenet_v2"))
+    write_profile(folder / "p.json", msgspec.structs.replace(law, units=("sim:cpu", "sim:gpu"), device=probe.device))
+    return [folder / "probe.json", folder / "p.json"]
+
+
+def demo() -> list[Path]:
+    """The report on the site: a phone of another kind, with a probe."""
+    folder = Path(__file__).parents[2] / "docs" / "demo"
+    return [folder / name for name in ("profile.json", "search", "bench.json", "probe.json")]
 
 
 def large(folder: Path) -> list[Path]:
@@ -66,17 +84,19 @@ def hostile(source: Path, folder: Path) -> list[Path]:
     other = json.loads((folder / "bench.json").read_text())
     other["measured"]["units"] = [unit + HOSTILE for unit in other["measured"]["units"]]
     (folder / "other.json").write_text(json.dumps(other))
+    probe = _spoilt(json.loads(demo()[-1].read_text()), HOSTILE)
+    (folder / "probe.json").write_text(json.dumps({**probe, "device": {"name": HOSTILE, UNPRINTABLE: UNPRINTABLE}}))
     for name in ("history.csv", "front.csv"):
         head, *lines = (folder / "search" / name).read_text().splitlines()
         columns = head.split(",")
         spoilt = [_spoilt_row(columns, line.split(",")) for line in lines]
         (folder / "search" / name).write_text("\n".join([head, *spoilt]) + "\n")
-    return [folder / name for name in (*PARTS, "other.json")]
+    return [folder / name for name in (*PARTS, "other.json", "probe.json")]
 
 
 def _spoilt(value: Any, text: str) -> Any:
     """Names of networks, devices and units with a text at their end; what refers to each other stays equal."""
-    free = {"name", "created", "unit", "source"}
+    free = {"name", "created", "unit", "source", "base"}
 
     def walk(node: Any) -> Iterator[None]:
         if isinstance(node, dict):

@@ -75,13 +75,13 @@ def networks_alike(named: Sequence[tuple[str, ModelConfig]]) -> None:
 
 
 def kinds_of(units: Sequence[str]) -> str:
-    """What units are, without which cores they have: that differs from device to device."""
+    """What units are and compute with, without which cores they have: that differs from device to device."""
     kinds = []
     for text in units:
         try:
             unit = Unit.parse(text)
             software = " software" if unit.software else ""
-            kinds.append(f"gpu {unit.precision}{software}" if unit.kind == "gpu" else unit.kind)
+            kinds.append(unit.kind if unit.kind == "sim" else f"{unit.kind} {unit.precision}{software}")
         except UnitError:
             kinds.append(text)
     return " and ".join(kinds)

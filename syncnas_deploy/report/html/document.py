@@ -17,13 +17,15 @@ from syncnas_deploy.report.drawing.svg import PALETTE
 from syncnas_deploy.report.html.gantt import timeline_section
 from syncnas_deploy.report.html.latency import latency_section
 from syncnas_deploy.report.html.markup import Markup, data_script, joined, tag
+from syncnas_deploy.report.html.measured import measured_section
+from syncnas_deploy.report.html.probes import probe_name, probe_section
 from syncnas_deploy.report.html.searches import search_section
 from syncnas_deploy.report.html.sheets import sheets_section
 from syncnas_deploy.report.html.sources import read_sources, repeat_section
 from syncnas_deploy.report.html.subjects import Subject, subjects
 from syncnas_deploy.report.html.timing import segments_section, time_section
 from syncnas_deploy.report.html.trust import trust_section
-from syncnas_deploy.report.html.verdict import measured_section, verdict_section
+from syncnas_deploy.report.html.verdict import verdict_section
 
 ON_PAGES = {"faint": ("#6f7a86", "#8793a0")}
 """Roles that need more contrast on a page than in a drawing: text stands in them."""
@@ -63,7 +65,7 @@ def write_page(
 def page_text(comparison: Comparison, *, commands: str = "", sheets: Sequence[Sheet] = ()) -> str:
     """The whole file. Raises DocumentError where there is nothing to show."""
     shown = subjects(comparison)
-    if not (shown or comparison.profiles):
+    if not (shown or comparison.profiles or comparison.probes):
         raise DocumentError("There is nothing to show on a page; name a profile, a search, a bundle or a bench result.")
     data: dict[str, object] = {}
     head = sheets_section(sheets) if sheets else verdict_section(comparison, shown)
@@ -97,11 +99,19 @@ def page_text(comparison: Comparison, *, commands: str = "", sheets: Sequence[Sh
             for p in comparison.profiles
         ]
         sections.append(("latency", "Latency table", joined(*tables)))
+    if comparison.probes:
+        probed = [joined(tag("h3", probe_name(p)), probe_section(p, comparison.probed(p))) for p in comparison.probes]
+        sections.append(("probes", "Width probes", joined(*probed)))
     sections.append(("trust", "Can this be trusted?", trust_section(shown, comparison.profiles)))
     sections.append(
         ("repeat", "How to repeat it", repeat_section(comparison, read_sources(comparison.paths), commands))
     )
-    title = shown[0].name if shown else f"{comparison.profiles[0].base.name}, a profile"
+    if shown:
+        title = shown[0].name
+    elif comparison.profiles:
+        title = f"{comparison.profiles[0].base.name}, a profile"
+    else:
+        title = f"{comparison.probes[0].base}, a width probe"
     title = f"comparison: {title}" if sheets else title
     return document(title, sections, data)
 

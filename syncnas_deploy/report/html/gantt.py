@@ -80,8 +80,8 @@ def _slice(piece: Slice, top_us: float) -> Markup:
     place = f"left:{percent(piece.begin_us / top_us)};width:{percent(piece.duration_us / top_us)}"
     label = None
     if piece.kind == "work":
-        name = short_name(piece.name)
-        label = joined(tag("b", name, class_="long" if len(name) > 2 else None), tag("i", f"{piece.duration_us:,.0f}"))
+        name, us = short_name(piece.name), f"{piece.duration_us:,.0f}"
+        label = joined(tag("b", name, class_="long" if len(name) > 2 else None), tag("i", us, class_=_length_class(us)))
     return tag(
         "li",
         label,
@@ -91,6 +91,11 @@ def _slice(piece: Slice, top_us: float) -> Markup:
         hidden=piece.duration_us <= 0,
         tabindex=-1 if piece.kind in ("work", "wait") else None,
     )
+
+
+def _length_class(number: str) -> str | None:
+    """Whether a number in a slice needs more room than one of three digits: see page.css."""
+    return "longer" if len(number) > 6 else "long" if len(number) > 3 else None
 
 
 def _tip(piece: Slice) -> str:

@@ -57,6 +57,11 @@ def _attribute(key: str, value: object) -> str:
     return f" {name}" if value is True else f' {name}="{escaped(value)}"'
 
 
+def badges(labels: Iterable[str]) -> Markup:
+    """What numbers are, such as MEASURED, as marks in a line."""
+    return joined(tag("b", label, class_="badge " + label.split()[0].lower()) for label in labels)
+
+
 def data_script(value: object, identity: str) -> Markup:
     """A value as JSON in the page, for its script. Whatever its texts are, they end no element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)

@@ -71,7 +71,10 @@
           item.style.left = 100 * from / top + "%";
           item.style.width = 100 * (to - from) / top + "%";
           note.textContent = note.textContent.split(": ")[0] + `: ${micro(to - from)} us (${ms(from)} to ${ms(to)})`;
-          if (number) number.textContent = micro(Math.round(to - from));
+          if (number) {
+            number.textContent = micro(Math.round(to - from));
+            number.className = number.textContent.length > 6 ? "longer" : number.textContent.length > 3 ? "long" : "";
+          }
           from = to;
         });
       });

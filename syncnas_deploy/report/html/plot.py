@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from syncnas_deploy.report.escaping import escaped
 from syncnas_deploy.report.html.markup import Markup, joined, number, percent, tag
@@ -67,7 +67,6 @@ class Plot:
         axes: tuple[str, str],
         *,
         small: bool = False,
-        x_text: Callable[[float], str] = number,
         ticks: tuple[int, int] = (4, 4),
     ) -> Markup:
         """The chart with its title and axes.
@@ -76,7 +75,6 @@ class Plot:
             description: what it shows, for those who cannot see it.
             axes: what the axes are, x and then y.
             small: one of many.
-            x_text: a value of x as text.
             ticks: about how many labels each axis has.
         """
         across, up = round_values(*self._x, ticks[0]), round_values(*self._y, ticks[1])
@@ -86,8 +84,8 @@ class Plot:
             f"{grid}{''.join(self._marks)}</svg>"
         )
         area = tag("div", Markup(svg), class_="area")
-        left = [tag("span", number(v), style=f"top:{percent(self._up(v) / 1000)}") for v in up]
-        below = [tag("span", x_text(v), style=f"left:{percent(self._across(v) / 1000)}") for v in across]
+        left = [tag("span", text, style=f"top:{percent(self._up(v) / 1000)}") for v, text in _labels(up)]
+        below = [tag("span", text, style=f"left:{percent(self._across(v) / 1000)}") for v, text in _labels(across)]
         box = tag(
             "div",
             tag("div", left, class_="ys", aria_hidden="true"),
@@ -119,6 +117,16 @@ def round_values(low: float, high: float, count: int) -> list[float]:
     step = next((factor * power for factor in (1, 2, 2.5, 5) if factor * power >= rough * (1 - 1e-9)), 10 * power)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [step * i for i in range(first, min(last, first + 20) + 1)]
+
+
+def _labels(values: Sequence[float]) -> list[tuple[float, str]]:
+    """Values with their texts, in as many digits as tell them apart."""
+    texts = [number(value) for value in values]
+    for digits in range(5, 16):
+        if len(set(texts)) == len(texts):
+            break
+        texts = [f"{value:.{digits}g}" for value in values]
+    return list(zip(values, texts, strict=True))
 
 
 def _roomy(range_: XY) -> XY:

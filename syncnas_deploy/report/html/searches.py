@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from syncnas_deploy.errors import DocumentError, SyncNasError
 from syncnas_deploy.files.documents import Fields
@@ -13,6 +14,7 @@ from syncnas_deploy.report.comparison import SearchFolder
 from syncnas_deploy.report.html.markup import Content, Markup, data_table, joined, ms, number, percent, tag
 from syncnas_deploy.report.html.plot import LARGEST, Plot
 from syncnas_deploy.search.letters import LetterWorth, letters_worth
+from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.verdict_file import RivalRow
 
 MANY = 200
@@ -44,12 +46,43 @@ def search_section(search: SearchFolder) -> Markup:
         tag("p", f"{search.folder.name}: {counts or 'nothing was tried'}.", class_="note"),
         _front(search),
     ]
-    if trials:
-        best = max(trials, key=lambda trial: trial.reward)
-        told = f"The best reward, {number(best.reward, 6)}, came with evaluation {best.number} of {len(trials)}."
-        charts = [history_plot(trials), _frontier(trials, search)]
-        parts += [tag("p", told), tag("div", charts, class_="two"), _letters(trials), _best_trials(trials)]
+    infeasible = {str(row.get("strategy")) for row in search.history if row.get("outcome") == "infeasible"}
+    rivals_us = [rival.predicted_us for row in search.verdicts for rival in row.rivals]
+    budgets = len({row.get("budget_us") for row in search.history})
+    parts.append(trial_charts(trials, infeasible, rivals_us, len(search.best.stages), budgets))
     return joined(*parts)
+
+
+def trial_charts(
+    trials: Sequence[WholeTrial], infeasible: Collection[str], rivals_us: Collection[float], stages: int, budgets: int
+) -> Markup | None:
+    """What was tried, in charts; None where nothing was.
+
+    Args:
+        infeasible: strategies that no widths bring within the budget, or that the evaluator refused.
+        rivals_us: predicted latencies of networks of one branch that one would run instead.
+        stages: of the network.
+        budgets: how many there were.
+    """
+    if not trials:
+        return None
+    best = max(trials, key=lambda trial: trial.reward)
+    told = f"The best reward, {number(best.reward, 6)}, came with evaluation {best.number} of {len(trials)}."
+    charts = [history_plot(trials), _frontier(trials, rivals_us)]
+    if budgets == 1 and len({*infeasible, *(trial.strategy for trial in trials)}) >= 2 * 3 ** (stages - 1):
+        charts.append(_regret(trials))
+    return joined(tag("p", told), tag("div", charts, class_="two"), _letters(trials), _best_trials(trials))
+
+
+def result_charts(result: SearchResult, rivals_us: Collection[float]) -> Markup:
+    """What a search tried, in charts. `rivals_us`: see `trial_charts`."""
+    whole = [trial for trial in result.trials if trial.outcome == "evaluated"]
+    trials = [
+        WholeTrial(i, t.strategy, result.budgets_us[t.candidate.budget], t.predicted_us, t.reward or 0.0)
+        for i, t in enumerate(whole, 1)
+    ]
+    infeasible = {candidate.strategy for candidate in result.infeasible}
+    return joined(trial_charts(trials, infeasible, rivals_us, len(result.best.strategy), len(result.budgets_us)))
 
 
 def _trials(history: Sequence[Mapping[str, str]]) -> list[WholeTrial]:
@@ -117,7 +150,7 @@ def history_plot(trials: Sequence[WholeTrial]) -> Markup:
     return plot.figure("Reward by trial; line: the best so far", told, ("trial", "reward"))
 
 
-def _frontier(trials: Sequence[WholeTrial], search: SearchFolder) -> Markup:
+def _frontier(trials: Sequence[WholeTrial], rivals_us: Collection[float]) -> Markup:
     """Rewards over latencies, the best within each latency, and where rivals are in time."""
     ordered = sorted(trials, key=lambda trial: (trial.predicted_us, -trial.reward))
     front: list[tuple[float, float]] = []
@@ -125,12 +158,29 @@ def _frontier(trials: Sequence[WholeTrial], search: SearchFolder) -> Markup:
         if not front or trial.reward > front[-1][1]:
             front.append((trial.predicted_us / 1e3, trial.reward))
     points = [(trial.predicted_us / 1e3, trial.reward) for trial in trials]
+    rivals = sorted({us / 1e3 for us in rivals_us})
+    # One that is far off would press all dots together; the table has it.
+    drawn = [at for at in rivals if min(points)[0] <= at <= max(points)[0]]
     plot = Plot.around(points)
+    plot.bars([(at, -1e12, 1e12) for at in drawn], "u1 dashed")
     plot.steps(front, "ink")
     plot.dots(points, _size(trials), _tips(trials))
     plot.dots(front, "ink")
     told = f"Reward over predicted latency of {len(trials)} trials; {len(front)} of them are on the front."
-    return plot.figure("Reward over predicted latency; line: the front", told, ("ms", "reward"))
+    beside = "; dashed: rivals" if drawn else ""
+    told += f" Rivals of one branch are at {', '.join(map(number, rivals))} ms." if rivals else ""
+    return plot.figure(f"Reward over predicted latency; line: the front{beside}", told, ("ms", "reward"))
+
+
+def _regret(trials: Sequence[WholeTrial]) -> Markup:
+    """How far the best so far was from the best of all, where all strategies were tried."""
+    best = list(accumulate((trial.reward for trial in trials), max))
+    points = [(float(number), best[-1] - reward) for number, reward in enumerate(best, 1)]
+    plot = Plot.around(points, from_zero=True)
+    plot.steps(points, "ink")
+    found = next(number for number, regret in points if not regret)
+    told = f"Best reward of all less the best so far; nothing is left after {found:.0f} of {len(points)} trials."
+    return plot.figure("Regret: what the best so far lacked", told, ("trial", "reward"))
 
 
 def _size(trials: Sequence[WholeTrial]) -> str:

@@ -84,14 +84,13 @@ def repeat_section(comparison: Comparison, sources: Sequence[RawFile], commands:
         *([name, text] for name, text in versions.items()),
     ]
     hashes = [[_download(source), f"{source.size:,}", tag("code", source.sha256[:16])] for source in sources]
-    return joined(
-        code,
-        tag("h3", "Versions"),
-        data_table(["what", "version"], rows[:100], caption="Versions"),
+    files = joined(
         tag("h3", "Raw data"),
         data_table(["file", "bytes", "sha256 begins with"], hashes, caption="Files, to download"),
         tag("p", "Names end in .gz where a file was compressed.", class_="note"),
     )
+    versions_table = data_table(["what", "version"], rows[:100], caption="Versions")
+    return joined(code, tag("h3", "Versions"), versions_table, files if hashes else None)
 
 
 def _download(source: RawFile) -> Markup:
@@ -111,6 +110,10 @@ def told_commands(comparison: Comparison) -> Iterator[str]:
         yield _line(
             "profile", *_on(profile.device.get("name", "")), "--base", profile.base.name, *_units(profile.units)
         )
+    for probe in comparison.probes:
+        place = f"{probe.stage + 1}.{probe.block + 1}@{probe.rows[len(probe.rows) // 2].width}"
+        words = ("--base", probe.base, "--unit", probe.unit, "--probe", place, "--out", "probe.json")
+        yield _line("profile", *_on(probe.device.get("name", "")), *words)
     for search in comparison.searches:
         budgets = [word for row in search.front for word in ("--budget", row.get("budget") or "1.0x")]
         yield _line("search", "--profile", "PROFILE", *budgets, "--out", search.folder.name)

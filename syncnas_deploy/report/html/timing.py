@@ -115,13 +115,11 @@ def segments_section(subject: Subject) -> Markup:
 
 
 def _readable(name: str, branch: int) -> str:
-    return (
-        name
-        if name in ("stem", "head", "network")
-        else f"phase {short_name(name)} · {branch}"
-        if name.startswith("phase")
-        else name
-    )
+    """A segment's name with blanks, so that it may be folded."""
+    if "_branch" not in name:
+        return name
+    first = "phase " if name.startswith("phase") else ""
+    return f"{first}{short_name(name)} · {branch}"
 
 
 def _error(error: float | None) -> Content:
@@ -130,5 +128,5 @@ def _error(error: float | None) -> Content:
         return "-"
     length = percent(min(0.5, 0.5 * abs(error) / WORST))
     side = f"right:50%;width:{length}" if error < 0 else f"left:50%;width:{length}"
-    told = f"{error:+.1%}" if abs(error) < 10 else f"{error:+.2g}"
+    told = f"{round(error, 3) + 0.0:+.1%}" if abs(error) < 10 else f"{error:+.2g}"
     return joined(tag("i", tag("i", style=side), class_="bar", aria_hidden="true"), tag("span", told, class_="err"))

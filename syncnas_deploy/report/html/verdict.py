@@ -1,18 +1,19 @@
-"""The first screen: does it pay, by how much, how sure; and what was measured on what."""
+"""The first screen: does it pay, by how much, how sure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.benchmarking.trust import trust, verdict_of
-from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.comparison import Comparison
-from syncnas_deploy.report.html.markup import Markup, joined, ms, number, percent, tag
-from syncnas_deploy.report.html.subjects import Subject, profile_labels
-from syncnas_deploy.report.tables import expected_error_text
+from syncnas_deploy.report.html.markup import Markup, badges, joined, ms, number, percent, tag
+from syncnas_deploy.report.html.probes import probe_name
+from syncnas_deploy.report.html.subjects import Subject, probe_labels, profile_labels
+from syncnas_deploy.report.tables import expected_error_text, probe_rules
 from syncnas_deploy.verdict import SIGMAS, Verdict
 
 MOST_VERDICTS = 4
@@ -20,7 +21,12 @@ SMALL_ERROR = 0.02
 """Relative error of a prediction that nobody needs to be warned of."""
 _NOTHING = "Nothing of one branch was measured beside it, so whether two units pay is not known; bench with --profile."
 _ANSWERS = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}
-_ROLES = {"own": "two branches", "rival": "rival: one branch in the same time", "today": "the base model"}
+_ROLES = {
+    "own": "two branches",
+    "app": "the same network in an app",
+    "rival": "rival: one branch in the same time",
+    "today": "the base model",
+}
 
 
 def verdict_section(comparison: Comparison, subjects: Sequence[Subject]) -> Markup:
@@ -30,15 +36,23 @@ def verdict_section(comparison: Comparison, subjects: Sequence[Subject]) -> Mark
         answers = [_of_result(result, subjects[i]) for i, result in enumerate(measured)]
         return joined(*[tag("div", answer, class_="answer") for answer in answers])
     if comparison.searches and comparison.searches[0].verdicts:
-        labels, lines = subjects[0].labels, []
+        lines: list[Markup] = []
         for row in comparison.searches[0].verdicts[:MOST_VERDICTS]:
             lines += [_headline(row.verdict), _sentences(row.verdict, f"Within {row.budget}: ")]
-        return joined(_badges(labels), *lines)
+        return joined(_badges(subjects[0].labels), *lines)
+    if comparison.apps:
+        app = comparison.apps[0]
+        head = tag("h1", f"{ms(app.makespan.median_us)} in an app, on {' and '.join(app.units)}")
+        return joined(_badges(("MEASURED",), app.config.name), head, tag("p", _NOTHING, class_="lead"))
     if comparison.profiles:
         profile = comparison.profiles[0]
         head = tag("h1", f"{profile.base.name} on {profile.device.get('name', 'a device')}: its latency table")
         told = tag("p", expected_error_text(profile), class_="lead")
         return joined(_badges(profile_labels(profile)), head, told, _doubts(profile.warnings))
+    if comparison.probes and not subjects:
+        probe = comparison.probes[0]
+        told = joined(tag("h1", probe_name(probe)), [tag("p", rule, class_="lead") for rule in probe_rules(probe)[:1]])
+        return joined(_badges(probe_labels(probe)), told)
     head = tag("h1", subjects[0].name if subjects else "Nothing was measured")
     return joined(head, tag("p", "Nothing was measured on a device.", class_="lead"))
 
@@ -54,12 +68,11 @@ def _of_result(result: BenchResult, subject: Subject) -> Markup:
         told = joined(_headline(found), _sentences(found))
     sure = tag("p", tag("strong", f"The measurement is {judged.level}."), class_=f"sure {judged.level}")
     left = tag("div", _badges(subject.labels, subject.name), told, sure, _doubts(judged.reasons))
-    return joined(tag("div", left, _contenders(result), class_="duo"), _tiles(result, subject))
+    return joined(tag("div", left, _contenders(result, subject.apps), class_="duo"), _tiles(result, subject))
 
 
 def _badges(labels: Sequence[str], name: str = "") -> Markup:
-    kinds = [tag("b", label, class_="badge " + label.split()[0].lower()) for label in labels]
-    return tag("p", kinds, name, class_="eyebrow")
+    return tag("p", badges(labels), name, class_="eyebrow")
 
 
 def _headline(found: Verdict) -> Markup:
@@ -106,10 +119,11 @@ class _Bar:
     role: str
 
 
-def _contenders(result: BenchResult) -> Markup:
-    """Latencies of the network and of all that was measured beside it."""
+def _contenders(result: BenchResult, apps: Sequence[AppTimes]) -> Markup:
+    """Latencies of the network, here and in apps, and of all that was measured beside it."""
     own = _Bar(" and ".join(result.units), result.config.name, result.config.macs(), result.makespan, "own")
     bars = [own, *(_Bar(b.unit, b.name, b.macs, b.makespan, b.role) for b in result.baselines)]
+    bars += [_Bar(" and ".join(app.units), own.name, own.macs, app.makespan, "app") for app in apps]
     usual = 2 * max(bar.samples.median_us for bar in bars)
     longest = 1.02 * min(usual, max(bar.samples.p90_us for bar in bars))
     bars.sort(key=lambda bar: bar.samples.median_us)
@@ -146,6 +160,10 @@ def _tiles(result: BenchResult, subject: Subject) -> Markup:
             "",
         )
     ]
+    for app in subject.apps:
+        app_us, runs = app.makespan.median_us, len(app.makespan.samples_us)
+        beside = f"{app_us / samples.median_us:.2f} of the bench's time; {runs} runs"
+        tiles.append(("In an app", ms(app_us), beside, ""))
     if subject.prediction is not None:
         error = subject.prediction.makespan_us / samples.median_us - 1
         expected = None if subject.profile is None else subject.profile.expected_error
@@ -167,70 +185,3 @@ def _tiles(result: BenchResult, subject: Subject) -> Markup:
         for name, value, more, kind in tiles
     ]
     return tag("dl", parts, class_="tiles")
-
-
-def measured_section(comparison: Comparison, subjects: Sequence[Subject]) -> Markup:
-    """What was measured on what."""
-    cards = [*map(_result_card, (s for s in subjects if s.result)), *map(_profile_card, comparison.profiles)]
-    for bundle in comparison.bundles:
-        kinds = ", ".join(sorted({name.rpartition(".")[2] for name in bundle.files} - {"npz"}))
-        facts = {"network": bundle.config.name, "weights": bundle.weights, "formats": kinds}
-        cards.append(_card("Bundle", (), facts, ()))
-    for search in comparison.searches:
-        rows = {"best": search.best.name, "candidates": f"{len(search.history):,}", "folder": search.folder.name}
-        cards.append(_card("Search", ("PREDICTED",), rows, ()))
-    return tag("div", cards, class_="cards")
-
-
-def _result_card(subject: Subject) -> Markup:
-    result = subject.result
-    assert result is not None
-    facts = {
-        "network": result.config.name,
-        "device": result.device,
-        "units": " and ".join(result.units),
-        "runs": f"{len(result.makespan.samples_us)} in {max(len(result.launch_samples), 1)} launches",
-        "input": f"{result.config.input_size} px, batch 1",
-        "format": "TFLite",
-    }
-    groups = (
-        ("device", result.facts),
-        ("before the first launch", result.before),
-        ("after the last", result.condition),
-    )
-    return _card("Bench result", subject.labels, facts, groups)
-
-
-def _profile_card(profile: DeviceProfile) -> Markup:
-    settings = profile.settings
-    repeats = f"{settings.get('launches', '?')} launches of {settings.get('rounds', '?')} rounds"
-    facts = {
-        "base": profile.base.name,
-        "device": profile.device.get("name", "a device"),
-        "units": " and ".join(profile.units),
-        "made": profile.created,
-        "points": f"{len(profile.points)} in {repeats}",
-    }
-    groups = (
-        ("device", profile.device),
-        ("condition", profile.condition),
-        ("versions", profile.versions),
-        ("settings", settings),
-    )
-    return _card("Profile", profile_labels(profile), facts, groups)
-
-
-def _card(
-    title: str, labels: Sequence[str], facts: Mapping[str, str], groups: Sequence[tuple[str, Mapping[str, str]]]
-) -> Markup:
-    badges = [tag("b", label, class_="badge " + label.split()[0].lower()) for label in labels]
-    more = [part for name, values in groups if values for part in _facts(name, values)]
-    details = tag("details", tag("summary", "all that is known of it"), more) if more else None
-    rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts.items()]
-    return tag("article", tag("h3", title, " ", badges), tag("dl", rows, class_="facts"), details, class_="card")
-
-
-def _facts(name: str, values: Mapping[str, str]) -> Iterator[Markup]:
-    yield tag("h4", name)
-    rows = [tag("div", tag("dt", key), tag("dd", value)) for key, value in list(values.items())[:200]]
-    yield tag("dl", rows, class_="facts")

@@ -26,6 +26,8 @@ def pages(phone: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[s
         "phone": phone,
         "hostile": page_cases.hostile(phone[0].parent, folder / "h"),
         "large": page_cases.large(folder / "l"),
+        "probe": page_cases.probed(folder / "p"),
+        "demo": page_cases.demo(),
     }
     for name, paths in sources.items():
         (folder / f"{name}.html").write_text(page_text(read_all(paths)), encoding="utf-8")

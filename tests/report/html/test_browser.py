@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from syncnas_deploy.report.comparison import read_all
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs an installed chromium")
@@ -24,7 +26,7 @@ WIDTHS_OF_TRACKS = """() => [...document.querySelectorAll('#m0 .track')].map(
     (track) => [...track.children].reduce((sum, item) => sum + parseFloat(item.style.width), 0))"""
 IN_PAGE = (Path(__file__).parents[2] / "support" / "in_page.js").read_text()
 WIDTHS = (390, 820, 1440)
-NAMES = ("phone", "hostile", "large", "comparison")
+NAMES = ("phone", "hostile", "large", "probe", "demo", "comparison")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,16 @@ def test_the_timeline_moves(browser: Any, pages: dict[str, Path]) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         page.hover(".plot.small .area")
         assert page.pdf(format="A4").startswith(b"%PDF")
+    assert visit.wrong == []
+
+
+def test_the_charts_of_a_notebook_are_drawn(browser: Any, phone: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "n.html").write_text(f"<!doctype html><title>n</title>{read_all(phone).results[0]._repr_html_()}")
+    visit = Visit(browser, tmp_path / "n.html")
+    with visit as page:
+        page.click("summary:text('charts')")
+        frame = page.frame_locator("iframe")
+        assert frame.locator(".gantt .track li.work").first.is_visible() and frame.locator("h1").first.is_visible()
     assert visit.wrong == []
 
 

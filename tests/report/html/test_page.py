@@ -7,19 +7,29 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from syncnas_deploy.benchmarking.app_times import AppTimes
+from syncnas_deploy.benchmarking.result import RunSamples
+from syncnas_deploy.bundle_manifest import AgainstFp32, BranchFile
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.report.comparison import Comparison, read_all
 from syncnas_deploy.report.drawing.svg import PALETTE
 from syncnas_deploy.report.html.document import ON_PAGES, page_text
 from syncnas_deploy.report.html.markup import Markup, data_script, joined, tag
 from syncnas_deploy.report.html.plot import Plot, round_values
+from syncnas_deploy.report.html.searches import WholeTrial, trial_charts
+from syncnas_deploy.report.html.subjects import formats_of
 from tests.support import page_cases
 from tests.support.page_cases import HOSTILE, UNPRINTABLE
 from tests.support.program import Program
@@ -68,12 +78,19 @@ def test_a_chart_of_any_range_has_its_labels(low: float, high: float) -> None:
     assert "nan" not in drawn and "inf" not in drawn and drawn.count("<span") > 3
 
 
+@pytest.mark.parametrize(("low", "high"), [(3.4838, 3.4852), (12_345.1, 12_345.9), (1e5, 1e5 + 1e-6), (0.0, 1.0)])
+def test_labels_of_an_axis_differ(low: float, high: float) -> None:
+    drawn = Plot((low, high), (low, high)).figure("t", "d", ("x", "y"))
+    labels = re.findall(r'<span style="(?:left|top):[^>]*>([^<]*)</span>', drawn)
+    assert len(labels) >= 4 and len(set(labels)) == len(labels) / 2
+
+
 def test_round_values_lie_within() -> None:
     assert round_values(0.0, 1.0, 4) == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert round_values(2511.0, 3490.0, 4) == [2750.0, 3000.0, 3250.0]
 
 
-@pytest.mark.parametrize("name", ["phone", "hostile", "large", "comparison"])
+@pytest.mark.parametrize("name", ["phone", "hostile", "large", "probe", "demo", "comparison"])
 def test_a_page_is_one_file_that_asks_for_nothing(pages: dict[str, Path], name: str) -> None:
     text = pages[name].read_text(encoding="utf-8")
     assert len(text.encode()) < LARGEST_BYTES
@@ -111,6 +128,86 @@ def test_it_says_first_whether_it_pays_and_what_was_measured(phone: list[Path], 
     for text in ("SIMULATED", "What each stage's letter is worth", "Contention", "held-out", "run 1", "sha256"):
         assert text in shown, text
     assert "MEASURED" not in shown
+
+
+def test_regret_is_shown_where_every_strategy_was_tried(pages: dict[str, Path]) -> None:
+    assert [name for name, page in pages.items() if "Regret: " in page.read_text(encoding="utf-8")] == ["large"]
+
+
+@pytest.mark.parametrize(("budgets", "infeasible", "shown"), [(1, 16, True), (2, 16, False), (1, 15, False)])
+def test_what_no_widths_allow_was_tried_too(budgets: int, infeasible: int, shown: bool) -> None:
+    every = all_strategies(3)
+    trials = [WholeTrial(i, every[i], 1000.0, 900.0 + i, reward) for i, reward in enumerate((0.5, 0.9), 1)]
+    others = [strategy for strategy in every if strategy not in (every[1], every[2])][:infeasible]
+    assert ("Regret: " in (trial_charts(trials, others, [950.0], 3, budgets) or "")) == shown
+
+
+@pytest.mark.parametrize(("rivals_us", "drawn"), [([920.0, 935.0], 2), ([920.0, 5.0], 1), ([5.0], 0), ([], 0)])
+def test_rivals_are_on_the_front_where_their_latency_is(rivals_us: list[float], drawn: int) -> None:
+    trials = [WholeTrial(i, "nna", 1000.0, 900.0 + 10.0 * i, 0.1 * i) for i in range(1, 5)]
+    text = trial_charts(trials, (), rivals_us, 3, 1) or ""
+    path = re.search(r'class="l u1 dashed" d="([^"]*)"', text)
+    assert path is not None and path[1].count("M") == drawn
+    assert ("line: the front; dashed: rivals" in text) == bool(drawn) and ("Rivals of one" in text) == bool(rivals_us)
+
+
+def test_a_probe_stands_over_the_curve_of_its_profile(pages: dict[str, Path], tmp_path: Path) -> None:
+    shown = Elements(pages["probe"].read_text(encoding="utf-8")).text
+    for text in ("Width probes", "Stage 7 block 1 of mobilenet_v2 on sim:gpu", "two standard deviations", "explained"):
+        assert text in shown, text
+    alone = page_cases.probed(tmp_path)[:1]
+    found = Elements(page_text(read_all(alone))).text
+    assert "Stage 7 block 1" in found and "the profile's curve" not in found and "SIMULATED" in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows[:1],
+        lambda rows: rows[::-1],
+        lambda rows: tuple(msgspec.structs.replace(row, width=row.width + 10_000) for row in rows),
+        lambda rows: rows + rows,
+    ],
+)
+def test_a_probe_of_any_widths_has_its_chart(change: Callable[[Any], Any]) -> None:
+    read = read_all(page_cases.demo())
+    read.probes = [msgspec.structs.replace(probe, rows=change(probe.rows)) for probe in read.probes]
+    assert "Latency over expanded width" in page_text(read)
+
+
+def test_what_an_app_measured_stands_beside_the_bench(phone: list[Path]) -> None:
+    read = read_all(phone)
+    times = RunSamples(tuple(0.9 * us for us in read.results[0].makespan.samples_us))
+    read.apps.append(AppTimes(read.results[0].config, ("cpu:4", "gpu:fp16"), times, "0" * 64))
+    shown = Elements(page_text(read)).text
+    assert "0.90 of the bench's time" in shown and "the same network in an app" in shown
+    alone = Elements(page_text(Comparison(bundles=read.bundles, apps=read.apps))).text
+    assert "in an app, on cpu:4 and gpu:fp16" in alone and "Nothing was measured on a device" not in alone
+
+
+@pytest.mark.parametrize(
+    ("units", "formats"),
+    [
+        (("cpu:1@0", "cpu:1@1"), "fp32 and fp32"),
+        (("cpu:1@0:int8:split", "gpu:fp16"), "int8 with split kernels and fp16"),
+        (("cpu:4:int8", "gpu:software"), "int8 and fp32"),
+        (("sim:cpu", "sim:gpu"), ""),
+        (("npu", "gpu"), ""),
+    ],
+)
+def test_a_card_names_the_formats(phone: list[Path], units: tuple[str, str], formats: str) -> None:
+    assert formats_of(units) == formats
+    result = msgspec.structs.replace(read_all(phone).results[0], units=units)
+    assert f"TFLite, {formats}".rstrip(", ") in Elements(page_text(Comparison(results=[result]))).text
+
+
+def test_a_bundles_card_names_its_files_formats(phone: list[Path]) -> None:
+    (bundle,) = read_all(phone[2:3]).bundles
+    branches = (BranchFile("int8"), BranchFile("fp16"))
+    mixed = replace(bundle, branches=branches, against_fp32=AgainstFp32(100, 0.02, 0.97))
+    shown = Elements(page_text(Comparison(bundles=[mixed]))).text
+    for text in ("int8 and fp16", "TIMING ONLY", "logits 2.0e-02 off (rms), 97% of 100 the same class"):
+        assert text in shown, text
 
 
 def test_a_large_search_and_a_whole_profile_are_quickly_a_page(tmp_path: Path) -> None:
