@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ABSENT = "absent"
-DENIED = "denied"
-
-
-def read_text(path: Path) -> str:
-    """The stripped text of a system file, or "absent", or "denied"."""
-    try:
-        return path.read_text(errors="replace").strip()
-    except PermissionError:
-        return DENIED
-    except OSError:
-        return ABSENT
-
-
-def _number(text: str, factor: float = 1.0) -> float | str:
-    """The number times `factor`; "absent" and "denied" stay what they are."""
-    try:
-        return float(text) * factor
-    except ValueError:
-        return text if text == DENIED else ABSENT
+from syncnas_bench.systems import here
 
 
 @dataclass(frozen=True)
@@ -36,7 +16,7 @@ class Condition:
     """One reading. A value that is text instead of a number says why: "absent" or "denied".
 
     Attributes:
-        monotonic_ns: CLOCK_MONOTONIC, the clock of the runner's stamps.
+        monotonic_ns: the clock of the runner's stamps; CLOCK_MONOTONIC on Linux.
         wall_time_s: seconds since 1970, UTC.
         boot_id: changes with every boot.
         load_1min: runnable tasks, averaged over a minute.
@@ -59,24 +39,43 @@ class Condition:
 
     @classmethod
     def read(cls, root: Path = Path("/")) -> Condition:
-        """Read the host's condition below `root`."""
-        cpus = sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*"), key=lambda p: int(p.name[3:]))
-        zones = sorted(root.glob("sys/class/thermal/thermal_zone[0-9]*"))
-        load = read_text(root / "proc/loadavg").split()
-        return cls(
-            monotonic_ns=time.monotonic_ns(),
-            wall_time_s=time.time(),
-            boot_id=read_text(root / "proc/sys/kernel/random/boot_id"),
-            load_1min=_number(load[0] if load else ABSENT),
-            cpu_mhz={p.name: _number(read_text(p / "cpufreq/scaling_cur_freq"), 1e-3) for p in cpus},
-            governors={p.name: read_text(p / "cpufreq/scaling_governor") for p in cpus},
-            temperature_c={
-                f"{zone.name[12:]}:{read_text(zone / 'type')}": _number(read_text(zone / "temp"), 1e-3)
-                for zone in zones
-            },
+        """Read this computer's condition.
+
+        Args:
+            root: where Linux's files are looked for.
+        """
+        system = here(root)
+        found = system.readings()
+        common = (
+            time.monotonic_ns(),
+            time.time(),
+            system.boot_id(),
+            found.load_1min,
+            found.cpu_mhz,
+            found.governors,
+            found.temperature_c,
         )
+        more = found.power_and_heat
+        if more is None:
+            return Condition(*common)
+        return ComputerCondition(*common, more.powered, more.power_saving, more.thermal_pressure)
+
+
+@dataclass(frozen=True)
+class ComputerCondition(Condition):
+    """A `Condition` of macOS or Windows, with what those tell instead of clocks and temperatures.
+
+    Attributes:
+        powered: "mains" or "battery".
+        power_saving: "true" or "false".
+        thermal_pressure: "nominal", "moderate", "heavy", "trapping" or "sleeping".
+    """
+
+    powered: str
+    power_saving: str
+    thermal_pressure: str
 
 
 def allowed_cores() -> tuple[int, ...]:
     """The cores this process may run on, ascending."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+    return here().cores()

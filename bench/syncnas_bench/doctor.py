@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from syncnas_bench.conditions import ABSENT, DENIED, Condition
+from syncnas_bench.conditions import ComputerCondition, Condition
 from syncnas_bench.device import Device
+from syncnas_bench.systems import ABSENT, DENIED
 
 Status = Literal["ok", "warning", "failure"]
 
@@ -101,6 +103,19 @@ def load_check(condition: Condition) -> Check:
         f"{load:.2f}",
         "other programs run, or did in the last minute: close them" if busy else "",
     )
+
+
+def computer_checks(condition: Condition) -> Iterator[Check]:
+    """Power and heat of a Mac or a Windows computer, which tells those instead of its clocks."""
+    if not isinstance(condition, ComputerCondition):
+        return
+    advice = "a computer on battery may hold its clocks low: connect it" if condition.powered == "battery" else ""
+    yield Check("power", "warning" if advice else "ok", condition.powered, advice)
+    advice = "caps the clocks: switch it off" if condition.power_saving == "true" else ""
+    yield Check("power saving", "warning" if advice else "ok", condition.power_saving, advice)
+    hot = condition.thermal_pressure not in ("nominal", *UNKNOWN)
+    advice = "the computer throttles: let it cool" if hot else ""
+    yield Check("heat", "warning" if hot else "ok", f"thermal pressure {condition.thermal_pressure}", advice)
 
 
 def worst(checks: tuple[Check, ...]) -> Status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ LITERT_VARIABLE = "SYNCNAS_LITERT"
 DEVICE_LITERT_VARIABLE = "SYNCNAS_DEVICE_LITERT"
 STORE_VARIABLE = "SYNCNAS_RUNTIMES"
 SOFTWARE_ICD_VARIABLE = "SYNCNAS_SOFTWARE_VULKAN_ICD"
+HOME_VARIABLE = "USERPROFILE" if sys.platform == "win32" else "HOME"
+"""Where adb looks for its key; a shell on Windows may have another HOME."""
 DEFAULT_PORT = 5037
 
 Address = tuple[str, int]
@@ -74,7 +77,8 @@ class Environment:
     @property
     def adb_keys(self) -> KeyPlaces:
         """~/.android/adbkey, and what ADB_VENDOR_KEYS names."""
-        home = self._path("ANDROID_USER_HOME") or (self._path("HOME") or Path.home()) / ".android"
+        user = self._path(HOME_VARIABLE) or Path.home()
+        home = self._path("ANDROID_USER_HOME") or user / ".android"
         vendor = filter(None, self.variables.get(KEYS_VARIABLE, "").split(os.pathsep))
         return KeyPlaces(home / "adbkey", tuple(map(Path, vendor)))
 

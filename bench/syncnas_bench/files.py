@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from syncnas_bench.errors import NotWritable, PathUnreachable
+from syncnas_bench.systems.disk import flush, sync_folder
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
         with fresh.open("xb") as file:
             file.write(raw)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
@@ -117,17 +117,6 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def beside(place: Path, what: str) -> Path:
     """The hidden name beside `place` that nobody but this program uses: ``.NAME.syncnas-WHAT``."""
     return place.parent / f".{place.name}.syncnas-{what}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Put the names of new files on the disk too, where the system can. Raises OSError."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def strict_json(text: str | bytes) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -24,24 +25,35 @@ _delegate_made = False
 class TfliteRunner:
     """A .tflite file opened once, its signatures runnable on one CPU thread with LiteRT and XNNPACK.
 
+    Where Python's binding of LiteRT cannot be loaded, LiteRT's C library runs it.
+
     Attributes:
         signatures: inputs and outputs of each signature, name to shape.
 
     Raises:
         NotATfliteFile: when the file cannot be read, is damaged, or holds what LiteRT cannot run.
+        MissingLibrary: when LiteRT itself cannot be loaded.
     """
 
     def __init__(self, model: ModelSource) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
         self.signatures: dict[str, Signature] = read_signatures(model)
+        self._run: Callable[[str, Float32Arrays], Float32Arrays]
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError:  # it may want a newer system than LiteRT itself
+            from syncnas_exporters.litert_library import LibraryModel
+
+            content = model if isinstance(model, bytes) else Path(model).read_bytes()
+            self._run = LibraryModel(content, self.signatures).run
+            return
         source = {"model_content": model} if isinstance(model, bytes) else {"model_path": os.fspath(model)}
         _make_first_delegate()
         try:
-            self._interpreter = Interpreter(num_threads=1, **source)
-            self._interpreter.allocate_tensors()
+            interpreter = Interpreter(num_threads=1, **source)
+            interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise NotATfliteFile(f"LiteRT cannot load the model: {error}") from error
+        self._run = lambda signature, inputs: interpreter.get_signature_runner(signature)(**inputs)
 
     def run(self, signature: str, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
         """Outputs of a signature by name; float32, the shapes as `signatures` has them.
@@ -52,10 +64,7 @@ class TfliteRunner:
         if signature not in self.signatures:
             known = ", ".join(self.signatures) or "none"
             raise SignatureMismatch(f"there is no signature {signature!r}; the file has: {known}")
-        checked = _checked_inputs(inputs, self.signatures[signature].inputs)
-        runner = self._interpreter.get_signature_runner(signature)
-        outputs: Float32Arrays = runner(**checked)
-        return outputs
+        return self._run(signature, _checked_inputs(inputs, self.signatures[signature].inputs))
 
 
 def run_onnx(model: bytes, inputs: Mapping[str, Float32Array]) -> Float32Arrays:
@@ -123,11 +132,11 @@ def _without_c_stderr() -> Iterator[None]:
     File descriptor 2 stays as it is: what Python writes to `sys.stderr`, from any thread, is printed at once.
     Where the C library keeps ``stderr`` under another name, the line is printed.
     """
-    libc = ctypes.CDLL(None)
-    libc.fopen.restype = ctypes.c_void_p
     try:
+        libc = ctypes.CDLL(None)
         stderr = ctypes.c_void_p.in_dll(libc, "stderr")
-    except ValueError:
+        libc.fopen.restype = ctypes.c_void_p
+    except (ValueError, TypeError):  # the latter on Windows, where no library is all of them
         yield
         return
     nowhere = libc.fopen(os.fsencode(os.devnull), b"w")  # never closed: another thread may just have begun to write

@@ -29,12 +29,13 @@ from syncnas_deploy.cli.ending import signal_ending, system_ending, watch_signal
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code, missing_extra
 from syncnas_deploy.cli.help import Commands, help_for_people
 from syncnas_deploy.cli.next_step import PROGRAM, suggest_going_on
-from syncnas_deploy.cli.terminal import note, note_usage
+from syncnas_deploy.cli.terminal import accept_any_text, note, note_usage
 
 
 def main() -> None:
     """Run the program; every error becomes one sentence on stderr and a documented exit code."""
     watch_signals()
+    accept_any_text()
     try:
         code = cli.main(prog_name=PROGRAM, standalone_mode=False)
         if code:  # click returns what a command's `Exit` carries

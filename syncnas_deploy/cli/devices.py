@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from syncnas_deploy.cli.next_step import suggest
-from syncnas_deploy.cli.options import device_option, epilog, json_option, open_device
+from syncnas_deploy.cli.options import device_option, epilog, force_option, json_option, open_device
 from syncnas_deploy.cli.settings import environment
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
@@ -81,10 +82,24 @@ def _device_json(device: Device) -> dict[str, Any]:
     }
 
 
-@click.command(epilog=epilog("syncnas-deploy doctor", "syncnas-deploy doctor --device R58M123 --json"))
+@click.command(
+    epilog=epilog(
+        "syncnas-deploy doctor",
+        "syncnas-deploy doctor --device R58M123 --json",
+        "syncnas-deploy doctor --report doctor.json",
+    )
+)
 @device_option
+@click.option(
+    "--report",
+    "report_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write what was found, and how the runner starts here, as JSON to send to us. It names nobody.",
+)
+@force_option
 @json_option
-def doctor(device_name: str | None, as_json: bool) -> None:
+def doctor(device_name: str | None, report_path: Path | None, force: bool, as_json: bool) -> None:
     """Look at a device from all sides: what it has, what it does now, and what that does to numbers.
 
     Looks at this installation, too: optional packages, adb, runtimes for phones. The last line says what to do first.
@@ -94,9 +109,18 @@ def doctor(device_name: str | None, as_json: bool) -> None:
     from syncnas_deploy.pipeline.toolchain import toolchain, what_first
     from syncnas_deploy.report.tables import checks_table
 
+    if report_path is not None:
+        from syncnas_deploy.files.output import check_output
+
+        check_output(report_path, force=force)
     device = open_device(device_name)
     checks, program = device.examine(), toolchain(environment())
     first = what_first([*checks, *program])
+    if report_path is not None:
+        from syncnas_deploy.files.output import write_json
+        from syncnas_deploy.pipeline.doctor_report import doctor_report
+
+        write_json(report_path, doctor_report(device, checks, program), force=force)
     if as_json:
         installation = [check.to_dict() for check in program]
         found = [check.to_dict() for check in checks]

@@ -26,6 +26,12 @@ _live = ""
 """What stands in the live line now."""
 
 
+def accept_any_text() -> None:
+    """Have stdout escape what its encoding lacks, as stderr does: in a pipe that is a code page on Windows."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(*lines: str) -> None:
     """Data, on stdout; each argument stays one line in a pipe, line ends in it are escaped."""
     _write(lines, sys.stdout)

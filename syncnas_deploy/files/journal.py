@@ -22,7 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from syncnas_bench.files import beside, sync_folder
+from syncnas_bench.files import beside
+from syncnas_bench.systems.disk import BINARY, flush, sync_folder
 from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
 from syncnas_deploy.files.documents import parse_json
 from syncnas_deploy.files.output import unwritable, writing
@@ -72,7 +73,7 @@ class Journal:
             held.callback(self._delete_if_done)  # closed, and still locked
             if anew and path.is_symlink() and path.exists() and _is_journal(path):
                 path.unlink()  # what it leads to is another run's
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
             held.callback(os.close, self._file)
             if not path.is_file():
                 raise OSError(errno.EINVAL, "it is no file")
@@ -183,7 +184,7 @@ class Journal:
         rest = memoryview(line)
         while rest:
             rest = rest[os.write(self._file, rest) :]
-        os.fsync(self._file)
+        flush(self._file)
         self._end += len(line)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from syncnas_bench.errors import PathUnreachable, PlaceBusy
 from syncnas_bench.files import beside
+from syncnas_bench.systems.disk import flush
 from syncnas_bench.writer_lock import WriterLock
 from syncnas_deploy.errors import OutputBusy, OutputError, OutputExists
 
@@ -91,8 +92,8 @@ def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         try:
             yield part
-            with part.open("rb") as f:
-                os.fsync(f.fileno())
+            with part.open("r+b") as f:
+                flush(f.fileno())
             if force and not _is_no_file(path):
                 part.replace(path)
             else:
@@ -295,7 +296,7 @@ def check_output(path: Path, *, force: bool) -> None:
 def write_text(path: Path, text: str, *, force: bool = True) -> None:
     """Write a whole text file or nothing."""
     with atomic_output(path, force=force) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, value: Mapping[str, Any], *, force: bool = True) -> None:

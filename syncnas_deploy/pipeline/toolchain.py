@@ -11,6 +11,7 @@ import syncnas_deploy
 from syncnas_bench.doctor import Check
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import BenchError
+from syncnas_bench.systems import here
 
 EXTRAS = {
     "torch": (("torch", "pillow", "safetensors"), "zen, train, eval and .pth files"),
@@ -30,7 +31,7 @@ def toolchain(environment: Environment | None = None) -> tuple[Check, ...]:
     program = f"{syncnas_deploy.__version__}, Python {platform.python_version()}"
     return (
         Check("syncnas-deploy", "ok", program),
-        *(_extra(name) for name in EXTRAS),
+        *(_extra(name) for name in EXTRAS if name != "usb" or here().usb_without_server),
         _adb(known),
         _runtimes(known),
     )

@@ -20,7 +20,7 @@ IDENTITY, MARK = "identity", "mark"
 LEFT_OUT = "left out: serial or address, boot id, paths"
 KEPT = "kept: serial or address, boot id, paths"
 
-_FOLDERS = re.compile(r"(?<![\w./])/(?:[\w.@~+-]+/)+")
+_FOLDERS = re.compile(r"(?<![\w./])/(?:[\w.@~+-]+/)+|(?<!\w)[A-Za-z]:[\\/](?:[\w.@~+ -]+[\\/])+")
 
 
 def label(facts: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@ with any number of workers.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from typing import NamedTuple, cast
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from syncnas_bench.conditions import allowed_cores
 from syncnas_deploy.errors import DatasetError
 from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.images import (
@@ -139,7 +139,7 @@ class TrainingOrder:
 
 def default_workers() -> int:
     """Processes that decode pictures: at most four, as many as there are cores."""
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(4, len(allowed_cores()))
 
 
 def evaluation_loader(images: ImageSet, size: int, batch: int, workers: int, *, pin: bool = False) -> DataLoader[Batch]:

@@ -25,6 +25,7 @@ from syncnas_bench.adb.server import (
 from syncnas_bench.adb.target import find_runtime
 from syncnas_bench.environment import Address, Environment, KeyPlaces
 from syncnas_bench.errors import DeviceNotFound, DeviceUnavailable, LinkLost
+from syncnas_bench.systems import here
 
 if TYPE_CHECKING:
     from syncnas_bench.adb.direct import DirectTransport
@@ -157,7 +158,8 @@ def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
             trouble = DeviceUnavailable(f"a device on USB is {state}; {remedy}.", state)
     if trouble:  # it may be this one: a port that cannot be opened does not tell its serial
         raise trouble
-    hint = "" if importlib.util.find_spec("usb1") else ", or `pip install 'syncnas-deploy[usb]'` to do without one"
+    can_do_without = here().usb_without_server and not importlib.util.find_spec("usb1")
+    hint = ", or `pip install 'syncnas-deploy[usb]'` to do without one" if can_do_without else ""
     raise DeviceUnavailable(
         f"device {serial} is not connected; plug it in and run `adb start-server`{hint}.", "offline"
     )

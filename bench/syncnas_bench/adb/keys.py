@@ -62,7 +62,7 @@ def load_signers(keys: KeyPlaces) -> list[PythonRSASigner]:
     for path in key_paths(keys):
         try:
             public = base64.b64encode(keygen.encode_pubkey(str(path))).decode() + " syncnas-deploy"
-            signers.append(PythonRSASigner(public, path.read_text()))
+            signers.append(PythonRSASigner(public, path.read_text(encoding="ascii")))
         except (OSError, ValueError, TypeError) as error:
             raise DeviceUnavailable(
                 f"the adb key {path} cannot be read ({error}); replace it or take it out of {KEYS_VARIABLE}.",

@@ -15,12 +15,11 @@ import os
 import re
 import secrets
 import time
-from pathlib import Path
 
 from syncnas_bench.adb.link import Link, quote
 from syncnas_bench.adb.scratch import SHELL_FUNCTIONS, require_used
-from syncnas_bench.conditions import read_text
 from syncnas_bench.errors import CommandFailed, DeviceLeased
+from syncnas_bench.systems import here
 
 FOLDER = "syncnas.lease"
 LEASE_S = 900.0
@@ -155,27 +154,14 @@ def take_lease(link: Link, scratch: str, *, seconds: float = LEASE_S, wait_s: fl
         time.sleep(min(0.5, max(0.0, end - time.monotonic())))
 
 
-def _started(pid: int) -> str:
-    """When a process of this machine was started, in clock ticks; "" if it is gone, or dead and not yet buried."""
-    try:
-        state, *facts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state == "Z" else facts[18]
-    except (OSError, IndexError, ValueError):
-        return ""
-
-
 def _host() -> str:
-    """This machine's boot and the namespace that its process numbers are from."""
-    boot = read_text(Path("/proc/sys/kernel/random/boot_id"))
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink()
-    except OSError:
-        return secrets.token_hex(8)  # nothing of this machine's can be told to be over
-    return hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:16]
+    """Where this machine's process numbers count; another text with each call where nothing of it can be over."""
+    space = here().process_space()
+    return hashlib.sha256(space.encode()).hexdigest()[:16] if space else secrets.token_hex(8)
 
 
 def _new_owner() -> str:
-    return f"{_host()}.{os.getpid()}.{_started(os.getpid())}.{secrets.token_hex(4)}"
+    return f"{_host()}.{os.getpid()}.{here().process_started(os.getpid())}.{secrets.token_hex(4)}"
 
 
 def _is_over(owner: str) -> bool:
@@ -185,4 +171,4 @@ def _is_over(owner: str) -> bool:
         return False
     if int(match[2]) == os.getpid():
         return owner not in _held_here
-    return _started(int(match[2])) != match[3]
+    return here().process_started(int(match[2])) != match[3]

@@ -20,6 +20,7 @@ from syncnas_bench.adb import sync as adb_sync
 from syncnas_bench.adb.channel import Channel, is_sendable
 from syncnas_bench.adb.shell_stream import MarkedOutput, ShellStream, V2Output, marked
 from syncnas_bench.errors import CommandFailed, ServiceRefused, TransferFailed
+from syncnas_bench.systems.disk import NO_FOLLOW
 
 Command = str | Sequence[str]
 
@@ -208,7 +209,7 @@ class Link:
         digest = hashlib.sha256()
         channel = self._transport.open("sync:", deadline_at)
         try:
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o644), "wb") as file:
                 for block in adb_sync.receive(channel, remote, max_bytes, deadline_at):
                     file.write(block)
                     digest.update(block)

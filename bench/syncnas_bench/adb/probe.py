@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from syncnas_bench.conditions import ABSENT, DENIED, Condition
+from syncnas_bench.conditions import Condition
 from syncnas_bench.device import DeviceIdentity
 from syncnas_bench.errors import DeviceLost, printable
 from syncnas_bench.power import PATTERNS, PowerMeter, find_meter
+from syncnas_bench.systems import ABSENT, DENIED
 from syncnas_bench.units import MAX_CORE
 
 if TYPE_CHECKING:

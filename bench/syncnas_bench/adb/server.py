@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from syncnas_bench.adb.channel import left_s, stalled
 from syncnas_bench.environment import Address
 from syncnas_bench.errors import DeviceUnavailable, LinkLost, ServiceRefused
+from syncnas_bench.systems import here
 
 CALL_S = 5.0
 MAX_SERVICE_BYTES = 4000
@@ -24,7 +25,6 @@ REMEDIES = {
     "unauthorized": "unlock it and accept this computer's key in the dialog it shows",
     "authorizing": "wait a moment, then accept this computer's key on it",
     "offline": "replug it, or switch USB debugging off and on",
-    "no permissions": "install Android's udev rules (Debian: android-sdk-platform-tools-common) and replug it",
     "connecting": "wait a moment and try again",
     "recovery": "boot it into Android",
     "sideload": "boot it into Android",
@@ -69,6 +69,8 @@ def remedy_of(state: str) -> str:
     """What to do about a device in that state; "" for one that works."""
     if state == "device":
         return ""
+    if state.startswith("no permissions"):
+        return here().usb_remedy
     return next((remedy for name, remedy in REMEDIES.items() if state.startswith(name)), "replug it")
 
 

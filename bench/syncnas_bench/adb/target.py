@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def find_runtime(probe: Probe, environment: Environment) -> DeviceRuntime:
     named = environment.device_litert
     if named is not None:
         return runtime_in(named, f"LiteRT from {named}")
-    if not probe.bionic and probe.arch == platform.machine():
+    if not probe.bionic and (probe.arch, "linux") == (platform.machine(), sys.platform):
         library = find_litert(environment.litert)
         return runtime_in(library.parent, litert_version(library))
     store = RuntimeStore(environment.store)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import select
+import selectors
 import socket
 from typing import Any, Protocol
 
+_Poll = getattr(selectors, "PollSelector", selectors.SelectSelector)  # Windows has no poll
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
@@ -47,19 +48,19 @@ class TcpWire:
         number = self._socket.fileno()
         if number < 0:
             raise OSError("it was closed here")
-        poll = select.poll()
-        poll.register(number, events)
-        if not poll.poll(1000 * wait_s):
-            raise TimeoutError
+        with _Poll() as poll:
+            poll.register(number, events)
+            if not poll.select(wait_s):
+                raise TimeoutError
 
     def read(self, most_bytes: int, wait_s: float) -> bytes:
         """See `Wire.read`."""
-        self._wait(select.POLLIN, wait_s)
+        self._wait(selectors.EVENT_READ, wait_s)
         return self._socket.recv(most_bytes)
 
     def write(self, data: memoryview, wait_s: float) -> int:
         """See `Wire.write`."""
-        self._wait(select.POLLOUT, wait_s)
+        self._wait(selectors.EVENT_WRITE, wait_s)
         return self._socket.send(data)
 
     def close(self) -> None:

@@ -46,7 +46,7 @@ class _Partial:
     def validator(self, url: str) -> str:
         """What the server called the version that the file is a part of; "" if it is not a part of `url`."""
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            note = strict_json(self._note.read_text())
+            note = strict_json(self._note.read_text(encoding="utf-8"))
             if note.get("url") == _digest(url) and isinstance(note.get("validator"), str) and self.path.is_file():
                 return str(note["validator"])
         return ""
@@ -54,7 +54,7 @@ class _Partial:
     def begin(self, url: str, validator: str) -> None:
         """Forget what was there and remember what comes. The address may hold a secret, so its digest is kept."""
         self.path.write_bytes(b"")
-        self._note.write_text(json.dumps({"url": _digest(url), "validator": validator}))
+        self._note.write_text(json.dumps({"url": _digest(url), "validator": validator}), encoding="utf-8")
 
     def forget(self) -> None:
         """Remove both."""

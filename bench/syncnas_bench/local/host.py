@@ -6,13 +6,12 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from syncnas_bench import doctor
-from syncnas_bench.conditions import Condition, allowed_cores, read_text
+from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
 from syncnas_bench.environment import LITERT_VARIABLE, SOFTWARE_ICD_VARIABLE, Environment
 from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
@@ -23,6 +22,7 @@ from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.power import PowerMeter, read_meter
 from syncnas_bench.session import Launch
+from syncnas_bench.systems import here
 from syncnas_bench.units import Unit
 
 _LITERT_DISTRIBUTION = "ai-edge-litert"
@@ -126,10 +126,8 @@ class HostDevice:
 
     def facts(self) -> DeviceFacts:
         """Facts of this machine. A missing LiteRT is a fact too."""
-        memory = re.search(r"^MemTotal:\s*(\d+) kB", read_text(Path("/proc/meminfo")), re.MULTILINE)
-        cpu = re.search(r"^model name\s*:\s*(.+)$", read_text(Path("/proc/cpuinfo")), re.MULTILINE)
-        product = read_text(Path("/sys/class/dmi/id/product_name"))
-        board = read_text(Path("/proc/device-tree/model")).strip("\0")
+        system = here()
+        known = system.facts()
         try:
             runtime = litert_version(self._litert_library())
         except RuntimeMissing:
@@ -137,14 +135,14 @@ class HostDevice:
         return DeviceFacts(
             name=self.name,
             simulated=False,
-            model=next((text for text in (product, board) if text not in ("absent", "denied", "")), "unknown"),
-            cpu_model=cpu[1].strip() if cpu else "unknown",
+            model=known.model,
+            cpu_model=known.cpu_model,
             cores=len(allowed_cores()),
-            memory_bytes=int(memory[1]) * 1024 if memory else 0,
-            os=_os_name(),
+            memory_bytes=known.memory_bytes,
+            os=known.os,
             kernel=platform.release(),
             arch=platform.machine(),
-            boot_id=read_text(Path("/proc/sys/kernel/random/boot_id")),
+            boot_id=system.boot_id(),
             runtime=runtime,
         )
 
@@ -193,6 +191,7 @@ class HostDevice:
             doctor.power_check(self),
             doctor.space_check(free),
             doctor.clocks_check(condition),
+            *doctor.computer_checks(condition),
             doctor.load_check(condition),
         )
 
@@ -236,10 +235,3 @@ class HostDevice:
         if icd is None:
             raise UnitUnavailable(f"there is no software Vulkan driver here; {_SOFTWARE_REMEDY}.")
         return {**self._environment.variables, "VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}
-
-
-def _os_name() -> str:
-    try:
-        return platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    except OSError:
-        return platform.system()

@@ -7,9 +7,7 @@ crash after it. The runner leaves when its standard input ends, so it never outl
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
-import signal
 import subprocess
 import threading
 import time
@@ -21,6 +19,7 @@ from syncnas_bench import errors
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
 from syncnas_bench.session import LEAVE_S, LOG_LINES, Launch, read_session, signal_name
+from syncnas_bench.systems.processes import end_group, own_group
 from syncnas_bench.work_folder import work_folder
 
 
@@ -50,7 +49,7 @@ def run_plan(
     """
     with work_folder("plan") as folder:
         path = folder / "plan.txt"
-        path.write_text(plan.to_text(ack=True))
+        path.write_text(plan.to_text(ack=True), encoding="utf-8", newline="\n")
         process = _RunnerProcess([*command, str(path)], env, time.monotonic() + deadline_s, stall_s)
         with process:
             return read_session(plan, process, on_run)
@@ -70,7 +69,7 @@ class _RunnerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=None if env is None else dict(env),
-                start_new_session=True,
+                **own_group(),
             )
         except OSError as error:
             raise errors.RuntimeMissing(f"the runner {command[0]!r} cannot be started: {error.strerror}.") from error
@@ -94,19 +93,13 @@ class _RunnerProcess:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._kill()
+        end_group(self._child)
         for reader in self._readers:
             reader.join(timeout=5)
         for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-
-    def _kill(self) -> None:
-        # The whole group, so that nothing the command has started is left behind.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
 
     def lines(self) -> Iterator[bytes]:
         """The lines of its stdout as they come. Raises RunnerHung."""
@@ -135,7 +128,7 @@ class _RunnerProcess:
         try:
             code = self._child.wait(timeout=LEAVE_S)
         except subprocess.TimeoutExpired:
-            self._kill()
+            end_group(self._child)
             return "killed"
         return signal_name(-code) if code < 0 else str(code)
 

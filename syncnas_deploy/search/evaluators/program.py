@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from syncnas_bench.systems.processes import end_group, own_group
+
 MAX_OUTPUT_BYTES = 1024 * 1024
 LAST_WORDS_BYTES = 2000
 """How much of stderr is kept."""
@@ -27,7 +27,8 @@ LOOK_S = 0.25
 """How often a running program's output and temporary files are looked at."""
 END_S = 15.0
 """How long a supervisor may take to end all that its program started."""
-_SUPERVISOR = str(Path(__file__).with_name("supervisor.py"))
+_SUPERVISOR = ("-I", *(["-S"] if sys.platform == "linux" else []), str(Path(__file__).with_name("supervisor.py")))
+"""Python's arguments. Without packages it starts sooner; elsewhere than on Linux it needs psutil."""
 
 Bound = Literal["", "time", "output", "space"]
 
@@ -65,34 +66,29 @@ def run_program(words: Sequence[str], folder: Path, *, stdin: Path, seed: int, l
     temporary = folder / "tmp"
     temporary.mkdir()
     environment = {**os.environ, **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(temporary)), "SYNCNAS_SEED": str(seed)}
-    line, theirs = socket.socketpair()
-    with line, theirs, stdin.open("rb") as config:
-        try:
-            # A session of its own: an interruption of this program must not end it half, and its group is its own.
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", _SUPERVISOR, str(theirs.fileno()), str(folder), *words],
-                stdin=config,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        except OSError as e:
-            return ProgramEnd(error=e.strerror or str(e))
-        theirs.close()
-        assert process.stdout is not None and process.stderr is not None
-        out, err = _PipeReader(process.stdout, MAX_OUTPUT_BYTES), _PipeReader(process.stderr, LAST_WORDS_BYTES)
-        try:
-            said, bound = _wait(line, out, temporary, limit_s)
-        finally:
-            with contextlib.suppress(OSError):
-                line.shutdown(socket.SHUT_RDWR)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(END_S)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    try:
+        # A group of its own: an interruption of this program must not end it half.
+        process = subprocess.Popen(
+            [sys.executable, *_SUPERVISOR, str(folder), str(stdin), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            **own_group(),
+        )
+    except OSError as e:
+        return ProgramEnd(error=e.strerror or str(e))
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    out, err = _PipeReader(process.stdout, MAX_OUTPUT_BYTES), _PipeReader(process.stderr, LAST_WORDS_BYTES)
+    ended = threading.Thread(target=process.wait, daemon=True)
+    ended.start()
+    try:
+        bound = _wait(ended, out, temporary, limit_s)
+        said = "" if bound else _said(folder)
+    finally:
+        process.stdin.close()  # by which the supervisor knows that nobody waits
+        ended.join(END_S)
+        end_group(process)
     kind, _, what = said.partition(" ")
     if kind == "error":
         return ProgramEnd(error=what)
@@ -104,19 +100,27 @@ def run_program(words: Sequence[str], folder: Path, *, stdin: Path, seed: int, l
     return ProgramEnd("", bound, code, output, _last_words(err.content()))
 
 
-def _wait(line: socket.socket, out: _PipeReader, temporary: Path, limit_s: float) -> tuple[str, Bound]:
-    """What the supervisor says, or the bound that was passed before it said anything."""
+def _said(folder: Path) -> str:
+    """How the supervisor says that the program ended; "" if it could not say."""
+    try:
+        return (folder / "end").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _wait(ended: threading.Thread, out: _PipeReader, temporary: Path, limit_s: float) -> Bound:
+    """Wait for the supervisor's end; the bound that was passed before."""
     deadline, most_bytes = time.monotonic() + limit_s, shutil.disk_usage(temporary).free // 2
     while True:
-        line.settimeout(max(0.001, min(LOOK_S, deadline - time.monotonic())))
-        with contextlib.suppress(TimeoutError):
-            return line.recv(1000).decode("utf-8", "replace"), ""
+        ended.join(max(0.001, min(LOOK_S, deadline - time.monotonic())))
+        if not ended.is_alive():
+            return ""
         if time.monotonic() >= deadline:
-            return "", "time"
+            return "time"
         if out.total > MAX_OUTPUT_BYTES:
-            return "", "output"
+            return "output"
         if _used_bytes(temporary) > most_bytes:
-            return "", "space"
+            return "space"
 
 
 class _PipeReader(threading.Thread):
@@ -158,7 +162,8 @@ def _used_bytes(folder: Path) -> int:
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+                    found = entry.stat(follow_symlinks=False)
+                    used += found.st_blocks * 512 if hasattr(found, "st_blocks") else found.st_size
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
     return used

@@ -184,7 +184,10 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.platform == "win32":
+            signal.raise_signal(signal.SIGTERM)  # `os.kill` would end it at once
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_GRACE_S)
         os._exit(1)
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from syncnas_bench.adb.lease import LONGEST_S, _started, take_lease
+from syncnas_bench.adb.lease import LONGEST_S, take_lease
 from syncnas_bench.adb.probe import FACTS_SCRIPT, parse_probe
 from syncnas_bench.adb.scratch import claim
 from syncnas_bench.adb.workspace import Workspace
 from syncnas_bench.errors import DeviceLeased, DeviceUnavailable
+from syncnas_bench.systems import here
 from tests.support.adb_cases import device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
@@ -232,9 +233,9 @@ def test_a_phone_with_such_links_is_measured_and_keeps_all(tmp_path: Path) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_a_dead_process_that_nobody_has_waited_for_holds_no_lease() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    assert _started(child.pid)
+    assert here().process_started(child.pid)
     child.kill()
-    while _started(child.pid):  # until the kernel has ended it
+    while here().process_started(child.pid):  # until the kernel has ended it
         time.sleep(0.01)
     assert Path(f"/proc/{child.pid}").exists()
     child.communicate()
