@@ -7,7 +7,6 @@ compressed, so that Android loads them out of the APK.
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import struct
 import subprocess
@@ -94,7 +93,9 @@ def _run(out: Path, tool: str, *words: object) -> None:
         raise MissingDependency(f"an APK needs {tool}, which is not installed; {_DEBIAN}.")
     command = [program, *map(str, words)]
     try:
-        done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as e:
         raise OutputError(f"{out}: {tool} did not end well ({e}); try it by hand.") from None
     if done.returncode != 0:

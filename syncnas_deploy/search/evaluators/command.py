@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncnas_bench.systems.processes import split_words
 from syncnas_deploy.errors import DocumentError, EvaluationError, UnknownEvaluator
 from syncnas_deploy.files.documents import Fields, parse_json
 from syncnas_deploy.networks.config import ModelConfig
@@ -52,7 +53,7 @@ class Command:
             UnknownEvaluator: no program, unbalanced quotes, or a setting out of range.
         """
         try:
-            words = shlex.split(text)
+            words = split_words(text)
         except ValueError as e:
             raise UnknownEvaluator(f"command: {text[:80]!r} cannot be split into words ({e}); balance it.") from None
         settings: dict[str, float] = {}

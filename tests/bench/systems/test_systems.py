@@ -224,3 +224,17 @@ def test_a_group_ends_with_what_it_started(system: str) -> None:
     assert len(left) == 2
     while any(here().process_started(pid) for pid in left):
         time.sleep(0.01)  # until the kernel has ended them
+
+
+@pytest.mark.parametrize(
+    ("system", "text", "words"),
+    [
+        ("windows", r"C:\py\x.exe a 'b c'", [r"C:\py\x.exe", "a", "b c"]),
+        ("windows", r'"C:\Program Files\x.exe" --n=1', [r"C:\Program Files\x.exe", "--n=1"]),
+        ("macos", r"/bin/x a\ b #c", ["/bin/x", "a b", "#c"]),
+        ("", r"x '' \"", ["x", "", '"']),
+    ],
+)
+def test_a_command_line_is_split_as_the_system_does(system: str, text: str, words: list[str]) -> None:
+    code = f"from syncnas_bench.systems.processes import split_words; print(split_words({text!r}))"
+    assert printed_as(system, code) == repr(words)
