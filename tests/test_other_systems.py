@@ -38,8 +38,10 @@ LINUX_ALONE = (
     "somebody_else_may_write",  # rights of folders
     "unknown_key_is_refused",  # HOME is not where Windows has keys
     "kills_its_supervisor",  # on Linux its process group ends it
-    "many_processes",  # dear, as the next one
+    "many_processes",  # dear, as the next ones
+    "at_any_step",
     "flipped_bytes",
+    "rewards_of_any_size",
     "eight_processes",
 )
 """Tests, by a part of their name, of what the other system has not, or of what costs too much here."""
