@@ -35,6 +35,7 @@ LINUX_ALONE = (
     "input_files_travel",
     "refused_before_a_byte",
     "twice_the_room",
+    "installed_wheel_is_a_runtime",
     "somebody_else_may_write",  # rights of folders
     "unknown_key_is_refused",  # HOME is not where Windows has keys
     "kills_its_supervisor",  # on Linux its process group ends it
