@@ -49,6 +49,25 @@ def test_torch_is_imported_where_it_is_at_home_alone() -> None:
     assert strangers == []
 
 
+def test_few_modules_ask_which_system_this_is() -> None:
+    at_home = {
+        "bench/syncnas_bench/device.py",  # which runner is this machine's
+        "bench/syncnas_bench/adb/target.py",
+        "bench/syncnas_bench/local/host.py",
+        "bench/syncnas_bench/local/runner.py",
+        "bench/syncnas_bench/work_folder.py",  # whether files have owners
+        "exporters/syncnas_exporters/litert_library.py",  # what the library is called
+        "syncnas_deploy/cli/ending.py",
+        "syncnas_deploy/pipeline/doctor_report.py",
+        "syncnas_deploy/search/evaluators/program.py",
+        "syncnas_deploy/search/evaluators/supervisor.py",  # without packages
+    }
+    for path, module in modules():
+        asked = {ast.unparse(node) for node in ast.walk(module) if isinstance(node, ast.Attribute)}
+        asks = asked & {"sys.platform", "os.name", "platform.system"}
+        assert not asks or path in at_home or path.startswith("bench/syncnas_bench/systems/"), (path, asks)
+
+
 def test_every_module_says_what_it_is() -> None:
     assert [path for path, module in modules() if not ast.get_docstring(module)] == []
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.errors import DeviceUnavailable
+from syncnas_bench.systems import HOME_VARIABLE
 
 SERIAL_VARIABLE = "ANDROID_SERIAL"
 KEYS_VARIABLE = "ADB_VENDOR_KEYS"
@@ -17,8 +17,6 @@ LITERT_VARIABLE = "SYNCNAS_LITERT"
 DEVICE_LITERT_VARIABLE = "SYNCNAS_DEVICE_LITERT"
 STORE_VARIABLE = "SYNCNAS_RUNTIMES"
 SOFTWARE_ICD_VARIABLE = "SYNCNAS_SOFTWARE_VULKAN_ICD"
-HOME_VARIABLE = "USERPROFILE" if sys.platform == "win32" else "HOME"
-"""Where adb looks for its key; a shell on Windows may have another HOME."""
 DEFAULT_PORT = 5037
 
 Address = tuple[str, int]

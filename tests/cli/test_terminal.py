@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -163,3 +166,17 @@ def test_rewards_of_any_size_are_short_wherever_they_are_shown(program: Program)
     for done in (program(*search), program("report", "found")):
         assert done.code == 0 and max(len(word) for word in (done.out + done.err).split()) < 120
         assert "e+300" in done.out and not any(len(w) > 12 for w in done.out.split() if w.lstrip("-")[:1].isdigit())
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "iso8859-7"])
+def test_a_pipe_of_any_encoding_takes_any_text(tmp_path: Path, encoding: str) -> None:
+    own = dataclasses.replace(load_config("mobilenet_v2"), name="net-\u4e2d\u6587", source="")
+    write_config(tmp_path / "own.json", own)
+    done = subprocess.run(
+        [sys.executable, "-c", "from syncnas_deploy.cli import main; main()", "models", "own.json"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"net-\\u4e2d\\u6587" in done.stdout

@@ -13,6 +13,8 @@ from typing import Protocol
 
 ABSENT = "absent"
 DENIED = "denied"
+HOME_VARIABLE = "USERPROFILE" if sys.platform == "win32" else "HOME"
+"""Names the user's folder, where adb has its key; a shell on Windows may have another HOME."""
 
 
 @dataclass(frozen=True)

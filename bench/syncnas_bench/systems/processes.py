@@ -18,6 +18,14 @@ def own_group() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
+def terminate_self() -> None:
+    """Have the main thread of this process take SIGTERM, from another thread."""
+    if sys.platform == "win32":
+        signal.raise_signal(signal.SIGTERM)  # `os.kill` would end it at once
+    else:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def split_words(text: str) -> list[str]:
     """Program and arguments of a command line; quotes hold words together, and on Windows a backslash is a backslash.
 

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from syncnas_bench.systems.processes import terminate_self
 from syncnas_deploy.errors import WorkersUnavailable
 from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, sendable
 
@@ -184,10 +185,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
-        if sys.platform == "win32":
-            signal.raise_signal(signal.SIGTERM)  # `os.kill` would end it at once
-        else:
-            os.kill(os.getpid(), signal.SIGTERM)
+        terminate_self()
         time.sleep(_GRACE_S)
         os._exit(1)
 
