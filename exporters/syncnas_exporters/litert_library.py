@@ -25,10 +25,18 @@ from syncnas_exporters.reader import Signature
 
 _NAMES = {"darwin": "libLiteRt.dylib", "win32": "libLiteRt.dll"}
 _FLOAT32, _CPU, _MAX_RANK = 1, 1, 8
+_ACCELERATORS, _LEAST_SEVERITY, _ERROR = 24, 25, 3
+"""Options of an environment: which accelerators there are, and how much LiteRT prints."""
 _ALIGNMENT_BYTES, _READ_AHEAD_BYTES = 64, 64
 _Free = ctypes.CFUNCTYPE(None, c_void_p)
 _kept = _Free(lambda _: None)
 _ONE_THREAD = ctypes.create_string_buffer(b"num_threads = 1\n")
+
+
+class _Option(ctypes.Structure):
+    """LiteRtEnvOption with a whole number, `kind` 2. Of the first two the upper halves are padding."""
+
+    _fields_ = (("tag", ctypes.c_int64), ("kind", ctypes.c_int64), ("value", ctypes.c_int64))
 
 
 class _TensorType(ctypes.Structure):
@@ -159,8 +167,10 @@ def _library() -> ctypes.CDLL:
 @functools.cache
 def _environment() -> c_void_p:
     """One for the process: each that is made leaves memory behind."""
-    made = c_void_p()
-    _call("CreateEnvironment", c_int(0), None, byref(made))
+    made, options = c_void_p(), (_Option * 2)()
+    for option, (tag, value) in zip(options, ((_ACCELERATORS, _CPU), (_LEAST_SEVERITY, _ERROR)), strict=True):
+        option.tag, option.kind, option.value = tag, 2, value
+    _call("CreateEnvironment", c_int(len(options)), options, byref(made))
     return made
 
 
