@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import importlib.util
 import os
@@ -31,6 +32,8 @@ LIBRARY = "libsyncnas.so"
 MEASURER = "libmeasure.so"  # the library with an app around it
 RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 """What the runner has and the library has not; what the library alone has is in its folder."""
+SYSTEMS = ("linux", "darwin")
+"""A source file whose name ends in one of them is for that system alone. Android is a Linux."""
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
@@ -53,8 +56,9 @@ class Recipe(NamedTuple):
     commands: tuple[tuple[str, ...], ...]
 
 
-def _c_files(name: str) -> list[str]:
-    files = sorted(path.name for path in SOURCES.glob("*.c"))
+def _c_files(name: str, system: str = "linux") -> list[str]:
+    others = tuple(f"_{other}.c" for other in SYSTEMS if other != system)
+    files = sorted(path.name for path in SOURCES.glob("*.c") if not path.name.endswith(others))
     if name == PROGRAM:
         return files
     folders = ("library", "apk") if name == MEASURER else ("library",)
@@ -71,10 +75,11 @@ def _link_flags(name: str) -> tuple[str, ...]:
     return ("-pie",) if name == PROGRAM else ("-shared", "-soname", name)
 
 
-def linux_recipe(target: str, name: str) -> Recipe:
-    """A program or a library for glibc: one command."""
+def zig_recipe(target: str, name: str) -> Recipe:
+    """A program or a library for a system whose C library zig brings, glibc or macOS's: one command."""
+    system = "darwin" if "-macos" in target else "linux"
     link = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name},-z,now,-z,relro")
-    command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *_c_files(name),
+    command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *_c_files(name, system),
                "-o", "{out}", "-ldl", "-lm")  # fmt: skip
     return Recipe({}, (command,))
 
@@ -145,14 +150,15 @@ class Target(NamedTuple):
         return self.make_recipe(self.triple, self.name)
 
 
-# glibc 2.17 lets a program start on old distributions too; Android's number is the API level. An app's library is for
-# the emulator, too, and for all systems that LiteRT is for.
+# glibc 2.17 lets a program start on old distributions too; Android's number is the API level. macOS 14 is what LiteRT's
+# own library asks for; zig signs the program. An app's library is for the emulator, too, and for Linux and Android.
 TARGETS = (
-    Target("x86_64-linux", PROGRAM, "x86_64-linux-gnu.2.17", linux_recipe),
-    Target("aarch64-linux", PROGRAM, "aarch64-linux-gnu.2.17", linux_recipe),
+    Target("x86_64-linux", PROGRAM, "x86_64-linux-gnu.2.17", zig_recipe),
+    Target("aarch64-linux", PROGRAM, "aarch64-linux-gnu.2.17", zig_recipe),
     Target("aarch64-android", PROGRAM, "aarch64-linux-android28", android_recipe),
-    Target("x86_64-linux", LIBRARY, "x86_64-linux-gnu.2.17", linux_recipe),
-    Target("aarch64-linux", LIBRARY, "aarch64-linux-gnu.2.17", linux_recipe),
+    Target("arm64-darwin", PROGRAM, "aarch64-macos.14.0", zig_recipe),
+    Target("x86_64-linux", LIBRARY, "x86_64-linux-gnu.2.17", zig_recipe),
+    Target("aarch64-linux", LIBRARY, "aarch64-linux-gnu.2.17", zig_recipe),
     Target("aarch64-android", LIBRARY, "aarch64-linux-android24", android_recipe),
     Target("x86_64-android", LIBRARY, "x86_64-linux-android24", android_recipe),
     Target("aarch64-android", MEASURER, "aarch64-linux-android24", android_recipe),
@@ -175,20 +181,23 @@ def _zig_headers() -> str:
     return str(Path(spec.submodule_search_locations[0]) / "lib" / "include")
 
 
-def _follow(recipe: Recipe, folder: str, out: Path) -> None:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"syncnas-zig-{os.getuid()}"
+def _follow(recipe: Recipe, target: Target, fresh: Path) -> None:
+    """Build in a work folder under the target's own name, which macOS's signature holds, and copy it to `fresh`."""
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or tempfile.gettempdir()) / f"syncnas-zig-{user}"
     environment = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache), **os.environ}
     with tempfile.TemporaryDirectory(prefix="syncnas-build-") as work:
         for name, text in recipe.files.items():
             (Path(work) / name).write_text(text)
         for command in recipe.commands:
-            words = [word.replace("{work}", work).replace("{out}", str(out)) for word in command]
+            words = [word.replace("{work}", work).replace("{out}", f"{work}/{target.name}") for word in command]
             words = [_zig_headers() if word == ZIG_HEADERS else word for word in words]
             if words[0] == ZIG:
                 words[:1] = [sys.executable, "-m", "ziglang"]
             result = subprocess.run(words, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
             if result.returncode != 0:
-                raise RuntimeError(f"the native code does not compile for {folder}:\n{result.stderr}")
+                raise RuntimeError(f"the native code does not compile for {target.folder}:\n{result.stderr}")
+        shutil.copy(Path(work) / target.name, fresh)
 
 
 def build(target: Target) -> Path:
@@ -202,7 +211,7 @@ def build(target: Target) -> Path:
     program.parent.mkdir(parents=True, exist_ok=True)
     fresh = program.with_suffix(f".{os.getpid()}.new")
     try:
-        _follow(recipe, target.folder, fresh)
+        _follow(recipe, target, fresh)
         fresh.chmod(0o755)
         fresh.replace(program)
     finally:

@@ -5,9 +5,16 @@
 #include <stdint.h>
 #include <time.h>
 
+// The clock of Python's time.monotonic_ns.
+#if defined(__APPLE__)
+#define MONOTONIC_CLOCK CLOCK_UPTIME_RAW  // CLOCK_MONOTONIC ticks in whole microseconds there
+#else
+#define MONOTONIC_CLOCK CLOCK_MONOTONIC
+#endif
+
 static inline int64_t now_ns(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(MONOTONIC_CLOCK, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

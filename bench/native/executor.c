@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "simulated.h"
+#include "system.h"
 
 struct setup {
     struct executor *executor;
@@ -18,7 +19,7 @@ static void set_up(void *argument) {
     const struct plan *plan = setup->executor->plan;
     const int64_t start_ns = now_ns();
     const int index = (int)(setup->unit - setup->executor->units);
-    if (unit_pin(setup->unit->plan, index, setup->failure) != 0) return;
+    if (system_pin(setup->unit->plan, index, setup->failure) != 0) return;
     for (int file = 0; file < plan->file_count && setup->unit->plan->kind != UNIT_SIM; file++) {
         if (!setup->files[file]) continue;
         if (unit_compile(setup->unit, plan, file, setup->failure) != 0) return;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system.h"
+
 static struct {
     pthread_mutex_t mutex;
     int users;
@@ -22,8 +24,7 @@ static int bind_symbol(void *library, const char *path, const char *symbol, void
 }
 
 static int load(const char *path, struct litert_api *api, struct failure *failure) {
-    // Android's own, where it exists: GPU accelerators look for its buffers and do not name it as needed.
-    dlopen("libandroid.so", RTLD_NOW | RTLD_GLOBAL);
+    dlopen(SYSTEM_LIBRARY, RTLD_NOW | RTLD_GLOBAL);
     // Global: the accelerator library that LiteRT loads later resolves LiteRT's own symbols.
     void *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
     if (library == NULL) return fail(failure, FAILURE_RUNTIME, "LiteRT library cannot be loaded: %s", dlerror());

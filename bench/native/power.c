@@ -10,7 +10,7 @@ enum { SLICE_US = 10000, SLICES_OF_A_PERIOD = 10, MOST_READINGS = 100000, NUMBER
 
 static bool read_number(const char *path, double *number) {
     char text[NUMBER_BYTES];
-    FILE *file = fopen(path, "re");
+    FILE *file = fopen(path, "r");
     if (file == NULL) return false;
     const size_t length = fread(text, 1, sizeof text - 1, file);
     fclose(file);

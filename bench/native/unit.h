@@ -1,4 +1,4 @@
-// A unit at work: its thread, its pinning, and the models compiled on it.
+// A unit at work: its thread, and the models compiled on it.
 #ifndef SYNCNAS_UNIT_H
 #define SYNCNAS_UNIT_H
 
@@ -28,11 +28,6 @@ struct unit {
     int model_count;
     int buffer_type;  // LiteRT's type of the buffers in use, 0 before the first
 };
-
-// To be called on the unit's own thread: pin it (FAILURE_UNIT). Threads that LiteRT's CPU kernels start
-// later inherit the affinity of the thread that compiles the model. Simulated units stand for hardware
-// of their own: number `index` gets a core to itself where there are enough.
-int unit_pin(const struct plan_unit *plan, int index, struct failure *failure);
 
 // To be called on the unit's own thread: load and compile one file. A model that is not fully
 // accelerated is refused (FAILURE_UNIT): parts of it would silently run on the CPU, or on the CPU without

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "system.h"
+
 static void *serve(void *argument) {
     struct unit_thread *unit = argument;
     pthread_mutex_lock(&unit->mutex);
@@ -10,7 +12,7 @@ static void *serve(void *argument) {
         if (unit->task == NULL) break;
         void (*task)(void *) = unit->task;
         pthread_mutex_unlock(&unit->mutex);
-        task(unit->argument);
+        system_run_task(task, unit->argument);
         pthread_mutex_lock(&unit->mutex);
         unit->task = NULL;
         pthread_cond_broadcast(&unit->changed);

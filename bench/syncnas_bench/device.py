@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 OnRun = Callable[[Run], None]
 
+RUNNERS = ("x86_64-linux", "aarch64-linux", "aarch64-android", "arm64-darwin")
+"""What the native runner is built for."""
+
 _PROGRAM = "syncnas-runner"
 
 
@@ -165,19 +168,24 @@ def runner_program(target: str = "") -> Path:
     """The native runner of the package.
 
     Args:
-        target: "aarch64-android", "aarch64-linux" or "x86_64-linux"; by default what this machine is.
+        target: one of `RUNNERS`; by default what this machine is.
 
     Raises:
         RuntimeMissing: none is built for this target; the message says how to get one.
     """
     folder = target or f"{platform.machine()}-{sys.platform}"
     program = Path(__file__).parent / "_native" / folder / _PROGRAM
-    if not program.is_file():
+    if program.is_file():
+        return program
+    if folder not in RUNNERS:
         raise RuntimeMissing(
-            f"there is no native runner for {folder}; reinstall the package, "
-            "or run `python hatch_build.py` in a checkout (needs `pip install ziglang`)."
+            f"there is no native runner for {folder}, which this host and simulated devices need; "
+            "measure a phone, as with --device SERIAL."
         )
-    return program
+    raise RuntimeMissing(
+        f"there is no native runner for {folder}; reinstall the package, "
+        "or run `python hatch_build.py` in a checkout (needs `pip install ziglang`)."
+    )
 
 
 def with_conditions(on_run: OnRun, facts: DeviceFacts, read: Callable[[], Condition]) -> OnRun:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from syncnas_bench.device import runner_program
+from syncnas_bench.device import RUNNERS, runner_program
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +51,7 @@ def test_rebuilds_only_what_changed(
 ) -> None:
     built = hook.build_all()
     assert [path.relative_to(hook.OUTPUT).as_posix() for path in built] == [
-        *(f"{folder}/syncnas-runner" for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android")),
+        *(f"{folder}/syncnas-runner" for folder in RUNNERS),
         *(
             f"{folder}/libsyncnas.so"
             for folder in ("x86_64-linux", "aarch64-linux", "aarch64-android", "x86_64-android")
@@ -130,6 +130,22 @@ def test_runners_in_the_package_are_of_these_sources(hook: ModuleType) -> None:
     for target in hook.TARGETS:
         stamp = (native / target.folder / target.name).with_suffix(".sha256")
         assert stamp.read_text() == hook.source_hash(target.recipe), "run: python hatch_build.py"
+
+
+def test_the_macs_runner_is_the_same_bytes_wherever_it_is_built(hook: ModuleType) -> None:
+    (target,) = (target for target in hook.TARGETS if target.folder == "arm64-darwin")
+    built = hook.build(target).read_bytes()
+    assert built == runner_program(target.folder).read_bytes(), "built in another folder by another process"
+
+
+def test_each_system_has_its_own_file_of_what_systems_differ_in(hook: ModuleType, compiler: FakeCompiler) -> None:
+    for target in hook.TARGETS:
+        compiler.commands.clear()
+        hook.build(target)
+        words = {word for command in compiler.commands for word in command}
+        own, other = ("darwin", "linux") if target.folder.endswith("darwin") else ("linux", "darwin")
+        assert f"system_{own}.c" in words
+        assert f"system_{other}.c" not in words
 
 
 def test_import_is_light() -> None:

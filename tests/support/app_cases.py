@@ -55,7 +55,7 @@ def app(kind: str = "plain", *, faults: bool = False) -> Path | None:
         kind: of `SANITIZERS`.
         faults: allocation number APP_FAULT fails.
     """
-    core = [path for path in sorted(NATIVE.glob("*.c")) if path.name not in RUNNER_ALONE]
+    core = [path for path in sorted(NATIVE.glob("*.c")) if path.name not in RUNNER_ALONE | {"system_darwin.c"}]
     sources = [*core, *sorted(NATIVE.glob("library/*.c")), Path(__file__).with_name("app_program.c")]
     words = [*SANITIZERS[kind], f"-I{NATIVE}", *map(str, sources), "-rdynamic", "-ldl", "-lm", "-pthread"]
     if faults:
