@@ -76,7 +76,8 @@ def test_one_module_alone_writes_to_the_terminal() -> None:
     printers = {"print", "echo", "secho", "echo_via_pager", "prompt", "confirm", "progressbar"}
     at_home = {
         "syncnas_deploy/cli/terminal.py",
-        "bench/syncnas_bench/local/vulkan.py",  # a program of its own, whose output is read through a pipe
+        "bench/syncnas_bench/local/vulkan.py",  # programs of their own, whose output is read through a pipe
+        "bench/syncnas_bench/local/metal.py",
     }
     strangers = []
     for path, module in modules():

@@ -1,4 +1,4 @@
-"""The machine this runs on, as a device: CPU cores, its Vulkan GPU, and a software GPU when asked for."""
+"""The machine this runs on, as a device."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import importlib.metadata
 import importlib.util
 import platform
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from syncnas_bench import doctor
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_bench.device import DeviceFacts, DeviceIdentity, OnRun, UnitInfo, runner_program, with_conditions
-from syncnas_bench.environment import LITERT_VARIABLE, SOFTWARE_ICD_VARIABLE, Environment
-from syncnas_bench.errors import RuntimeMissing, UnitUnavailable
+from syncnas_bench.environment import LITERT_VARIABLE, Environment
+from syncnas_bench.errors import RuntimeMissing
 from syncnas_bench.files import is_file
 from syncnas_bench.litert.abis import RUNTIME_LIBRARY
-from syncnas_bench.local import vulkan
+from syncnas_bench.local.host_units import HostUnits, VulkanUnits
+from syncnas_bench.local.mac_units import MacUnits
 from syncnas_bench.local.runner import run_plan
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.power import PowerMeter, read_meter
@@ -27,18 +29,16 @@ from syncnas_bench.units import Unit
 
 _LITERT_DISTRIBUTION = "ai-edge-litert"
 
-_SOFTWARE_NOTE = "software GPU: it proves the GPU code path; its times say nothing about a GPU"
-_SOFTWARE_REMEDY = (
-    "install a software Vulkan driver (Debian: `apt install chromium-common`, or Mesa 25's "
-    f"mesa-vulkan-drivers), or set {SOFTWARE_ICD_VARIABLE} to its icd json"
-)
+_LIBRARIES = {"darwin": "libLiteRt.dylib", "win32": "libLiteRt.dll"}
+"""What LiteRT's library is called, by system, where it is not as on phones."""
 
 
-def find_litert(named: Path | None = None) -> Path:
+def find_litert(named: Path | None = None, system: str = "") -> Path:
     """The LiteRT library of this machine.
 
     Args:
         named: the one to take, see `Environment.litert`; by default the one in the ai-edge-litert package.
+        system: as `sys.platform`, which is the default.
 
     Raises:
         RuntimeMissing: it is not there.
@@ -50,8 +50,9 @@ def find_litert(named: Path | None = None) -> Path:
     # Looked up without importing it: the import alone would load the library into this process.
     spec = importlib.util.find_spec("ai_edge_litert")
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        if (Path(folder) / RUNTIME_LIBRARY).is_file():
-            return Path(folder) / RUNTIME_LIBRARY
+        library = Path(folder) / _LIBRARIES.get(system or sys.platform, RUNTIME_LIBRARY)
+        if library.is_file():
+            return library
     raise RuntimeMissing(
         f"the LiteRT library is missing; run `pip install {_LITERT_DISTRIBUTION}` or set {LITERT_VARIABLE}."
     )
@@ -66,18 +67,6 @@ def litert_version(library: Path) -> str:
     return f"{_LITERT_DISTRIBUTION} {version}" if version and "ai_edge_litert" in library.parts else str(library)
 
 
-def split_cores(cores: tuple[int, ...]) -> tuple[Unit, Unit]:
-    """Two CPU units, each on one half of the cores; on a single core both are left unpinned."""
-    if len(cores) < 2:
-        return Unit("cpu", threads=1), Unit("cpu", threads=1)
-    half = len(cores) // 2
-    return _cpu(cores[:half]), _cpu(cores[half : 2 * half])
-
-
-def _cpu(cores: tuple[int, ...]) -> Unit:
-    return Unit("cpu", threads=len(cores), cores=cores)
-
-
 class HostDevice:
     """This machine.
 
@@ -86,6 +75,7 @@ class HostDevice:
         environment: what to find things by, and what runs get; by default this process's.
         runner: the native runner; by default the one in the package.
         root: where sensors are looked for.
+        system: as `sys.platform`, which is the default.
     """
 
     name = "host"
@@ -100,12 +90,14 @@ class HostDevice:
         environment: Environment | None = None,
         runner: Path | None = None,
         root: Path = Path("/"),
+        system: str = "",
     ) -> None:
         self._root = root
+        self._system = system or sys.platform
         self._environment = environment or Environment.of_process()
         self._litert = litert
         self._runner = runner
-        self._adapters: tuple[vulkan.Adapter, ...] | None = None
+        self._units: HostUnits = (MacUnits if self._system == "darwin" else VulkanUnits)(self._environment)
 
     def __enter__(self) -> HostDevice:
         return self
@@ -117,12 +109,7 @@ class HostDevice:
         """Nothing is held."""
 
     def _litert_library(self) -> Path:
-        return self._litert or find_litert(self._environment.litert)
-
-    def _hardware_gpu(self) -> vulkan.Adapter | None:
-        if self._adapters is None:
-            self._adapters = vulkan.list_adapters(self._environment.variables)
-        return next((adapter for adapter in self._adapters if adapter.is_hardware), None)
+        return self._litert or find_litert(self._environment.litert, self._system)
 
     def facts(self) -> DeviceFacts:
         """Facts of this machine. A missing LiteRT is a fact too."""
@@ -152,27 +139,17 @@ class HostDevice:
         return DeviceIdentity.told(facts.model, facts.cpu_model, facts.memory_bytes)
 
     def units(self) -> tuple[UnitInfo, ...]:
-        """CPU halves, all cores, the hardware GPU and the software GPU."""
-        cores = allowed_cores()
-        note = "one core only: both CPU units share it" if len(cores) < 2 else ""
-        units = dict.fromkeys([*split_cores(cores), _cpu(cores[:64])])
-        found = [UnitInfo(unit, f"CPU, {unit.threads} threads", note, True, "") for unit in units]
-        adapter = self._hardware_gpu()
-        reason = "" if adapter else "the Vulkan loader finds no hardware GPU; install its driver"
-        for precision in ("fp32", "fp16"):
-            unit = Unit.parse(f"gpu:{precision}")
-            found.append(UnitInfo(unit, adapter.name if adapter else "GPU", "", adapter is not None, reason))
-        icd = vulkan.software_icd(self._environment.software_icd)
-        description = f"software GPU by {icd.name}" if icd else "software GPU"
-        reason = "" if icd else _SOFTWARE_REMEDY
-        software = Unit("gpu", software=True)
-        found.append(UnitInfo(software, description, _SOFTWARE_NOTE, icd is not None, reason))
-        return tuple(found)
+        """See `VulkanUnits` and `MacUnits`; where no runner is for this system, none is available."""
+        found = self._units.infos()
+        try:
+            self._runner or runner_program()
+        except RuntimeMissing as error:
+            return tuple(dataclasses.replace(info, available=False, reason=str(error).rstrip(".")) for info in found)
+        return found
 
     def default_units(self) -> tuple[Unit, Unit]:
-        """Half of the allowed cores, and the hardware GPU; without one, the other half of the cores."""
-        first, second = split_cores(allowed_cores())
-        return (first, Unit("gpu")) if self._hardware_gpu() else (first, second)
+        """Cores and the hardware GPU; without one, two units of cores."""
+        return self._units.default_units()
 
     def condition(self) -> Condition:
         """Read this machine's condition."""
@@ -180,6 +157,8 @@ class HostDevice:
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
         """This machine's battery gauge or supply sensor. See `Device.power_meter`."""
+        if self._system == "darwin":
+            return None, "macOS tells what it draws to root alone"
         return read_meter(self._root)
 
     def examine(self) -> tuple[doctor.Check, ...]:
@@ -202,7 +181,7 @@ class HostDevice:
             UnitUnavailable: a core, a GPU or a software driver that the plan needs is not here.
             RuntimeMissing: the runner or LiteRT is not here.
         """
-        env = self._environment_for(plan)
+        env = self._units.environment_for(plan.units)
         if plan.runtime is None and any(unit.kind != "sim" for unit in plan.units):
             plan = dataclasses.replace(plan, runtime=self._litert_library())
         return run_plan(
@@ -213,25 +192,3 @@ class HostDevice:
             stall_s=stall_s,
             env=env,
         )
-
-    def _environment_for(self, plan: BenchPlan) -> dict[str, str]:
-        cores = {core for unit in plan.units for core in unit.cores}
-        if not cores <= set(allowed_cores()):
-            raise UnitUnavailable(
-                f"cores {sorted(cores - set(allowed_cores()))} may not be used by this process; "
-                f"choose among {list(allowed_cores())}."
-            )
-        gpus = {unit.software for unit in plan.units if unit.kind == "gpu"}
-        if gpus == {True, False}:
-            raise UnitUnavailable("a hardware and a software GPU cannot share one plan; make two plans.")
-        if False in gpus and self._hardware_gpu() is None:
-            raise UnitUnavailable(
-                "there is no hardware GPU here; install its Vulkan driver, "
-                "or ask for gpu:software, which proves that the code works but not how fast."
-            )
-        if True not in gpus:
-            return dict(self._environment.variables)
-        icd = vulkan.software_icd(self._environment.software_icd)
-        if icd is None:
-            raise UnitUnavailable(f"there is no software Vulkan driver here; {_SOFTWARE_REMEDY}.")
-        return {**self._environment.variables, "VK_DRIVER_FILES": str(icd), "VK_ICD_FILENAMES": str(icd)}

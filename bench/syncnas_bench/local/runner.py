@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import shlex
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -59,6 +61,7 @@ class _RunnerProcess:
     """The child process: its own group, a thread for each of its outputs, and deadlines."""
 
     def __init__(self, command: list[str], env: Mapping[str, str] | None, deadline_at: float, stall_s: float) -> None:
+        self._program, self._spoke = command[0], False
         self._deadline_at, self._stall_s = deadline_at, stall_s
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
@@ -114,6 +117,7 @@ class _RunnerProcess:
                 ) from None
             if line is None:
                 return
+            self._spoke = True
             yield line
 
     def acknowledge(self) -> None:
@@ -137,6 +141,23 @@ class _RunnerProcess:
         return error
 
     def failure(self, error: errors.BenchError) -> errors.BenchError:
-        """`error` with the last lines of the runner's stderr."""
+        """`error` with the last lines of the runner's stderr; where macOS does not let it begin, the remedy."""
         self._readers[1].join(timeout=2)
+        killed = isinstance(error, errors.RunnerCrashed) and error.signal_name == "SIGKILL"
+        if killed and not self._spoke and _refused_by_macos(self._program):
+            file = shlex.quote(self._program)
+            error = errors.RuntimeMissing(
+                "macOS killed the runner before it began: its file is in quarantine, or its signature does not "
+                f"hold; run `xattr -c {file}; codesign -f -s - {file}` and try again."
+            )
         return self._with_log(error)
+
+
+def _refused_by_macos(program: str) -> bool:
+    """Whether macOS kills this program even when it is asked for nothing but its version."""
+    if sys.platform != "darwin":
+        return False
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        done = subprocess.run([program, "--version"], capture_output=True, timeout=LEAVE_S, check=False)
+        return signal_name(-done.returncode) == "SIGKILL"
+    return False

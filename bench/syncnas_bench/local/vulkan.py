@@ -34,7 +34,7 @@ _SOFTWARE_ICDS = (
 
 @dataclass(frozen=True)
 class Adapter:
-    """One physical device. `type` is integrated, discrete, virtual, cpu or other; `api` e.g. "1.3.274"."""
+    """One physical device. `type` is integrated, discrete, virtual, cpu or other; `api` e.g. "1.3.274", or "Metal"."""
 
     name: str
     type: str
@@ -46,13 +46,14 @@ class Adapter:
         return self.type in ("integrated", "discrete", "virtual")
 
 
-def list_adapters(variables: Mapping[str, str] | None = None) -> tuple[Adapter, ...]:
+def list_adapters(variables: Mapping[str, str] | None = None, program: Path = Path(__file__)) -> tuple[Adapter, ...]:
     """The adapters that the Vulkan loader finds; none if there is no loader or it fails.
 
     Args:
         variables: the loader's environment; by default this process's.
+        program: prints them; by default this file.
     """
-    command = [sys.executable, "-I", str(Path(__file__).resolve())]
+    command = [sys.executable, "-I", str(program.resolve())]
     try:
         done = subprocess.run(
             command,

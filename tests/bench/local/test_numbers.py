@@ -15,7 +15,7 @@ from syncnas_bench.device import runner_program
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import RowMalformed
 from syncnas_bench.local import vulkan
-from syncnas_bench.local.host import split_cores
+from syncnas_bench.local.host_units import split_cores
 from syncnas_bench.runs import parse_row
 from tests.support.bench_cases import Collector, sim_plan
 
