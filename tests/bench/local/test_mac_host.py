@@ -8,13 +8,14 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from syncnas_bench import Call, HostDevice, Job, RunnerCrashed, RuntimeMissing, Step, UnitUnavailable, run_plan
 from syncnas_bench import device as device_module
 from syncnas_bench.device import runner_program
-from syncnas_bench.local import host, mac_units, metal, vulkan
+from syncnas_bench.local import host, mac_units, metal, runner, vulkan
 from syncnas_bench.plan import PLAN_VERSION
 from tests.support.bench_cases import Collector, plan_of, sim_plan
 
@@ -139,8 +140,8 @@ def test_litert_is_found_by_what_it_is_called_there(
 
 @pytest.mark.parametrize("machine", [("AMD64", "win32"), ("x86_64", "darwin"), ("riscv64", "linux")])
 def test_a_computer_without_a_runner_says_so(monkeypatch: pytest.MonkeyPatch, machine: tuple[str, str]) -> None:
-    monkeypatch.setattr(device_module.platform, "machine", lambda: machine[0])
-    monkeypatch.setattr(device_module.sys, "platform", machine[1])
+    monkeypatch.setattr(device_module, "platform", SimpleNamespace(machine=lambda: machine[0]))
+    monkeypatch.setattr(device_module, "sys", SimpleNamespace(platform=machine[1]))
     with pytest.raises(RuntimeMissing, match=rf"no native runner for {'-'.join(machine)}, which .* measure a phone"):
         runner_program()
     infos = HostDevice(system="linux").units()
@@ -153,7 +154,7 @@ HEADER = json.dumps({"header": {"plan": PLAN_VERSION, "runner": "1", "units": [{
 
 def dies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, *lines: str) -> tuple[type[Exception], str]:
     """What is said of a runner that dies; a shell script stands for it."""
-    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(runner, "sys", SimpleNamespace(platform=system))
     program = script(tmp_path / "the runner", *lines)
     with pytest.raises((RunnerCrashed, RuntimeMissing)) as caught:
         run_plan(sim_plan(), command=[str(program)], on_run=Collector())
