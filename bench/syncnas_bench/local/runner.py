@@ -15,12 +15,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
 from syncnas_bench import errors
 from syncnas_bench.plan import BenchPlan
 from syncnas_bench.runs import Run
 from syncnas_bench.session import LEAVE_S, LOG_LINES, Launch, read_session, signal_name
+from syncnas_bench.systems.evidence import first_run
 from syncnas_bench.systems.processes import end_group, own_group
 from syncnas_bench.work_folder import work_folder
 
@@ -155,9 +157,4 @@ class _RunnerProcess:
 
 def _refused_by_macos(program: str) -> bool:
     """Whether macOS kills this program even when it is asked for nothing but its version."""
-    if sys.platform != "darwin":
-        return False
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        done = subprocess.run([program, "--version"], capture_output=True, timeout=LEAVE_S, check=False)
-        return signal_name(-done.returncode) == "SIGKILL"
-    return False
+    return sys.platform == "darwin" and first_run(Path(program))["ended"] == "signal SIGKILL"
