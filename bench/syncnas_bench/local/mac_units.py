@@ -15,6 +15,11 @@ from syncnas_bench.units import MAX_THREADS, Unit
 _CPU_NOTE = "macOS pins no thread: the performance cores are preferred, not promised"
 
 
+def _cpu() -> Unit:
+    """All performance cores."""
+    return Unit("cpu", threads=min(len(allowed_cores()), MAX_THREADS))
+
+
 class MacUnits:
     """Those of a Mac with Apple silicon. See `HostUnits`."""
 
@@ -35,21 +40,20 @@ class MacUnits:
         return adapter.name, ""
 
     def infos(self) -> tuple[UnitInfo, ...]:
-        """The performance cores as one unit, and the GPU in both precisions."""
-        cpu = Unit("cpu", threads=min(len(allowed_cores()), MAX_THREADS))
+        """The performance cores as one unit, without a GPU half of them, too; and the GPU in both precisions."""
         name, reason = self._gpu()
+        cpus = dict.fromkeys(unit for unit in (*self.default_units(), _cpu()) if unit.kind == "cpu")
         gpus = (Unit("gpu"), Unit("gpu", precision="fp16"))
         return (
-            UnitInfo(cpu, f"CPU, {cpu.threads} threads", _CPU_NOTE, True, ""),
+            *(UnitInfo(unit, f"CPU, {unit.threads} threads", _CPU_NOTE, True, "") for unit in cpus),
             *(UnitInfo(unit, name, "", not reason, reason) for unit in gpus),
         )
 
     def default_units(self) -> tuple[Unit, Unit]:
         """As many threads as there are performance cores, and the GPU; without one, two halves of the threads."""
-        threads = min(len(allowed_cores()), MAX_THREADS)
         if not self._gpu()[1]:
-            return Unit("cpu", threads=threads), Unit("gpu")
-        half = Unit("cpu", threads=max(threads // 2, 1))
+            return _cpu(), Unit("gpu")
+        half = Unit("cpu", threads=max(_cpu().threads // 2, 1))
         return half, half
 
     def environment_for(self, units: Sequence[Unit]) -> dict[str, str]:

@@ -55,7 +55,9 @@ def mac(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mac:
     ],
 )
 def test_default_pair(mac: Mac, cores: int, gpu: str, kind: str, pair: tuple[str, str]) -> None:
-    assert tuple(map(str, mac(gpu, kind, cores).default_units())) == pair
+    device = mac(gpu, kind, cores)
+    assert tuple(map(str, device.default_units())) == pair
+    assert set(pair) <= {str(info.unit) for info in device.units() if info.available}
 
 
 def test_units_of_a_mac(mac: Mac) -> None:
