@@ -148,7 +148,9 @@ def judge(
 
 
 def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *, by_reward: bool, how: str) -> str:
-    times = f"{_ms(ours.latency_us)} ms against {_ms(rival.latency_us)} ms, {how}{_crossings(ours.crossings_us)}"
+    times = f"{_ms(ours.latency_us)} ms against {_ms(rival.latency_us)} ms, {how}"
+    if ours.crossings_us:
+        times += f", with {crossings_text(ours.crossings_us)}"
     work = f"{ours.macs / 1e6:.0f} M MACs against {rival.macs / 1e6:.0f} M"
     other = f"the best of one branch, {rival.name} on {rival.units}"
     if by_reward:
@@ -159,13 +161,11 @@ def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *,
     return f"in the same time it does {ratio} the work of {other} ({work}; {times})"
 
 
-def _crossings(costs_us: Sequence[float]) -> str:
-    """What crossings cost, beside what they bring."""
-    if not costs_us:
-        return ""
+def crossings_text(costs_us: Sequence[float]) -> str:
+    """How many crossings there are, one at least, and what each costs."""
     least, most = (f"{us:,.0f}" for us in (min(costs_us), max(costs_us)))
     each = f"{least} us" if least == most else f"{least} to {most} us"
-    return f", with {len(costs_us)} crossing{'s' * (len(costs_us) > 1)} of {each}"
+    return f"{len(costs_us)} crossing{'s' * (len(costs_us) > 1)} of {each}"
 
 
 def _ratio(log: float) -> float:

@@ -1,25 +1,32 @@
-// A reusable barrier of two threads that spins first and sleeps only when the other is late.
+// Where two lanes meet: each says how far it is, and waits until the other one is as far as it must be. Who waits
+// polls first and sleeps only when the other is late.
 #ifndef SYNCNAS_BARRIER_H
 #define SYNCNAS_BARRIER_H
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct barrier {
-    atomic_uint arrived;
-    atomic_uint generation;
+    atomic_int reached[2];  // by lane; places only ascend
     atomic_uint sleepers;
     int64_t spin_ns;
-    int64_t released_ns;  // when the last one arrived; valid for both after barrier_wait
     pthread_mutex_t mutex;
-    pthread_cond_t released;
+    pthread_cond_t moved;
 };
 
 void barrier_init(struct barrier *barrier, int64_t spin_ns);
 void barrier_destroy(struct barrier *barrier);
 
-// Returns once both threads have called it. Writes of either are then visible to both.
-void barrier_wait(struct barrier *barrier);
+// Both lanes are before the first place again. Neither may be at work.
+void barrier_reset(struct barrier *barrier);
+
+// The lane is at this place. What it wrote before is visible to a lane that waits for it.
+void barrier_reach(struct barrier *barrier, int lane, int place);
+bool barrier_reached(struct barrier *barrier, int lane, int place);
+
+// Returns once the lane is at this place or past it, and whether the caller slept.
+bool barrier_wait(struct barrier *barrier, int lane, int place);
 
 #endif

@@ -173,6 +173,7 @@ int bound_call_bind(struct bound_call *call, const char *path, const struct boun
 }
 
 static void release(const struct unit *unit, struct bound_tensor *tensor) {
+    if (tensor->opened != NULL) unit->api->UnlockTensorBuffer(tensor->buffer);
     if (tensor->owns_buffer) unit->api->DestroyTensorBuffer(tensor->buffer);
     free(tensor->memory);
     memset(tensor, 0, sizeof *tensor);
@@ -183,17 +184,34 @@ void bound_call_release(struct bound_call *call) {
     release(call->unit, &call->output);
 }
 
-static int copy_in(struct bound_call *call, litert_buffer buffer, const void *values, size_t bytes,
-                   struct failure *failure) {
-    void *mapped = NULL;
-    litert_status status = call->unit->api->LockTensorBuffer(buffer, &mapped, LITERT_LOCK_WRITE);
-    if (status == 0) {
-        memcpy(mapped, values, bytes);
-        status = call->unit->api->UnlockTensorBuffer(buffer);
-    }
+static int open_input(struct bound_call *call, struct bound_tensor *input, struct failure *failure) {
+    if (input->opened != NULL) return 0;
+    const litert_status status =
+        call->unit->api->LockTensorBuffer(input->buffer, &input->opened, LITERT_LOCK_WRITE);
     if (status == 0) return 0;
-    return fail(failure, FAILURE_RUN, "an input of %s cannot be written (status %d)", call->plan->signature,
-                status);
+    input->opened = NULL;
+    return fail(failure, FAILURE_RUN, "an input of %s cannot be written (status %d)", call->plan->signature, status);
+}
+
+static int copy_in(struct bound_call *call, struct bound_tensor *input, const void *values, struct failure *failure) {
+    if (open_input(call, input, failure) != 0) return failure->code;
+    memcpy(input->opened, values, input->bytes);
+    input->opened = NULL;
+    const litert_status status = call->unit->api->UnlockTensorBuffer(input->buffer);
+    if (status == 0) return 0;
+    return fail(failure, FAILURE_RUN, "an input of %s cannot be written (status %d)", call->plan->signature, status);
+}
+
+int bound_call_open(struct bound_call *call, struct failure *failure) {
+    if (call->unit->plan->kind == UNIT_SIM) {
+        simulated_open(call->plan->spend);
+        call->opened = true;
+    }
+    for (int i = 0; i < call->plan->input_count; i++) {
+        struct bound_tensor *input = &call->inputs[i];
+        if (input->source != NULL && open_input(call, input, failure) != 0) return failure->code;
+    }
+    return 0;
 }
 
 static int copy_out(struct bound_call *call, void *values, int64_t *ready_ns, struct failure *failure) {
@@ -210,7 +228,7 @@ static int copy_out(struct bound_call *call, void *values, int64_t *ready_ns, st
 }
 
 int bound_call_write_input(struct bound_call *call, int index, const void *values, struct failure *failure) {
-    return copy_in(call, call->inputs[index].buffer, values, call->inputs[index].bytes, failure);
+    return copy_in(call, &call->inputs[index], values, failure);
 }
 
 int bound_call_read_output(struct bound_call *call, void *values, struct failure *failure) {
@@ -223,6 +241,8 @@ int bound_call_read_output(struct bound_call *call, void *values, struct failure
 }
 
 static int run_simulated(struct bound_call *call, struct call_stamps *stamps) {
+    if (!call->opened && call->plan->partner_source >= 0) simulated_open(call->plan->spend);
+    call->opened = false;
     for (int i = 0; i < call->plan->input_count; i++) {
         if (call->plan->inputs[i] == INPUT_PARTNER) simulated_upload(call->plan->spend);
     }
@@ -237,7 +257,7 @@ static int prepare(struct bound_call *call, struct failure *failure) {
     for (int i = 0; i < call->plan->input_count; i++) {
         struct bound_tensor *input = &call->inputs[i];
         if (input->source == NULL) continue;
-        if (copy_in(call, input->buffer, input->source, input->bytes, failure) != 0) return failure->code;
+        if (copy_in(call, input, input->source, failure) != 0) return failure->code;
     }
     bool pending = false;
     if (call->unit->plan->kind == UNIT_GPU &&
@@ -255,10 +275,13 @@ int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct f
         call->unit->api->RunCompiledModel(call->compiled, call->signature, (size_t)call->plan->input_count,
                                           call->input_buffers, 1, &call->output.buffer);
     stamps->end_ns = now_ns();
-    if (status == 0 && call->unit->plan->kind == UNIT_GPU) {
-        // A GPU run returns before its work is done; only the read lock waits for it, so every GPU call
-        // ends with one, and its end includes the driver's read-back.
-        copy_out(call, call->output.mirror, &stamps->end_ns, failure);
+    // A GPU's run waits for its work (see gpu_options in unit.c) and leaves the output there. It is read back where
+    // the partner or the job's reader needs it, and nowhere else.
+    const bool read = call->last || call->output.mirror != NULL;
+    if (status == 0 && call->unit->plan->kind == UNIT_GPU && read) {
+        int64_t ready_ns = 0;
+        copy_out(call, call->output.mirror, &ready_ns, failure);
+        if (call->last) stamps->end_ns = ready_ns;
     }
     if (status == 0) return failure->code;
     return fail(failure, FAILURE_RUN, "run of %s failed (LiteRT status %d)", call->plan->signature, status);

@@ -9,9 +9,10 @@
 
 struct call_stamps {
     int64_t begin_ns;  // inputs are visible on the unit; absolute until executor_run returns
-    int64_t end_ns;    // the output is ready and readable by the host
-    int64_t arrive_ns; // what the partner reads has been downloaded; the barrier is next
-    int64_t wait_ns;   // time in the barriers after the call
+    int64_t end_ns;    // its work is done; of the last phase: its output is readable by the host, too
+    int64_t arrive_ns; // what the partner reads has been downloaded
+    int64_t wait_ns;   // from then on, until what the lane's next call reads of the partner was there
+    bool slept;        // in that time
 };
 
 struct bound_tensor {
@@ -20,6 +21,7 @@ struct bound_tensor {
     void *memory;        // our host memory behind the buffer, or the host mirror of a GPU's output
     const void *source;  // GPU: host memory of the partner, or an app's, to upload before each run
     void *mirror;        // GPU: host memory to download the output to after each run
+    void *opened;        // GPU: where an input that is locked for writing is written, else NULL
     size_t bytes;        // of the float32 values
 };
 
@@ -39,6 +41,7 @@ struct bound_call {
     litert_index signature;
     const struct app_memory *memory;  // NULL: there is no app, and the call has buffers of its own
     bool last;                        // its output is the job's
+    bool opened;                      // sim: see bound_call_open
     struct bound_tensor inputs[PLAN_INPUTS];
     struct bound_tensor output;
     litert_buffer input_buffers[PLAN_INPUTS];
@@ -52,7 +55,10 @@ void bound_call_release(struct bound_call *call);
 int bound_call_write_input(struct bound_call *call, int index, const void *values, struct failure *failure);
 int bound_call_read_output(struct bound_call *call, void *values, struct failure *failure);
 
-// Upload, run, wait for the result, download. Stamps begin and end.
+// Ahead of a run, do what needs nothing of the partner: lock the inputs that are to be written.
+int bound_call_open(struct bound_call *call, struct failure *failure);
+
+// Upload, run, wait for the work, download what is read. Stamps begin and end.
 int bound_call_run(struct bound_call *call, struct call_stamps *stamps, struct failure *failure);
 
 #endif

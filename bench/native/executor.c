@@ -95,31 +95,36 @@ void executor_close(struct executor *executor) {
     free(executor);
 }
 
-static void run_serially(struct bound_job *job, int lane, int phase, struct bound_call *call,
-                         struct call_stamps *stamps) {
-    for (int turn = 0; turn < 2; turn++) {
-        if (turn == lane && call != NULL && job->failures[lane].code == FAILURE_NONE) {
-            bound_call_run(call, stamps, &job->failures[lane]);
-        }
-        const int64_t done_ns = now_ns();
-        if (turn == lane && call != NULL) stamps->arrive_ns = done_ns;
-        if (turn == 1 && phase + 1 == job->plan->phases) return;
-        barrier_wait(&job->barrier);
-        if (turn >= lane && call != NULL) stamps->wait_ns += now_ns() - done_ns;
-    }
+// How far a lane is: at the start, then past each phase.
+enum { AT_START = 1 };
+static int past(int phase) { return AT_START + 1 + phase; }
+
+// Returns when both lanes are there, and since when.
+static int64_t start_together(struct bound_job *job, int lane) {
+    job->ready_ns[lane] = now_ns();
+    barrier_reach(&job->barrier, lane, AT_START);
+    barrier_wait(&job->barrier, 1 - lane, AT_START);
+    return job->ready_ns[0] > job->ready_ns[1] ? job->ready_ns[0] : job->ready_ns[1];
 }
 
-static void run_concurrently(struct bound_job *job, int lane, int phase, struct bound_call *call,
-                             struct call_stamps *stamps) {
-    // A lane that has failed keeps the barriers, so that the other one is not left waiting.
-    if (call != NULL && job->failures[lane].code == FAILURE_NONE) {
-        bound_call_run(call, stamps, &job->failures[lane]);
+// How far the partner must be before a call may begin: it has what the call reads, or in turns it has had its own.
+static int awaited_place(const struct plan_job *job, int lane, const struct plan_call *call) {
+    if (job->lane_count == 1) return 0;
+    if (job->serial) return lane == 0 ? past(call->phase - 1) : past(call->phase);
+    return call->partner_source < 0 ? 0 : past(job->lanes[1 - lane].calls[call->partner_source].phase);
+}
+
+// `before` are the stamps of the lane's call before this one, or NULL.
+static void await_partner(struct bound_job *job, int lane, int place, struct bound_call *call,
+                          struct call_stamps *before) {
+    struct barrier *barrier = &job->barrier;
+    if (!job->plan->serial && !barrier_reached(barrier, 1 - lane, place)) {
+        bound_call_open(call, &job->failures[lane]);
     }
-    const int64_t done_ns = now_ns();
-    if (call != NULL) stamps->arrive_ns = done_ns;
-    if (job->plan->lane_count == 1 || phase + 1 == job->plan->phases) return;
-    barrier_wait(&job->barrier);
-    if (call != NULL) stamps->wait_ns = now_ns() - done_ns;
+    const bool slept = barrier_wait(barrier, 1 - lane, place);
+    if (before == NULL) return;
+    before->wait_ns = now_ns() - before->arrive_ns;
+    before->slept = slept;
 }
 
 static void run_lane(struct bound_job *job, int lane) {
@@ -127,19 +132,19 @@ static void run_lane(struct bound_job *job, int lane) {
     struct call_stamps *stamps = job->stamps->lanes[lane];
     const bool alone = job->plan->lane_count == 1;
     memset(stamps, 0, sizeof *stamps * (size_t)plan->call_count);
-    if (!alone) barrier_wait(&job->barrier);
-    const int64_t t0_ns = alone ? now_ns() : job->barrier.released_ns;
-    for (int phase = 0, next = 0; phase < job->plan->phases; phase++) {
-        const bool called = next < plan->call_count && plan->calls[next].phase == phase;
-        struct bound_call *call = called ? &job->calls[lane][next] : NULL;
-        struct call_stamps *into = called ? &stamps[next] : NULL;
-        if (job->plan->serial && !alone) {
-            run_serially(job, lane, phase, call, into);
-        } else {
-            run_concurrently(job, lane, phase, call, into);
-        }
-        next += called;
+    const int64_t t0_ns = alone ? now_ns() : start_together(job, lane);
+    for (int c = 0; c < plan->call_count; c++) {
+        struct bound_call *call = &job->calls[lane][c];
+        const int place = awaited_place(job->plan, lane, &plan->calls[c]);
+        // Phases without a call of this lane are over at once.
+        barrier_reach(&job->barrier, lane, past(plan->calls[c].phase - 1));
+        if (place > 0) await_partner(job, lane, place, call, c > 0 ? &stamps[c - 1] : NULL);
+        // A lane that has failed goes on saying how far it is, so that the other one is not left waiting.
+        if (job->failures[lane].code == FAILURE_NONE) bound_call_run(call, &stamps[c], &job->failures[lane]);
+        stamps[c].arrive_ns = now_ns();
+        barrier_reach(&job->barrier, lane, past(plan->calls[c].phase));
     }
+    barrier_reach(&job->barrier, lane, past(job->plan->phases - 1));
     for (int c = 0; c < plan->call_count; c++) {
         stamps[c].begin_ns -= t0_ns;
         stamps[c].end_ns -= t0_ns;
@@ -158,6 +163,7 @@ static struct unit_thread *lane_thread(struct bound_job *job, int lane) {
 int executor_run(struct bound_job *job, struct job_stamps *stamps, struct failure *failure) {
     const int lanes = job->plan->lane_count;
     job->stamps = stamps;
+    barrier_reset(&job->barrier);
     unit_thread_post(lane_thread(job, 0), run_lane_0, job);
     if (lanes == 2) unit_thread_post(lane_thread(job, 1), run_lane_1, job);
     for (int l = 0; l < lanes; l++) unit_thread_wait(lane_thread(job, l));

@@ -28,6 +28,7 @@ struct bound_job {
     const struct app_memory *memory;
     struct bound_call *calls[2];
     struct barrier barrier;
+    int64_t ready_ns[2];        // when each lane was ready to start
     struct job_stamps *stamps;  // of the run under way
     struct failure failures[2];
 };

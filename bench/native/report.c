@@ -91,6 +91,13 @@ static void report_array(struct json_lines *json, const char *name, member value
     json_text(json, "]");
 }
 
+// In how many runs the lane slept after the call.
+static int sleeps_of(const struct samples *samples, int lane, int call) {
+    int count = 0;
+    for (int run = 0; run < samples->runs; run++) count += samples_at(samples, run, lane, call)->slept;
+    return count;
+}
+
 static void report_lane(struct json_lines *json, const struct samples *samples, int lane) {
     const struct plan_lane *plan = &samples->job->plan->lanes[lane];
     json_text(json, "%s{\"unit\":%d,\"buffer_type\":%d,\"phases\":[", lane > 0 ? "," : "", plan->unit,
@@ -104,7 +111,7 @@ static void report_lane(struct json_lines *json, const struct samples *samples, 
         report_array(json, "arrive_ns", arrive_of, samples, lane, c);
         json_text(json, ",");
         report_array(json, "wait_ns", wait_of, samples, lane, c);
-        json_text(json, "}");
+        json_text(json, ",\"sleeps\":%d}", sleeps_of(samples, lane, c));
     }
     json_text(json, "]}");
 }

@@ -11,7 +11,7 @@ struct simulated_law {
 };
 
 struct simulated_spend {
-    double run_us, download_us, upload_us, shared;
+    double run_us, download_us, upload_us, open_us, shared;
 };
 
 struct number {
@@ -69,6 +69,7 @@ struct simulated_spend *simulated_read_spend(int count, char *const words[], con
         {"run_us", 0, 1e9, &spend.run_us, false},
         {"download_us", 0, 1e9, &spend.download_us, false},
         {"upload_us", 0, 1e9, &spend.upload_us, false},
+        {"open_us", 0, 1e9, &spend.open_us, false},
         {"shared", 0, 1, &spend.shared, false},
     };
     *reason = read_numbers(numbers, (int)(sizeof numbers / sizeof *numbers), count, words);
@@ -137,6 +138,8 @@ void simulated_run(const struct simulated_spend *spend, const struct simulated_l
     state->heat_s += (double)(last_ns - begin_ns) / 1e9;
     state->left_ns = last_ns;
 }
+
+void simulated_open(const struct simulated_spend *spend) { spin_for_ns((int64_t)(spend->open_us * 1e3)); }
 
 void simulated_upload(const struct simulated_spend *spend) { spin_for_ns((int64_t)(spend->upload_us * 1e3)); }
 

@@ -25,12 +25,13 @@ struct simulated_state {
 // Returns memory to be freed, or NULL and why.
 struct simulated_law *simulated_read_law(int count, char *const words[], const char **reason);
 
-// The words behind a call: run_us, download_us, upload_us, and `shared`, 0 to 1. As above.
+// The words behind a call: run_us, download_us, upload_us, open_us, and `shared`, 0 to 1. As above.
 struct simulated_spend *simulated_read_spend(int count, char *const words[], const char **reason);
 
 // Spend the time of a call. `load` is what the calls under way share, of all units, in thousandths.
 void simulated_run(const struct simulated_spend *spend, const struct simulated_law *law,
                    struct simulated_state *state, atomic_int *load);
+void simulated_open(const struct simulated_spend *spend);
 void simulated_upload(const struct simulated_spend *spend);
 void simulated_download(const struct simulated_spend *spend);
 

@@ -22,8 +22,9 @@ static int add_option(struct unit *unit, litert_options options, const char *ide
 // The GPU's options, as TOML. The cache of one model's kernels is known by the sha256 of its file.
 static int gpu_options(const struct unit *unit, const struct plan *plan, int file, char *toml, size_t bytes,
                        struct failure *failure) {
-    // precision: 1 is fp16, 2 is fp32; the default depends on the driver.
-    int length = snprintf(toml, bytes, "precision = %d\n", unit->plan->fp16 ? 1 : 2);
+    // precision: 1 is fp16, 2 is fp32; the default depends on the driver. wait_type: 2 is that a run polls until its
+    // work is done; by default it returns before that, and only a read of the output waits.
+    int length = snprintf(toml, bytes, "precision = %d\nwait_type = 2\n", unit->plan->fp16 ? 1 : 2);
     if (plan->cache_folder == NULL) return 0;
     length += snprintf(toml + length, bytes - (size_t)length, "serialization_dir = \"%s\"\nmodel_cache_key = \"%s\"\n",
                        plan->cache_folder, plan->contents[file].sha256);

@@ -66,7 +66,8 @@ class Call:
     """One run of one signature in one phase.
 
     Attributes:
-        phase: 0 for the first; between phases there is a barrier of both lanes.
+        phase: 0 for the first. A call begins once the call before it in its lane is over and what it reads of its
+            partner is there.
         file_index: of `BenchPlan.files`.
         signature: name of the signature in that file; it has exactly one output.
         inputs: where each input of the signature comes from, in the signature's order.
@@ -229,7 +230,7 @@ class BenchPlan:
         seed: of the random inputs and of simulated noise.
         runtime: path of libLiteRt.so; None lets the device fill it in, or is right for sim units.
         accelerators: folder of the GPU accelerator library; None for the folder of `runtime`.
-        spin_us: how long a barrier spins before it sleeps.
+        spin_us: how long a lane that waits for the other one polls before it sleeps.
         power: read all the while; None for what is timed, since reading takes time, too.
         simulation: for each unit what the runner's simulator is told about it, as words; empty for real units.
 

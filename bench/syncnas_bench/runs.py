@@ -48,9 +48,10 @@ class PhaseRun:
 
     Attributes:
         begin_ns: its inputs are visible on the unit.
-        end_ns: its output is ready and the host can read it.
-        arrive_ns: what the partner reads of its output has been downloaded; the barrier comes next.
-        wait_ns: time spent in the barriers after it.
+        end_ns: its work is done; in the last phase the host can read its output, too.
+        arrive_ns: what the partner reads of its output has been downloaded.
+        wait_ns: from then until its lane could go on: what the next call reads of the partner was there.
+        sleeps: in how many samples the lane slept in that time; in the others it polled.
     """
 
     phase: int
@@ -58,6 +59,7 @@ class PhaseRun:
     end_ns: Samples
     arrive_ns: Samples
     wait_ns: Samples
+    sleeps: int = 0
 
     @property
     def busy_us(self) -> Microseconds:
@@ -230,7 +232,9 @@ def _parse_phase(record: Any, count: int) -> PhaseRun:
     arrive = _samples(record, "arrive_ns", count)
     _require(bool((begin <= end).all()), "a call ends before it begins")
     _require(bool((end <= arrive).all()), "a call arrives at the barrier before it ends")
-    return PhaseRun(_get(record, "phase", int), begin, end, arrive, _samples(record, "wait_ns", count))
+    sleeps = _get(record, "sleeps", int) if "sleeps" in record else 0  # missing in journals of before 0.3
+    _require(0 <= sleeps <= count, "a lane slept more often than it ran")
+    return PhaseRun(_get(record, "phase", int), begin, end, arrive, _samples(record, "wait_ns", count), sleeps)
 
 
 def _parse_lane(record: Any, count: int, units: int) -> LaneRun:
@@ -331,6 +335,7 @@ def _lane_record(lane: LaneRun) -> dict[str, Any]:
                 "end_ns": phase.end_ns.tolist(),
                 "arrive_ns": phase.arrive_ns.tolist(),
                 "wait_ns": phase.wait_ns.tolist(),
+                "sleeps": phase.sleeps,
             }
             for phase in lane.phases
         ],

@@ -1,8 +1,8 @@
 """Step `crossings`: what it takes until features of one unit are visible on the other, by bytes and direction.
 
 A call adds a tensor to itself. `up` is CPU to GPU, `down` GPU to CPU, `both` exchanges. A crossing begins where the
-later call ends and is over where the next one may begin: download, barrier, upload. A GPU call ends when its output can
-be read, so its read-back is in the call (`gpu`, the call alone), and the step `calls` says how much of it that is.
+later call ends and is over where the next one may begin: download, barrier, upload. A GPU call ends when its work is
+done, and its read-back is the download; only of a network's last call (`gpu`, the call alone) it is part of the call.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -209,29 +209,40 @@ class BenchResult(Tabled, Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def overlap_ceiling(self) -> float:
         """What the overlap would be without contention and sync: stem, head and unequal branches keep it below 2."""
-        return _ceiling(self.segments)
+        return self._ceiling(self.segments)
 
     @property
     def branch_overlap(self) -> float:
         """Sum of solo times over the time until the later branch's end, in the phases in which both work."""
         both = self._both()
-        ends: dict[int, float] = {}
-        for segment in both:
-            ends[segment.phase] = max(ends.get(segment.phase, 0.0), segment.concurrent.median_us)
-        return sum(segment.solo.median_us for segment in both) / sum(ends.values()) if both else 1.0
+        together_us = self._longest_us(both, lambda segment: segment.concurrent.median_us)
+        return sum(segment.solo.median_us for segment in both) / together_us if both else 1.0
 
     @property
     def branch_overlap_ceiling(self) -> float:
         """What `branch_overlap` would be without contention."""
-        return _ceiling(self._both())
+        return self._ceiling(self._both())
+
+    @property
+    def crossings_us(self) -> tuple[float, ...]:
+        """What each crossing takes of the makespan, in running order, medians, microseconds."""
+        return tuple(sync.median_us for sync in self.syncs[self.config.twin_stem :])
+
+    def stretch(self, segment: SegmentSamples) -> int:
+        """See `prediction.breakdown.SegmentTime`."""
+        return max(segment.phase, int(self.config.twin_stem))
 
     def _both(self) -> list[SegmentSamples]:
         phases = [segment.phase for segment in self.segments]
         return [segment for segment in self.segments if phases.count(segment.phase) == 2]
 
+    def _longest_us(self, segments: Sequence[SegmentSamples], time_us: Callable[[SegmentSamples], float]) -> float:
+        """The sum of the longer branch of each stretch."""
+        sums_us: dict[int, list[float]] = {}
+        for segment in segments:
+            sums_us.setdefault(self.stretch(segment), [0.0, 0.0])[segment.branch] += time_us(segment)
+        return sum(map(max, sums_us.values()))
 
-def _ceiling(segments: Sequence[SegmentSamples]) -> float:
-    longest: dict[int, float] = {}
-    for segment in segments:
-        longest[segment.phase] = max(longest.get(segment.phase, 0.0), segment.solo.median_us)
-    return sum(segment.solo.median_us for segment in segments) / sum(longest.values()) if segments else 1.0
+    def _ceiling(self, segments: Sequence[SegmentSamples]) -> float:
+        alone_us = sum(segment.solo.median_us for segment in segments)
+        return alone_us / self._longest_us(segments, lambda segment: segment.solo.median_us) if segments else 1.0

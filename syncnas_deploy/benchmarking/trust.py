@@ -149,7 +149,6 @@ def verdict_of(result: BenchResult) -> Verdict | None:
         return None
     config, judged = result.config, trust(result)
     units, latency_us = " and ".join(result.units), result.makespan.median_us
-    crossings_us = [sync.median_us for sync in result.syncs]
     ours = Contender(
         config.name,
         units,
@@ -157,7 +156,7 @@ def verdict_of(result: BenchResult) -> Verdict | None:
         config.macs(),
         result.reward,
         result.standard_error,
-        crossings_us=crossings_us,
+        crossings_us=result.crossings_us,
     )
     worthless = "the measurement is worthless" if judged.level == "worthless" else ""
     doubts = [*no_hardware(result.simulated, result.software_gpu)]

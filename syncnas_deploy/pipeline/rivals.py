@@ -66,7 +66,6 @@ def verdict_on_search(
         )  # fmt: skip
     units = " and ".join(profile.units)
     error = (standard_error or 0.0) if rated else 0.0
-    crossings_us = [phase.sync_us for phase in prediction.phases[:-1]]
     ours = Contender(
         config.name,
         units,
@@ -74,7 +73,7 @@ def verdict_on_search(
         config.macs(),
         reward if rated else None,
         error,
-        crossings_us=crossings_us,
+        crossings_us=prediction.crossings_us,
     )
     software = any(Unit.parse(text).software for text in profile.units)
     doubts = [*no_hardware(profile.kind == "simulated", software)]

@@ -15,9 +15,12 @@ FAST_CROSSING_US = 10.0
 
 @dataclass(frozen=True)
 class SegmentTime:
-    """A segment: its phase and branch, and its latency alone and beside its partner, microseconds."""
+    """A segment: its stretch and branch, and its latency alone and beside its partner, microseconds.
 
-    phase: int
+    A stretch is what lies between two points where the branches meet: a phase, or two after stems on both branches.
+    """
+
+    stretch: int
     branch: int
     solo_us: float
     concurrent_us: float
@@ -28,8 +31,8 @@ class Breakdown:
     """Parts of a makespan, microseconds; all but the last add up to it.
 
     Attributes:
-        alone_us: segments in whose phase the other unit has nothing to do, such as stem and head.
-        work_us: the longer branch of each other phase, at the pace that it has alone.
+        alone_us: segments in whose stretch the other unit has nothing to do, such as stem and head.
+        work_us: the longer branch of each other stretch, at the pace that it has alone.
         contention_us: how much longer that branch takes since the other unit works, too.
         crossings_us: from the later branch's end to the later begin of the next phase.
         waiting_us: how much later than in the median the later of two branches ends.
@@ -51,22 +54,23 @@ def breakdown(
 
     Args:
         segments: of the network.
-        crossings_us: after each phase but the last, [phases - 1].
+        crossings_us: of each crossing.
         makespan_us: the whole.
         waiting_us: expected waits of the later branch, as far as they are told apart.
     """
     alone_us = contention_us = 0.0
     idle_us = [0.0, 0.0]
-    for phase in sorted({segment.phase for segment in segments}):
-        members = [segment for segment in segments if segment.phase == phase]
-        longest = max(members, key=lambda segment: segment.concurrent_us)
-        if len(members) == 1:
-            alone_us += longest.concurrent_us
+    for stretch in {segment.stretch for segment in segments}:
+        members = [segment for segment in segments if segment.stretch == stretch]
+        busy_us = [sum(s.concurrent_us for s in members if s.branch == branch) for branch in (0, 1)]
+        longest_us = max(busy_us)
+        if min(busy_us) == 0:
+            alone_us += longest_us
         else:
-            contention_us += longest.concurrent_us - longest.solo_us
+            longer = busy_us.index(longest_us)
+            contention_us += longest_us - sum(s.solo_us for s in members if s.branch == longer)
         for branch in (0, 1):
-            busy_us = sum(segment.concurrent_us for segment in members if segment.branch == branch)
-            idle_us[branch] += longest.concurrent_us - busy_us
+            idle_us[branch] += longest_us - busy_us[branch]
     rest_us = makespan_us - alone_us - contention_us - sum(crossings_us) - waiting_us
     return Breakdown(alone_us, rest_us, contention_us, sum(crossings_us), waiting_us, (idle_us[0], idle_us[1]))
 
@@ -74,13 +78,12 @@ def breakdown(
 def of_prediction(prediction: Prediction) -> Breakdown:
     """The parts of a predicted makespan."""
     segments = [
-        SegmentTime(number, segment.branch, segment.solo_us, segment.concurrent_us)
+        SegmentTime(number + (not phase.meet), segment.branch, segment.solo_us, segment.concurrent_us)
         for number, phase in enumerate(prediction.phases)
         for segment in phase.segments
     ]
-    crossings_us = [phase.sync_us for phase in prediction.phases[:-1]]
     waiting_us = sum(phase.wait_us for phase in prediction.phases)
-    return breakdown(segments, crossings_us, prediction.makespan_us, waiting_us)
+    return breakdown(segments, prediction.crossings_us, prediction.makespan_us, waiting_us)
 
 
 def outlook(config: ModelConfig, profile: DeviceProfile) -> tuple[float, float]:

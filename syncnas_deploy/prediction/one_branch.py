@@ -133,6 +133,10 @@ class OneBranchCosts:
         """The stem, less its invocation."""
         return max(SHORTEST_US, self._table.fixed_us(self._unit, "stem") - self._table.invocation_us(self._unit))
 
+    def late_us(self, branch: int) -> float:
+        """Nothing."""
+        return 0.0
+
     def head_us(self, op: str) -> float:
         """The head, less its invocation."""
         return max(SHORTEST_US, self._table.fixed_us(self._unit, "head") - self._table.invocation_us(self._unit))

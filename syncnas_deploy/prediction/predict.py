@@ -2,7 +2,8 @@
 
 The network is walked phase by phase. Each branch's segment ends after its time under contention. Its features are
 downloaded. Both branches meet at the barrier. Each uploads its partner's features and begins its next segment. So where
-two branches take the same time, predicted = stem + fork + sum of segments + syncs + join + head.
+two branches take the same time, predicted = stem + fork + sum of segments + syncs + join + head. After stems on both
+branches nothing crosses: each goes on by itself.
 
 A segment of n parts (its sync's operation and its blocks) is the sum of its parts less n - 1 invocations. While
 both branches run, each is slowed by its contention. Once one has finished, the other goes on at its solo pace.
@@ -62,12 +63,14 @@ class PhasePrediction:
         sync_us: sync overhead, from the later branch's end to the later begin of the next phase; 0 after the last.
         wait_us: how much later the later branch ends than either does in the median.
         released_us: when both branches leave the barrier after it; after the last phase, the makespan.
+        meet: whether there is that barrier. After stems on both branches each goes on by itself.
     """
 
     segments: tuple[SegmentPrediction, ...]
     sync_us: float
     wait_us: float
     released_us: float = 0.0
+    meet: bool = True
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,9 +111,14 @@ class Prediction(Tabled, Drawn):
         ]
 
     @property
+    def crossings_us(self) -> tuple[float, ...]:
+        """What each crossing takes of the makespan, in running order, microseconds."""
+        return tuple(phase.sync_us for phase in self.phases[:-1] if phase.meet)
+
+    @property
     def syncs_us(self) -> float:
         """The part of the makespan that crossings take, microseconds."""
-        return sum(phase.sync_us for phase in self.phases)
+        return sum(self.crossings_us)
 
 
 @dataclass(frozen=True)
@@ -158,19 +166,27 @@ def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = 
     phases: list[PhasePrediction] = []
     begins = {0: 0.0, 1: 0.0}
     end = 0.0
-    for number in range(segments[-1].phase + 1):
-        members = [segment for segment in segments if segment.phase == number]
-        both = [given.segment_us(m.branch, *segment_us(m, table, alone=len(members) == 1)) for m in members]
-        solo = [alone_us for alone_us, _ in both]
-        times = concurrent_us(solo, [loaded_us for _, loaded_us in both])
+    by_phase = [[s for s in segments if s.phase == number] for number in range(segments[-1].phase + 1)]
+    latencies = [
+        [given.segment_us(m.branch, *segment_us(m, table, alone=len(members) == 1)) for m in members]
+        for members in by_phase
+    ]
+    # Both branches work through a stem of their own and the next segment, until one of them is done with both.
+    stretch_us = min(map(sum, zip(*([loaded for _, loaded in pair] for pair in latencies[:2]), strict=False)))
+    for number, (members, both) in enumerate(zip(by_phase, latencies, strict=True)):
+        solo, loaded = ([pair[place] for pair in both] for place in (0, 1))
+        parting = config.twin_stem and number < 2
+        times = concurrent_us(solo, loaded, [stretch_us - begins[m.branch] for m in members] if parting else None)
         ends = {m.branch: begins[m.branch] + us for m, us in zip(members, times, strict=True)}
-        wait_us = 0.0
-        if len(members) == 2:
+        wait_us, meet = 0.0, number > 0 or not config.twin_stem
+        if len(members) == 2 and meet:
             deviation_us = [us * relative for us, relative in zip(times, table.jitter, strict=True)]
             wait_us = later_wait_us(list(ends.values()), deviation_us)
         end, sync_us = max(ends.values()) + wait_us, 0.0
         began, arrived, released_us = begins, ends, end
-        if number < segments[-1].phase:
+        if not meet:
+            begins, released_us = ends, 0.0
+        elif number < segments[-1].phase:
             row = given.crossing(_crossing(config, segments, number, table))
             arrived = {branch: us + row.downloads_us[branch] for branch, us in ends.items()}
             released_us = max(arrived.values()) + row.barrier_us + wait_us
@@ -181,7 +197,7 @@ def predict(config: ModelConfig, profile: DeviceProfile, given: Circumstances = 
             SegmentPrediction(m.name, m.branch, u, v, began[m.branch], arrived[m.branch])
             for m, u, v in zip(members, solo, times, strict=True)
         )
-        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us, released_us))
+        phases.append(PhasePrediction(tuple(rows), sync_us, wait_us, released_us, meet))
     return Prediction(tuple(phases), end, _energy_mj(phases, profile), config, profile)
 
 
@@ -267,8 +283,10 @@ def _halved(segment: Segment, stage: int) -> bool:
     return segment.closing is SyncOp.CONCAT and stage == segment.blocks[-1].stage
 
 
-def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]:
-    """Latencies of one or two segments that start together, microseconds, [1] or [2].
+def concurrent_us(
+    solo: Sequence[float], loaded: Sequence[float], together: Sequence[float] | None = None
+) -> list[float]:
+    """Latencies of one or two segments of a phase, microseconds, [1] or [2].
 
     One segment has the other unit beside it throughout: that unit waits. Of two, until the shorter one ends, both are
     slowed; the rest of the longer one runs at its solo pace.
@@ -276,24 +294,16 @@ def concurrent_us(solo: Sequence[float], loaded: Sequence[float]) -> list[float]
     Args:
         solo: latency of each alone, [1] or [2].
         loaded: latency of each with the other unit at work throughout, [1] or [2].
+        together: how long the other unit works on, from the begin of each, [1] or [2]; None: they begin together.
     """
-    if len(solo) == 1:
-        return list(loaded)
-    shorter = int(loaded[1] < loaded[0])
-    longer = 1 - shorter
-    times = [0.0, 0.0]
-    times[shorter] = loaded[shorter]
-    left = 1.0 - loaded[shorter] / loaded[longer]
-    times[longer] = loaded[shorter] + left * solo[longer]
-    return times
+    together = [min(loaded)] * len(loaded) if together is None else together
+    both = [min(max(us, 0.0), loaded_us) for us, loaded_us in zip(together, loaded, strict=True)]
+    return [us + (1 - us / loaded_us) * alone for alone, loaded_us, us in zip(solo, loaded, both, strict=True)]
 
 
 def _crossing(config: ModelConfig, segments: tuple[Segment, ...], phase: int, table: LatencyTable) -> SyncRow:
     if phase == 0:
-        fork = table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
-        if config.twin_stem:
-            return msgspec.structs.replace(fork, downloads_us=(0.0, 0.0), uploads_us=(0.0, 0.0))
-        return fork
+        return table.crossing(config.trunk, "fork", -1, SyncOp.NONE)
     following = next(segment for segment in segments if segment.phase == phase + 1)
     assert following.sync_stage is not None
     place: SyncPlace = "join" if following.head else "sync"
@@ -344,17 +354,25 @@ class ProfileCosts:
         return self._table.crossing(trunk, "sync", stage, SyncOp(op))
 
     def fork_us(self) -> float:
-        """Crossing of the stem's output to the other branch. Where both branches have a stem, only the barrier."""
-        fork = self._table.crossing(self.placement.trunk, "fork", -1, SyncOp.NONE)
-        return fork.barrier_us if self.placement.twin_stem else _total_us(fork)
+        """Crossing of the stem's output to the other branch. Where both branches have a stem, none."""
+        if self.placement.twin_stem:
+            return 0.0
+        return _total_us(self._table.crossing(self.placement.trunk, "fork", -1, SyncOp.NONE))
 
     def stem_us(self) -> float:
-        """The stem, alone on the trunk's unit or on both units at once."""
+        """The stem, alone on the trunk's unit; where both units run one at once, the faster of both."""
         if self.placement.twin_stem:
-            both_us = (self._table.fixed_us(b, "stem") * self._table.contention(b, 0) for b in (0, 1))
-            return max(both_us) * self._balance
+            return min(self._twin_stems_us())
         trunk = self.placement.trunk
         return self._table.fixed_us(trunk, "stem") * self._table.waited(trunk, "stem")
+
+    def late_us(self, branch: int) -> float:
+        """How much longer a branch's own stem takes than the other one's, where both have one."""
+        stems_us = self._twin_stems_us()
+        return stems_us[branch] - min(stems_us) if self.placement.twin_stem else 0.0
+
+    def _twin_stems_us(self) -> list[float]:
+        return [self._table.fixed_us(b, "stem") * self._table.contention(b, 0) * self._balance for b in (0, 1)]
 
     def head_us(self, op: str) -> float:
         """The last sync's operation and the head, as one segment on the trunk's unit."""
@@ -377,7 +395,8 @@ def fastest_placement(profile: DeviceProfile) -> Placement:
 
     def ends_us(placement: Placement) -> float:
         costs = ProfileCosts(profile, placement)
-        return costs.stem_us() + costs.fork_us() + costs.head_us("a") + costs.join_us("a")
+        stems_us = costs.stem_us() + max(costs.late_us(branch) for branch in (0, 1))
+        return stems_us + costs.fork_us() + costs.head_us("a") + costs.join_us("a")
 
     return min((Placement(trunk, twin) for twin in (False, True) for trunk in (0, 1)), key=ends_us)
 

@@ -162,6 +162,8 @@ class SyncRow(Struct, frozen=True, forbid_unknown_fields=True):
         uploads_us: by unit, from going on until the other's features are visible on it.
         sample: the whole overhead as measured, from the later end to the later begin. It is less than the sum of the
             parts where one unit's download falls into the other's work.
+        slept: share of the runs in which the unit that waited slept; in the others it polled. 0 in profiles of before
+            0.3.
     """
 
     trunk: UnitIndex
@@ -173,6 +175,7 @@ class SyncRow(Struct, frozen=True, forbid_unknown_fields=True):
     barrier_us: Microseconds
     uploads_us: tuple[Microseconds, Microseconds]
     sample: LaunchSample
+    slept: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 class LearningRow(Struct, frozen=True, forbid_unknown_fields=True):

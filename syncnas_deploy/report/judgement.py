@@ -18,7 +18,7 @@ from syncnas_deploy.prediction.breakdown import (
 from syncnas_deploy.prediction.drift import MOST_DRIFT, Drift
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.verdict import Verdict
+from syncnas_deploy.verdict import Verdict, crossings_text
 
 Row = tuple[str, float | None, float | None]
 """What the time goes to, and its share of the makespan, predicted and measured, in percent."""
@@ -61,8 +61,10 @@ def _slower(change: float) -> str:
 
 def of_result(result: BenchResult) -> Breakdown:
     """The parts of a measured makespan. Waits of the later branch are part of its work there."""
-    segments = [SegmentTime(s.phase, s.branch, s.solo.median_us, s.concurrent.median_us) for s in result.segments]
-    return breakdown(segments, [sync.median_us for sync in result.syncs], result.makespan.median_us)
+    segments = [
+        SegmentTime(result.stretch(s), s.branch, s.solo.median_us, s.concurrent.median_us) for s in result.segments
+    ]
+    return breakdown(segments, result.crossings_us, result.makespan.median_us)
 
 
 def breakdown_rows(predicted: Prediction | None, measured: BenchResult | None) -> list[Row]:
@@ -93,3 +95,11 @@ def outlook_text(config: ModelConfig, profile: DeviceProfile, prediction: Predic
         f"if a crossing took {FAST_CROSSING_US:.0f} us it would take {saved[0]:.1f} % less; "
         f"if the units did not slow each other, {saved[1]:.1f} % less"
     )
+
+
+def crossing_line(costs_us: Sequence[float], makespan_us: float) -> str:
+    """What crossings cost, beside what two units bring."""
+    if not costs_us:
+        return "nothing crosses between the units"
+    share = sum(costs_us) / makespan_us
+    return f"it pays for {crossings_text(costs_us)}: {sum(costs_us):,.0f} us in all, {share:.1%} of its latency"

@@ -19,7 +19,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.width_probe import WidthProbe, explained
 from syncnas_deploy.prediction.width_steps import ERRATIC
 from syncnas_deploy.profiling.recheck import ProfileCheck
-from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, drift_text, outlook_text
+from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, crossing_line, drift_text, outlook_text
 from syncnas_deploy.report.page import Cell, Page, Table
 
 SHOWN_RULES = 3
@@ -129,9 +129,11 @@ def _crossing_text(profile: DeviceProfile) -> str:
         medians = [statistics.median(column) for column in zip(*values, strict=True)]
         return f"{name} {medians[0]:.1f} and {medians[1]:.1f} us"
 
+    share = statistics.fmean(row.slept for row in rows)
+    slept = f"asleep in {share:.0%} of the runs" if share else ""
     parts = (
         both("download", [row.downloads_us for row in rows]),
-        f"wait {statistics.median(row.barrier_us for row in rows):.1f} us",
+        f"wait {statistics.median(row.barrier_us for row in rows):.1f} us ({slept or 'polling'})",
         both("upload", [row.uploads_us for row in rows]),
         both("then submission", [(profile.table.invocation_us(0), profile.table.invocation_us(1))]),
     )
@@ -225,9 +227,10 @@ def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:
             rows.append(["  crossing", "", None, phase.sync_us])
     rows.append(["total", "", None, prediction.makespan_us])
     table = Table(["segment", "unit", "solo (us)", "concurrent (us)"], rows)
-    if prediction.energy_mj is None:
-        return Page(table)
-    return Page(table, f"energy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ")
+    lines = [crossing_line(prediction.crossings_us, prediction.makespan_us)]
+    if prediction.energy_mj is not None:
+        lines.append(f"energy of an inference besides the idle device: {prediction.energy_mj:.3f} mJ")
+    return Page(table, *lines)
 
 
 def bench_page(result: BenchResult, prediction: Prediction | None = None, profile: DeviceProfile | None = None) -> Page:
@@ -239,6 +242,7 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
             f"overlap (solo times / makespan): {result.overlap:.2f} of at most {result.overlap_ceiling:.2f} with these "
             f"segments; where both branches work {result.branch_overlap:.2f} of {result.branch_overlap_ceiling:.2f}"
         )
+        lines.append(crossing_line(result.crossings_us, result.makespan.median_us))
     lines.append(f"A/A {result.aa_ratio:.3f} (the same network twice)")
     lines += [f"warning: {text}" for text in result.warnings]
     if result.difference is not None:

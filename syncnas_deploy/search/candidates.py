@@ -143,7 +143,7 @@ class CandidateSpace:
     def table_digest(self) -> str:
         """Of every latency that the search may read."""
         table = self._table
-        values: list[object] = [table.stem_us(), table.fork_us()]
+        values: list[object] = [table.stem_us(), table.fork_us(), table.late_us(0), table.late_us(1)]
         for branch in (0, 1):
             values.append(table.invocation_us(branch))
             for _, s, i, _ in self.base.blocks():

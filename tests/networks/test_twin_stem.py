@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -19,8 +20,10 @@ from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut, run_chain
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.prediction.breakdown import of_prediction
 from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement, predict
 from syncnas_deploy.report.drawing import architecture
+from syncnas_deploy.report.timeline import timeline_of_prediction
 from syncnas_deploy.search.widths.solver import WidthSolver
 from syncnas_deploy.training.checkpoints import write_safetensors
 from syncnas_deploy.training.module import build
@@ -94,7 +97,43 @@ def test_the_table_decides(mobilenet: ModelConfig) -> None:
     assert without.makespan_us > found.makespan_us + 700
 
 
+@pytest.mark.parametrize("strategy", ["nnannna", "cnnnnnc", "nnnnnnc"])
+def test_each_branch_goes_on_after_its_own_stem(mobilenet: ModelConfig, strategy: str) -> None:
+    profile = law_profile(mobilenet)
+    config = branched(mobilenet, strategy, placement=Placement(twin_stem=True))
+    found = predict(config, profile)
+    stems, firsts = found.phases[0], found.phases[1]
+    stems_us = [segment.concurrent_us for segment in stems.segments]
+    assert abs(stems_us[0] - stems_us[1]) > 1, "one unit is faster"
+    assert not stems.meet and [segment.begin_us for segment in firsts.segments] == stems_us
+    ends_us = [segment.begin_us + segment.concurrent_us for segment in firsts.segments]
+    assert [segment.arrive_us for segment in firsts.segments] >= ends_us
+    # Syncs and the join cross; the fork does not.
+    assert len(found.crossings_us) == len(strategy) - strategy.count("n") == len(found.phases) - 2
+    parts = of_prediction(found)
+    total_us = parts.alone_us + parts.work_us + parts.contention_us + parts.crossings_us + parts.waiting_us
+    assert total_us == pytest.approx(found.makespan_us) and parts.work_us > 0
+    laid = timeline_of_prediction(found)
+    for unit in (0, 1):
+        assert sum(piece.duration_us for piece in laid.of_unit(unit)) == pytest.approx(found.makespan_us)
+        first = next(piece for piece in laid.of_unit(unit) if piece.kind == "work" and piece.phase == 1)
+        assert first.begin_us == pytest.approx(stems_us[unit]), "no wait after the stem"
+
+
+def test_the_solver_gives_the_branch_with_the_faster_stem_more_time(mobilenet: ModelConfig) -> None:
+    profile = law_profile(mobilenet)
+    costs = ProfileCosts(profile, Placement(twin_stem=True))
+    late_us = [costs.late_us(branch) for branch in (0, 1)]
+    assert min(late_us) == 0 < max(late_us) and costs.fork_us() == 0
+    assert ProfileCosts(profile, Placement()).late_us(0) == 0
+    limit = pipeline.budget_us("1.0x", profile)
+    solved = WidthSolver(mobilenet, costs, limit).solve("nnannna")
+    with mock.patch.object(ProfileCosts, "late_us", lambda *_: max(late_us)):
+        together = WidthSolver(mobilenet, costs, limit).solve("nnannna")
+    assert solved.utility > together.utility
+
+
 def test_its_drawing_says_that_nothing_crosses(twin: ModelConfig) -> None:
     svg = architecture.draw(twin)
-    assert "meet after phase 0: nothing crosses" in svg
+    assert "no wait after phase 0: nothing crosses" in svg
     assert "fork after" not in svg

@@ -8,12 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
     HONEST, FALLBACK, CRASH, HANG, NANS, ZEROS, ONE_WRONG,
-    SECOND_MODEL, SILENT_CPU, NO_REASON, FP16_NANS, READ_HANGS, SECOND_WRONG, KERNEL, RESTART
+    SECOND_MODEL, SILENT_CPU, NO_REASON, FP16_NANS, READ_HANGS, SECOND_WRONG, KERNEL, RESTART, COUNTS
 };
 enum { CPU = 1, GPU = 2, READ = 0, OPEN_CL = 10, BAD = 3, MOST = 4096 };
 
@@ -34,13 +35,20 @@ static bool is_in(void *const list[], int count, const void *wanted) {
     return false;
 }
 
-// A file beside this library says to the test's phone that its GPU hangs and its watchdog restarts it.
-static void restart_phone(void) {
+// Append to a file beside this library, with this suffix.
+static void tell(const char *suffix, const char *text) {
     Dl_info self;
     char path[4096];
-    if (dladdr((void *)restart_phone, &self) == 0) return;
-    snprintf(path, sizeof path, "%s.restart", self.dli_fname);
-    close(open(path, O_CREAT | O_WRONLY, 0644));
+    if (dladdr((void *)tell, &self) == 0) return;
+    snprintf(path, sizeof path, "%s%s", self.dli_fname, suffix);
+    const int file = open(path, O_CREAT | O_WRONLY | O_APPEND, 0644);
+    if (write(file, text, strlen(text)) < 0) abort();
+    close(file);
+}
+
+// The file says to the test's phone that its GPU hangs and its watchdog restarts it.
+static void restart_phone(void) {
+    tell(".restart", "");
     for (;;) pause();
 }
 
@@ -91,11 +99,21 @@ int LiteRtGetTensorBufferType(void *buffer, int *type) {
     return status;
 }
 
+static _Thread_local bool running;  // this CPU locks buffers to compute; a GPU does not
+
+int LiteRtRunCompiledModel(void *model, size_t signature, size_t ins, void **in, size_t outs, void **out) {
+    running = true;
+    const int status = real("LiteRtRunCompiledModel")(model, signature, ins, in, outs, out);
+    running = false;
+    return status;
+}
+
 int LiteRtLockTensorBuffer(void *buffer, void **memory, int mode) {
     static void *first;
     const bool gpu = is_in(gpu_buffers, gpu_buffers_count, buffer);
     size_t bytes = 0;
     while (gpu && mode == READ && LIE == READ_HANGS) pause();
+    if (gpu && !running && LIE == COUNTS) tell(".locks", mode == READ ? "r" : "w");
     const int status = real("LiteRtLockTensorBuffer")(buffer, memory, mode);
     if (status != 0 || mode != READ || real("LiteRtGetTensorBufferPackedSize")(buffer, &bytes) != 0) return status;
     float *values = *memory;

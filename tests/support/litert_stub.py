@@ -12,8 +12,9 @@ from pathlib import Path
 from syncnas_bench.local.host import find_litert
 
 LIES = ("HONEST", "FALLBACK", "CRASH", "HANG", "NANS", "ZEROS", "ONE_WRONG", "SECOND_MODEL", "SILENT_CPU", "NO_REASON",
-        "FP16_NANS", "READ_HANGS", "SECOND_WRONG", "KERNEL", "RESTART")  # fmt: skip
-"""HONEST is a GPU that works. All of them compute on the CPU; CRASH and HANG do so while a GPU model is set up.
+        "FP16_NANS", "READ_HANGS", "SECOND_WRONG", "KERNEL", "RESTART", "COUNTS")  # fmt: skip
+"""HONEST is a GPU that works. All of them compute on the CPU; CRASH and HANG do so while a GPU model is set up. COUNTS
+is honest, and appends to libLiteRt.so.locks an r or a w for each GPU buffer that is locked to read or to write it.
 
 The eight from SECOND_MODEL on are how LiteRT failed for others: a second live GPU model gets no buffers, a model runs
 on the CPU and is called accelerated, or is refused without a reason, halves overflow to NaN, a read never returns, the

@@ -90,6 +90,9 @@ class SyntheticTable:
         units = (0, 1) if self.placement.twin_stem else (self.placement.trunk,)
         return max(self._base.stem_macs() / self.macs_per_us[unit] for unit in units)
 
+    def late_us(self, branch: int) -> float:
+        return 0.0
+
     def head_us(self, op: str) -> float:
         return self._base.head_macs() / self.macs_per_us[self.placement.trunk]
 

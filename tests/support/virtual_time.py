@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, LaneRun, Launch, Output, PhaseRun, Run, SimDevice, SimUnit
+from syncnas_bench import BenchPlan, Call, Job, JobRun, LaneRun, Launch, Output, PhaseRun, Run, SimDevice, SimUnit
 from syncnas_bench.device import OnRun, with_conditions
 from syncnas_bench.simulated.power import simulated_power
 
@@ -62,41 +62,43 @@ class VirtualDevice(SimDevice):
         return Launch(str(self._launch), "virtual", None, (), "0")
 
     def _once(self, plan: BenchPlan, job: Job, clock_us: float) -> list[list[float]]:
-        """One run: begin, end, arrival and wait of every call, by lane and then phase, microseconds."""
-        calls: dict[tuple[int, int], list[float]] = {}
-        ready_us = [0.0] * len(job.lanes)
-        for phase in range(job.phases):
-            now = {i: call for i, lane in enumerate(job.lanes) if (call := lane.call_at(phase)) is not None}
-            begins = {i: ready_us[i] + _upload_us(call) for i, call in now.items()}
-            laws = {i: self._law(plan.units[job.lanes[i].unit_index]) for i in now}
-            left_us = {i: self._taken_us(plan, job.lanes[i], call, clock_us + begins[i]) for i, call in now.items()}
-            slow = {i: 1 + (law.vices.slowdown - 1) * _shared(now.values()) for i, law in laws.items()}
-            ends = _ends(begins, left_us, slow)
-            for i, call in now.items():
-                arrive_us = ends[i] + (_spend(call).download_us if _is_read(job, i, call) else 0.0)
-                calls[i, phase] = [begins[i], ends[i], arrive_us, 0.0]
-            released_us = max(calls[i, phase][2] for i in now)
-            for i in range(len(job.lanes)):
-                earlier = [p for lane, p in calls if lane == i]
-                if phase < job.phases - 1 and earlier:
-                    calls[i, max(earlier)][3] = released_us - calls[i, max(earlier)][2]
-                if len(job.lanes) == 2 or i in now:
-                    ready_us[i] = released_us
-        return [calls[key] for key in sorted(calls)]
+        """One run: begin, end, arrival and wait of every call, by lane and then phase, microseconds.
 
-    def _taken_us(self, plan: BenchPlan, lane: Lane, call: Call, at_us: float) -> float:
-        law = self._law(plan.units[lane.unit_index])
-        noise = float(np.clip(self._rng.normal(), -3, 3)) * law.vices.noise
-        return _spend(call).run_us * (1 + noise) * self._pace(self._launch, lane.unit_index, at_us / 1e6)
+        From event to event, a call's begin or end: while two calls run, each is slowed.
+        """
+        laws = [self._law(plan.units[lane.unit_index]) for lane in job.lanes]
+        places = [(i, call.phase) for i, lane in enumerate(job.lanes) for call in lane.calls]
+        normal = {place: float(np.clip(self._rng.normal(), -3, 3)) for place in sorted(places, key=lambda p: p[::-1])}
+        stamps: dict[tuple[int, int], list[float]] = {}
+        waiting = [list(lane.calls) for lane in job.lanes]
+        left_us: dict[int, float] = {}  # by lane, of the call that runs
+        now_us = 0.0
+        while any(waiting):
+            shared = _shared([calls[0] for i, calls in enumerate(waiting) if i in left_us]) if len(left_us) == 2 else 0
+            slow = {i: 1 + (laws[i].vices.slowdown - 1) * shared for i in left_us}
+            events = {i: now_us + us * slow[i] for i, us in left_us.items()}
+            events |= {
+                i: begin_us
+                for i, calls in enumerate(waiting)
+                if calls and i not in left_us and (begin_us := _begin_us(job, i, calls[0], stamps)) is not None
+            }
+            i = min(events, key=lambda lane: (events[lane], lane))
+            left_us = {j: us - (events[i] - now_us) / slow[j] for j, us in left_us.items()}
+            now_us, call = events[i], waiting[i][0]
+            if i in left_us:
+                del left_us[i], waiting[i][0]
+                down_us = _spend(call).download_us if _is_read(job, i, call) else 0.0
+                stamps[i, call.phase][1:3] = now_us, now_us + down_us
+            else:
+                pace = self._pace(self._launch, job.lanes[i].unit_index, (clock_us + now_us) / 1e6)
+                left_us[i] = _spend(call).run_us * (1 + normal[i, call.phase] * laws[i].vices.noise) * pace
+                stamps[i, call.phase] = [now_us, 0.0, 0.0, 0.0]
+        return [stamps[place] for place in sorted(stamps)]
 
 
 def _spend(call: Call):  # type: ignore[no-untyped-def]
     assert call.spend is not None, "the plan is timed"
     return call.spend
-
-
-def _upload_us(call: Call) -> float:
-    return float(_spend(call).upload_us) * ("partner" in call.inputs)
 
 
 def _shared(calls: object) -> float:
@@ -115,22 +117,20 @@ def _is_read(job: Job, lane: int, call: Call) -> bool:
     return any(job.lanes[lane].latest_before(reader.phase) is call for reader in readers)
 
 
-def _ends(begins: dict[int, float], left_us: dict[int, float], slow: dict[int, float]) -> dict[int, float]:
-    """When one or two calls end that slow each other while both run."""
-    if len(begins) == 1:
-        return {i: begins[i] + left_us[i] for i in begins}
-    alone = min(begins, key=lambda i: begins[i])
-    other = 1 - alone
-    head_us = min(begins[other] - begins[alone], left_us[alone])
-    left = {alone: left_us[alone] - head_us, other: left_us[other]}
-    both_from_us = begins[other]
-    if left[alone] <= 0:
-        return {alone: begins[alone] + left_us[alone], other: begins[other] + left_us[other]}
-    done = min((left[i] * slow[i], i) for i in (0, 1))[1]
-    until_us = both_from_us + left[done] * slow[done]
-    last = 1 - done
-    rest_us = left[last] - left[done] * slow[done] / slow[last]
-    return {done: until_us, last: until_us + rest_us}
+def _begin_us(job: Job, i: int, call: Call, stamps: dict[tuple[int, int], list[float]]) -> float | None:
+    """When a lane's next call begins; None where what it reads of its partner is not there. Tells the wait for it."""
+    before = job.lanes[i].latest_before(call.phase)
+    arrived_us = stamps[i, before.phase][2] if before is not None else 0.0
+    if "partner" not in call.inputs:
+        return arrived_us
+    source = job.lanes[1 - i].latest_before(call.phase)
+    assert source is not None, "the job is checked"
+    there_us = stamps.get((1 - i, source.phase), [0.0, 0.0, 0.0])[2]
+    if there_us == 0.0:
+        return None
+    if before is not None:
+        stamps[i, before.phase][3] = max(0.0, there_us - arrived_us)
+    return max(there_us, arrived_us + _spend(call).open_us) + _spend(call).upload_us
 
 
 def _job_run(job: Job, runs: list[tuple[float, list[list[float]]]]) -> JobRun:

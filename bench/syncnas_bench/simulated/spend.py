@@ -18,6 +18,7 @@ class Spend:
         run_us: the call itself.
         download_us: to bring its output to the host, spent where the partner reads it.
         upload_us: to bring each input from the partner to the unit.
+        open_us: before that, what needs nothing of the partner; a lane that waits for its partner spends it ahead.
         shared: share of the call spent on memory that both units use, 0 to 1. The higher it is, the more two
             concurrent calls slow each other.
 
@@ -29,9 +30,10 @@ class Spend:
     download_us: float = 0.0
     upload_us: float = 0.0
     shared: float = 1.0
+    open_us: float = 0.0
 
     def __post_init__(self) -> None:
-        for value in (self.run_us, self.download_us, self.upload_us):
+        for value in (self.run_us, self.download_us, self.upload_us, self.open_us):
             if not (math.isfinite(value) and 0 <= value <= MAX_US):
                 raise PlanError(f"a simulated call spends {value} us; a time is in 0..{MAX_US:.0f} microseconds.")
         if not 0 <= self.shared <= 1:
@@ -40,7 +42,8 @@ class Spend:
     @property
     def words(self) -> str:
         """As the plan's text has it."""
+        ahead = f"open_us={self.open_us:.3f} " if self.open_us else ""
         return (
             f"run_us={self.run_us:.3f} download_us={self.download_us:.3f} "
-            f"upload_us={self.upload_us:.3f} shared={self.shared:.3f}"
+            f"upload_us={self.upload_us:.3f} {ahead}shared={self.shared:.3f}"
         )

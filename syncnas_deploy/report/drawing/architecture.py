@@ -245,7 +245,7 @@ class _Artwork:
         """What goes from one phase to the next: each branch's own features straight down, its partner's across."""
         op, phase = followers[0].sync, members[0].phase
         crosses = any(feed is Feed.PARTNER for follower in followers for feed in follower.feeds)
-        kind = op.name.lower() if op is not SyncOp.NONE else "fork" if crosses else "meet"
+        kind = op.name.lower() if op is not SyncOp.NONE else "fork" if crosses else "no wait"
         top, axis, end = self._y, self._y + CROSSING_AXIS, self._y + CROSSING
         senders = {
             m.branch: m.output_bytes for m in members if crosses and any(f.branch != m.branch for f in followers)
@@ -255,7 +255,8 @@ class _Artwork:
         )
         with self._canvas.group(f"crossing {kind}", f"{kind} after phase {phase}: {moved}"):
             left, right = (column.axis for column in self._columns)
-            self._canvas.line([(left, axis), (right, axis)], stroke="faint")
+            if crosses:
+                self._canvas.line([(left, axis), (right, axis)], stroke="faint")
             for member in members:
                 x = self._columns[member.branch].axis
                 self._canvas.line([(x, top), (x, axis)], stroke=f"strong{member.branch}")
@@ -265,7 +266,8 @@ class _Artwork:
                 self._canvas.arrowhead((x, end), (0, 1), fill=strong)
                 if op is not SyncOp.NONE:
                     self._joint(x, axis, op, follower.branch)
-            self._crossing_texts(kind, axis, senders, phase)
+            if crosses:
+                self._crossing_texts(kind, axis, senders, phase)
         self._y = end
 
     def _joint(self, x: float, y: float, op: SyncOp, branch: int) -> None:

@@ -14,7 +14,7 @@ from syncnas_deploy.report.html.markup import Markup, badges, joined, ms, number
 from syncnas_deploy.report.html.probes import probe_name
 from syncnas_deploy.report.html.subjects import Subject, probe_labels, profile_labels
 from syncnas_deploy.report.tables import expected_error_text, probe_rules
-from syncnas_deploy.verdict import SIGMAS, Verdict
+from syncnas_deploy.verdict import SIGMAS, Verdict, crossings_text
 
 MOST_VERDICTS = 4
 SMALL_ERROR = 0.02
@@ -172,6 +172,8 @@ def _tiles(result: BenchResult, subject: Subject) -> Markup:
         tiles.append(("Predicted", ms(subject.prediction.makespan_us), f"{error:+.1%} off{told}", "bad" if bad else ""))
     if result.config.branch_count == 2:
         most = f"solo times over makespan; at most {result.overlap_ceiling:.2f} with these segments"
+        if result.crossings_us:
+            most += f"; {crossings_text(result.crossings_us)}"
         tiles.append(("Overlap", number(result.overlap, 3), most, ""))
     apart = abs(result.aa_ratio - 1) > 0.03
     tiles.append(("Same network twice", f"{result.aa_ratio:.3f}", "A/A; 1 is no difference", "bad" if apart else ""))

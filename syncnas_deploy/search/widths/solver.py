@@ -76,7 +76,11 @@ class CostTable(Protocol):
         ...
 
     def stem_us(self) -> float:
-        """The stem."""
+        """The stem; where each branch has one, the faster of both."""
+        ...
+
+    def late_us(self, branch: int) -> float:
+        """How much longer a branch's own stem takes than the other one's; the faster one goes on without waiting."""
         ...
 
     def head_us(self, op: str) -> float:
@@ -326,8 +330,9 @@ class WidthSolver:
 
     def _start_us(self, branch: int, seg: _StageRange) -> float:
         """What a segment takes on a branch before its first block."""
-        op_us = self.table.sync_op_us(branch, seg.first - 1, seg.before) if seg.before else 0.0
-        return _time(self.table.invocation_us(branch) + op_us, "a segment's start")
+        table = self.table
+        first_us = table.sync_op_us(branch, seg.first - 1, seg.before) if seg.before else table.late_us(branch)
+        return _time(table.invocation_us(branch) + first_us, "a segment's start")
 
     def _start_bins(self, branch: int, seg: _StageRange) -> int:
         return min(math.ceil(self._start_us(branch, seg) / self._bin_us), self.bins + 1)

@@ -45,6 +45,7 @@ class RandomTable:
         }
         self._invocation, self._ops = draw(0, 5, 2), draw(0, 9, (2, stages, 2))
         self._syncs, self._ends = draw(0, 20, (stages, 2)), draw(0, 20, 6)
+        self._late = draw(0, 9, 2)
 
     def block_us(self, branch: int, key: BlockKey) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         return self._blocks[branch, key]
@@ -64,6 +65,9 @@ class RandomTable:
     def stem_us(self) -> float:
         return float(self._ends[2 + self.placement.trunk])
 
+    def late_us(self, branch: int) -> float:
+        return float(self._late[branch])
+
     def head_us(self, op: str) -> float:
         return float(self._ends[4 + self.placement.trunk]) + (op == "c")
 
@@ -80,7 +84,7 @@ def network_us(base: ModelConfig, table: CostTable, strategy: str, widths: Width
             continue
         branches_us = []
         for b in (0, 1):
-            time_us = table.invocation_us(b) + (table.sync_op_us(b, start - 1, before) if start else 0.0)
+            time_us = table.invocation_us(b) + (table.sync_op_us(b, start - 1, before) if start else table.late_us(b))
             for stage in range(start, s + 1):
                 for i in range(len(base.stages[stage].branches[0])):
                     choices, choices_us = table.block_us(b, BlockKey(stage, i, strategy[stage] == "c"))
