@@ -183,8 +183,8 @@ sim:left         4.2  1.10-1.40               2.0
 sim:right        6.1  1.02-1.14               3.5
 contention: how many times as long a unit takes while the other one works; invocation: what a call costs
 sync overhead, of a crossing between the units: 7.1 to 13.3 us
-  of it download 1.4 and 3.4 us, wait 0.8 us (polling), upload 2.1 and 5.5 us, then submission 2.0 and 3.5 us (sim:left and \
-sim:right; medians)
+  of it download 1.4 and 3.4 us, wait 0.8 us (polling), upload 2.1 and 5.5 us, then submission 2.0 and \
+3.5 us (sim:left and sim:right; medians)
 sim:left: a chain of unseen widths was predicted within 3.0% after 120 points
 sim:right: a chain of unseen widths was predicted within 2.0% after 120 points
 expected error: 1 networks it was not made from were predicted within 3.0%, 9 of 10 within 3.0%, +3.0% in the median
