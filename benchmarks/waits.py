@@ -1,12 +1,13 @@
 """How long do units wait for each other in a network, and what is read back from a GPU? Counted in the runner's rows.
 
-    python -m benchmarks.waits [--device host] [--unit cpu:1@0 --unit gpu:software] [--size 64] [--runner OLD]
+    python -m benchmarks.waits [--unit cpu:1@0 --unit gpu:software] [--runner OLD]
+    python -m benchmarks.waits --device sim:flagship --size 224
 
 Runs networks of both trunks, and with the stem on both branches, and prints medians a run: waits that took longer than
 5 us, how long a unit waited in all, how many runs had a wait in which it slept, how long each unit's output was on its
 way to the host, the makespan, and the digest of the logits. With --runner the same by another build of the runner on
-this host. A SOFTWARE GPU's times say nothing about a GPU; that waits and read-backs are fewer, and that the logits are
-the same, can be seen there.
+this host. Simulated devices are on a virtual clock. A SOFTWARE GPU's times say nothing about a GPU; that waits and
+read-backs are fewer, and that the logits are the same, can be seen there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Device, HostDevice, JobRun, Run, Step, Unit, find_device
+from syncnas_bench import BenchPlan, Device, HostDevice, JobRun, Run, Step, Unit
 from syncnas_deploy import pipeline
 from syncnas_deploy.measuring.jobs import DISCARD, SPIN_US
 from syncnas_deploy.networks.config import ModelConfig, branched
@@ -25,6 +26,7 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.scaling import variant
 from syncnas_deploy.profiling.random_networks import write_network
 from syncnas_deploy.profiling.timing_files import write_to
+from tests.support.virtual_time import VirtualDevice
 
 STRATEGY = "nanancc"
 PLACEMENTS = (Placement(0), Placement(1), Placement(0, twin_stem=True), Placement(1, twin_stem=True))
@@ -58,7 +60,7 @@ def told(job: JobRun) -> str:
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="host")
+    parser.add_argument("--device", default="host", help="host or sim:NAME")
     parser.add_argument("--unit", action="append", default=[])
     parser.add_argument("--base", default="mobilenet_v2")
     parser.add_argument("--size", type=int, default=64, help="of the picture, pixels; default: %(default)s")
@@ -66,7 +68,8 @@ def main() -> None:
     parser.add_argument("--spin", type=int, default=SPIN_US, help="how long a waiting unit polls, us")
     parser.add_argument("--runner", type=Path)
     args = parser.parse_args()
-    device = HostDevice(runner=args.runner) if args.runner else find_device(args.device)
+    virtual = args.device.startswith("sim:")
+    device = VirtualDevice(args.device[4:]) if virtual else HostDevice(runner=args.runner)
     units = tuple(map(Unit.parse, args.unit)) or device.default_units()
     base = variant(pipeline.base_model(args.base), input_size=args.size)
     for placement in PLACEMENTS:
