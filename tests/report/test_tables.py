@@ -9,6 +9,7 @@ from syncnas_deploy.benchmarking.result import Baseline, BenchResult, Energy, Ru
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.prediction.predict import PhasePrediction, Prediction, SegmentPrediction
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
+from syncnas_deploy.report.judgement import crossing_line
 from syncnas_deploy.report.tables import bench_page, check_page, expected_error_text, prediction_page, profile_page
 from tests.support.latency_cases import law_profile
 
@@ -193,6 +194,18 @@ warning: made by hand"""
 
 def test_a_profile_as_it_is_printed(mobilenet: ModelConfig) -> None:
     assert str(profile_page(law_profile(mobilenet))) == PROFILE
+
+
+@pytest.mark.parametrize(("slept", "told"), [(0.25, "asleep in 25% of the runs"), (1.0, "asleep in 100% of the runs")])
+def test_a_profile_says_where_a_waiting_unit_slept(mobilenet: ModelConfig, slept: float, told: str) -> None:
+    profile = law_profile(mobilenet)
+    syncs = tuple(msgspec.structs.replace(row, slept=slept) for row in profile.syncs)
+    assert f"wait 0.8 us ({told})" in str(profile_page(msgspec.structs.replace(profile, syncs=syncs)))
+
+
+def test_crossings_have_a_price() -> None:
+    assert crossing_line((), 100.0) == "nothing crosses between the units"
+    assert crossing_line((30.0,), 100.0) == "it pays for 1 crossing of 30 us: 30 us in all, 30.0% of its latency"
 
 
 def test_a_prediction_carries_its_error_and_the_doubts_of_its_profile(mobilenet: ModelConfig) -> None:

@@ -77,6 +77,9 @@ PHASE = ("jobs", 0, "lanes", 0, "phases", 0)
         ((*PHASE, "begin_ns"), [2**40] * 3, "ends before it begins"),
         ((*PHASE, "arrive_ns"), [0] * 3, "barrier before it ends"),
         ((*PHASE, "wait_ns"), None, "not of type list"),
+        ((*PHASE, "sleeps"), 4, "slept more often than it ran"),
+        ((*PHASE, "sleeps"), -1, "slept more often than it ran"),
+        ((*PHASE, "sleeps"), True, "not of type int"),
         (("jobs", 0, "output", "finite"), 1, "not of type bool"),
     ],
 )  # fmt: skip
@@ -85,6 +88,12 @@ def test_malformed_row(run: Run, path: tuple[str | int, ...], value: object, rea
     spoil(record, *path, value=value)
     with pytest.raises(RowMalformed, match=reason):
         parse_row(record, sim_plan(), 0)
+
+
+def test_a_journal_of_before_has_no_sleeps(run: Run) -> None:
+    record = run.to_record()
+    del record["jobs"][0]["lanes"][0]["phases"][0]["sleeps"]
+    assert Run.from_record(record).jobs[0].lanes[0].phases[0].sleeps == 0
 
 
 @pytest.mark.parametrize("record", [None, "", [], {}, {"units": [1], "jobs": []}, {"units": ["a"], "jobs": []}])
