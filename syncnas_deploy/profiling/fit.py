@@ -268,13 +268,13 @@ def _syncs(base: ModelConfig, experiment: Experiment, runs: Runs) -> tuple[SyncR
                     barrier_us=barrier,
                     uploads_us=uploads,
                     sample=LaunchSample.of(job.sync_overhead_us(phase) for job in jobs),
-                    slept=_slept(jobs, phase),
+                    slept=slept_share(jobs, phase),
                 )
             )
     return tuple(rows)
 
 
-def _slept(jobs: Sequence[JobRun], phase: int) -> float:
+def slept_share(jobs: Sequence[JobRun], phase: int) -> float:
     """Share of the runs in which a unit slept after a phase."""
     calls = [[call for lane in job.lanes if (call := lane.at(phase)) is not None] for job in jobs]
     most = sum(max(call.sleeps for call in both) for both in calls)

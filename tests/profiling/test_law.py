@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import SimUnit
+from syncnas_bench import JobRun, LaneRun, Output, PhaseRun, SimUnit
 from syncnas_bench.simulated.law import Vices
 from syncnas_bench.simulated.work import Work, read_works
 from syncnas_deploy import pipeline
@@ -20,6 +20,7 @@ from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.rows import Point, SyncRow
 from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.profiling.fit import slept_share
 from syncnas_deploy.profiling.parts import chain
 from syncnas_deploy.profiling.width_design import DOMINATED_WEIGHT, worth
 from syncnas_exporters.tflite import write_tflite
@@ -101,6 +102,14 @@ def test_every_crossing_is_what_the_law_says(exact: DeviceProfile) -> None:
         assert row.downloads_us == pytest.approx(downloads_us, abs=0.01), row
         assert row.uploads_us == pytest.approx(uploads_us, abs=0.01), row
         assert row.barrier_us == pytest.approx(0.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("sleeps", "share"), [((0, 0), 0.0), ((3, 0), 0.75), ((1, 4), 1.0)])
+def test_how_often_a_unit_slept_at_a_crossing(sleeps: tuple[int, int], share: float) -> None:
+    stamps = np.zeros(4, np.int64)
+    lanes = [LaneRun(i, 0, (PhaseRun(0, stamps, stamps, stamps, stamps, count),)) for i, count in enumerate(sleeps)]
+    job = JobRun("net", stamps, stamps, tuple(lanes), Output(4, "0" * 64, True))
+    assert slept_share([job, job], 0) == share
 
 
 def test_networks_it_was_not_made_from_are_predicted(exact: DeviceProfile) -> None:
