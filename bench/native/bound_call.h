@@ -40,7 +40,7 @@ struct bound_call {
     litert_compiled_model compiled;
     litert_index signature;
     const struct app_memory *memory;  // NULL: there is no app, and the call has buffers of its own
-    bool last;                        // its output is the job's
+    bool last;                        // its output is the job's, and is read in each run
     bool opened;                      // sim: see bound_call_open
     struct bound_tensor inputs[PLAN_INPUTS];
     struct bound_tensor output;

@@ -40,7 +40,7 @@ static int bind_call(struct bound_job *job, int lane, int index, struct failure 
     call->plan = plan;
     call->unit = &executor->units[job->plan->lanes[lane].unit];
     call->memory = job->memory;
-    call->last = plan->phase + 1 == job->plan->phases;
+    call->last = plan->phase + 1 == job->plan->phases && !job->plan->unread;
     const struct bound_call *own = plan->own_source >= 0 ? &job->calls[lane][plan->own_source] : NULL;
     const struct bound_call *partner =
         plan->partner_source >= 0 ? &job->calls[1 - lane][plan->partner_source] : NULL;

@@ -117,7 +117,7 @@ static int read_statement(struct parser *parser) {
         {"runtime", 2, 2, on_runtime},      {"accelerators", 2, 2, on_accelerators},
         {"power", 3, 4, on_power},          {"unit", 3, PLAN_WORDS, on_unit},
         {"file", 2, 2, on_file},            {"step", 6, 6, plan_on_step},
-        {"job", 5, 5, plan_on_job},         {"lane", 2, 2, plan_on_lane},
+        {"job", 5, 6, plan_on_job},         {"lane", 2, 2, plan_on_lane},
         {"call", 5, PLAN_WORDS, plan_on_call}, {"end", 1, 1, on_end},
     };
     return plan_dispatch(parser, keywords, sizeof keywords / sizeof *keywords, "the first line must be: syncnas-plan 5");

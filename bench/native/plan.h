@@ -55,6 +55,7 @@ struct plan_lane {
 struct plan_job {
     char name[PLAN_NAME_BYTES];
     bool serial;
+    bool unread;  // nobody reads the last phase's outputs in a run
     char *input, *output;  // NULL: none
     int lane_count, phases;
     struct plan_lane lanes[2];

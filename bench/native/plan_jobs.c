@@ -60,6 +60,8 @@ int plan_on_job(struct parser *parser) {
     const int turn = plan_choice(parser->words[2], 2, turns);
     if (turn < 0) return plan_refuse(parser, "a job is concurrent or serial");
     job->serial = turn == 1;
+    job->unread = parser->word_count == 6;
+    if (job->unread && strcmp(parser->words[5], "unread") != 0) return plan_refuse(parser, "a job ends with: unread");
     if (plan_name(parser, parser->words[1], job->name) != 0) return FAILURE_PLAN;
     if (plan_path(parser, parser->words[3], true, &job->input) != 0) return FAILURE_PLAN;
     return plan_path(parser, parser->words[4], true, &job->output);

@@ -12,7 +12,7 @@ A plan file has one statement per line, words split by blanks, paths percent-enc
     unit sim NAME [WORD...]
     file PATH
     step NAME ROUNDS DISCARD REPEATS GAP_US
-    job NAME concurrent|serial INPUT|- OUTPUT|-
+    job NAME concurrent|serial INPUT|- OUTPUT|- [unread]
     lane UNIT
     call PHASE FILE SIGNATURE INPUT[,INPUT...] [WORD...]
     end
@@ -136,6 +136,7 @@ class Job:
         input: raw little-endian float32 file with all "external" inputs one after another, by lane,
             then phase, then index; None fills them with seeded random values.
         output: where the runner writes the raw float32 outputs of the last phase, lane 0 first.
+        unread: no run has to read these outputs from a GPU: the job is a part, and what follows it is elsewhere.
 
     Raises:
         PlanError: a phase is empty, an input has no source, or the lanes share a unit.
@@ -146,6 +147,7 @@ class Job:
     serial: bool = False
     input: Path | None = None
     output: Path | None = None
+    unread: bool = False
 
     def __post_init__(self) -> None:
         _require_name("job", self.name)
@@ -311,7 +313,8 @@ def step_lines(step: Step, is_simulated: Callable[[Lane], bool] = lambda _: Fals
     lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
     for job in step.jobs:
         turns = "serial" if job.serial else "concurrent"
-        lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}")
+        unread = " unread" if job.unread else ""
+        lines.append(f"job {job.name} {turns} {_encoded(job.input)} {_encoded(job.output)}{unread}")
         for lane in job.lanes:
             lines.append(f"lane {lane.unit_index}")
             for call in lane.calls:

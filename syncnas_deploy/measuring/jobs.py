@@ -26,11 +26,12 @@ CHANGE = 0.05
 def solo_job(name: str, segments: Sequence[Segment], branch: int, *, file: int, unit: int) -> Job:
     """One branch of a network alone, its segments one after another; the other unit is idle.
 
-    What would come from the partner is a buffer of random values, already visible on the unit.
+    What would come from the partner is a buffer of random values, already visible on the unit. What would go to it is
+    not read.
     """
     mine = [segment for segment in segments if segment.branch == branch]
     calls = []
     for phase, segment in enumerate(mine):
         sources = dict(SOURCES) | {Feed.PARTNER: "external"} | ({} if phase else {Feed.OWN: "external"})
         calls.append(segment_call(segment, phase, file, sources))
-    return Job(name, (Lane(unit, tuple(calls)),))
+    return Job(name, (Lane(unit, tuple(calls)),), unread=not mine[-1].head)

@@ -126,6 +126,8 @@ def test_runner_takes_the_unspoiled_text(tmp_path: Path) -> None:
         ("step s 1 0 1 0", "step s 1 0 0 0", 7, "out of range"),
         ("step s 1 0 1 0", "step s 2000 0 501 0", 7, "more than 1000000 recorded runs"),
         ("job net concurrent - -", "job net parallel - -", 8, "concurrent or serial"),
+        ("job net concurrent - -", "job net concurrent - - later", 8, "a job ends with: unread"),
+        ("job net concurrent - -", "job net concurrent - - unread unread", 8, "wrong number of words"),
         ("job net concurrent - -", "job net concurrent %zz -", 8, "percent escape"),
         ("job net concurrent - -", "job net concurrent %00 -", 8, "percent escape"),
         ("lane 1", "lane 2", 12, "out of range"),

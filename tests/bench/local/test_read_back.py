@@ -26,6 +26,7 @@ NETWORKS = {
     # Name: lanes, and in each run reads and writes of GPU buffers.
     "parts of a chain": ((chain(GPU, ("left0", ("external",)), ("right0", ("own",)), ("left0", ("own",))),), 1, 0),
     "one segment": ((chain(GPU, ("left0", ("external",))),), 1, 0),
+    "a branch alone, without the head": ((chain(GPU, ("left0", ("external",)), ("right0", ("own",))),), 0, 0),
     "a stem on each": (
         (
             chain(CPU, ("left0", ("external",)), ("right0", ("own",)), ("left1", BOTH)),
@@ -53,7 +54,7 @@ def test_a_gpu_gives_and_takes_what_the_other_unit_needs(name: str, tmp_path: Pa
     locks.write_text("")
     externals = sum(call.inputs.count("external") for lane in lanes if lane.unit_index == GPU for call in lane.calls)
     outputs = [tmp_path / "gpu", tmp_path / "cpus"]
-    step = Step("s", (Job("j", lanes, output=outputs[0]),), rounds=RUNS)
+    step = Step("s", (Job("j", lanes, output=outputs[0], unread=reads == 0),), rounds=RUNS)
     plan = plan_of("cpu:1 gpu", step, files=(model,), runtime=library, accelerators=library.parent)
     run_plan(plan, command=[str(runner_program())], on_run=Collector(), deadline_s=120)
     found = locks.read_text()
