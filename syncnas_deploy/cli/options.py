@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from syncnas_deploy.cli.progress import VOLUME, showing
 from syncnas_deploy.cli.settings import environment, setting
@@ -84,6 +85,20 @@ profile_option = click.option(
     shell_complete=complete_profile,
     help="A device profile: a file, a shipped name, or a folder that holds one.",
 )
+
+
+def refuse_idle(option: str, *, used: object, remedy: str) -> None:
+    """Refuse an option that was given and would be ignored.
+
+    Args:
+        option: its name, as it is given.
+        used: whether the command heeds it beside its other options.
+        remedy: what to do, after "would do nothing here".
+    """
+    context = click.get_current_context()
+    named = next(p for p in context.command.params if option in (*p.opts, *p.secondary_opts))
+    if not used and context.get_parameter_source(str(named.name)) is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"{option} would do nothing here; {remedy}.")
 
 
 def epilog(*examples: str) -> str:
