@@ -135,6 +135,7 @@ def search(
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.searches import search_page
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
+    from syncnas_deploy.search.evaluators import compares_branches, make_evaluator
     from syncnas_deploy.search.loop import SearchSettings
 
     measured = read_profile(profile_path)
@@ -178,7 +179,8 @@ def search(
     suggest("write its files", "export", best, "--out", out / "bundle")
     name = measured.device.get("name", "")
     device = ("--device", name) if name == "host" or name.startswith("sim:") else ()
-    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path)
+    rated = ("--evaluator", evaluator) if evaluator and compares_branches(make_evaluator(evaluator)) else ()
+    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path, *rated)
 
 
 def _default_out(profile: Path) -> Path:

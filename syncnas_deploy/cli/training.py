@@ -16,6 +16,7 @@ from syncnas_deploy.cli.options import (
     force_option,
     json_option,
     progress_options,
+    refuse_idle,
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
@@ -76,6 +77,9 @@ def evaluate(
     from syncnas_deploy import pipeline
     from syncnas_deploy.bundle import is_bundle
 
+    bundle = is_bundle(Path(source))
+    refuse_idle("--device", used=not bundle, remedy="a bundle runs on this host's CPU")
+    refuse_idle("--input-size", used=not bundle, remedy="a bundle has its own")
     with showing(f"evaluating {source}") as shown:
         found = pipeline.evaluate(
             source,
@@ -102,7 +106,7 @@ def evaluate(
         f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
         f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
     )
-    if weights is None and is_bundle(Path(source)):
+    if bundle:
         suggest("measure it", "bench", source, "--out", f"{Path(source).name}.bench.json")
     else:
         suggest("write its files", "export", source, *(("--weights", weights) if weights else ()), "--out", "bundle")
@@ -230,8 +234,12 @@ def train(
 
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.html.live import training_charts
+    from syncnas_deploy.training.image_folders import parts_of
     from syncnas_deploy.training.recipe import Recipe, scaled
 
+    refuse_idle("--new-classifier", used=weights, remedy="it is for --weights")
+    refuse_idle("--period-factor", used=numbers["period_epochs"], remedy="add --period-epochs")
+    refuse_idle("--held-out", used=not {"train", "val"} <= parts_of(folder).keys(), remedy="PATH has train and val")
     given = {name: value for name, value in {**numbers, "precision": precision}.items() if value is not None}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     recipe, said = scaled(processes, **given) if kind == "scaled" else (Recipe(**given), "")
