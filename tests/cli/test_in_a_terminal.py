@@ -20,7 +20,7 @@ from tests.support.pseudo_terminal import ESCAPE, Screen, environment, on_termin
 pytest.importorskip("pty", reason="there are no pseudo-terminals here")
 
 NUMBER = re.compile(r"(?<![\w.,/-])[-+]?\d[\d,]*(?:\.\d+)?(?![\w/])")
-NAMES = [f"a-device-whose-name-is-not-short-{i}.profile.json" for i in range(3)]
+NAMES = [f"a-device-whose-name-is-not-short-{letter}.profile.json" for letter in "abc"]
 ROAD = (
     "devices",
     "devices --simulated",
@@ -54,8 +54,8 @@ AGAIN = ("models", "models small.json", "predict found/best.json --profile p.jso
 def prepare(folder: Path) -> None:
     (folder / "small.json").write_text(config_text(small_config(8)))
     law = msgspec.structs.replace(law_profile(small_config(8)), held_out=())
-    for i, name in enumerate(NAMES):
-        device = {"name": f"a device whose name is not short, number {i}"}
+    for name in NAMES:
+        device = {"name": f"a device whose name is {name}"}
         write_profile(folder / name, msgspec.structs.replace(law, device=device))
     draw_set(folder / "set", 6, 0)
 
