@@ -174,7 +174,8 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
         if predicted_us is not None:
             bounds = max(0.0, *errors), max(-0.99, min(0.0, *errors))
             low_ms, high_ms = (predicted_us / 1e3 / (1 + bound) for bound in bounds)
-            digits = max(0, min(3, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-3)))))
+            most = max(3, 2 - math.floor(math.log10(max(high_ms, 1e-6))))
+            digits = max(0, min(most, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-6)))))
             told += f"; so this is {predicted_us / 1e3:.{digits}f} ms ({low_ms:.{digits}f} to {high_ms:.{digits}f})"
     doubts = len(profile.warnings)
     if doubts and predicted_us is not None:
