@@ -11,12 +11,14 @@ from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
+    evaluator_option,
     file_name,
     force_option,
     free_name,
     json_option,
     keep_identity_option,
     open_device,
+    profile_option,
     progress_options,
     read_profile,
     refuse_idle,
@@ -25,7 +27,7 @@ from syncnas_deploy.cli.options import (
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
+from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.precision import PRECISIONS, Precision
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
@@ -215,22 +217,14 @@ def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
     metavar="BUNDLE[@UNIT]",
     help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
 )
-@click.option(
-    "--profile",
-    "profile_path",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_profile,
-    help="Print its prediction beside, and measure its base and the rivals in the same rounds.",
-)
+@profile_option("Print its prediction beside, and measure its base and the rivals in the same rounds.")
 @click.option(
     "--rivals/--no-rivals",
     default=True,
     show_default=True,
     help="With a profile: measure the best networks of one branch of the same latency, and say whether two pay.",
 )
-@click.option(
-    "--evaluator", shell_complete=complete_evaluator, help="Compare by its rewards instead of by MACs; see `search`."
-)
+@evaluator_option("Compare by its rewards instead of by MACs; see `search`.")
 @click.option(
     "--from",
     "app_path",

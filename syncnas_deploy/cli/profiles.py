@@ -8,6 +8,7 @@ import click
 
 from syncnas_deploy.cli.next_step import suggest, suggest_resuming, suggest_search
 from syncnas_deploy.cli.options import (
+    base_option,
     base_or_setting,
     devices_option,
     epilog,
@@ -42,11 +43,7 @@ from syncnas_deploy.cli.watching import watch_option, watched
     )
 )
 @devices_option
-@click.option(
-    "--base",
-    shell_complete=complete_model,
-    help="A base model: a shipped name or a config file. Default: syncnas.toml.",
-)
+@base_option("A base model: a shipped name or a config file. Default: syncnas.toml.")
 @unit_option
 @click.option(
     "--check",
@@ -248,7 +245,7 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
     epilog=epilog("syncnas-deploy predict syncnas_mobilenet_v2_100 --profile mobilenet_v2-host.profile.json")
 )
 @click.argument("config", shell_complete=complete_model)
-@profile_option
+@profile_option(required=True)
 @trace_option
 @force_option
 @json_option

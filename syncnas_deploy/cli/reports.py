@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from syncnas_deploy.cli.next_step import suggest, suggest_search
-from syncnas_deploy.cli.options import epilog, force_option, json_option, refuse_idle
+from syncnas_deploy.cli.options import epilog, force_option, html_option, json_option, refuse_idle
 from syncnas_deploy.cli.suggestions import complete_document
 from syncnas_deploy.cli.terminal import emit, note, say_page
 
@@ -35,13 +35,7 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
     metavar="FILE.svg",
     help="Also draw the one width probe among PATHS, over the curve of a profile among them.",
 )
-@click.option(
-    "--html",
-    "page_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE.html",
-    help="Also write all of it as one page with pictures, which needs no network.",
-)
+@html_option("Also write all of it as one page with pictures, which needs no network.")
 @force_option
 @json_option
 def report(
@@ -113,13 +107,7 @@ def report(
 @click.option(
     "--budget", default="1.0x", show_default=True, help="Of profiles: the latency of the best strategy of each device."
 )
-@click.option(
-    "--html",
-    "page_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE.html",
-    help="Also write it as a page, with all that `report` shows of each file.",
-)
+@html_option("Also write it as a page, with all that `report` shows of each file.")
 @force_option
 @json_option
 def compare(paths: tuple[Path, ...], budget: str, page_path: Path | None, force: bool, as_json: bool) -> None:

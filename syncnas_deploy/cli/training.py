@@ -17,6 +17,7 @@ from syncnas_deploy.cli.options import (
     json_option,
     progress_options,
     refuse_idle,
+    seed_option,
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
@@ -33,6 +34,7 @@ images_option = click.option(
 torch_device_option = click.option(
     "--device", default="cpu", show_default=True, metavar="cpu|cuda|mps", help="Where torch computes."
 )
+input_size_option = click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(0, 256), help="Processes that decode pictures. Default: cores, at most 4."
 )
@@ -52,7 +54,7 @@ workers_option = click.option(
 @workers_option
 @click.option("-b", "--batch", type=click.IntRange(1, 65_536), help="Pictures at once. Default: 64.")
 @torch_device_option
-@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@input_size_option
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write a CSV: path, label, top1, correct.")
 @force_option
 @progress_options
@@ -186,7 +188,7 @@ def evaluate(
     type=click.Choice(["bf16", "fp16"]),
     help="Mixed precision: bf16 on cpu and cuda, fp16 on cuda.",
 )
-@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@input_size_option
 @click.option(
     "--smallest-crop", type=float, default=0.08, show_default=True, help="Share of the area of a random crop."
 )
@@ -197,9 +199,7 @@ def evaluate(
     show_default=True,
     help="Share of each class to validate with, where PATH has no train and val.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of everything random."
-)
+@seed_option()
 @workers_option
 @torch_device_option
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,11 @@ OUT: dict[str, str] = {
     "predict best.json --profile law.json --trace file": "give --force to replace it",
     "predict best.json --profile law.json --trace folder": "is no file but a folder",
     "compare law.json law.json --html file": "give --force to replace it",
+    "compare law.json law.json --html device": "exists and is no file",
+    "report law.json --html device --force": "exists and is no file",
+    "predict best.json --profile law.json --trace device --force": "exists and is no file",
+    "search --profile law.json --evaluator capacity --watch device --force --out s": "exists and is no file",
+    "search --profile law.json --evaluator capacity --watch folder --out s": "is no file but a folder",
 }
 
 
@@ -94,13 +100,14 @@ def test_a_file_where_a_folder_is_needed_and_the_other_way_round(
 ) -> None:
     write_config(Path("best.json"), branched(mobilenet, "nnnnnna"))
     Path("file").write_text("mine")
+    Path("device").symlink_to(os.devnull)
     for name in ("folder", "folder.svg"):
         Path(name).mkdir()
     done = program(*shlex.split(command))
     assert (done.code, done.out) == (8, "") and OUT[command] in done.err and done.err.count("\n") == 1
     assert Path("file").read_text() == "mine"
     assert {path.name for path in Path().iterdir() if path.name[0] != "."} == {
-        "file", "folder", "folder.svg", "law.json", "best.json"
+        "device", "file", "folder", "folder.svg", "law.json", "best.json"
     }  # fmt: skip
 
 
