@@ -27,13 +27,19 @@ def suggest(reason: str, *words: object) -> None:
         reason: what it does, as the end of "next, ...".
         words: of the command, without the program's name.
     """
-    context = click.get_current_context(silent=True)
-    if volume() != "quiet" and not (context and context.params.get("as_json")):
+    if _is_wanted():
         note_command(f"next, {reason}", [PROGRAM, *map(str, words)])
+
+
+def _is_wanted() -> bool:
+    context = click.get_current_context(silent=True)
+    return volume() != "quiet" and not (context and context.params.get("as_json"))
 
 
 def suggest_search(path: Path, profile: DeviceProfile) -> None:
     """Note the command that searches with a profile, within a budget that can be met, by an evaluator that is there."""
+    if not _is_wanted():
+        return
     from syncnas_deploy.pipeline.inputs import enough_budget
 
     budget = enough_budget(profile)
