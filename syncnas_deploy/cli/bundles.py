@@ -119,6 +119,8 @@ def export(
     refuse_idle("--opset", used="onnx" in formats, remedy="add --format onnx")
     refuse_idle("--split-kernels", used="tflite" in formats, remedy="it is for --format tflite")
     model = pipeline.as_config(config)
+    whole_anyway = model.branch_count == 1 and "onnx" not in formats
+    refuse_idle("--whole", used=not whole_anyway, remedy=f"the file of {model.name}, of one branch, is whole")
     out = out or Path(f"{file_name(model.name)}.bundle")
     taken = weights or (None if seed is not None else pipeline.weights_in(config))
     bundle = pipeline.export(

@@ -131,7 +131,8 @@ def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
     if not units:
         return of.default_units()
     if len(units) != 2:
-        raise UnitError(f"{len(units)} unit given; give --unit twice, the first for branch 0, or not at all.")
+        count = "One unit was" if len(units) == 1 else f"{len(units)} units were"
+        raise UnitError(f"{count} given; give --unit twice, the first for branch 0, or not at all.")
     first, second = (unit_of(of, text) for text in units)
     if first == second:
         raise UnitError(f"Both units are {first}; two branches need two different units.")

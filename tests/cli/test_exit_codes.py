@@ -75,6 +75,12 @@ CASES: tuple[tuple[int, str, str], ...] = (
     # Options that would be ignored, and words that are empty.
     (2, "export small.json --timing-only", "--timing-only would do nothing here; it is for --precision int8."),
     (2, "export small.json --calibrate set", "--calibrate is for int8"),
+    (
+        2,
+        "export mobilenet_v2 --whole",
+        "--whole would do nothing here; the file of mobilenet_v2, of one branch",
+    ),
+    (2, "bench small --device host" + " --unit cpu:1" * 3, "3 units were given; give --unit twice"),
     (2, "export small.json --opset 17", "--opset would do nothing here"),
     (2, "export small.json --precision fp16 --precision fp16 --precision fp16", "3 precisions were given"),
     (2, "export small.json --precision fp17", "'fp17' is not one of"),
