@@ -36,9 +36,9 @@ from syncnas_deploy.bundle_manifest import (
     read_manifest,
 )
 from syncnas_deploy.bundle_network import NETWORK, bundle_network
-from syncnas_deploy.bundle_numbers import FileNumbers, chain_logits
+from syncnas_deploy.bundle_numbers import FileNumbers, chain_logits, check_branch_file
 from syncnas_deploy.calibration import Calibration, calibration_to_json, network_digest, read_calibration
-from syncnas_deploy.errors import ABSENT, BundleError, OutputError
+from syncnas_deploy.errors import ABSENT, WRONG_USE, BundleError, OutputError
 from syncnas_deploy.files.documents import Fields
 from syncnas_deploy.files.npz import Headers, read_npz
 from syncnas_deploy.files.output import FolderKind, atomic_folder, check_folder, dump_json
@@ -198,8 +198,10 @@ def write_bundle(
     """
     if not formats or not set(formats) <= FORMATS.keys():
         wrong = ", ".join(sorted(set(formats) - FORMATS.keys())) or "none"
-        raise OutputError(f"{folder}: formats are any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.")
-    wanted = check_precisions(folder, config, precisions, formats)
+        raise OutputError(
+            f"--format is any of {', '.join(FORMATS)}, found {wrong!r}; give one of them.", code=WRONG_USE
+        )
+    wanted = check_precisions(config, precisions, formats)
     numbers = FileNumbers(network_digest(config, weights), wanted, calibration, pictures, split_kernels)
     numbers.check(folder, timing_only=timing_only)
     with atomic_folder(folder, BUNDLE, force=force) as work:
@@ -329,6 +331,9 @@ def read_bundle(folder: Path) -> Bundle:
     branches = manifest.branches or (BranchFile(),) * config.branch_count
     if len(branches) != config.branch_count:
         raise BundleError(f"{path}: 'branches' are not those of the config; export the bundle again.")
+    for branch, said in enumerate(branches):
+        if tflite_name(branch) in manifest.files:
+            check_branch_file(folder / tflite_name(branch), branch, said, config)
     _check_calibration(folder, manifest, branches)
     return Bundle(folder, config, manifest.weights, manifest.files, branches, manifest.against_fp32)
 

@@ -6,12 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from syncnas_deploy.errors import OutputError
+from syncnas_deploy.errors import WRONG_USE, OutputError
 from syncnas_deploy.precision import PRECISIONS, Precision
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from syncnas_deploy.networks.config import ModelConfig
     from syncnas_deploy.networks.segments import Segment
     from syncnas_exporters import Graph
@@ -74,9 +72,7 @@ def tflite_name(branch: int) -> str:
     return f"branch{branch}.tflite"
 
 
-def check_precisions(
-    folder: Path, config: ModelConfig, precisions: Sequence[str], formats: Sequence[str]
-) -> tuple[Precision, ...]:
+def check_precisions(config: ModelConfig, precisions: Sequence[str], formats: Sequence[str]) -> tuple[Precision, ...]:
     """The precision of each branch's file.
 
     Raises:
@@ -84,14 +80,16 @@ def check_precisions(
     """
     known = [p for p in PRECISIONS for given in precisions if p == given]
     if not precisions or len(known) != len(precisions):
-        raise OutputError(f"{folder}: a precision is one of {', '.join(PRECISIONS)}; give one of them.")
+        wrong = next((f", found {str(p)[:40]!r}" for p in precisions if p not in PRECISIONS), "")
+        raise OutputError(f"--precision is one of {', '.join(PRECISIONS)}{wrong}; give one of them.", code=WRONG_USE)
     if len(precisions) not in (1, config.branch_count):
         branches = {1: "one branch", 2: "two branches"}[config.branch_count]
         raise OutputError(
-            f"{folder}: {config.name} has {branches} and {len(precisions)} precisions were given; give one for all of "
-            "it or one for each branch."
+            f"--precision: {config.name} has {branches} and {len(precisions)} precisions were given; give one for all "
+            "of it or one for each branch.",
+            code=WRONG_USE,
         )
     if set(precisions) != {"fp32"} and "tflite" not in formats:
-        raise OutputError(f"{folder}: a precision is that of .tflite files; add --format tflite.")
+        raise OutputError("--precision is that of .tflite files; add --format tflite.", code=WRONG_USE)
     found = tuple(next(p for p in PRECISIONS if p == given) for given in precisions)
     return found if len(found) == config.branch_count else found * config.branch_count

@@ -10,14 +10,22 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.bundle_formats import FORMATS, FilePrecisions, tflite_name
-from syncnas_deploy.bundle_manifest import CALIBRATION, AgainstFp32, BranchFile
+from syncnas_deploy.bundle_manifest import CALIBRATION, MANIFEST, AgainstFp32, BranchFile
 from syncnas_deploy.calibration import Calibration
-from syncnas_deploy.errors import CalibrationError
+from syncnas_deploy.errors import WRONG_USE, BundleError, CalibrationError
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.segments import Segment, run_chain
 from syncnas_deploy.precision import Precision
-from syncnas_exporters import Graph, TfliteRunner, split_large_kernels, stand_in_ranges
+from syncnas_exporters import Graph, NotATfliteFile, TfliteRunner, split_large_kernels, stand_in_ranges
+from syncnas_exporters.large_kernels import LARGE_KERNELS
 from syncnas_exporters.opsets import DEFAULT_OPSET
 from syncnas_exporters.ranges import Ranges
+from syncnas_exporters.reader import read_numbers
+
+NEEDS_PICTURES = (
+    "int8 needs --calibrate DIR with a folder of about 100 pictures; or --timing-only, for files that take as long and "
+    "compute nonsense."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class FileNumbers:
         if self.calibration is not None:
             self.calibration.check(self.network, CALIBRATION)
         elif "int8" in self.precisions and not timing_only:
-            raise CalibrationError(f"{folder}: int8 needs pictures to calibrate with; give some with --calibrate.")
+            raise CalibrationError(f"{folder}: {NEEDS_PICTURES}", code=WRONG_USE)
 
     def branches(self) -> tuple[BranchFile, ...]:
         """The manifest's entries."""
@@ -114,3 +122,24 @@ def chain_logits(segments: Sequence[Segment], files: Mapping[str, bytes], images
     return np.concatenate(
         [run_chain(segments, lambda s, feeds: runners[s.branch].run(s.name, feeds), image[None]) for image in images]
     )
+
+
+def check_branch_file(path: Path, branch: int, said: BranchFile, config: ModelConfig) -> None:
+    """Refuse a branch's .tflite file that is in other numbers than the manifest says of it.
+
+    Raises:
+        BundleError: it is, or it is no .tflite file.
+    """
+    try:
+        found = read_numbers(path)
+    except NotATfliteFile:
+        raise BundleError(f"{path}: cannot be read as a .tflite file; export the bundle again.") from None
+    if found.precision != said.precision:
+        raise BundleError(
+            f"{path}: is in {found.precision}, and {MANIFEST} says {said.precision}; export the bundle again."
+        )
+    large = any(b == branch and LARGE_KERNELS & set(block.kernels) for b, _, _, block in config.blocks())
+    whole = bool(LARGE_KERNELS & found.kernels)
+    if whole != (large and not said.split_kernels):
+        says = "split" if said.split_kernels else "whole"
+        raise BundleError(f"{path}: has other large kernels than {MANIFEST} says ({says}); export the bundle again.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 from syncnas_bench.errors import printable
@@ -16,6 +17,12 @@ def brief(kind: str, *words: str) -> str:
     text = printable(f"{kind} {', '.join(word for word in words if word)}")
     half = MOST_CHARS // 2 - 4
     return f"<{text}>" if len(text) <= MOST_CHARS - 2 else f"<{text[:half]} ... {text[-half:]}>"
+
+
+def ms_text(us: float, digits: int = 3) -> str:
+    """Microseconds as milliseconds, with so many digits behind the point; with more for three that say something."""
+    ms = us / 1e3
+    return f"{ms:,.{max(digits, min(9, 2 - math.floor(math.log10(abs(ms)))))}f}" if ms else f"{ms:.{digits}f}"
 
 
 def _notebook() -> Any:

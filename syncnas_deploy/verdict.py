@@ -154,8 +154,10 @@ def _comparison(ours: Contender, rival: Contender, gain: float, error: float, *,
     work = f"{ours.macs / 1e6:.0f} M MACs against {rival.macs / 1e6:.0f} M"
     other = f"the best of one branch, {rival.name} on {rival.units}"
     if by_reward:
-        rewards = f"{ours.reward:.4g} against {rival.reward:.4g}, {gain:+.2g} with a standard error of {error:.2g}"
-        return f"its reward is {rewards}, beside {other} ({work}; {times})"
+        assert ours.reward is not None and rival.reward is not None
+        mine, theirs = (_number(reward, 4) for reward in (ours.reward, rival.reward))
+        apart = f"{_number(abs(gain), 2)} {'less' if gain < 0 else 'more'} (standard error {_number(error, 2)})"
+        return f"its reward is {mine}, that of {other}, is {theirs}: in the same time {apart} ({work}; {times})"
     low, high = (_ratio(gain + sign * SIGMAS * error) for sign in (-1, 1))
     ratio = f"{_ratio(gain):.2f} times ({low:.2f} to {high:.2f})"
     return f"in the same time it does {ratio} the work of {other} ({work}; {times})"
@@ -178,6 +180,12 @@ def no_hardware(simulated: bool, software_gpu: bool) -> Iterator[str]:
         yield "the units are SIMULATED: no hardware was measured"
     if software_gpu:
         yield "a SOFTWARE GPU was measured: its times say nothing about a GPU"
+
+
+def _number(value: float, digits: int) -> str:
+    """A number in few digits; without an exponent while people can read all of it."""
+    text = f"{value:.{digits}g}"
+    return f"{value:,.0f}" if "e+" in text and abs(value) < 1e9 else text
 
 
 def _ms(us: float) -> str:

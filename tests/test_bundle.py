@@ -24,7 +24,7 @@ from syncnas_deploy.bundle_formats import FORMATS
 from syncnas_deploy.bundle_numbers import chain_logits
 from syncnas_deploy.calibration import Calibrated, Calibration, calibration_to_json
 from syncnas_deploy.cli import cli
-from syncnas_deploy.errors import BundleError, CalibrationError, OutputBusy, OutputError, OutputExists
+from syncnas_deploy.errors import WRONG_USE, BundleError, CalibrationError, OutputBusy, OutputError, OutputExists
 from syncnas_deploy.files.output import dump_json
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_text, load_config
@@ -38,6 +38,7 @@ from syncnas_exporters import TfliteRunner, UnknownOpset, difference, nchw, run_
 from tests.support.configs import parse_config
 from tests.support.picture_cases import small_branched, small_config
 from tests.support.precision_cases import rms_error
+from tests.support.program import Program
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_a_manifest_that_is_no_json_is_refused(text: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("formats", "found"), [(("bogus",), "bogus"), (("tflite", "caffe"), "caffe"), ((), "none")])
 def test_an_unknown_format_is_refused_with_the_known_ones(formats: tuple[str, ...], found: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=f"formats are any of tflite, onnx, found '{found}'; give one of them"):
+    with pytest.raises(OutputError, match=f"--format is any of tflite, onnx, found '{found}'; give one of them"):
         pipeline.export("mobilenet_v2", tmp_path / "b", formats=formats)
     assert not list(tmp_path.iterdir())
 
@@ -358,11 +359,40 @@ def test_a_reference_that_is_none_is_refused(
         dataclasses.replace(spoiled, files={}).reference()
 
 
+def of_version(version: int, bundle: Bundle, folder: Path) -> Path:
+    """A bundle as another version of this program writes it."""
+    shutil.copytree(bundle.folder, folder)
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"schema": f"syncnas-deploy/bundle/{version}"}
+    newer = ("network", "branches", "against_fp32") if version == 1 else ()
+    (folder / "manifest.json").write_text(json.dumps({k: v for k, v in manifest.items() if k not in newer}))
+    return folder
+
+
+COMMANDS = (
+    "bench {} --device sim:phone --samples 6 --launches 1 --out b.json",
+    "app {} --out module",
+    "report {} --html page.html",
+    "draw {} --out drawing.svg",
+    "export {} --out other",
+    "models {}",
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_takes_an_older_bundle_and_refuses_a_newer_one(
+    command: str, bundle: Bundle, tmp_path: Path, program: Program
+) -> None:
+    old, new = (of_version(version, bundle, tmp_path / f"v{version}") for version in (1, 3))
+    done = program(*(word.format(old) for word in command.split()))
+    # A busy machine makes a measurement worthless; a package that was built without a JDK makes no app.
+    assert done.code in {"bench": {0, 6}, "app": {0, 5}}.get(command.split()[0], {0}), done.err
+    refused = program(*(word.format(new) for word in command.split()))
+    says = "'schema' is version 3, this program reads up to 2; upgrade syncnas-deploy.\n"
+    assert refused.code == 3 and refused.err.endswith(says) and refused.err.count("\n") == 1
+
+
 def test_a_bundle_of_version_1_is_read_as_fp32(bundle: Bundle, tmp_path: Path) -> None:
-    folder = shutil.copytree(bundle.folder, tmp_path / "old")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    old = {k: v for k, v in manifest.items() if k not in ("network", "branches", "against_fp32")}
-    (folder / "manifest.json").write_text(json.dumps(old | {"schema": "syncnas-deploy/bundle/1"}))
+    folder = of_version(1, bundle, tmp_path / "old")
     read = read_bundle(folder)
     assert read.precisions == ("fp32", "fp32") and read.against_fp32 is None and not read.timing_only
     np.testing.assert_array_equal(read.reference()[1], bundle.reference()[1])
@@ -404,7 +434,7 @@ def test_each_branch_has_its_precision_and_the_reference_is_that_of_the_files(
 
 
 def test_without_a_calibration_int8_is_for_timing_alone(config: ModelConfig, tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="int8 needs pictures to calibrate with; give some with --calibrate"):
+    with pytest.raises(CalibrationError, match=r"int8 needs --calibrate DIR .* or --timing-only, for files"):
         written(tmp_path / "b", config, precisions=("int8",))
     assert not list(tmp_path.iterdir())
     made = written(tmp_path / "b", config, precisions=("int8",), timing_only=True)
@@ -416,18 +446,64 @@ def test_without_a_calibration_int8_is_for_timing_alone(config: ModelConfig, tmp
 @pytest.mark.parametrize(
     ("precisions", "formats", "says"),
     [
-        (("int4",), ("tflite",), "a precision is one of fp32, fp16, int8; give one of them"),
-        ((), ("tflite",), "a precision is one of fp32, fp16, int8; give one of them"),
+        (("int4",), ("tflite",), "--precision is one of fp32, fp16, int8, found 'int4'; give one of them"),
+        (("fp16", "INT8"), ("tflite",), "--precision is one of fp32, fp16, int8, found 'INT8'; give one of them"),
+        ((), ("tflite",), "--precision is one of fp32, fp16, int8; give one of them"),
         (("fp16",) * 3, ("tflite",), "small_nca has two branches and 3 precisions were given; give one for all of it"),
-        (("fp16",), ("onnx",), "a precision is that of .tflite files; add --format tflite"),
+        (("fp16",), ("onnx",), "--precision is that of .tflite files; add --format tflite"),
     ],
 )
 def test_a_precision_that_does_not_fit_is_refused(
     precisions: Any, formats: Any, says: str, config: ModelConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputError, match=says):
+    with pytest.raises(OutputError, match=says) as caught:
         written(tmp_path / "b", config, precisions=precisions, formats=formats)
+    assert caught.value.code == WRONG_USE
     assert not list(tmp_path.iterdir())
+
+
+def said_otherwise(folder: Path, branch: int, **changes: Any) -> None:
+    """Have a manifest say something else of a branch's file."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["branches"][branch].update(changes)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("said", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("written_in", ["fp32", "fp16", "int8"])
+def test_a_manifest_says_what_its_files_are(written_in: Any, said: str, config: ModelConfig, tmp_path: Path) -> None:
+    made = written(tmp_path / "b", config, precisions=("fp32", written_in), timing_only=True)
+    said_otherwise(made.folder, 1, precision=said)
+    if said == written_in:
+        assert read_bundle(made.folder) == made
+        return
+    with pytest.raises(BundleError, match=rf"branch1.tflite: is in {written_in}, and manifest.json says {said}; expo"):
+        read_bundle(made.folder)
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("network", ["small", "deep"])
+def test_a_manifest_says_whether_large_kernels_are_split(network: str, split: bool, tmp_path: Path) -> None:
+    config = branched(deep(), "nnnnnna") if network == "deep" else small_branched()
+    made = written(tmp_path / "b", config, split_kernels=(0,) if split else ())
+    said_otherwise(made.folder, 0, split_kernels=not split)
+    if network == "small":  # no kernel is large
+        assert read_bundle(made.folder).branches[0].split_kernels is not split
+        return
+    says = "whole" if split else "split"
+    with pytest.raises(BundleError, match=rf"branch0.tflite: has other large kernels than manifest.json says \({says}"):
+        read_bundle(made.folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x1c\x00\x00\x00TFL3" + bytes(99)])
+def test_a_branchs_file_that_is_none_is_refused(content: bytes, bundle: Bundle, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundle.folder, tmp_path / "b")
+    (folder / "branch1.tflite").write_bytes(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["branch1.tflite"] = sha256_of(folder / "branch1.tflite")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=r"branch1.tflite: cannot be read as a .tflite file; export the bundle again"):
+        read_bundle(folder)
 
 
 def test_a_calibration_of_another_network_is_refused(

@@ -19,11 +19,30 @@ import syncnas_deploy as sd
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.progress import Progress
 from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.shown import ms_text
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.virtual_time import VirtualDevice
 
 HOSTILE = "<script>alert(1)</script>&\x1b[2J" + 300 * "x"
+
+
+@pytest.mark.parametrize(
+    ("us", "digits", "text"),
+    [
+        (23_412.0, 1, "23.4"),
+        (2_341.2, 1, "2.34"),
+        (234.12, 1, "0.234"),
+        (45.123, 3, "0.0451"),
+        (0.9, 1, "0.000900"),
+        (999.96, 1, "1.000"),
+        (1_234_567.0, 1, "1,234.6"),
+        (0.0, 3, "0.000"),
+        (-234.12, 1, "-0.234"),
+    ],
+)
+def test_milliseconds_have_three_digits_that_say_something(us: float, digits: int, text: str) -> None:
+    assert ms_text(us, digits) == text
 
 
 @pytest.fixture(scope="module")

@@ -61,8 +61,24 @@ def test_rewards_count_where_all_have_one() -> None:
     )
     sure = judge(dataclasses.replace(ours, reward=0.72), [rated])
     assert sure.answer == "pays" and BY_MACS not in sure.doubts
-    assert "its reward is 0.72 against 0.7, +0.02 with a standard error of 0.0051" in sure.sentence
+    assert "its reward is 0.72, that of the best of one branch, " in sure.sentence
+    assert ", is 0.7: in the same time 0.02 more (standard error 0.0051) (" in sure.sentence
     assert judge(ours, [rated, RIVAL]).criterion == "MACs"
+
+
+@pytest.mark.parametrize(
+    ("reward", "rival", "says"),
+    [
+        (-1740.0, -384.0, "its reward is -1740, that of"),
+        (-1740.0, -384.0, "is -384: in the same time 1,356 less (standard error 0.015) ("),
+        (123456.0, 98765.4, "is 98,765: in the same time 24,691 more"),
+        (0.71, 0.70999, "in the same time 1e-05 more"),
+        (1e12, 2e12, "in the same time 1e+12 less"),
+    ],
+)
+def test_rewards_of_any_size_are_read_at_a_glance(reward: float, rival: float, says: str) -> None:
+    rated = dataclasses.replace(RIVAL, latency_us=OURS.latency_us, reward=rival)
+    assert says in judge(dataclasses.replace(OURS, reward=reward), [rated]).sentence
 
 
 def test_worthless_numbers_give_no_verdict() -> None:

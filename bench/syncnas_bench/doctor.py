@@ -48,8 +48,7 @@ def facts_checks(device: Device) -> tuple[Check, ...]:
     return (
         Check("system", "ok", f"{facts.os}, kernel {facts.kernel}, {facts.arch}"),
         Check("processor", "ok", f"{facts.cpu_model}, {facts.cores} cores"),
-        *((simulated,) if facts.simulated else ()),
-        gpu_check(device),
+        simulated if facts.simulated else gpu_check(device),
         Check("runtime", "ok" if known else "failure", facts.runtime, remedy),
     )
 

@@ -26,6 +26,9 @@ _PARTS: dict[int, tuple[tuple[_Taps, _Taps], ...]] = {
     9: ((_EVEN, _EVEN), (_EVEN, _ODD), (_ODD, _EVEN), (_ODD, _ODD)),  # 25, 20, 20 and 16 taps
 }
 
+LARGE_KERNELS = frozenset(_PARTS)
+"""Sizes of the kernels that are split."""
+
 
 def split_large_kernels(graph: Graph) -> Graph:
     """The same graph with its 7x7 and 9x9 depthwise convolutions split; sums come in another order, nothing else."""

@@ -19,11 +19,15 @@ from syncnas_exporters.errors import NotATfliteFile
 ModelSource = bytes | str | os.PathLike[str]
 
 # Field numbers. Source: tensorflow/lite/schema/schema.fbs.
-_MODEL_VERSION, _MODEL_SUBGRAPHS, _MODEL_SIGNATURES = 0, 2, 7
-_SUBGRAPH_TENSORS = 0
-_TENSOR_SHAPE = 0
+_MODEL_VERSION, _MODEL_CODES, _MODEL_SUBGRAPHS, _MODEL_SIGNATURES = 0, 1, 2, 7
+_CODE_OLD, _CODE = 0, 3
+_SUBGRAPH_TENSORS, _SUBGRAPH_OPS = 0, 3
+_OP_CODE, _OP_INPUTS = 0, 1
+_TENSOR_SHAPE, _TENSOR_TYPE = 0, 1
 _SIGNATURE_INPUTS, _SIGNATURE_OUTPUTS, _SIGNATURE_KEY, _SIGNATURE_SUBGRAPH = 0, 1, 2, 4
 _MAP_NAME, _MAP_TENSOR = 0, 1
+_FLOAT16, _INT8 = 1, 9
+_DEPTHWISE_CONV_2D = 4
 
 _MOST_ENTRIES = 1_000_000
 
@@ -35,6 +39,18 @@ class Signature(NamedTuple):
     outputs: dict[str, tuple[int, ...]]
 
 
+class Numbers(NamedTuple):
+    """What a file's weights are like, read from the file.
+
+    Attributes:
+        precision: int8 where a tensor is int8, else fp16 where one is, else fp32.
+        kernels: sizes of its depthwise kernels that are square.
+    """
+
+    precision: str
+    kernels: frozenset[int]
+
+
 def read_signatures(model: ModelSource) -> dict[str, Signature]:
     """Signatures of a .tflite file by their keys; empty when the file has none.
 
@@ -44,10 +60,23 @@ def read_signatures(model: ModelSource) -> dict[str, Signature]:
     Raises:
         NotATfliteFile: when it cannot be read, is another format, is cut short or is damaged.
     """
+    with _opened(model) as reader:
+        return reader.signatures()
+
+
+def read_numbers(model: ModelSource) -> Numbers:
+    """In which numbers a .tflite file is written; see `read_signatures` for arguments and errors."""
+    with _opened(model) as reader:
+        return reader.numbers()
+
+
+@contextmanager
+def _opened(model: ModelSource) -> Iterator[_Reader]:
     if isinstance(model, bytes):
-        return _Reader(model, "these bytes").signatures()
+        yield _Reader(model, "these bytes")
+        return
     with _mapped(Path(model)) as content:
-        return _Reader(content, str(model)).signatures()
+        yield _Reader(content, str(model))
 
 
 @contextmanager
@@ -68,13 +97,36 @@ class _Reader:
         self._source = source
         self._entries = 0
 
-    def signatures(self) -> dict[str, Signature]:
+    def _model(self) -> int:
+        """Where the file's root table is, once it is known that the file has one."""
         if self._content[4:8] != b"TFL3":
             raise NotATfliteFile(f"{self._source}: no TFL3 at byte 4, so no .tflite file; give the path of one")
         model = self._u32(0)
         version = self._scalar(model, _MODEL_VERSION)
         if version != 3:
             raise NotATfliteFile(f"{self._source}: schema version {version}, this reads version 3")
+        return model
+
+    def numbers(self) -> Numbers:
+        model = self._model()
+        tables = self._tables(model, _MODEL_CODES)
+        codes = [max(self._scalar(table, _CODE_OLD, "<b"), self._scalar(table, _CODE)) for table in tables]
+        types, kernels = set(), set()
+        for subgraph in self._tables(model, _MODEL_SUBGRAPHS):
+            tensors = self._tables(subgraph, _SUBGRAPH_TENSORS)
+            types |= {self._scalar(tensor, _TENSOR_TYPE, "<b") for tensor in tensors}
+            for op in self._tables(subgraph, _SUBGRAPH_OPS):
+                code, inputs = self._scalar(op, _OP_CODE), self._ints(op, _OP_INPUTS)
+                if code >= len(codes) or not all(-1 <= i < len(tensors) for i in inputs):
+                    raise self._damaged("an operator uses what is not there")
+                if codes[code] == _DEPTHWISE_CONV_2D and inputs[1:] and inputs[1] >= 0:
+                    _, rows, columns, *_ = (*self._ints(tensors[inputs[1]], _TENSOR_SHAPE), 0, 0, 0)
+                    kernels |= {rows} if rows == columns else set()
+        precision = "int8" if _INT8 in types else "fp16" if _FLOAT16 in types else "fp32"
+        return Numbers(precision, frozenset(kernels))
+
+    def signatures(self) -> dict[str, Signature]:
+        model = self._model()
         subgraphs = self._tables(model, _MODEL_SUBGRAPHS)
         tensors = [self._tables(subgraph, _SUBGRAPH_TENSORS) for subgraph in subgraphs]
         signatures: dict[str, Signature] = {}
@@ -121,9 +173,9 @@ class _Reader:
         distance = self._unpack("<H", 2, vtable + slot)
         return table + distance if distance else None
 
-    def _scalar(self, table: int, number: int) -> int:
+    def _scalar(self, table: int, number: int, code: str = "<I") -> int:
         position = self._field(table, number)
-        return 0 if position is None else self._u32(position)
+        return 0 if position is None else self._unpack(code, struct.calcsize(code), position)
 
     def _vector(self, table: int, number: int, element_bytes: int) -> tuple[int, int]:
         """First byte and number of elements of a vector; it lies within the file."""

@@ -24,6 +24,16 @@ FREE = FolderKind("folder that is empty", lambda _: ())
 """People change what is in the module, so none is ever replaced."""
 
 
+def doubts(bundle: Bundle) -> list[str]:
+    """Why what an app says with this bundle means nothing; such a bundle is right to measure."""
+    found = []
+    if bundle.weights.startswith("random, seed"):
+        found.append(f"The weights are {bundle.weights}: the app's classes mean nothing; export trained ones.")
+    if bundle.timing_only:
+        found.append("int8 was made without pictures: the app's classes mean nothing; export it with --calibrate.")
+    return found
+
+
 def write_app(bundle: Bundle, out: Path) -> dict[str, int]:
     """Write the module; the folder appears whole or not at all.
 
@@ -43,6 +53,7 @@ def write_app(bundle: Bundle, out: Path) -> dict[str, int]:
         shown, chosen = "picture.png", str(_class_of(bundle, pixels))
     floats = {"{{mean}}": MEAN, "{{deviation}}": DEVIATION}
     words = {word: ", ".join(f"{value}f" for value in values) for word, values in floats.items()}
+    words["{{doubts}}"] = "".join(f"**{text}**\n\n" for text in doubts(bundle))
     words |= {"{{litert}}": DEFAULT_VERSION, "{{name}}": bundle.config.name, "{{picture}}": shown, "{{class}}": chosen}
     sample = data_folder("app_sample")
     for path in sorted(path for path in sample.rglob("*") if path.is_file()):

@@ -16,7 +16,7 @@ from syncnas_bench.session import read_session
 from syncnas_deploy.benchmarking.result import RunSamples
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.bundle_network import network_job
-from syncnas_deploy.errors import AppTimesError
+from syncnas_deploy.errors import ABSENT, AppTimesError
 from syncnas_deploy.networks.config import ModelConfig
 
 _MAX_BYTES = 1 << 30
@@ -80,7 +80,10 @@ def read_app_times(path: Path, bundle: Bundle) -> AppTimes:
             raise AppTimesError(f"{path}: is too large for an app's times; measure with fewer runs.")
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as e:
-        raise AppTimesError(f"{path}: cannot be read ({e.strerror}); give the file that the app wrote.") from None
+        absent = ABSENT if isinstance(e, FileNotFoundError) else None
+        raise AppTimesError(
+            f"{path}: cannot be read ({e.strerror}); give the file that the app wrote.", code=absent
+        ) from None
     try:
         header, row = (json.loads(line) for line in lines[:2])
         units = tuple(Unit.parse(str(text)) for text in header["header"]["app"])

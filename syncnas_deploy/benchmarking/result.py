@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, label, text_to_share
-from syncnas_deploy.shown import Tabled, brief
+from syncnas_deploy.shown import Tabled, brief, ms_text
 from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -151,8 +151,8 @@ class BenchResult(Tabled, Struct, frozen=True, forbid_unknown_fields=True):
     stamps: Annotated[tuple[RunStamps, ...], Meta(max_length=1000)] = ()
 
     def __repr__(self) -> str:
-        times = f"{self.makespan.median_us / 1e3:.3f} ms"
-        spread = f"p10-p90 {self.makespan.p10_us / 1e3:.3f}-{self.makespan.p90_us / 1e3:.3f} ms"
+        times = f"{ms_text(self.makespan.median_us)} ms"
+        spread = f"p10-p90 {ms_text(self.makespan.p10_us)}-{ms_text(self.makespan.p90_us)} ms"
         units = f"{self.device} {' + '.join(self.units)}"
         return brief("BenchResult", self.config.name, units, times, spread, "SIMULATED" if self.simulated else "")
 

@@ -25,23 +25,32 @@ from syncnas_deploy.cli import (
     searches,
     training,
 )
-from syncnas_deploy.cli.ending import signal_ending, system_ending, watch_signals
+from syncnas_deploy.cli.ending import INTERRUPTED, signal_ending, stop_watching, system_ending, watch_signals
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code, missing_extra
 from syncnas_deploy.cli.help import Commands, help_for_people
 from syncnas_deploy.cli.next_step import PROGRAM, suggest_going_on
 from syncnas_deploy.cli.terminal import accept_any_text, note, note_usage
 
 
-def main() -> None:
-    """Run the program; every error becomes one sentence on stderr and a documented exit code."""
+def main(*, interrupted: bool = False) -> None:
+    """Run the program; every error becomes one sentence on stderr and a documented exit code.
+
+    Args:
+        interrupted: whether it was, before it could begin.
+    """
     watch_signals()
     accept_any_text()
     try:
-        code = cli.main(prog_name=PROGRAM, standalone_mode=False)
+        try:
+            if interrupted:
+                raise KeyboardInterrupt
+            code = cli.main(prog_name=PROGRAM, standalone_mode=False)
+        finally:
+            stop_watching()
         if code:  # click returns what a command's `Exit` carries
             sys.exit(code)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        message, code = signal_ending() or ("Interrupted; what was finished is kept.", 130)
+        message, code = signal_ending() or INTERRUPTED
         with contextlib.suppress(OSError):  # see `_leave`
             note(f"{PROGRAM}: {message}")
             suggest_going_on(cli)

@@ -8,9 +8,11 @@ import click
 
 from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
+    base_option,
     base_or_setting,
     device_option,
     epilog,
+    evaluator_option,
     json_option,
     open_device,
     progress_options,
@@ -18,7 +20,6 @@ from syncnas_deploy.cli.options import (
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
@@ -31,22 +32,14 @@ from syncnas_deploy.cli.terminal import emit, note, say, say_page
 )
 @device_option
 @unit_option
-@click.option(
-    "--base",
-    shell_complete=complete_model,
-    help="The base model: a file or a shipped name. Default: syncnas.toml, then mobilenet_v2.",
-)
+@base_option("The base model: a file or a shipped name. Default: syncnas.toml, then mobilenet_v2.")
 @click.option(
     "--budget",
     default="1.0x",
     show_default=True,
     help="Latency of the network; see `search`. Where two branches cannot meet it, the least that they can meet.",
 )
-@click.option(
-    "--evaluator",
-    shell_complete=complete_evaluator,
-    help="See `search`. Default: zen where torch is installed, else capacity.",
-)
+@evaluator_option("See `search`. Default: zen where torch is installed, else capacity.")
 @click.option("--trials", type=click.IntRange(1, 100_000), default=24, show_default=True, help="Evaluations.")
 @click.option("--samples", type=click.IntRange(5, 10_000), default=200, show_default=True, help="Recorded runs.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of everything. Default: BASE-DEVICE.assessment.")

@@ -11,20 +11,23 @@ from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
+    evaluator_option,
     file_name,
     force_option,
     free_name,
     json_option,
     keep_identity_option,
     open_device,
+    profile_option,
     progress_options,
     read_profile,
+    refuse_idle,
     trace_option,
     unit_option,
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model, complete_profile
+from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.precision import PRECISIONS, Precision
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
@@ -61,7 +64,7 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
     multiple=True,
     default=("fp32",),
     show_default=True,
-    help="Of the .tflite files; twice for branch 0 and branch 1. int8 needs --calibrate.",
+    help="Of the .tflite files; twice for branch 0 and branch 1. int8 needs --calibrate or --timing-only.",
 )
 @click.option(
     "--calibrate",
@@ -110,9 +113,14 @@ def export(
 
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other; give one of them.")
-    if "int8" in precisions and calibrate is None and not timing_only:
-        raise click.UsageError("--precision int8 needs --calibrate DIR; give a folder of about 100 pictures.")
+    int8 = "int8" in precisions
+    refuse_idle("--timing-only", used=int8, remedy="it is for --precision int8")
+    refuse_idle("--timing-only", used=calibrate is None, remedy="leave it out, since pictures are given")
+    refuse_idle("--opset", used="onnx" in formats, remedy="add --format onnx")
+    refuse_idle("--split-kernels", used="tflite" in formats, remedy="it is for --format tflite")
     model = pipeline.as_config(config)
+    whole_anyway = model.branch_count == 1 and "onnx" not in formats
+    refuse_idle("--whole", used=not whole_anyway, remedy=f"the file of {model.name}, of one branch, is whole")
     out = out or Path(f"{file_name(model.name)}.bundle")
     taken = weights or (None if seed is not None else pipeline.weights_in(config))
     bundle = pipeline.export(
@@ -176,11 +184,13 @@ def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
     """
     from syncnas_deploy import pipeline
 
-    sizes = pipeline.app(bundle, out, apk=apk, on_notice=note)
+    warnings: list[str] = []
+    sizes = pipeline.app(bundle, out, apk=apk, on_notice=warnings.append)
     if as_json:
-        emit({"module": str(out), "files": sizes, "apk": None if apk is None else str(apk)})
+        emit({"module": str(out), "files": sizes, "apk": None if apk is None else str(apk), "warnings": warnings})
     else:
         say(f"{len(sizes)} files in {out}; {out / 'README.md'} says how to go on.")
+    note(*(f"warning: {text}" for text in warnings))
 
 
 @click.command(
@@ -209,22 +219,14 @@ def app(bundle: Path, out: Path, apk: Path | None, as_json: bool) -> None:
     metavar="BUNDLE[@UNIT]",
     help="A base model measured in the same rounds; on one core, each unit and all cores where no unit is given.",
 )
-@click.option(
-    "--profile",
-    "profile_path",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_profile,
-    help="Print its prediction beside, and measure its base and the rivals in the same rounds.",
-)
+@profile_option("Print its prediction beside, and measure its base and the rivals in the same rounds.")
 @click.option(
     "--rivals/--no-rivals",
     default=True,
     show_default=True,
     help="With a profile: measure the best networks of one branch of the same latency, and say whether two pay.",
 )
-@click.option(
-    "--evaluator", shell_complete=complete_evaluator, help="Compare by its rewards instead of by MACs; see `search`."
-)
+@evaluator_option("Compare by its rewards instead of by MACs; see `search`.")
 @click.option(
     "--from",
     "app_path",
@@ -275,6 +277,8 @@ def bench(
         if not path:
             raise click.UsageError(f"--baseline {text!r}: write BUNDLE or BUNDLE@UNIT, such as base@cpu:1@0.")
         pairs.append((Path(path), unit or None))
+    refuse_idle("--rivals", used=profile_path or not rivals, remedy="add --profile, which tells what takes as long")
+    refuse_idle("--evaluator", used=profile_path and rivals, remedy="it compares with rivals, which need --profile")
     opened = pipeline.as_bundle(bundle)
     app_times = pipeline.app_times(app_path, opened) if app_path else None
     measured = read_profile(profile_path) if profile_path else None
@@ -315,6 +319,8 @@ def bench(
             say_page(app_page(app_times, [result]))
         say_page(bench_page(result, prediction, measured))
         say("", f"written to {out}")
+    if trace_path is not None:
+        note(f"the timeline is written to {trace_path}")
     judged = trust(result)
     if judged.level == "worthless":
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")

@@ -47,6 +47,8 @@ def devices(simulated: bool, as_json: bool) -> None:
         rows += of_device
     rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in others]
     say_page(Table(["device", "unit", "available", "default for", "what it is"], rows))
+    if simulated:
+        say("", "sim:...: simulated, its times follow a law and measure no hardware")
     if left_out:
         say("", f"and {len(left_out)} simulated devices ({', '.join(left_out)}): --simulated lists their units")
     if not phones and not others:
@@ -60,7 +62,8 @@ def _device_rows(device: Device) -> list[list[str]]:
     for info in device.units():
         mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
         state = "ok" if info.available else f"no: {info.reason}"
-        about = f"{info.description} ({info.note})" if info.note else info.description
+        simulated = info.unit.kind == "sim"  # one line says it of all
+        about = f"{info.description} ({info.note})" if info.note and not simulated else info.description
         rows.append([device.name, str(info.unit), state, mark, about])
     return rows
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import _weakrefset
 import errno
 import os
 import signal
 import sys
 import threading
 import time
+import weakref
 from types import CodeType, FrameType
 
 _CLEANING_S = 5.0
 """For so long after a signal others do not interrupt what cleans up: a terminal that closes may send two."""
 _LATER_S = 0.05
+_SWALLOWERS = ("<frozen importlib", weakref.__file__, _weakrefset.__file__)
+"""Files whose code loses an interruption: what imports modules, and callbacks of weak references."""
 _ended: list[float] = []
 """The signal that ended this program, and when; empty before."""
+_watched: list[int] = []
+"""Signals that do so now."""
+_later: list[threading.Timer] = []
+"""What gives a signal again that came at a wrong time."""
+INTERRUPTED = "Interrupted; what was finished is kept.", 130
 
 _OUTPUT = {
     errno.ENOSPC: "No space is left for {}; make room",
@@ -30,31 +39,45 @@ _INPUT = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOT
 
 
 def watch_signals() -> None:
-    """Have SIGTERM and SIGHUP do what Ctrl-C does: temporary files go, and what was finished is kept.
+    """Have SIGINT (Ctrl-C), SIGTERM and SIGHUP end the program so that temporary files go and finished work is kept.
 
-    To be called by the function that runs the program. A signal that is ignored stays so (`nohup`).
+    To be called by the function that runs the program. A signal that is ignored stays so (`nohup`). Those that follow
+    within `_CLEANING_S` do nothing.
     """
     top = sys._getframe(1).f_code
+    _ended.clear()
 
     def end(number: int, frame: FrameType | None) -> None:
         if _ended and time.monotonic() - _ended[1] < _CLEANING_S:
             return
-        if _importing(frame, top):
-            threading.Timer(_LATER_S, os.kill, (os.getpid(), number)).start()
+        if _is_swallowed(frame, top):
+            timer = threading.Timer(_LATER_S, os.kill, (os.getpid(), number))
+            timer.daemon = True
+            _later[:] = [timer]
+            timer.start()
             return
         _ended[:] = [number, time.monotonic()]
         raise KeyboardInterrupt
 
-    for name in ("SIGTERM", "SIGHUP") if os.name == "posix" else ():
+    for name in ("SIGINT", "SIGTERM", "SIGHUP") if os.name == "posix" else ():
         number = getattr(signal, name)
-        if signal.getsignal(number) is signal.SIG_DFL:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, end)
+            _watched.append(number)
 
 
-def _importing(frame: FrameType | None, top: CodeType) -> bool:
-    """Whether a module is being imported: its `except:` would swallow the interruption."""
+def stop_watching() -> None:
+    """From now on signals end the program at once, without a word: what is left is to say how it ended."""
+    for timer in _later:
+        timer.cancel()
+    while _watched:
+        signal.signal(_watched.pop(), signal.SIG_DFL)
+
+
+def _is_swallowed(frame: FrameType | None, top: CodeType) -> bool:
+    """Whether an interruption could be lost here: an `except:` of a module that is imported, or a `__del__`."""
     while frame is not None and frame.f_code is not top:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        if frame.f_code.co_filename.startswith(_SWALLOWERS) or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False
@@ -62,8 +85,8 @@ def _importing(frame: FrameType | None, top: CodeType) -> bool:
 
 def signal_ending() -> tuple[str, int] | None:
     """What to say and the exit code, if a signal has ended this program."""
-    if not _ended:
-        return None
+    if not _ended or _ended[0] == signal.SIGINT:
+        return INTERRUPTED if _ended else None
     number = int(_ended[0])
     return f"Ended by {signal.Signals(number).name}; what was finished is kept.", 128 + number
 

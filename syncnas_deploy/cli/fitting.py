@@ -12,6 +12,9 @@ BETWEEN = 2
 """Columns between two cells."""
 LONGEST_WORD = 24
 """A longer word may be broken, unless it begins like a number."""
+MOST_WORD = 60
+"""A longer word is shown without its middle."""
+_LONG = re.compile(rf"\S{{{MOST_WORD + 1},}}")
 _NUMBER = re.compile(r"[-+]?\.?\d|-$")
 _BUDGET = re.compile(r"^\S+: (?=[A-Z])")
 """What stands before a verdict where there are several."""
@@ -40,7 +43,7 @@ def fitted(page: Page, width: int, *, colour: bool) -> list[str]:
         if isinstance(part, Table):
             lines += _drawn(part, width, colour=colour)
         else:
-            text = one_line(part)
+            text = _readable(one_line(part))
             lines += [_coloured(line, _style(text) if colour else "") for line in folded(text, width)]
     return lines
 
@@ -87,55 +90,91 @@ def folded_command(words: Sequence[str], width: int) -> list[str]:
     return lines
 
 
-def layout(table: Table, width: int) -> tuple[list[int], list[int]]:
-    """Which columns are shown, and how wide each is.
+def layouts(table: Table, width: int) -> list[tuple[list[int], list[int]]]:
+    """The parts that a table is shown in, below each other: which columns each has, and how wide they are.
 
     A column is at least as wide as its longest number and the words of its head. While that is too much, spare columns
-    go. What is left is shared: short columns get what they need, long texts fold.
+    go; what then is too much goes into further parts, which begin with column 0 again. What is left of a part's width
+    is shared: short columns get what they need, long texts fold.
     """
-    from rich.cells import cell_len
-
     columns = [[_shown(text) for text in column] for column in zip(table.head, *table.texts(), strict=True)]
     least = [_least(column) for column in columns]
     shown = list(range(len(columns)))
     for spare in table.spare:
-        if sum(least[i] for i in shown) + BETWEEN * (len(shown) - 1) <= width:
+        if _together(shown, least) <= width:
             break
         shown.remove(spare)
-    widths = {i: min(least[i], width) for i in shown}
-    room = width - sum(widths.values()) - BETWEEN * (len(shown) - 1)
-    wanted = {i: max(cell_len(text) for text in columns[i]) - widths[i] for i in shown}
-    for place, i in enumerate(sorted(shown, key=lambda i: wanted[i])):
-        more = max(0, min(wanted[i], room // (len(shown) - place)))
+    first, *others = shown
+    parts = [[first]]
+    for i in others:
+        if _together([*parts[-1], i], least) > width and len(parts[-1]) > 1:
+            parts.append([first])
+        parts[-1].append(i)
+    return [(part, _shared(part, columns, least, width)) for part in parts]
+
+
+def _together(part: Sequence[int], widths: Sequence[int]) -> int:
+    return sum(widths[i] for i in part) + BETWEEN * (len(part) - 1)
+
+
+def _shared(part: Sequence[int], columns: Sequence[Sequence[str]], least: Sequence[int], width: int) -> list[int]:
+    """The widths of a part's columns. Column 0 is narrower than it should be where one other leaves it no more."""
+    from rich.cells import cell_len
+
+    widths = {i: min(least[i], width * 3 // 4 if i != part[0] else width) for i in part}
+    room = width - sum(widths.values()) - BETWEEN * (len(part) - 1)
+    if room < 0:
+        widths[part[0]], room = widths[part[0]] + room, 0
+    wanted = {i: max(cell_len(text) for text in columns[i]) - widths[i] for i in part}
+    for place, i in enumerate(sorted(part, key=lambda i: wanted[i])):
+        more = max(0, min(wanted[i], room // (len(part) - place)))
         widths[i], room = widths[i] + more, room - more
-    return shown, [widths[i] for i in shown]
+    return [widths[i] for i in part]
 
 
 def _shown(text: str) -> str:
-    """A cell: numbers without blanks around them."""
-    return text.strip() if _NUMBER.match(text.strip()) else text.rstrip()
+    """A cell: numbers without blanks around them, and words that are no longer than people read."""
+    return text.strip() if _NUMBER.match(text.strip()) else _readable(text.rstrip())
+
+
+def _readable(text: str) -> str:
+    """A text with the middle of its longest words left out. What goes into a pipe has them whole."""
+    half = MOST_WORD // 2 - 2
+    return _LONG.sub(lambda word: f"{word[0][:half]}...{word[0][-half:]}", text)
 
 
 def _least(column: Sequence[str]) -> int:
     from rich.cells import cell_len
 
-    words = [word for text in column[1:] for word in text.split()]
+    words = [word for text in column for word in text.split()]
     whole = [cell_len(word) for word in words if _NUMBER.match(word)]
     broken = [min(cell_len(word), LONGEST_WORD) for word in words]
-    return max([1, *whole, *broken, *(cell_len(word) for word in column[0].split())])
+    return max([1, *whole, *broken])
 
 
 def _drawn(table: Table, width: int, *, colour: bool) -> list[str]:
+    parts = layouts(table, width)
+    drawn = [_part(table, shown, widths, width, colour=colour) for shown, widths in parts]
+    lines = [line for part in drawn for line in ("", *part)][1:]
+    kept = {i for shown, _ in parts for i in shown}
+    left_out = [table.head[i].strip() for i in range(len(table.head)) if i not in kept]
+    if left_out:
+        named = f"{len(left_out)} column{'s are' if len(left_out) > 1 else ' is'} left out"
+        lines += folded(f"({named}: {', '.join(left_out)}; a wider terminal or a pipe shows all)", width)
+    return lines
+
+
+def _part(table: Table, shown: Sequence[int], widths: Sequence[int], width: int, *, colour: bool) -> list[str]:
+    """Some columns of a table as lines."""
     from rich.console import Console
     from rich.table import Table as Drawn
     from rich.text import Text
 
-    shown, widths = layout(table, width)
     texts = [[_shown(text) for text in row] for row in table.texts()]
     drawn = Drawn(box=None, padding=(0, BETWEEN, 0, 0), pad_edge=False)
     for i, columns in zip(shown, widths, strict=True):
         right = all(_NUMBER.match(row[i]) for row in texts)
-        head = Text(table.head[i].strip(), style="bold")
+        head = Text(_shown(table.head[i].strip()), style="bold")
         drawn.add_column(head, width=columns, overflow="fold", justify="right" if right else "left")
     drawn.add_row(*("-" * columns for columns in widths))
     for row in texts:
@@ -143,10 +182,6 @@ def _drawn(table: Table, width: int, *, colour: bool) -> list[str]:
     console = Console(width=width)
     drawn_lines = console.render_lines(drawn, console.options.update(width=width), pad=False)
     lines = ["".join(_coloured(s.text, str(s.style or "") if colour else "") for s in line) for line in drawn_lines]
-    left_out = [table.head[i].strip() for i in range(len(table.head)) if i not in shown]
-    if left_out:
-        named = f"{len(left_out)} column{'s are' if len(left_out) > 1 else ' is'} left out"
-        lines += folded(f"({named}: {', '.join(left_out)}; a wider terminal or a pipe shows all)", width)
     return [line.rstrip() for line in lines]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +21,14 @@ class Commands(click.Group):
         super().__init__(*args, **more)
         self._exit_codes = exit_codes
         self._sections: list[tuple[str, tuple[str, ...]]] = []
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; a word that is empty, as an unset variable of a shell is, means nothing anywhere."""
+        for before, word in itertools.pairwise(("", *args)):
+            if not ctx.resilient_parsing and (not word or re.fullmatch("--[a-z][a-z0-9-]*=", word)):
+                named = word[:-1] or (before if before.startswith("-") else "An argument")
+                raise click.UsageError(f"{named} is empty; give it a value or leave it out.", ctx)
+        return super().parse_args(ctx, args)
 
     def add_section(self, heading: str, commands: Sequence[click.Command]) -> None:
         """Add commands below a heading."""

@@ -9,13 +9,16 @@ import click
 from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     FiniteRange,
+    base_option,
     epilog,
     file_name,
     force_option,
     json_option,
+    profile_option,
     read_profile,
+    seed_option,
 )
-from syncnas_deploy.cli.suggestions import complete_model, complete_profile
+from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 
 
@@ -143,12 +146,8 @@ def convert(source: str, config: str, out: Path, force: bool, as_json: bool) -> 
     shell_complete=complete_model,
     help="The branched network: a shipped name, a config file or a search's folder.",
 )
-@click.option(
-    "--base",
-    shell_complete=complete_model,
-    help="The network that SOURCE is of, or a profile of it. Default: the shipped one that the config names.",
-)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="For what is new.")
+@base_option("The network that SOURCE is of, or a profile of it. Default: the shipped one that the config names.")
+@seed_option("For what is new.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .safetensors file.")
 @force_option
 @json_option
@@ -172,13 +171,7 @@ def inherit(source: str, config: str, base: str | None, seed: int, out: Path, fo
     )
 )
 @click.argument("config", shell_complete=complete_model)
-@click.option(
-    "--profile",
-    "profile_path",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_profile,
-    help="Show its predicted times, and bars of them.",
-)
+@profile_option("Show its predicted times, and bars of them.")
 @click.option(
     "--unit",
     "units",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from syncnas_deploy.cli.progress import volume
 from syncnas_deploy.cli.terminal import note_command
+
+if TYPE_CHECKING:
+    from syncnas_deploy.prediction.profile import DeviceProfile
 
 PROGRAM = "syncnas-deploy"
 
@@ -22,9 +27,25 @@ def suggest(reason: str, *words: object) -> None:
         reason: what it does, as the end of "next, ...".
         words: of the command, without the program's name.
     """
-    context = click.get_current_context(silent=True)
-    if volume() != "quiet" and not (context and context.params.get("as_json")):
+    if _is_wanted():
         note_command(f"next, {reason}", [PROGRAM, *map(str, words)])
+
+
+def _is_wanted() -> bool:
+    context = click.get_current_context(silent=True)
+    return volume() != "quiet" and not (context and context.params.get("as_json"))
+
+
+def suggest_search(path: Path, profile: DeviceProfile) -> None:
+    """Note the command that searches with a profile, within a budget that can be met, by an evaluator that is there."""
+    if not _is_wanted():
+        return
+    from syncnas_deploy.pipeline.inputs import enough_budget
+
+    budget = enough_budget(profile)
+    evaluator = () if importlib.util.find_spec("torch") else ("--evaluator", "capacity")
+    options = (*(() if budget == "1.0x" else ("--budget", budget)), *evaluator)
+    suggest("search the best network for it", "search", "--profile", path, *options)
 
 
 def suggest_going_on(command: click.Group) -> None:

@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from syncnas_deploy.cli.progress import VOLUME, showing
 from syncnas_deploy.cli.settings import environment, setting
-from syncnas_deploy.cli.suggestions import complete_device, complete_devices, complete_profile
+from syncnas_deploy.cli.suggestions import (
+    complete_device,
+    complete_devices,
+    complete_evaluator,
+    complete_model,
+    complete_profile,
+)
 from syncnas_deploy.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Any], Any]
 
 _DEFAULT_DEVICE = "default: $ANDROID_SERIAL, then syncnas.toml, then the only phone attached, then this host."
 
@@ -76,14 +84,47 @@ trace_option = click.option(
     metavar="FILE",
     help="Also write both units' timeline as a trace for Perfetto (ui.perfetto.dev) or chrome://tracing.",
 )
-profile_option = click.option(
-    "--profile",
-    "profile_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    shell_complete=complete_profile,
-    help="A device profile: a file, a shipped name, or a folder that holds one.",
-)
+
+
+def profile_option(meaning: str = "", *, required: bool = False) -> Option:
+    """--profile, and what the command does with it."""
+    meaning = meaning or "A device profile: a file, a shipped name, or a folder that holds one."
+    names, path = ("--profile", "profile_path"), click.Path(path_type=Path)
+    return click.option(*names, type=path, required=required, shell_complete=complete_profile, help=meaning)
+
+
+def html_option(meaning: str) -> Option:
+    """--html, and what is on the page."""
+    return click.option("--html", "page_path", type=click.Path(path_type=Path), metavar="FILE.html", help=meaning)
+
+
+def base_option(meaning: str) -> Option:
+    """--base, and which model it is."""
+    return click.option("--base", shell_complete=complete_model, help=meaning)
+
+
+def evaluator_option(meaning: str) -> Option:
+    """--evaluator, and what it rates."""
+    return click.option("--evaluator", shell_complete=complete_evaluator, help=meaning)
+
+
+def seed_option(meaning: str = "Seed of everything random.") -> Option:
+    """--seed, which is 0 unless it is given."""
+    return click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help=meaning)
+
+
+def refuse_idle(option: str, *, used: object, remedy: str) -> None:
+    """Refuse an option that was given and would be ignored.
+
+    Args:
+        option: its name, as it is given.
+        used: whether the command heeds it beside its other options.
+        remedy: what to do, after "would do nothing here".
+    """
+    context = click.get_current_context()
+    named = next(p for p in context.command.params if option in (*p.opts, *p.secondary_opts))
+    if not used and context.get_parameter_source(str(named.name)) is ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"{option} would do nothing here; {remedy}.")
 
 
 def epilog(*examples: str) -> str:

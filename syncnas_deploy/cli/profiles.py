@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from syncnas_deploy.cli.next_step import suggest, suggest_resuming, suggest_search
 from syncnas_deploy.cli.options import (
+    base_option,
     base_or_setting,
     devices_option,
     epilog,
@@ -41,11 +43,7 @@ from syncnas_deploy.cli.watching import watch_option, watched
     )
 )
 @devices_option
-@click.option(
-    "--base",
-    shell_complete=complete_model,
-    help="A base model: a shipped name or a config file. Default: syncnas.toml.",
-)
+@base_option("A base model: a shipped name or a config file. Default: syncnas.toml.")
 @unit_option
 @click.option(
     "--check",
@@ -106,7 +104,7 @@ def profile(
     if base is None:
         raise click.UsageError("Missing option '--base'; or give --check PROFILE.")
     if place is not None:
-        if launches or rounds or resume or len(device_names) > 1 or "all" in device_names:
+        if launches or rounds or resume or watch_path or len(device_names) > 1 or "all" in device_names:
             raise click.UsageError("--probe takes one --device, --base, one --unit, --out, --force and --json only.")
         _probe(
             base,
@@ -123,8 +121,7 @@ def profile(
 
     from syncnas_bench import BenchError
     from syncnas_deploy import pipeline
-    from syncnas_deploy.cli.next_step import suggest_resuming
-    from syncnas_deploy.cli.several import profile_several, suggest_search
+    from syncnas_deploy.cli.several import profile_several
     from syncnas_deploy.errors import MeasurementError
     from syncnas_deploy.prediction.profile_files import profile_to_json
     from syncnas_deploy.profiling.experiment import ProfileSettings
@@ -176,7 +173,7 @@ def profile(
     else:
         say_page(profile_page(measured))
         say(f"written to {path}")
-    suggest_search(path)
+    suggest_search(path, measured)
 
 
 def _probe(
@@ -193,7 +190,6 @@ def _probe(
     import msgspec
 
     from syncnas_deploy import pipeline
-    from syncnas_deploy.cli.next_step import suggest
     from syncnas_deploy.report.tables import probe_page
 
     device = open_device(device_name)
@@ -218,8 +214,6 @@ def _probe(
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
     from syncnas_deploy import pipeline
-    from syncnas_deploy.cli.next_step import suggest
-    from syncnas_deploy.cli.several import suggest_search
     from syncnas_deploy.report.tables import check_page
 
     wanted, device = read_profile(path), open_device(device_name)
@@ -244,25 +238,27 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
         where = ("--device", device.name, "--base", path, *units)
         suggest("measure it anew", "profile", *where, "--out", path.with_name(f"{path.stem}-again.json"))
         raise click.exceptions.Exit(7)
-    suggest_search(path)
+    suggest_search(path, wanted)
 
 
 @click.command(
     epilog=epilog("syncnas-deploy predict syncnas_mobilenet_v2_100 --profile mobilenet_v2-host.profile.json")
 )
 @click.argument("config", shell_complete=complete_model)
-@profile_option
+@profile_option(required=True)
 @trace_option
 @force_option
 @json_option
 def predict(config: str, profile_path: Path, trace_path: Path | None, force: bool, as_json: bool) -> None:
     """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.cli.next_step import suggest
+    from syncnas_deploy.files.output import check_output
     from syncnas_deploy.report.prediction_json import prediction_to_json
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
     from syncnas_deploy.report.trace import trace_of, write_trace
 
+    if trace_path is not None:
+        check_output(trace_path, force=force)
     measured = read_profile(profile_path)
     prediction = pipeline.predict(config, measured)
     if trace_path is not None:
@@ -272,4 +268,6 @@ def predict(config: str, profile_path: Path, trace_path: Path | None, force: boo
     else:
         say_page(prediction_page(prediction, measured.units))
         say(expected_error_text(measured, prediction.makespan_us))
+    if trace_path is not None:
+        note(f"the timeline is written to {trace_path}")
     suggest("write its files", "export", config)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
-from syncnas_deploy.cli.next_step import suggest
-from syncnas_deploy.cli.options import epilog, force_option, json_option
-from syncnas_deploy.cli.several import suggest_search
+from syncnas_deploy.cli.next_step import suggest, suggest_search
+from syncnas_deploy.cli.options import epilog, force_option, html_option, json_option, refuse_idle
 from syncnas_deploy.cli.suggestions import complete_document
 from syncnas_deploy.cli.terminal import emit, note, say_page
 
@@ -36,13 +35,7 @@ from syncnas_deploy.cli.terminal import emit, note, say_page
     metavar="FILE.svg",
     help="Also draw the one width probe among PATHS, over the curve of a profile among them.",
 )
-@click.option(
-    "--html",
-    "page_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE.html",
-    help="Also write all of it as one page with pictures, which needs no network.",
-)
+@html_option("Also write all of it as one page with pictures, which needs no network.")
 @force_option
 @json_option
 def report(
@@ -66,16 +59,16 @@ def report(
     from syncnas_deploy.report.html.document import write_page
 
     comparison = read_all(documents_in(paths))
+    if plot_path is not None and len(comparison.profiles) != 1:
+        raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")
+    if probe_path is not None and len(comparison.probes) != 1:
+        raise click.UsageError(f"--probe draws one width probe, PATHS have {len(comparison.probes)}.")
+    for path in filter(None, (plot_path, probe_path, page_path)):
+        check_output(path, force=force)
     if plot_path is not None:
-        if len(comparison.profiles) != 1:
-            raise click.UsageError(f"--learning draws one profile, PATHS have {len(comparison.profiles)}.")
-        check_output(plot_path, force=force)
         write_text(plot_path, learning_plot(comparison.profiles[0]), force=force)
     if probe_path is not None:
-        if len(comparison.probes) != 1:
-            raise click.UsageError(f"--probe draws one width probe, PATHS have {len(comparison.probes)}.")
         (probe,) = comparison.probes
-        check_output(probe_path, force=force)
         write_text(probe_path, width_plot(probe, comparison.curve_us(probe)), force=force)
     if page_path is not None:
         write_page(page_path, comparison, force=force)
@@ -99,7 +92,7 @@ def report(
     elif "search" in kinds:
         suggest("write its files", "export", kinds["search"] / "best.json", "--out", kinds["search"] / "bundle")
     elif "profile" in kinds and "result" not in kinds:
-        suggest_search(kinds["profile"])
+        suggest_search(kinds["profile"], comparison.profiles[0])
     elif "config" in kinds:
         suggest("draw it", "draw", kinds["config"], "--out", kinds["config"].with_suffix(".svg"))
 
@@ -114,13 +107,7 @@ def report(
 @click.option(
     "--budget", default="1.0x", show_default=True, help="Of profiles: the latency of the best strategy of each device."
 )
-@click.option(
-    "--html",
-    "page_path",
-    type=click.Path(path_type=Path),
-    metavar="FILE.html",
-    help="Also write it as a page, with all that `report` shows of each file.",
-)
+@html_option("Also write it as a page, with all that `report` shows of each file.")
 @force_option
 @json_option
 def compare(paths: tuple[Path, ...], budget: str, page_path: Path | None, force: bool, as_json: bool) -> None:
@@ -140,6 +127,7 @@ def compare(paths: tuple[Path, ...], budget: str, page_path: Path | None, force:
     if page_path is not None:
         check_output(page_path, force=force)
     read, sheets = pipeline.compare(paths, budget=budget)
+    refuse_idle("--budget", used=read.profiles, remedy="it is for profiles")
     if page_path is not None:
         write_page(page_path, read, sheets=sheets, force=force)
     if as_json:

@@ -11,16 +11,18 @@ import click
 from syncnas_deploy.cli.next_step import suggest
 from syncnas_deploy.cli.options import (
     FiniteRange,
+    base_option,
     epilog,
+    evaluator_option,
     file_name,
     force_option,
     json_option,
     profile_option,
     progress_options,
     read_profile,
+    seed_option,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.suggestions import complete_evaluator, complete_model
 from syncnas_deploy.cli.terminal import emit, say, say_page
 from syncnas_deploy.cli.watching import watch_option, watched
 from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM
@@ -42,10 +44,8 @@ if TYPE_CHECKING:
         "--workers tcp://127.0.0.1:8786 --worker-resource GPU=1 --out found",
     )
 )
-@profile_option
-@click.option(
-    "--base", shell_complete=complete_model, help="Checked against the profile's base model, which is searched."
-)
+@profile_option(required=True)
+@base_option("Checked against the profile's base model, which is searched.")
 @click.option(
     "--budget",
     "budgets",
@@ -54,10 +54,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="1.0x of the base on the faster unit, or 25ms; several times for the best within each.",
 )
-@click.option(
-    "--evaluator",
-    shell_complete=complete_evaluator,
-    help="zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
+@evaluator_option(
+    "zen[:PIXELS] (training-free), capacity (MACs), train:FOLDER[,OPTIONS] (proxy training), "
     "inherit:WEIGHTS,FOLDER[,OPTIONS] (the base's weights), command:PROGRAM ARGUMENTS (prints JSON), "
     "or table:FILE (a CSV of strategy,reward). Default: zen where torch is installed, else capacity.",
 )
@@ -69,9 +67,7 @@ if TYPE_CHECKING:
     help="What proposes candidates.",
 )
 @click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of everything random."
-)
+@seed_option()
 @click.option(
     "--workers",
     default="1",
@@ -135,6 +131,7 @@ def search(
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.searches import search_page
     from syncnas_deploy.report.tables import expected_error_text, prediction_page
+    from syncnas_deploy.search.evaluators import compares_branches, make_evaluator
     from syncnas_deploy.search.loop import SearchSettings
 
     measured = read_profile(profile_path)
@@ -178,7 +175,8 @@ def search(
     suggest("write its files", "export", best, "--out", out / "bundle")
     name = measured.device.get("name", "")
     device = ("--device", name) if name == "host" or name.startswith("sim:") else ()
-    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path)
+    rated = ("--evaluator", evaluator) if evaluator and compares_branches(make_evaluator(evaluator)) else ()
+    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path, *rated)
 
 
 def _default_out(profile: Path) -> Path:

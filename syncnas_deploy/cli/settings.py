@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from syncnas_deploy.cli.terminal import note
 from syncnas_deploy.errors import ABSENT, SettingsError
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 NAME = "syncnas.toml"
 KINDS = {"device": "a text", "units": "a list of two texts", "base": "a text", "runtime": "a text"}
 _MAX_BYTES = 64 * 1024
+_SAID = "syncnas_deploy.settings_said"
+"""Where in click's context the keys are that were told."""
 
 
 def project_settings() -> Mapping[str, Any]:
@@ -70,13 +74,15 @@ def _check(key: str, value: object) -> None:
 
 
 def setting(key: str) -> Any:
-    """A setting of the project, and a note that it is taken from there; None where there is none.
+    """A setting of the project, and a note, once in a command, that it is taken from there; None where there is none.
 
     Raises:
         SettingsError: see `project_settings`.
     """
-    value = project_settings().get(key)
-    if value is not None:
+    value, context = project_settings().get(key), click.get_current_context(silent=True)
+    said = context.meta.setdefault(_SAID, set()) if context else set()
+    if value is not None and key not in said:
+        said.add(key)
         note(f"{NAME}: {key} = {value if isinstance(value, str) else ', '.join(value)}")
     return value
 

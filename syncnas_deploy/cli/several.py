@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncnas_deploy.cli.exit_codes import exit_code
-from syncnas_deploy.cli.next_step import suggest, suggest_resuming
+from syncnas_deploy.cli.next_step import suggest_resuming, suggest_search
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import environment
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
     from syncnas_deploy.networks.config import ModelConfig
     from syncnas_deploy.pipeline import DeviceOutcome
     from syncnas_deploy.profiling.experiment import ProfileSettings
-
-
-def suggest_search(profile: Path) -> None:
-    """Note the command that searches with a profile, by an evaluator that is installed."""
-    evaluator = () if importlib.util.find_spec("torch") else ("--evaluator", "capacity")
-    suggest("search the best network for it", "search", "--profile", profile, *evaluator)
 
 
 def profile_several(
@@ -70,7 +63,8 @@ def profile_several(
             say_page(profile_page(outcome.profile))
             say(f"written to {outcome.path}", "")
     _leave_if_any_failed(outcomes)
-    suggest_search(outcomes[0].path)
+    if outcomes[0].profile is not None:
+        suggest_search(outcomes[0].path, outcomes[0].profile)
 
 
 def _outcome_json(outcome: DeviceOutcome) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from syncnas_deploy.cli.options import (
     force_option,
     json_option,
     progress_options,
+    refuse_idle,
+    seed_option,
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
@@ -32,6 +34,7 @@ images_option = click.option(
 torch_device_option = click.option(
     "--device", default="cpu", show_default=True, metavar="cpu|cuda|mps", help="Where torch computes."
 )
+input_size_option = click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
 workers_option = click.option(
     "-j", "--workers", type=click.IntRange(0, 256), help="Processes that decode pictures. Default: cores, at most 4."
 )
@@ -51,7 +54,7 @@ workers_option = click.option(
 @workers_option
 @click.option("-b", "--batch", type=click.IntRange(1, 65_536), help="Pictures at once. Default: 64.")
 @torch_device_option
-@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@input_size_option
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write a CSV: path, label, top1, correct.")
 @force_option
 @progress_options
@@ -76,6 +79,9 @@ def evaluate(
     from syncnas_deploy import pipeline
     from syncnas_deploy.bundle import is_bundle
 
+    bundle = is_bundle(Path(source))
+    refuse_idle("--device", used=not bundle, remedy="a bundle runs on this host's CPU")
+    refuse_idle("--input-size", used=not bundle, remedy="a bundle has its own")
     with showing(f"evaluating {source}") as shown:
         found = pipeline.evaluate(
             source,
@@ -102,7 +108,7 @@ def evaluate(
         f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
         f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
     )
-    if weights is None and is_bundle(Path(source)):
+    if bundle:
         suggest("measure it", "bench", source, "--out", f"{Path(source).name}.bench.json")
     else:
         suggest("write its files", "export", source, *(("--weights", weights) if weights else ()), "--out", "bundle")
@@ -182,7 +188,7 @@ def evaluate(
     type=click.Choice(["bf16", "fp16"]),
     help="Mixed precision: bf16 on cpu and cuda, fp16 on cuda.",
 )
-@click.option("--input-size", type=click.IntRange(8, 4_096), help="Pixels. Default: the config's.")
+@input_size_option
 @click.option(
     "--smallest-crop", type=float, default=0.08, show_default=True, help="Share of the area of a random crop."
 )
@@ -193,9 +199,7 @@ def evaluate(
     show_default=True,
     help="Share of each class to validate with, where PATH has no train and val.",
 )
-@click.option(
-    "--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of everything random."
-)
+@seed_option()
 @workers_option
 @torch_device_option
 @click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write an event file there.")
@@ -230,8 +234,12 @@ def train(
 
     from syncnas_deploy import pipeline
     from syncnas_deploy.report.html.live import training_charts
+    from syncnas_deploy.training.image_folders import parts_of
     from syncnas_deploy.training.recipe import Recipe, scaled
 
+    refuse_idle("--new-classifier", used=weights, remedy="it is for --weights")
+    refuse_idle("--period-factor", used=numbers["period_epochs"], remedy="add --period-epochs")
+    refuse_idle("--held-out", used=not {"train", "val"} <= parts_of(folder).keys(), remedy="PATH has train and val")
     given = {name: value for name, value in {**numbers, "precision": precision}.items() if value is not None}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     recipe, said = scaled(processes, **given) if kind == "scaled" else (Recipe(**given), "")

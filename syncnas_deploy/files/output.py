@@ -288,9 +288,9 @@ def check_output(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise OutputExists(f"{path}: is no file but a folder; name a file, in it or elsewhere.")
     if no_file:
-        raise OutputExists(f"{path}: exists and is no file; choose another --out.")
+        raise OutputExists(f"{path}: exists and is no file; choose another name.")
     if not force:
-        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another --out.")
+        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another name.")
 
 
 def write_text(path: Path, text: str, *, force: bool = True) -> None:

@@ -44,7 +44,7 @@ from syncnas_deploy.report.html.document import write_page
 from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.search.evaluators import Evaluator, default_evaluator, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings
-from syncnas_deploy.shown import brief
+from syncnas_deploy.shown import brief, ms_text
 
 COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
@@ -231,7 +231,7 @@ def _searched(
         if error.least_us is None:
             raise
         least = f"{math.ceil(ROOM * error.least_us)}us"
-        on_notice(f"  two branches take at least {error.least_us / 1e3:.2f} ms: searching within {least} instead")
+        on_notice(f"  two branches take at least {ms_text(error.least_us, 2)} ms: searching within {least} instead")
         return once(least)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from syncnas_bench import Device, RuntimeMissing, Unit
 from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.apps.apk import write_apk
-from syncnas_deploy.apps.module import FREE, write_app
+from syncnas_deploy.apps.module import FREE, doubts, write_app
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.app_times import AppTimes, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
@@ -19,12 +20,13 @@ from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
 from syncnas_deploy.bundle_formats import check_precisions
+from syncnas_deploy.bundle_numbers import NEEDS_PICTURES
 from syncnas_deploy.calibration import Calibration, read_calibration
 from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
-from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, units_of
+from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, unit_of, units_of
 from syncnas_deploy.pipeline.inputs import (
     BundleLike,
     ConfigLike,
@@ -37,7 +39,7 @@ from syncnas_deploy.pipeline.inputs import (
 from syncnas_deploy.pipeline.rivals import PILOTS, asked_beside
 from syncnas_deploy.precision import LARGE_ERROR, LOW_AGREEMENT, FileFormat, Precision
 from syncnas_deploy.prediction.predict import Prediction, predict
-from syncnas_deploy.prediction.profile import flat_text
+from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
@@ -86,11 +88,13 @@ def export(
         CalibrationError: int8 without a calibration, or with one of another network.
     """
     found, out = as_config(config), Path(out)
-    wanted = check_precisions(out, found, precisions, formats)
+    wanted = check_precisions(found, precisions, formats)
     if "int8" in wanted and calibrate is None and not timing_only:
-        raise CalibrationError(f"{out}: int8 needs pictures to calibrate with; give a folder with --calibrate.")
+        raise CalibrationError(NEEDS_PICTURES, code=WRONG_USE)
+    if "int8" not in wanted and calibrate is not None:
+        raise CalibrationError("--calibrate is for int8; add --precision int8 or leave it out.", code=WRONG_USE)
     if any(branch >= found.branch_count for branch in split_kernels):
-        raise OutputError(f"{out}: {found.name} has no branch {max(split_kernels)} whose kernels could be split.")
+        raise OutputError(f"--split-kernels: {found.name} has no branch {max(split_kernels)}.", code=WRONG_USE)
     check_bundle_output(out, force=force)
     if weights is None and seed is None:
         weights = weights_in(config)
@@ -165,7 +169,7 @@ def app(
         bundle: the network.
         out: a new folder.
         apk: also a signed APK that measures the bundle in an app. LiteRT for arm64 is in it where the store has it.
-        on_notice: called with sentences for the user.
+        on_notice: called with sentences for the user: why the app's answers say nothing, for one.
 
     Returns:
         Size in bytes by path in `out`.
@@ -178,6 +182,8 @@ def app(
         OutputError: they cannot be written, or a tool failed.
     """
     opened = as_bundle(bundle)
+    for sentence in doubts(opened):
+        on_notice(sentence)
     check_folder(out, FREE, force=False)
     if apk is not None:
         check_output(apk, force=False)
@@ -210,7 +216,7 @@ def _baseline_units(on: Device, chosen: Sequence[Unit], form: FileFormat) -> lis
 
 def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[Unit]:
     if bundle.config.branch_count == 1 and len(units) == 1:
-        return (Unit.parse(units[0]),)
+        return (unit_of(on, units[0]),)
     if units:
         return units_of(on, units)
     forms = bundle.formats * 2
@@ -224,11 +230,15 @@ def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units
         ProfileMismatch: the profile is of another device, other units or another base.
     """
     opened, measured = as_bundle(bundle), as_profile(profile)
-    texts = [str(unit) for unit in _chosen_units(opened, on, units)]
+    chosen = zip(_chosen_units(opened, on, units), opened.formats * 2, strict=False)
+    texts = [str(fitting(unit, form)) for unit, form in chosen]  # a profile of units for other files is of no use
     other = measured.other_device(flat_text(on.facts().to_dict()), texts)
     if other:
+        base = measured.base.name if isinstance(profile, DeviceProfile) else profile
+        words = ["profile", "--device", on.name, "--base", str(base), *(w for unit in texts for w in ("--unit", unit))]
         raise ProfileMismatch(
-            f"The profile does not fit this measurement: {other}; measure a profile on this device and these units."
+            f"The profile does not fit this measurement: {other}; measure one that does: "
+            f"`syncnas-deploy {shlex.join(words)}`."
         )
     return predict(opened.config, measured)
 
@@ -277,7 +287,7 @@ def bench(
     asked = [
         Asked(b, unit)
         for b, text in ((as_bundle(b), text) for b, text in baselines)
-        for unit in ([Unit.parse(text)] if text else _baseline_units(on, chosen, b.formats[0]))
+        for unit in ([unit_of(on, text)] if text else _baseline_units(on, chosen, b.formats[0]))
     ]
     judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
     opened.reference()  # a damaged one is refused before anything is measured

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from syncnas_deploy.errors import Incomparable, InfeasibleBudget
+from syncnas_deploy.errors import WRONG_USE, Incomparable, InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.pipeline.inputs import RESULT, check_budget, documents_in
 from syncnas_deploy.pipeline.searches import search
@@ -47,7 +47,7 @@ def compare(words: Sequence[str | Path], *, budget: str = "1.0x") -> tuple[Compa
             if not items:
                 raise Incomparable(f"{name} cannot be compared with {kind}: it is none; name files of one kind.")
         if len(paths) < 2:
-            raise Incomparable(f"There is nothing to compare {names[0]} with; name two or more {kind}.")
+            raise Incomparable(f"There is nothing to compare {names[0]} with; name two or more {kind}.", code=WRONG_USE)
         named = [(name, items[0]) for name, items in zip(names, found, strict=True)]
         if attribute == "results":
             return both, compare_results(named)

@@ -14,6 +14,7 @@ from syncnas_bench import (
     DeviceUnavailable,
     Unit,
     UnitError,
+    UnitUnavailable,
     default_device,
     device_specs,
     find_device,
@@ -120,6 +121,7 @@ def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
 
     Raises:
         UnitError: a text that is no unit, or not two of them.
+        UnitUnavailable: see `unit_of`.
         DeviceNotFound: a name in the device's place.
     """
     if isinstance(of, str):
@@ -129,11 +131,26 @@ def units_of(of: Device, units: Sequence[str] = ()) -> tuple[Unit, Unit]:
     if not units:
         return of.default_units()
     if len(units) != 2:
-        raise UnitError(f"{len(units)} unit given; give --unit twice, the first for branch 0, or not at all.")
-    first, second = (Unit.parse(text) for text in units)
+        count = "One unit was" if len(units) == 1 else f"{len(units)} units were"
+        raise UnitError(f"{count} given; give --unit twice, the first for branch 0, or not at all.")
+    first, second = (unit_of(of, text) for text in units)
     if first == second:
         raise UnitError(f"Both units are {first}; two branches need two different units.")
     return first, second
+
+
+def unit_of(of: Device, text: str) -> Unit:
+    """A unit of a device from its text.
+
+    Raises:
+        UnitError: a text that is no unit.
+        UnitUnavailable: it is simulated and the device is not, or the other way round.
+    """
+    unit = Unit.parse(text)
+    if (unit.kind == "sim") != of.facts().simulated:
+        known = ", ".join(str(info.unit) for info in of.units() if info.available)
+        raise UnitUnavailable(f"device {of.name} has no unit {unit}; it has {known}.")
+    return unit
 
 
 def other_units(of: Device, chosen: Sequence[Unit]) -> tuple[Unit, ...]:

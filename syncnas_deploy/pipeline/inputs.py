@@ -7,6 +7,7 @@ is a path.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,16 +16,26 @@ from syncnas_bench.errors import nearest
 from syncnas_bench.files import exists, is_file, is_folder
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.bundle_manifest import MANIFEST
-from syncnas_deploy.errors import ABSENT, BudgetError, ConfigError, DocumentError, ProfileError
+from syncnas_deploy.errors import (
+    ABSENT,
+    BudgetError,
+    ConfigError,
+    DocumentError,
+    InfeasibleBudget,
+    ProfileError,
+    ProfileMismatch,
+)
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.files.places import is_stream, neighbours
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config, read_config
+from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import SCHEMA as PROFILE_SCHEMA
 from syncnas_deploy.prediction.profile_files import load_profile
 from syncnas_deploy.report.comparison import BEST
 from syncnas_deploy.resources import shipped
+from syncnas_deploy.search.candidates import CandidateSpace
 
 ConfigLike = ModelConfig | str | Path
 ProfileLike = DeviceProfile | str | Path
@@ -35,6 +46,8 @@ PROFILE, SEARCH, BUNDLE, RESULT = "profile.json", "search", "bundle", "bench.jso
 """What an assessment's folder holds."""
 RUN_CONFIG, RUN_WEIGHTS = "config.json", "best.pth"
 """What a training's folder holds."""
+_ROOM = 1.25
+"""How much more than the least latency a budget needs, so that there is something to choose."""
 
 
 def as_config(config: ConfigLike) -> ModelConfig:
@@ -167,6 +180,18 @@ def budget_us(budget: BudgetLike, profile: DeviceProfile) -> float:
     if unit == "x":
         return amount * min(profile.table.network_us(at) for at in (0, 1))
     return amount * (1000.0 if unit == "ms" else 1.0)
+
+
+def enough_budget(profile: DeviceProfile) -> str:
+    """A latency budget that networks of two branches can meet: 1.0x, or more where the base has little to share."""
+    try:
+        CandidateSpace(profile.base, ProfileCosts(profile, fastest_placement(profile)), [budget_us("1.0x", profile)])
+    except InfeasibleBudget as error:
+        if error.least_us is not None:
+            return f"{math.ceil(2 * _ROOM * error.least_us / budget_us('1.0x', profile)) / 2:g}x"
+    except ProfileMismatch:
+        pass
+    return "1.0x"
 
 
 def check_budget(budget: BudgetLike) -> tuple[float, str]:

@@ -14,7 +14,14 @@ from syncnas_deploy.errors import OutputExists, ProfileMismatch
 from syncnas_deploy.files.journal import drop_journal
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.widths import BlockKey
-from syncnas_deploy.pipeline.devices import device, device_names, other_units, tell_what_spoils_numbers, units_of
+from syncnas_deploy.pipeline.devices import (
+    device,
+    device_names,
+    other_units,
+    tell_what_spoils_numbers,
+    unit_of,
+    units_of,
+)
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_profile, base_model
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
@@ -128,7 +135,7 @@ def probe_widths(
     found = measure_probe(
         model,
         on,
-        Unit.parse(units[0]) if units else on.default_units()[1],
+        unit_of(on, units[0]) if units else on.default_units()[1],
         BlockKey(stage - 1, block - 1),
         width,
         keep_identity=keep_identity,

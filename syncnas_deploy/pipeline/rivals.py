@@ -20,6 +20,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Pace
 from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
+from syncnas_deploy.shown import ms_text
 from syncnas_deploy.verdict import Contender, Verdict, judge, no_hardware
 
 PILOT_SAMPLES, PILOTS, REMEMBERED = 60, 5, 3
@@ -152,7 +153,7 @@ def asked_beside(
             try:
                 rival = solver.within(latency_us / _typical(ratios[solver.unit]))
             except InfeasibleBudget:
-                on_notice(f"no network of one branch takes {latency_us / 1e3:.2f} ms or less on {solver.unit}")
+                on_notice(f"no network of one branch takes {ms_text(latency_us, 2)} ms or less on {solver.unit}")
                 continue
             made.append(rival)
             asked_rivals.append(_asked(rival, folder / f"{pilot}-{len(asked_rivals)}", _unit_of(on, solver.unit)))

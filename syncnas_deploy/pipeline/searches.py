@@ -40,7 +40,7 @@ from syncnas_deploy.search.rivals import Rival
 from syncnas_deploy.search.verdict_file import NAME as VERDICT
 from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import caution, make_workers
-from syncnas_deploy.shown import Drawn, Tabled, brief
+from syncnas_deploy.shown import Drawn, Tabled, brief, ms_text
 from syncnas_deploy.verdict import Verdict
 
 JOURNAL = "search.journal"
@@ -80,7 +80,7 @@ class FoundNetwork(Drawn):
 
     def _words(self) -> tuple[str, ...]:
         macs = f"{self.config.macs() / 1e6:.1f} M MACs"
-        latency = f"{self.prediction.makespan_us / 1e3:.3f} ms within {self.budget}"
+        latency = f"{ms_text(self.prediction.makespan_us)} ms within {self.budget}"
         return self.config.name, macs, latency, self.verdict.answer
 
 

@@ -33,7 +33,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile, differences
 from syncnas_deploy.prediction.rows import SyncPlace, SyncRow
 from syncnas_deploy.prediction.table import LatencyTable
 from syncnas_deploy.prediction.width_steps import on_step
-from syncnas_deploy.shown import Drawn, Tabled, brief
+from syncnas_deploy.shown import Drawn, Tabled, brief, ms_text
 
 SHORTEST_US = 0.01
 
@@ -94,7 +94,7 @@ class Prediction(Tabled, Drawn):
         error = self.profile.expected_error if self.profile else None
         within = "" if error is None else f"9 of 10 within {error:.1%}"
         energy = "" if self.energy_mj is None else f"{self.energy_mj:.3f} mJ"
-        return brief("Prediction", name, f"{self.makespan_us / 1e3:.3f} ms", within, energy)
+        return brief("Prediction", name, f"{ms_text(self.makespan_us)} ms", within, energy)
 
     def rows(self) -> list[dict[str, object]]:
         """The segments, a row each; latencies in microseconds."""

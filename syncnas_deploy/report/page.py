@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncnas_deploy.files.one_line import one_line
+from syncnas_deploy.shown import ms_text
 
 Cell = str | float | int | None
 
@@ -19,7 +21,7 @@ class Table:
 
     Attributes:
         head: what each column holds.
-        rows: their cells. A float is shown with one digit, None as "-".
+        rows: their cells. None is shown as "-", a float with one digit, or more where its head says milliseconds.
         spare: places of the columns that a narrow terminal goes without, the least important one first.
     """
 
@@ -29,7 +31,7 @@ class Table:
 
     def texts(self) -> list[list[str]]:
         """The cells as they are shown, each one line."""
-        return [[_text(cell) for cell in row] for row in self.rows]
+        return [[_text(cell, head) for cell, head in zip(row, self.head, strict=True)] for row in self.rows]
 
     def numeric(self) -> list[bool]:
         """Which columns are of numbers alone."""
@@ -69,10 +71,12 @@ def reward_text(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 1e5 else f"{value:.4e}"
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: Cell, head: str) -> str:
     if cell is None:
         return "-"
-    return f"{cell:,.1f}" if isinstance(cell, float) else one_line(str(cell))
+    if isinstance(cell, float):
+        return ms_text(1e3 * cell, 1) if "(ms)" in head and math.isfinite(cell) else f"{cell:,.1f}"
+    return one_line(str(cell))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:

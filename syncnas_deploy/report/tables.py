@@ -21,6 +21,7 @@ from syncnas_deploy.prediction.width_steps import ERRATIC
 from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, crossing_line, drift_text, outlook_text
 from syncnas_deploy.report.page import Cell, Page, Table
+from syncnas_deploy.shown import ms_text
 
 SHOWN_RULES = 3
 
@@ -175,7 +176,8 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
         if predicted_us is not None:
             bounds = max(0.0, *errors), max(-0.99, min(0.0, *errors))
             low_ms, high_ms = (predicted_us / 1e3 / (1 + bound) for bound in bounds)
-            digits = max(0, min(3, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-3)))))
+            most = max(3, 2 - math.floor(math.log10(max(high_ms, 1e-6))))
+            digits = max(0, min(most, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-6)))))
             told += f"; so this is {predicted_us / 1e3:.{digits}f} ms ({low_ms:.{digits}f} to {high_ms:.{digits}f})"
     doubts = len(profile.warnings)
     if doubts and predicted_us is not None:
@@ -269,12 +271,12 @@ def app_page(app: AppTimes, results: Sequence[BenchResult]) -> Page:
     """What an app measured, beside results: phones often run a network faster in an app than in a shell."""
     times = app.makespan
     told = (
-        f"in the app, on {' + '.join(app.units)}: {times.median_us / 1e3:.3f} ms (p10 {times.p10_us / 1e3:.3f}, "
-        f"p90 {times.p90_us / 1e3:.3f}, {len(times.samples_us)} runs)"
+        f"in the app, on {' + '.join(app.units)}: {ms_text(times.median_us)} ms (p10 {ms_text(times.p10_us)}, "
+        f"p90 {ms_text(times.p90_us)}, {len(times.samples_us)} runs)"
     )
     for result in results:
         here = result.makespan.median_us
-        told += f", {times.median_us / here:.2f} of the {here / 1e3:.3f} ms here on {' + '.join(result.units)}"
+        told += f", {times.median_us / here:.2f} of the {ms_text(here)} ms here on {' + '.join(result.units)}"
     return Page(told)
 
 
@@ -360,4 +362,4 @@ def comparison(result: BenchResult) -> list[str | Table]:
 
 
 def _ms(samples: RunSamples) -> tuple[str, str]:
-    return f"{samples.median_us / 1e3:.3f}", f"{samples.p10_us / 1e3:.3f}-{samples.p90_us / 1e3:.3f}"
+    return ms_text(samples.median_us), f"{ms_text(samples.p10_us)}-{ms_text(samples.p90_us)}"

@@ -15,7 +15,7 @@ from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.candidates import Infeasibility
 from syncnas_deploy.search.evaluators import Evaluation
-from syncnas_deploy.shown import brief
+from syncnas_deploy.shown import brief, ms_text
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class SearchResult:
     budgets_us: tuple[float, ...]
 
     def __repr__(self) -> str:
-        best = f"best {self.best.strategy}, {self.best.predicted_us / 1e3:.3f} ms"
+        best = f"best {self.best.strategy}, {ms_text(self.best.predicted_us)} ms"
         return brief("SearchResult", best, f"{len(self.trials)} trials", f"{len(self.infeasible)} infeasible")
 
     def rows(self) -> list[dict[str, object]]:

@@ -21,6 +21,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.apps.module import png_bytes
 from syncnas_deploy.bundle import Bundle, write_bundle
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import Precision
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program
 
@@ -114,6 +115,32 @@ def test_the_same_bundle_gives_the_same_bytes(bundle: Bundle, module: Path, tmp_
     assert len(files) > 8
     for name in files:
         assert (again / name).read_bytes() == (module / name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize(
+    ("source", "precisions", "says"),
+    [
+        ("random, seed 3", ("fp32",), ["The weights are random, seed 3"]),
+        ("best.pth", ("fp32", "int8"), ["int8 was made without pictures"]),
+        ("random, seed 0", ("int8",), ["The weights are random, seed 0", "int8 was made without pictures"]),
+        ("random.pth", ("fp16",), []),
+    ],
+)
+def test_an_app_whose_classes_mean_nothing_says_so(
+    source: str, precisions: tuple[Precision, ...], says: list[str], program: Program, tmp_path: Path
+) -> None:
+    config = small_branched()
+    weights = random_weights(parameter_shapes(config), 0)
+    write_bundle(tmp_path / "b", config, weights, source=source, precisions=precisions, timing_only=True)
+    done = program("app", tmp_path / "b", "--out", tmp_path / "m")
+    told = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    readme = (tmp_path / "m" / "README.md").read_text()
+    assert done.code == 0 and len(told) == len(says)
+    assert all(f"warning: {text}" in line for text, line in zip(says, told, strict=True))
+    assert readme.count("the app's classes mean nothing") == len(says) and all(text in readme for text in says)
+    again = json.loads(program("app", tmp_path / "b", "--out", tmp_path / "n", "--json").out)
+    assert [f"warning: {text}" for text in again["warnings"]] == told
 
 
 def test_the_readme_has_ten_lines_and_nothing_is_left_to_fill_in(module: Path) -> None:

@@ -105,5 +105,5 @@ def test_another_network_and_no_file_are_refused(
     assert refused.code == 3
     assert "is not of this network in an app" in refused.err
     refused = program("bench", bundle.folder, "--device", "host", "--from", tmp_path / "absent.json")
-    assert refused.code == 3
+    assert refused.code == 4
     assert "cannot be read (No such file or directory); give the file that the app wrote." in refused.err

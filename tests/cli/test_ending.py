@@ -25,9 +25,10 @@ PROFILE = ["profile", "--device", "sim:phone", "--base", "mobilenet_v2", "--laun
 SEARCH = ["search", "--base", "mobilenet_v2", "--profile", "law.json", "--trials", "9", "--evaluator"]
 
 
-def hang_up_by_default() -> None:
-    """In a child: tests that run below `nohup` would hand it an ignored SIGHUP."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+def ended_by_default() -> None:
+    """In a child: tests that run below `nohup`, or in the background, would hand it ignored signals."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -53,7 +54,7 @@ def test_a_signal_leaves_no_temporary_files_and_is_told(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=hang_up_by_default,
+        preexec_fn=ended_by_default,
     ) as running:
         try:
             wait_for(lambda: any(temporary.rglob(file)) or running.poll() is not None)
@@ -77,15 +78,24 @@ def test_a_signal_leaves_no_temporary_files_and_is_told(
         ("", "signal.raise_signal(signal.SIGTERM)", 143),
         ("", "import swallows; swallowed.append(1); time.sleep(600)", 143),
         ("", "clean()", 143),
+        ("", "signal.raise_signal(signal.SIGINT)", 130),
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", "signal.raise_signal(signal.SIGINT)", 0),
+        ("", "swallow(); time.sleep(600)", 143),
+        ("", "watched(); time.sleep(600)", 130),
+        ("", "raise Slow", -signal.SIGTERM),
+        ("", "atexit.register(signal.raise_signal, signal.SIGINT)", -signal.SIGINT),
+        ("", "threading.Thread(target=held_up).start()", -signal.SIGHUP),
     ],
-    ids=["nohup", "HUP", "TERM", "in an import", "twice"],
-)
+    ids=["nohup", "HUP", "TERM", "in an import", "twice", "INT", "INT ignored", "in __del__", "in a weak reference",
+         "while an error is told", "after the end", "while threads are waited for"],
+)  # fmt: skip
 def test_when_a_signal_ends_the_program(before: str, while_it_waits: str, code: int, tmp_path: Path) -> None:
     (tmp_path / "swallows.py").write_text(
         "import signal\ntry:\n    signal.raise_signal(signal.SIGTERM)\nexcept:\n    pass\n"
     )
     program = f"""
-import signal, sys, time
+import atexit, signal, sys, threading, time, weakref
+import click
 from syncnas_deploy.cli import cli, main
 sys.path.insert(0, ".")
 swallowed = []
@@ -97,10 +107,33 @@ def clean():
         signal.raise_signal(signal.SIGHUP)
         print("cleaned")
 
+class Slow(click.ClickException):
+    def __init__(self):
+        super().__init__("x")
+
+    def format_message(self):
+        signal.raise_signal(signal.SIGTERM)
+        return "x"
+
+class Deaf:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def swallow():
+    Deaf()
+
+def watched():
+    kept = Deaf.__new__(type("Plain", (), dict()))
+    weakref.finalize(kept, signal.raise_signal, signal.SIGINT)
+
+def held_up():
+    time.sleep(0.5)
+    signal.raise_signal(signal.SIGHUP)
+
 @cli.command()
 def waits():
     {while_it_waits}
-    print("done")
+    print("done", flush=True)
 
 {before}
 sys.argv = ["syncnas-deploy", "waits"]
@@ -115,11 +148,50 @@ finally:
         text=True,
         timeout=WAIT_S,
         check=False,
-        preexec_fn=hang_up_by_default,
+        preexec_fn=ended_by_default,
     )
-    assert done.returncode == code, done.stderr
-    assert ("done" in done.stdout) == (code == 0) and ("cleaned" in done.stdout) == (while_it_waits == "clean()")
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+    assert ("done" in done.stdout) == (code in (0, -signal.SIGINT, -signal.SIGHUP))
+    assert ("cleaned" in done.stdout) == (while_it_waits == "clean()")
     assert ("[1]" in done.stdout) == ("import" in while_it_waits), "the module was imported whole"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(
+    "module",
+    [
+        "syncnas_deploy.cli",
+        "click",
+        "syncnas_deploy.cli.training",
+        "syncnas_deploy.pipeline",
+        "syncnas_deploy.report.tables",
+    ],
+)
+def test_ctrl_c_is_told_from_the_first_import_on(module: str) -> None:
+    program = f"""
+import signal, sys
+
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+sys.argv = ["syncnas-deploy", "models"]
+from syncnas_deploy.__main__ import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+        preexec_fn=ended_by_default,
+    )
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert done.stderr.split("\n", 1)[0] in ("", "syncnas-deploy: Interrupted; what was finished is kept.")
+    assert "Traceback" not in done.stderr
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -72,6 +72,39 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (2, "runtime fetch --sha256 x", "FILE=SUM"),
     (2, "completion powershell", "bash"),
     (2, "train small.json --path set --lr -1", "rate must be between"),
+    # Options that would be ignored, and words that are empty.
+    (2, "export small.json --timing-only", "--timing-only would do nothing here; it is for --precision int8."),
+    (2, "export small.json --calibrate set", "--calibrate is for int8"),
+    (
+        2,
+        "export mobilenet_v2 --whole",
+        "--whole would do nothing here; the file of mobilenet_v2, of one branch",
+    ),
+    (2, "bench small --device host" + " --unit cpu:1" * 3, "3 units were given; give --unit twice"),
+    (2, "export small.json --opset 17", "--opset would do nothing here"),
+    (2, "export small.json --precision fp16 --precision fp16 --precision fp16", "3 precisions were given"),
+    (2, "export small.json --precision fp17", "'fp17' is not one of"),
+    (2, "bench small --evaluator capacity", "--evaluator would do nothing here; it compares with rivals"),
+    (2, "bench small --rivals", "--rivals would do nothing here; add --profile"),
+    (2, f"bench small {LAW} --no-rivals --evaluator zen", "--evaluator would do nothing here"),
+    (2, "profile --base mobilenet_v2 --probe 7.1@704 --watch p.html", "--probe takes one --device"),
+    (2, "eval small --path set --device cuda", "--device would do nothing here; a bundle runs on this host's CPU."),
+    (2, "eval small --path set --input-size 64", "--input-size would do nothing here; a bundle has its own."),
+    (2, "train small.json --path set --new-classifier", "--new-classifier would do nothing here; it is for --weights."),
+    (2, "train small.json --path set --period-factor 2", "--period-factor would do nothing here; add --period-epochs."),
+    (2, "train small.json --path parts --held-out 0.2", "--held-out would do nothing here; PATH has train and val."),
+    (2, "compare found found --budget 0.8x", "--budget would do nothing here; it is for profiles."),
+    (
+        4,
+        f"runtime fetch --url http://127.0.0.1:1/a.aar --sha256 b.aar={0:064}",
+        "--sha256 is of b.aar, which is not",
+    ),
+    (2, "doctor --device ''", "--device is empty; give it a value or leave it out."),
+    (2, "export small.json --calibrate ''", "--calibrate is empty"),
+    (2, "export small.json --out=", "--out is empty"),
+    (2, f"search {LAW} --evaluator= --trials 2", "--evaluator is empty"),
+    (2, "models ''", "An argument is empty"),
+    (2, "weights convert '' --config small.json --out o.safetensors", "An argument is empty"),
     (2, "report law.json law.json --learning l.svg", "--learning draws one profile"),
     # A file's content cannot be used.
     (3, "models brace.json", "not JSON"),
@@ -131,6 +164,18 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (4, "runtime add nosuch-2.3.0.aar", "does not exist"),
     # A unit, a budget, a profile that does not fit; an output that is there.
     (5, "profile --base mobilenet_v2 --device host --unit cpu:1@999 --unit cpu:1@0", "999"),
+    (
+        5,
+        "profile --base mobilenet_v2 --device host --unit sim:cpu --unit sim:gpu",
+        "device host has no unit sim:cpu; it",
+    ),
+    (5, "bench small --device host --unit cpu:1@0 --unit sim:cpu:int8", "has no unit sim:cpu:int8; it has cpu:1"),
+    (5, "bench small --device sim:phone --unit cpu:1 --unit cpu:2", "has no unit cpu:1; it has sim:cpu, sim:gpu."),
+    (5, "profile --base mobilenet_v2 --device sim:duo --unit cpu:1 --probe 7.1@704", "has no unit cpu:1; it has sim:"),
+    (5, "bench small --device sim:phone --baseline small@cpu:1", "device sim:phone has no unit cpu:1"),
+    (2, "bench small --device host --unit cpu:1@0:int9 --unit cpu:1@1", "unit 'cpu:1@0:int9' is not valid"),
+    (2, "bench small --device host --unit cpu:1@0:INT8 --unit cpu:1@1", "unit 'cpu:1@0:INT8' is not valid"),
+    (2, "bench small --device host --unit gpu:fp16:fp16 --unit cpu:1@1", "unit 'gpu:fp16:fp16' is not valid"),
     (5, "train small.json --path set --device cuda -b 2", "torch finds none here"),
     (7, f"{FIND} --budget 5us", "raise --budget to at least"),
     (7, f"{FIND} --base mnasnet_b1", "measured for base 'mobilenet_v2'"),
@@ -175,6 +220,8 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
     (folder / "bytes.json").write_bytes(b"\xff\xfe{}")
     np.savez(folder / "w.npz", x=np.zeros(3, np.float32))
     draw_set(folder / "set", 2, 0)
+    for part in ("train", "val"):
+        draw_set(folder / "parts" / part, 2, 0)
     (folder / "empty").mkdir()
     (folder / "torn").mkdir()
     (folder / "torn" / "manifest.json").write_text("{")

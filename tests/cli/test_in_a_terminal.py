@@ -6,10 +6,13 @@ import re
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from syncnas_deploy.cli import WORK, cli
 from syncnas_deploy.networks.formats import config_text
+from syncnas_deploy.prediction.profile_files import write_profile
+from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import draw_set, small_config
 from tests.support.program import Program
 from tests.support.pseudo_terminal import ESCAPE, Screen, environment, on_terminal
@@ -17,6 +20,7 @@ from tests.support.pseudo_terminal import ESCAPE, Screen, environment, on_termin
 pytest.importorskip("pty", reason="there are no pseudo-terminals here")
 
 NUMBER = re.compile(r"(?<![\w.,/-])[-+]?\d[\d,]*(?:\.\d+)?(?![\w/])")
+NAMES = [f"a-device-whose-name-is-not-short-{letter}.profile.json" for letter in "abc"]
 ROAD = (
     "devices",
     "devices --simulated",
@@ -33,6 +37,8 @@ ROAD = (
     "export found/best.json --out bundle",
     "bench bundle --device sim:duo --profile p.json --samples 6 --launches 1 --out b.json",
     "report p.json found bundle b.json found/best.json",
+    "compare b.json b.json b.json",
+    f"compare {' '.join(NAMES)}",
     "train found/best.json --path set --epochs 1 --warmup-epochs 0 -b 8 -j 0 --out run",
     "eval run/config.json --weights run/best.pth --path set -j 0",
     "weights convert run/best.pth --config run/config.json --out w.safetensors",
@@ -41,12 +47,16 @@ ROAD = (
     "",
     *(f"{name} --help" for name in cli.commands),
 )
-AGAIN = ("models", "models small.json", "predict found/best.json --profile p.json", ROAD[14])
+AGAIN = ("models", "models small.json", "predict found/best.json --profile p.json", *ROAD[14:17])
 """Commands that print the same when they are given again."""
 
 
 def prepare(folder: Path) -> None:
     (folder / "small.json").write_text(config_text(small_config(8)))
+    law = msgspec.structs.replace(law_profile(small_config(8)), held_out=())
+    for name in NAMES:
+        device = {"name": f"a device whose name is {name}"}
+        write_profile(folder / name, msgspec.structs.replace(law, device=device))
     draw_set(folder / "set", 6, 0)
 
 

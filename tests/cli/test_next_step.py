@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,8 @@ from syncnas_bench import SIM_DEVICES
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli.fitting import fitted, folded_command
 from syncnas_deploy.errors import JournalMismatch, OutputExists
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.page import Page, Table
@@ -57,6 +59,21 @@ def test_an_interrupted_command_says_how_it_goes_on(
     ]
 
 
+@pytest.mark.parametrize(("slower", "raised"), [(1.0, False), (4.0, True), (20.0, True)])
+def test_the_budget_that_is_suggested_can_be_met(
+    slower: float, raised: bool, mobilenet: ModelConfig, program: Program
+) -> None:
+    law = law_profile(mobilenet)
+    contention = tuple(msgspec.structs.replace(row, factor=slower * row.factor) for row in law.contention)
+    write_profile(Path("p.json"), msgspec.structs.replace(law, contention=contention))
+    done = program("report", "p.json")
+    (told,) = [line.partition(": ")[2] for line in done.err.splitlines() if line.startswith("next, search")]
+    assert done.code == 0 and ("--budget" in told) == raised, told
+    words = [word for word in shlex.split(told)[1:] if word not in ("--evaluator", "capacity")]
+    found = program(*words, "--evaluator", "capacity", "--trials", 1, "--out", "found")
+    assert found.code == 0, found.err
+
+
 OUT: dict[str, str] = {
     "search --profile law.json --evaluator capacity --out file": "is a file, and a folder is needed",
     "export mobilenet_v2 --out file": "is not a bundle but a file, and a folder is needed",
@@ -65,17 +82,33 @@ OUT: dict[str, str] = {
     "profile --base mobilenet_v2 --device sim:duo --out folder": "is no file but a folder",
     "draw mobilenet_v2 --out folder.svg": "is no file but a folder",
     "report law.json --learning folder.svg": "is no file but a folder",
+    "report law.json --html file": "give --force to replace it",
+    "predict best.json --profile law.json --trace file": "give --force to replace it",
+    "predict best.json --profile law.json --trace folder": "is no file but a folder",
+    "compare law.json law.json --html file": "give --force to replace it",
+    "compare law.json law.json --html device": "exists and is no file",
+    "report law.json --html device --force": "exists and is no file",
+    "predict best.json --profile law.json --trace device --force": "exists and is no file",
+    "search --profile law.json --evaluator capacity --watch device --force --out s": "exists and is no file",
+    "search --profile law.json --evaluator capacity --watch folder --out s": "is no file but a folder",
 }
 
 
 @pytest.mark.parametrize("command", list(OUT))
-def test_a_file_where_a_folder_is_needed_and_the_other_way_round(command: str, law: Path, program: Program) -> None:
+def test_a_file_where_a_folder_is_needed_and_the_other_way_round(
+    command: str, law: Path, mobilenet: ModelConfig, program: Program
+) -> None:
+    write_config(Path("best.json"), branched(mobilenet, "nnnnnna"))
     Path("file").write_text("mine")
+    Path("device").symlink_to(os.devnull)
     for name in ("folder", "folder.svg"):
         Path(name).mkdir()
     done = program(*shlex.split(command))
     assert (done.code, done.out) == (8, "") and OUT[command] in done.err and done.err.count("\n") == 1
     assert Path("file").read_text() == "mine"
+    assert {path.name for path in Path().iterdir() if path.name[0] != "."} == {
+        "device", "file", "folder", "folder.svg", "law.json", "best.json"
+    }  # fmt: skip
 
 
 SEARCHED = "search --profile law.json --evaluator capacity --trials 2 --out found"
@@ -177,6 +210,25 @@ TABLES: dict[str, tuple[Table, int, Callable[[list[str]], bool]]] = {
     ),
     "a wide script": (Table(["name"], [["幅" * 40]]), 40, lambda lines: len(lines) == 4),
     "a long word": (Table(["name", "us"], [["x" * 90, 1.5]]), 40, lambda lines: "1.5" in lines[2]),
+    "what is too wide goes below, with column 0 again": (
+        Table(
+            ["file", *(f"on a-device-with-a-long-name-{i}.json (ms)" for i in range(3))],
+            [["x" * 8, 1e6, 2e6, 3e6]] * 2,
+        ),
+        60,
+        lambda lines: (
+            [sum("xxx" in line for line in lines), sum("file" in line for line in lines)] == [4, 2]
+            and all(
+                sum(number in line for line in lines) == 2 for number in ("1,000,000.0", "2,000,000.0", "3,000,000.0")
+            )
+            and "left out" not in "".join(lines)
+        ),
+    ),
+    "a name of 200 characters": (
+        Table(["name", "(ms)"], [["n" * 200, 0.04512]]),
+        80,
+        lambda lines: "0.0451" in lines[2] and len(lines) < 6,
+    ),
     "an empty table": (Table(["name", "us"], []), 40, lambda lines: lines[0].split() == ["name", "us"]),
 }
 

@@ -60,6 +60,28 @@ def test_settings_stand_for_options_and_are_said(program: Program, asked: dict[s
         assert f"syncnas.toml: {line}\n" in done.err
 
 
+def test_a_setting_is_said_once(program: Program) -> None:
+    Path("lib").mkdir()
+    done = settings(program, 'runtime = "lib"\ndevice = "sim:phone"\n', "doctor")
+    assert done.code == 0 and [done.err.count(f"syncnas.toml: {key}") for key in ("runtime", "device")] == [1, 1]
+
+
+def test_what_is_simulated_has_no_gpu_and_its_label_once(program: Program) -> None:
+    for name in ("phone", "duo", "midrange"):
+        checks = [
+            check["name"] for check in json.loads(program("doctor", "--device", f"sim:{name}", "--json").out)["checks"]
+        ]
+        assert "GPU" not in checks and "units" in checks
+    listed = program("devices", "--simulated").out
+    assert listed.count("follow a law") == 1 and "sim:phone" in listed
+    assert all(
+        unit["note"]
+        for device in json.loads(program("devices", "--json").out)
+        if device["simulated"]
+        for unit in device["units"]
+    )
+
+
 def test_options_and_variables_go_first(
     program: Program, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncnas_exporters import NotATfliteFile, TfliteRunner, read_signatures, write_tflite
+from syncnas_exporters.reader import read_numbers
 from tests.support.export_cases import CASES
 
 MODEL = write_tflite([case.graph() for case in CASES[-6:]])
@@ -19,6 +20,7 @@ def outcome(content: bytes) -> str:
     """'read' or 'refused'; anything else that escapes fails the test."""
     try:
         read_signatures(content)
+        read_numbers(content)
     except NotATfliteFile:
         return "refused"
     return "read"
@@ -51,6 +53,8 @@ def test_other_content_is_refused(content: bytes, tmp_path: Path) -> None:
     for source in (content, path):
         with pytest.raises(NotATfliteFile):
             read_signatures(source)
+        with pytest.raises(NotATfliteFile):
+            read_numbers(source)
         with pytest.raises(NotATfliteFile):
             TfliteRunner(source)
 
@@ -107,8 +111,9 @@ def test_shared_vectors_cannot_make_a_small_file_long_work() -> None:
     content = many_subgraphs_sharing_one_tensor_list(subgraphs=20_000, tensors=20_000)
     assert len(content) < 1_000_000
     begin = time.process_time()
-    with pytest.raises(NotATfliteFile, match="more than"):
-        read_signatures(content)
+    for read in (read_signatures, read_numbers):
+        with pytest.raises(NotATfliteFile, match="more than"):
+            read(content)
     assert time.process_time() - begin < 10
 
 

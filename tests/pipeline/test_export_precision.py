@@ -57,7 +57,7 @@ def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, picture
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("--precision", "int8"), 2, "--precision int8 needs --calibrate DIR; give a folder of about 100 pictures."),
+        (("--precision", "int8"), 2, "int8 needs --calibrate DIR with a folder of about 100 pictures; or --timing-"),
         (("--precision", "int9"), 2, "'int9' is not one of 'fp32', 'fp16', 'int8'"),
         (("--precision", "int8", "--calibrate", "nowhere"), 4, "nowhere: no such folder; give one with about 100"),
         (("--precision", "int8", "--calibrate", "."), 3, ".: holds no pictures; give a folder with about 100"),
@@ -67,9 +67,19 @@ def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, picture
             3,
             "is the calibration of another network or other weights",
         ),
-        (("--precision", "fp16", "--format", "onnx"), 8, "a precision is that of .tflite files; add --format tflite"),
+        (("--precision", "fp16", "--format", "onnx"), 2, "--precision is that of .tflite files; add --format tflite"),
+        (("--calibrate", "."), 2, "--calibrate is for int8; add --precision int8 or leave it out."),
+        (("--precision", "fp16", "--calibrate", "."), 2, "--calibrate is for int8; add --precision int8 or leave it"),
+        (("--timing-only",), 2, "--timing-only would do nothing here; it is for --precision int8."),
+        (
+            ("--precision", "int8", "--timing-only", "--calibrate", "."),
+            2,
+            "--timing-only would do nothing here; leave it out, since pictures are given.",
+        ),
+        (("--opset", "17"), 2, "--opset would do nothing here; add --format onnx."),
+        (("--split-kernels", "0", "--format", "onnx"), 2, "--split-kernels would do nothing here; it is for"),
         (("--split-kernels", "2"), 2, "2 is not in the range 0<=x<=1"),
-        (("--precision", "fp16") * 3, 8, "has two branches and 3 precisions were given"),
+        (("--precision", "fp16") * 3, 2, "--precision: small_nca has two branches and 3 precisions were given"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_a_sentence(

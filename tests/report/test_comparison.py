@@ -32,14 +32,14 @@ search in {folder}
 2 evaluated, 1 partial, 1 failed, 1 infeasible
 budget  (ms)  strategy  predicted (ms)  reward  standard error  evaluations  sure
 ------  ----  --------  --------------  ------  --------------  -----------  ----
-1.0x     1.0  nnnnnna              0.9  0.7500  0.0100                    1  yes
+1.0x    1.00  nnnnnna            0.910  0.7500  0.0100                    1  yes
 strategy: a letter for each stage; n: the branches do not meet, a: their features are added, c: put side by side
 reward: larger is better; sure: yes where its scatter cannot hide that one of the next ones is better
 
 trial  strategy  predicted (ms)  reward
 -----  --------  --------------  ------
-    3  nnnnnna              0.9  0.7500
-    1  aaaaaaa              0.9  0.5000"""
+    3  nnnnnna            0.910  0.7500
+    1  aaaaaaa            0.900  0.5000"""
 
 
 def test_only_whole_evaluations_are_among_the_best(mobilenet: ModelConfig, tmp_path: Path) -> None:

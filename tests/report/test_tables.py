@@ -180,8 +180,8 @@ simulated profile of mobilenet_v2 on law, 2026-01-01T00:00:00+00:00
 240 points, 30 syncs; 3 launches of 10 rounds
 unit       base (ms)  contention  invocation (us)
 ---------  ---------  ----------  ---------------
-sim:left         4.2  1.10-1.40               2.0
-sim:right        6.1  1.02-1.14               3.5
+sim:left        4.20  1.10-1.40               2.0
+sim:right       6.06  1.02-1.14               3.5
 contention: how many times as long a unit takes while the other one works; invocation: what a call costs
 sync overhead, of a crossing between the units: 7.1 to 13.3 us
   of it download 1.4 and 3.4 us, wait 0.8 us (polling), upload 2.1 and 5.5 us, then submission 2.0 and \

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,9 +27,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[st
     """Run the program with these words."""
     monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *map(str, words)])
     capfd.readouterr()
-    code = 0
+    code, ending = 0, signal.getsignal(signal.SIGINT)
     try:
         main()
     except SystemExit as e:
         code = int(e.code or 0)
+    finally:
+        signal.signal(signal.SIGINT, ending)  # this process goes on
     return Outcome(code, *capfd.readouterr())

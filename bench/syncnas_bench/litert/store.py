@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench.environment import Environment
-from syncnas_bench.errors import DownloadFailed, RuntimeMismatch, RuntimeMissing, RuntimeRejected, printable
+from syncnas_bench.errors import (
+    DownloadFailed,
+    RuntimeMismatch,
+    RuntimeMissing,
+    RuntimeRejected,
+    SourceMissing,
+    printable,
+)
 from syncnas_bench.files import beside, regular_bytes, sha256_of, writing
 from syncnas_bench.litert.abis import ABIS, LIBRARY, RUNTIME_LIBRARY, Abi, parse_abi
 from syncnas_bench.litert.downloads import NotThere, download
@@ -119,14 +126,19 @@ class RuntimeStore:
         fetcher = _Fetcher(self.path / "partial", url, fields, dict(sha256 or {}), on_progress)
         if known is not None and not replace:
             fetcher.sha256 |= {library.name: library.sha256 for library in known.libraries}
+        by_library = "{library}" in url
+        archive = shown(fetcher.address("")).rpartition("/")[2] or "archive"
+        names = (RUNTIME_LIBRARY, *target.accelerators) if by_library else (archive,)
+        if unknown := sorted((sha256 or {}).keys() - set(names)):
+            raise SourceMissing(f"--sha256 is of {unknown[0]}, which is not fetched; name {' or '.join(names)}.")
         with self._workshop() as workshop:
             brought = self._find(target.name, version)
             if brought is not None and brought != known and self._serves(brought, replace):
                 return brought  # by another process, meanwhile
-            if "{library}" in url:
+            if by_library:
                 source = fetcher.libraries(target, workshop)
             else:
-                source = fetcher.get(shown(fetcher.address("")).rpartition("/")[2] or "archive", workshop)
+                source = fetcher.get(archive, workshop)
             (entry,) = self._take(source, workshop, version, target, replace, fetcher.origin)
         return entry
 

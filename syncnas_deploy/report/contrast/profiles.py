@@ -10,6 +10,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
 from syncnas_deploy.report.contrast.sheets import Sheet, kinds_of, networks_alike, only_one
+from syncnas_deploy.shown import ms_text
 
 
 def compare_profiles(
@@ -39,7 +40,7 @@ def _row(name: str, profile: DeviceProfile) -> tuple[str, ...]:
     bases, apart, contention = [], [], []
     for unit in (0, 1):
         sample = next((row.sample for row in profile.networks if row.unit == unit and row.pair == 0), None)
-        bases.append("-" if sample is None else f"{sample.median_us / 1e3:.3f}")
+        bases.append("-" if sample is None else ms_text(sample.median_us))
         apart.append("-" if sample is None else f"{sample.disagreement:.1%}")
         factors = [row.factor for row in profile.contention if row.unit == unit and row.part == "stage"]
         contention.append(f"{statistics.median(factors):.2f}" if factors else "-")
@@ -47,7 +48,7 @@ def _row(name: str, profile: DeviceProfile) -> tuple[str, ...]:
     crossing = f"{min(syncs):.1f}-{max(syncs):.1f}" if syncs else "-"
     expected = "-" if profile.expected_error is None else f"{profile.expected_error:.1%}"
     device = profile.device.get("name", "a device")
-    pairs = (" / ".join(values) for values in (bases, apart, contention))
+    pairs = ("/".join(values) for values in (bases, apart, contention))
     return (name, device, " and ".join(profile.units), *pairs, crossing, expected)
 
 
@@ -68,6 +69,6 @@ def _elsewhere(named: Sequence[tuple[str, DeviceProfile]], best: Mapping[str, Mo
 
 def _latency(config: ModelConfig, profile: DeviceProfile) -> str:
     try:
-        return f"{predict(config, profile).makespan_us / 1e3:.3f}"
+        return ms_text(predict(config, profile).makespan_us)
     except ProfileMismatch:
         return "not known"

@@ -10,6 +10,7 @@ from syncnas_deploy.benchmarking.trust import own_error, trust, verdict_of
 from syncnas_deploy.errors import Incomparable
 from syncnas_deploy.prediction.identity import other_name
 from syncnas_deploy.report.contrast.sheets import Sheet, change_text, kinds_of, networks_alike, only_one
+from syncnas_deploy.shown import ms_text
 from syncnas_deploy.verdict import SIGMAS
 
 
@@ -55,9 +56,9 @@ def _row(name: str, result: BenchResult, reference: BenchResult) -> tuple[str, .
         error = SIGMAS * math.hypot(own_error(result), own_error(reference))
         told = "" if abs(math.log(ratio)) > error else ", may be chance"
         beside = f"{change_text(ratio)} ± {100 * error:.1f}{told}"
-    spread = f"{times.p10_us / 1e3:.3f}-{times.p90_us / 1e3:.3f}"
+    spread = f"{ms_text(times.p10_us)}-{ms_text(times.p90_us)}"
     macs = f"{result.config.macs() / 1e6:.1f}"
-    numbers = (macs, f"{times.median_us / 1e3:.3f}", spread, f"{result.aa_ratio:.3f}")
+    numbers = (macs, ms_text(times.median_us), spread, f"{result.aa_ratio:.3f}")
     return (name, result.config.name, result.device, *numbers, beside, trust(result).level)
 
 

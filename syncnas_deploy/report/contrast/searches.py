@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from syncnas_deploy.report.comparison import JOURNAL, SearchFolder
 from syncnas_deploy.report.contrast.sheets import Sheet, networks_alike, only_one
 from syncnas_deploy.report.page import reward_text
+from syncnas_deploy.shown import ms_text
 
 KEY_BYTES = 100_000
 """More than any first line of a journal has."""
@@ -51,7 +52,7 @@ def _evaluator(search: SearchFolder) -> str:
 
 def _ms(text: str | None) -> str:
     try:
-        return f"{float(text or '') / 1e3:.3f}"
+        return ms_text(float(text or ""))
     except ValueError:
         return "-"
 

@@ -72,7 +72,9 @@ class Command:
     @property
     def cost(self) -> str:
         """The time limit; how long the program really takes is not known."""
-        return f"what {self.words[0]} takes, at most {self.limit_s:g} s per candidate"
+        hours = self.limit_s / 3600
+        limit = f"{hours:g} h" if hours.is_integer() else f"{self.limit_s:g} s"
+        return f"as long as the program takes, at most {limit} per candidate"
 
     @property
     def key(self) -> dict[str, object]:
