@@ -48,7 +48,7 @@ def devices(simulated: bool, as_json: bool) -> None:
     rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in others]
     say_page(Table(["device", "unit", "available", "default for", "what it is"], rows))
     if simulated:
-        say("", "sim:...: simulated, its times follow a law and measure no hardware")
+        say("sim:NAME is simulated: its times follow a law and measure no hardware")
     if left_out:
         say("", f"and {len(left_out)} simulated devices ({', '.join(left_out)}): --simulated lists their units")
     if not phones and not others:
