@@ -105,7 +105,8 @@ def main() -> None:
         for precision in PRECISIONS:
             out = work / f"{name}-{precision}"
             if not is_bundle(out):
-                pipeline.export(config, out, weights=weights, precisions=(precision,), calibrate=pictures)
+                calibrate = pictures if precision == "int8" else None
+                pipeline.export(config, out, weights=weights, precisions=(precision,), calibrate=calibrate)
             bundle = read_bundle(out)
             top1 = 100 * evaluate_bundle(bundle, pictures, workers=0).top1
             far = "" if bundle.against_fp32 is None else f", logits {bundle.against_fp32.rms:.4f} rms from fp32"
