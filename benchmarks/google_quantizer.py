@@ -2,9 +2,10 @@
 
     python -m venv quantizer
     quantizer/bin/pip install . litert-quantizer
-    quantizer/bin/python -m benchmarks.google_quantizer [--rounds 25] [--models mobilenet_v2]
+    quantizer/bin/python -m benchmarks.google_quantizer [--rounds 25] [--trained FOLDER]
 
-An MBConv block with seeded weights, then whole base models with random weights. Both files have float32 inputs and
+An MBConv block with seeded weights; then the networks that `benchmarks.precision_accuracy` trained into FOLDER, each as
+one graph, on its pictures (that needs Pillow). Both files have float32 inputs and
 outputs. Prints the operators of each, sizes, how far the outputs are apart (root mean square over that of fp32), and
 the CPU time of one XNNPACK thread, the files in turns (A/A: the fp32 file twice). The quantizer brings its own versions
 of much else, so it wants an environment of its own.
@@ -18,15 +19,17 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.large_kernels import block, file_medians
-from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.networks.lowering import network_graph
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.networks.segments import Feed
+from syncnas_deploy.training.calibration import read_pictures
 from syncnas_exporters import Graph, RangeObserver, TfliteRunner, write_tflite
 from syncnas_exporters.ranges import Ranges
 
@@ -35,8 +38,8 @@ try:
 except ImportError:
     quantizer = recipe = None
 
-CALIBRATE, COMPARE = 8, 8
-"""Inputs, normal, that ranges are seen on, and that outputs are compared on."""
+PICTURES = 8
+"""Inputs of the block that ranges are seen on, and as many that outputs are compared on."""
 
 
 def google_int8(graph: Graph, model: bytes, ranges: Ranges, feeds: dict[str, NDArray[np.float32]]) -> bytes:
@@ -70,28 +73,26 @@ def rms(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
     return float(np.sqrt(np.mean((found - wanted) ** 2) / np.mean(wanted**2)))
 
 
-def compare(title: str, graph: Graph, rounds: int) -> None:
-    """Make, run and time the three files, and print what they are."""
-    rng = np.random.default_rng(0)
+Feeds = Sequence[dict[str, NDArray[np.float32]]]
 
-    def draw(count: int) -> Sequence[dict[str, NDArray[np.float32]]]:
-        shapes = {name: graph.tensors[name].shape for name in graph.inputs}
-        return [
-            {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-            for _ in range(count)
-        ]
 
-    observer, seen = RangeObserver([graph]), draw(CALIBRATE)
+def compare(title: str, graph: Graph, seen: Feeds, inputs: Feeds, rounds: int) -> None:
+    """Make, run and time the three files, and print what they are.
+
+    Args:
+        seen: inputs that the ranges are of.
+        inputs: that outputs are compared on.
+    """
+    observer = RangeObserver([graph])
     for feeds in seen:
         observer.run(graph.name, feeds)
-    ranges = observer.ranges()
-    plain = write_tflite([graph])
+    ranges, plain = observer.ranges(), write_tflite([graph])
     files = {
         "fp32": plain,
         "ours": write_tflite([graph], precision="int8", ranges=ranges),
         "Google's": google_int8(graph, plain, ranges[graph.name], seen[0]),
     }
-    runners, inputs = {name: TfliteRunner(model) for name, model in files.items()}, draw(COMPARE)
+    runners = {name: TfliteRunner(model) for name, model in files.items()}
     outputs = {
         name: np.concatenate([next(iter(runner.run(graph.name, feeds).values())) for feeds in inputs])
         for name, runner in runners.items()
@@ -108,18 +109,29 @@ def compare(title: str, graph: Graph, rounds: int) -> None:
     print(f"  outputs {apart:.4f} rms apart; ours takes {ratio:.2f} of Google's (A/A {found['A/A']:.2f})", flush=True)
 
 
+def trained(folder: Path, rounds: int) -> None:
+    """Compare every network in a folder of `benchmarks.precision_accuracy`."""
+    for path in sorted(folder.glob("*.npz")):
+        config = read_bundle(folder / f"{path.stem}-fp32").config
+        pictures = read_pictures(folder / "digits", config.input_size).images
+        feeds = [{Feed.IMAGE.value: image[None]} for image in pictures]
+        compare(config.name, network_graph(config, dict(np.load(path)), "whole"), feeds, feeds, rounds)
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=25)
-    parser.add_argument("--models", nargs="*", default=["mobilenet_v2"])
+    parser.add_argument("--trained", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     if quantizer is None:
         parser.exit(9, "litert-quantizer is not installed; make an environment for it, as `--help` says.\n")
-    compare("MBConv 32-192-32, 28 px, k3", block(32, 192, 28, 3), args.rounds)
-    for name in args.models:
-        config = load_config(name)
-        compare(name, network_graph(config, random_weights(parameter_shapes(config), 0), "whole"), args.rounds)
+    graph, rng = block(32, 192, 28, 3), np.random.default_rng(0)
+    shape = graph.tensors["x"].shape
+    feeds = [{"x": rng.standard_normal(shape).astype(np.float32)} for _ in range(2 * PICTURES)]
+    compare("MBConv 32-192-32, 28 px, k3", graph, feeds[:PICTURES], feeds[PICTURES:], args.rounds)
+    if args.trained:
+        trained(args.trained, args.rounds)
 
 
 if __name__ == "__main__":

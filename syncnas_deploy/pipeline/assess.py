@@ -18,6 +18,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.pipeline.devices import in_int8, units_of
 from syncnas_deploy.pipeline.inputs import (
     BUNDLE,
+    INT8,
     PROFILE,
     RESULT,
     SEARCH,
@@ -38,7 +39,7 @@ from syncnas_deploy.search.evaluators import default_evaluator, make_evaluator
 from syncnas_deploy.shown import brief
 from syncnas_deploy.training.calibration import read_pictures
 
-COMMANDS, PAGE, INT8 = "commands.sh", "page.html", "int8"
+COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
 SERIAL = '"$ANDROID_SERIAL"'
 """What stands in the commands for a phone's serial or address."""

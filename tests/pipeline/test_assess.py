@@ -182,6 +182,8 @@ def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each
     page, commands = Path("a/page.html").read_text(), Path("a/commands.sh").read_text()
     assert "cpu:1:int8 and cpu:2:int8" in page and page.count('class="answer"') == 2
     assert "--profile a/int8/profile.json --timing-only --out a/int8/bundle" in commands
+    assert [path.parent.name for path in pipeline.documents_in(["a"]) if path.name == "bench.json"] == ["a", "int8"]
+    assert program("compare", "a", "a").code == 0
     measured = {path: path.read_bytes() for path in Path("a").rglob("profile.json")}
     again = program(*words, "--json")
     assert {path: path.read_bytes() for path in Path("a").rglob("profile.json")} == measured and len(measured) == 2

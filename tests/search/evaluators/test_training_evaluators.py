@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 
 from syncnas_deploy import pipeline
-from syncnas_deploy.errors import DatasetError, MissingDependency, UnknownEvaluator, UnknownModel, WeightsError
+from syncnas_deploy.errors import (
+    DatasetError,
+    JournalMismatch,
+    MissingDependency,
+    UnknownEvaluator,
+    UnknownModel,
+    WeightsError,
+)
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.networks.widths import Widths
@@ -114,12 +121,13 @@ def test_a_training_that_diverges_is_infeasible_and_says_so(pictures: Path, monk
     assert evaluation.reward is None and evaluation.note.startswith("In epoch 1, step 2, the loss is")
 
 
-def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_search_by_training_goes_on_where_it_was_killed(precision: str, pictures: Path, tmp_path: Path) -> None:
     base = small_config(4)
     table, path = SyntheticTable(base, 1), tmp_path / "j"
 
     def run(path: Path | None) -> list[tuple[str, float | None, str]]:
-        evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0")
+        evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0,precision={precision}")
         settings = SearchSettings(trials=5, algorithm="random")
         result = search(base, table, [1e7], evaluator, settings, journal_path=path)
         return [(t.strategy, t.reward, t.outcome) for t in result.trials]
@@ -130,6 +138,11 @@ def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_pa
     assert run(path) == whole
     rows = [json.loads(line)["row"] for line in path.read_bytes().splitlines()[1:]]
     assert all("top1_epoch_1" in row["details"] for row in rows)
+    rated = [row["note"] for row in rows if not row["partial"]]
+    assert set(rated) == {"top-1 of files in int8" if precision == "int8" else ""}
+    with pytest.raises(JournalMismatch):
+        other = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0,precision=fp16")
+        search(base, table, [1e7], other, SearchSettings(trials=5, algorithm="random"), journal_path=path)
 
 
 def test_inherited_weights_are_worth_something_without_training(trained_base: tuple[Path, Path, Path]) -> None:
