@@ -56,7 +56,7 @@ def google_int8(graph: Graph, model: bytes, ranges: Ranges, feeds: dict[str, NDA
             if known:
                 shape = np.shape(known["min"])
                 known["min"], known["max"] = np.full(shape, low, np.float32), np.full(shape, high, np.float32)
-        return bytes(made.quantize(seen).quantized_model)
+        return bytes(made.quantize(seen, enable_progress_bar=False).quantized_model)
 
 
 def operators(model: bytes) -> Counter[str]:
