@@ -94,7 +94,8 @@ class Inherit:
         """How many pictures go through the network per candidate, and how large they are."""
         if self.epochs:
             return self.how.cost
-        return f"one pass over the validation pictures at {self.how.recipe.input_size} pixels"
+        passed = "its files one by one" if self.how.rounded else "one pass"
+        return f"{passed} over the validation pictures at {self.how.recipe.input_size} pixels"
 
     @property
     def key(self) -> dict[str, object]:

@@ -115,7 +115,8 @@ class Train:
         rungs = self.halving.rungs
         least = f"{rungs[0] * self.pictures.count:,} to " if rungs else ""
         size = self.recipe.input_size
-        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate"
+        rated = ", and its files over the validation pictures, one by one" if self.rounded else ""
+        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate{rated}"
 
     @property
     def key(self) -> dict[str, object]:

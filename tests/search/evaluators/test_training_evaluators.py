@@ -173,6 +173,7 @@ def test_a_candidate_is_rated_as_its_files_compute_it(pictures: Path, precisions
     evaluator = as_it_runs(plain, precisions)
     assert isinstance(evaluator, Train) and evaluator.key != plain.key
     assert evaluator.name == f"{plain.name},precision={'|'.join(precisions)}"
+    assert evaluator.cost == f"{plain.cost}, and its files over the validation pictures, one by one"
     found, by_torch = pickle.loads(pickle.dumps(evaluator)).evaluate(NETWORK, 1), plain.evaluate(NETWORK, 1)
     assert found.details["top1_fp32"] == by_torch.reward and found.reward == pytest.approx(by_torch.reward, abs=0.1)
     assert found.details["val_loss"] != by_torch.details["val_loss"]
