@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard bench/native/
 
 demo: $(READY)
 	$(RUN) devices
-	$(RUN) assess --device host --base mobilenet_v2 --out $(DEMO)
+	$(RUN) assess --device host --base mobilenet_v2 --int8 --out $(DEMO)
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile

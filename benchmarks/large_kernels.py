@@ -39,10 +39,9 @@ def block(channels: int, expanded: int, size: int, kernel: int) -> Graph:
 
 
 class Timed:
-    """A file on one thread of this CPU."""
+    """A .tflite file on one thread of this CPU."""
 
-    def __init__(self, graph: Graph, precision: str) -> None:
-        model = write_tflite([graph], precision=precision, ranges={graph.name: stand_in_ranges(graph)})
+    def __init__(self, model: bytes) -> None:
         self._interpreter = Interpreter(model_content=model, num_threads=1)
         self._interpreter.allocate_tensors()
         self.us: list[float] = []
@@ -57,14 +56,10 @@ class Timed:
         self.us.append(1e6 * (time.thread_time() - begin) / runs)
 
 
-def medians(graphs: dict[str, Graph], rounds: int) -> dict[str, float]:
-    """Microseconds of each graph, by its name."""
-    timed = {
-        f"{name} {precision}": Timed(graph, precision)
-        for name, graph in graphs.items()
-        for precision in ("fp32", "int8")
-    }
-    again = Timed(next(iter(graphs.values())), "fp32")
+def file_medians(files: dict[str, bytes], rounds: int) -> dict[str, float]:
+    """Microseconds of each .tflite file, by its name; "A/A" is how the first one's two turns differ."""
+    timed = {name: Timed(model) for name, model in files.items()}
+    again = Timed(next(iter(files.values())))
     rng = np.random.default_rng(0)
     everything = [*timed.values(), again]
     for _ in range(rounds):
@@ -72,6 +67,16 @@ def medians(graphs: dict[str, Graph], rounds: int) -> dict[str, float]:
             everything[index].turn()
     found = {name: statistics.median(file.us) for name, file in timed.items()}
     return {**found, "A/A": statistics.median(again.us) / next(iter(found.values()))}
+
+
+def medians(graphs: dict[str, Graph], rounds: int) -> dict[str, float]:
+    """Microseconds of each graph, by its name and precision; see `file_medians`."""
+    files = {
+        f"{name} {precision}": write_tflite([graph], precision=precision, ranges={graph.name: stand_in_ranges(graph)})
+        for name, graph in graphs.items()
+        for precision in ("fp32", "int8")
+    }
+    return file_medians(files, rounds)
 
 
 def row(title: str, graphs: dict[str, Graph], rounds: int) -> None:

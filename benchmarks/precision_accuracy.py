@@ -1,7 +1,7 @@
 """What fp16 and int8 cost in accuracy: networks trained on real pictures, exported in each precision.
 
     pip install scikit-learn
-    python -m benchmarks.precision_accuracy [--folder FOLDER] [--epochs 6] [--models mobilenet_v2 ...]
+    python -m benchmarks.precision_accuracy [--folder FOLDER] [--epochs 15] [--models mobilenet_v2 ...]
 
 The pictures are scikit-learn's handwritten digits, coloured, at 48 pixels; a fifth of them is not trained on. A network
 is trained with AdamW in a loop of its own, with all pictures in memory, and exported in fp32, fp16 and int8 (calibrated
@@ -26,12 +26,12 @@ from syncnas_deploy.bundle import is_bundle, read_bundle
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.scaling import scaled
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.precision import PRECISIONS
 from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
 from syncnas_deploy.training.image_folders import read_image_set
 from syncnas_deploy.training.images import evaluation_pixels, normalized
-from syncnas_deploy.training.module import build, state_arrays
+from syncnas_deploy.training.learner import initialize
+from syncnas_deploy.training.module import SyncNet, state_arrays
 from syncnas_deploy.training.recipe import Recipe
 
 WIDTHS = {
@@ -41,7 +41,7 @@ WIDTHS = {
     "syncnas_mobilenet_v2_100": 0.5,
     "mixnet_m": 0.35,
 }
-PIXELS, BATCH = 48, 64
+PIXELS, BATCH = 48, 32
 
 
 def write_digits(folder: Path) -> None:
@@ -70,7 +70,8 @@ def train(config: ModelConfig, pictures: Path, epochs: int, out: Path) -> None:
     images = read_image_set(pictures / "train")
     pixels = np.stack([evaluation_pixels(images.path(i), PIXELS) for i in range(len(images))])
     inputs, labels = torch.from_numpy(normalized(pixels).transpose(0, 3, 1, 2).copy()), torch.tensor(images.labels)
-    model = build(config, random_weights(parameter_shapes(config), 0)).train()
+    model = SyncNet(config, dropout=0.0).train()
+    initialize(model, 0)
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-2)
     steps = epochs * (len(images) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
@@ -89,7 +90,7 @@ def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--models", nargs="*", default=list(WIDTHS))
     args = parser.parse_args()
     work = args.folder or Path(tempfile.mkdtemp(prefix="syncnas-precision-"))
@@ -105,7 +106,8 @@ def main() -> None:
         for precision in PRECISIONS:
             out = work / f"{name}-{precision}"
             if not is_bundle(out):
-                pipeline.export(config, out, weights=weights, precisions=(precision,), calibrate=pictures)
+                calibrate = pictures if precision == "int8" else None
+                pipeline.export(config, out, weights=weights, precisions=(precision,), calibrate=calibrate)
             bundle = read_bundle(out)
             top1 = 100 * evaluate_bundle(bundle, pictures, workers=0).top1
             far = "" if bundle.against_fp32 is None else f", logits {bundle.against_fp32.rms:.4f} rms from fp32"

@@ -2,6 +2,9 @@
 
     python -m benchmarks.prediction --profile host.json [--strategies 200] [--seed 1] [--launches 4] [--rounds 3]
 
+Files are in the formats of the profile's units: for int8 give a profile of cpu:1@0:int8 and cpu:1@1:int8, for a mixed
+pair one of cpu:1@0:int8 and gpu:fp16:software.
+
 Draws strategies at random; every other one gets random widths, the others widths solved for 1.0x of the base. Each
 network is measured three ways, all interleaved: both branches at once, and each branch alone on its unit; and each
 way twice a round: the second says how far two equal things read apart (A/A). Each is measured again in every launch,
@@ -30,14 +33,14 @@ from syncnas_deploy.networks.lowering import network_graph
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.strategy import random_strategy
 from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.drift import Drift, drift
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile
 from syncnas_deploy.profiling.random_networks import random_widths, write_network
-from syncnas_deploy.profiling.timing_files import write_to
+from syncnas_deploy.profiling.timing_files import AddFile, write_formats, write_to
 from syncnas_deploy.search.widths.solver import WidthSolver
-from syncnas_exporters import write_tflite
 
 BATCH = 20
 """Networks in one launch of the runner."""
@@ -61,11 +64,14 @@ def draw(base: ModelConfig, profile: DeviceProfile, count: int, seed: int, budge
     return list(drawn.values())
 
 
-def base_jobs(base: ModelConfig, batch: int, add_file: Callable[[str, bytes], int]) -> list[Job]:
-    """The base network as one graph, on each unit, in the rounds of a batch."""
+PLAIN = (FileFormat(), FileFormat())
+
+
+def base_jobs(base: ModelConfig, batch: int, add_file: AddFile, formats: Sequence[FileFormat] = PLAIN) -> list[Job]:
+    """The base network as one graph, on each unit in its format, in the rounds of a batch."""
     graph = network_graph(base, random_weights(parameter_shapes(base), 0), "whole")
-    call = Call(0, add_file("base.tflite", write_tflite([graph])), "whole")
-    return [Job.solo(f"base{unit}_{batch}", unit, call) for unit in (0, 1)]
+    files = write_formats("base", [graph], formats, add_file)
+    return [Job.solo(f"base{unit}_{batch}", unit, Call(0, files[form], "whole")) for unit, form in enumerate(formats)]
 
 
 def measure(
@@ -80,17 +86,19 @@ def measure(
     deadline_s: float = 36_000,
 ) -> None:
     """One launch per batch: every network three ways, twice a round, and the base."""
+    formats = [FileFormat.of(unit) for unit in units]
     for first in range(0, len(configs), BATCH):
         with tempfile.TemporaryDirectory(prefix="syncnas-prediction-") as folder:
             files: list[Path] = []
-            networks = [write_network(c, 0, write_to(Path(folder), files)) for c in configs[first : first + BATCH]]
+            add_file = write_to(Path(folder), files)
+            networks = [write_network(config, 0, add_file, formats) for config in configs[first : first + BATCH]]
             jobs = []
             for again in ("", "_again"):
                 for network in networks:
                     name = network.config.name
                     jobs.append(network.job(f"{name}{again}"))
                     jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
-            jobs += base_jobs(base, first // BATCH, write_to(Path(folder), files))
+            jobs += base_jobs(base, first // BATCH, add_file, formats)
             step = Step("networks", tuple(jobs), rounds=rounds, discard=DISCARD, repeats=REPEATS)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),

@@ -72,7 +72,9 @@ def tflite_name(branch: int) -> str:
     return f"branch{branch}.tflite"
 
 
-def check_precisions(config: ModelConfig, precisions: Sequence[str], formats: Sequence[str]) -> tuple[Precision, ...]:
+def check_precisions(
+    config: ModelConfig, precisions: Sequence[str], formats: Sequence[str] = ("tflite",)
+) -> tuple[Precision, ...]:
     """The precision of each branch's file.
 
     Raises:

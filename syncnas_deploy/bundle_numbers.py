@@ -77,12 +77,16 @@ class FileNumbers:
         Args:
             graphs: by segment name, perhaps with the whole network's.
         """
-        split = [segment.name for segment in segments if segment.branch in self.split_kernels]
-        shaped = {**graphs, **{name: split_large_kernels(graphs[name]) for name in split}}
-        tflite = FORMATS["tflite"](segments, shaped, FilePrecisions(self.precisions, self._ranges(shaped)), opset)
         plain = FilePrecisions.fp32(len(self.precisions))
         others = {name: FORMATS[name](segments, graphs, plain, opset) for name in formats if name != "tflite"}
-        return {"tflite": tflite, **others}
+        return {"tflite": self.tflite(segments, graphs), **others}
+
+    def tflite(self, segments: Sequence[Segment], graphs: Mapping[str, Graph]) -> Mapping[str, bytes]:
+        """The .tflite files by their names, in these numbers; `graphs` as for `write`."""
+        split = [segment.name for segment in segments if segment.branch in self.split_kernels]
+        shaped = {**graphs, **{name: split_large_kernels(graphs[name]) for name in split}}
+        precisions = FilePrecisions(self.precisions, self._ranges(shaped))
+        return FORMATS["tflite"](segments, shaped, precisions, DEFAULT_OPSET)
 
     def _ranges(self, graphs: Mapping[str, Graph]) -> Mapping[str, Ranges]:
         if self.calibration is not None:

@@ -6,7 +6,7 @@ fp16.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -50,6 +50,12 @@ class FileFormat:
         """What a unit's files are like. A GPU takes files of fp32 and fp16 alike; it is timed with fp32."""
         return FileFormat("int8" if unit.precision == "int8" else "fp32", unit.split)
 
+    @staticmethod
+    def exported(unit: Unit) -> FileFormat:
+        """What is exported for a unit: as it is timed, and fp16 for a GPU that computes in fp16."""
+        halved = unit.kind == "gpu" and unit.precision == "fp16"
+        return FileFormat("fp16") if halved else FileFormat.of(unit)
+
     def runs_on(self, unit: Unit) -> bool:
         """Whether a file is what a unit says of its files. Simulated units say nothing."""
         mine, theirs = self.precision == "int8", unit.precision == "int8"
@@ -57,3 +63,13 @@ class FileFormat:
 
     def __str__(self) -> str:
         return self.precision + (" with split kernels" if self.split_kernels else "")
+
+
+def export_options(formats: Sequence[FileFormat]) -> list[str]:
+    """Options of `export` that write branches in these formats; none where all is fp32 with whole kernels."""
+    precisions = [form.precision for form in formats]
+    if len(set(precisions)) == 1:
+        precisions = [precision for precision in precisions[:1] if precision != "fp32"]
+    words = [word for precision in precisions for word in ("--precision", precision)]
+    words += ["--calibrate", "DIR"] if "int8" in precisions else []
+    return words + [w for b, form in enumerate(formats) if form.split_kernels for w in ("--split-kernels", str(b))]

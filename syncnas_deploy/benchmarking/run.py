@@ -28,7 +28,7 @@ from syncnas_deploy.measuring.jobs import DISCARD, REPEATS, SPIN_US, solo_job
 from syncnas_deploy.measuring.power import PowerLoop, idle_w, inference_mj, power_plan
 from syncnas_deploy.measuring.usable import Anchor, UsableRuns, keeper, usable
 from syncnas_deploy.networks.segments import Feed, cut
-from syncnas_deploy.precision import FileFormat, tolerance
+from syncnas_deploy.precision import FileFormat, export_options, tolerance
 from syncnas_deploy.prediction.profile import flat_text
 from syncnas_deploy.verdict import USUAL_SLOPE
 
@@ -137,11 +137,11 @@ def _check_formats(bundle: Bundle, units: Sequence[Unit]) -> None:
     """Refuse a file whose format is not what its unit says of its files: the numbers would bear the wrong name."""
     for branch, (form, unit) in enumerate(zip(bundle.formats, units, strict=False)):
         if not form.runs_on(unit):
+            wanted = [FileFormat.exported(one) for one in units[: len(bundle.formats)]]
+            remedy = f"name the unit {fitting(unit, form)}, or " if unit.kind == "cpu" else ""
+            remedy += f"export it again with: {' '.join(['syncnas-deploy export CONFIG', *export_options(wanted)])}"
             raise BundleError(
-                f"{bundle.folder}: branch {branch} is {form} and unit {unit} runs {FileFormat.of(unit)}; "
-                f"name the unit {fitting(unit, form)}, or export the branch in that format."
-                if unit.kind == "cpu"
-                else f"{bundle.folder}: branch {branch} is {form}, which a GPU is not given; export it in fp16 or fp32."
+                f"{bundle.folder}: branch {branch} is {form} and unit {unit} runs {FileFormat.of(unit)}; {remedy}"
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,10 +28,14 @@ from syncnas_deploy.cli.options import (
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.suggestions import complete_model
+from syncnas_deploy.cli.settings import path_setting
+from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.precision import PRECISIONS, Precision
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
+
+if TYPE_CHECKING:
+    pass
 
 
 @click.command(
@@ -39,6 +44,7 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
         "syncnas-deploy export found/best.json --seed 0 --format tflite --format onnx --out bundle",
         "syncnas-deploy export found/best.json --weights best.pth --precision int8 --precision fp16 "
         "--calibrate pictures --out bundle",
+        "syncnas-deploy export found/best.json --weights best.pth --profile phone.json --calibrate pictures",
     )
 )
 @click.argument("config", shell_complete=complete_model)
@@ -58,19 +64,26 @@ from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
     help="What to write; several times for several.",
 )
 @click.option(
+    "--profile",
+    "profile_path",
+    type=click.Path(path_type=Path),
+    shell_complete=complete_profile,
+    help="Write what its units run: precision of each branch, and whether its kernels are split.",
+)
+@click.option(
     "--precision",
     "precisions",
     type=click.Choice(PRECISIONS),
     multiple=True,
-    default=("fp32",),
-    show_default=True,
-    help="Of the .tflite files; twice for branch 0 and branch 1. int8 needs --calibrate or --timing-only.",
+    help="Of the .tflite files; twice for branch 0 and 1. int8 needs --calibrate or --timing-only. "
+    "Default: by --profile, else fp32.",
 )
 @click.option(
     "--calibrate",
     metavar="DIR|FILE",
     type=click.Path(path_type=Path),
-    help="Pictures for int8, in folders or not; or the calibration.json of an earlier export of the same network.",
+    help="Pictures for int8, in folders or not; or the calibration.json of an earlier export of the same network. "
+    "Default: syncnas.toml.",
 )
 @click.option(
     "--split-kernels",
@@ -96,6 +109,7 @@ def export(
     weights: str | None,
     seed: int | None,
     formats: tuple[str, ...],
+    profile_path: Path | None,
     precisions: tuple[Precision, ...],
     calibrate: Path | None,
     split_kernels: tuple[int, ...],
@@ -113,14 +127,19 @@ def export(
 
     if weights is not None and seed is not None:
         raise click.UsageError("--weights and --seed exclude each other; give one of them.")
-    int8 = "int8" in precisions
-    refuse_idle("--timing-only", used=int8, remedy="it is for --precision int8")
-    refuse_idle("--timing-only", used=calibrate is None, remedy="leave it out, since pictures are given")
     refuse_idle("--opset", used="onnx" in formats, remedy="add --format onnx")
     refuse_idle("--split-kernels", used="tflite" in formats, remedy="it is for --format tflite")
+    refuse_idle("--profile", used="tflite" in formats, remedy="it is for --format tflite")
     model = pipeline.as_config(config)
     whole_anyway = model.branch_count == 1 and "onnx" not in formats
     refuse_idle("--whole", used=not whole_anyway, remedy=f"the file of {model.name}, of one branch, is whole")
+    measured = read_profile(profile_path) if profile_path else None
+    by_profile = [unit.precision for unit in pipeline.units_for(model, measured)]
+    int8 = "int8" in (precisions or by_profile)
+    refuse_idle("--timing-only", used=int8, remedy="it is for --precision int8")
+    refuse_idle("--timing-only", used=calibrate is None, remedy="leave it out, since pictures are given")
+    if int8 and calibrate is None and not timing_only:
+        calibrate = path_setting("calibrate")
     out = out or Path(f"{file_name(model.name)}.bundle")
     taken = weights or (None if seed is not None else pipeline.weights_in(config))
     bundle = pipeline.export(
@@ -131,9 +150,10 @@ def export(
         formats=formats,
         opset=opset,
         whole=whole,
+        profile=measured,
         precisions=precisions,
         calibrate=calibrate,
-        split_kernels=split_kernels,
+        split_kernels=split_kernels or None,
         timing_only=timing_only,
         force=force,
         on_notice=note,
@@ -162,7 +182,9 @@ def export(
                 f"{' | '.join(bundle.precisions)}: logits {far.rms:.2g} (rms, relative) from fp32 on {on}; "
                 f"{far.agreement:.1%} have the same class first"
             )
-    suggest("measure it", "bench", bundle.folder, "--out", bundle.folder.with_name(f"{bundle.folder.name}.bench.json"))
+    beside = ("--profile", profile_path) if profile_path else ()
+    result = bundle.folder.with_name(f"{bundle.folder.name}.bench.json")
+    suggest("measure it", "bench", bundle.folder, *beside, "--out", result)
 
 
 @click.command(

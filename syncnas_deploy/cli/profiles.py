@@ -24,7 +24,7 @@ from syncnas_deploy.cli.options import (
     units_or_setting,
 )
 from syncnas_deploy.cli.progress import showing
-from syncnas_deploy.cli.settings import environment, setting
+from syncnas_deploy.cli.settings import environment, path_setting, setting
 from syncnas_deploy.cli.suggestions import complete_model, complete_profile
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.cli.watching import watch_option, watched
@@ -129,6 +129,7 @@ def profile(
     from syncnas_deploy.resources import shipped
 
     model, default, units = pipeline.base_model(base), ProfileSettings(), tuple(units_or_setting(units))
+    calibrate = None if units else path_setting("calibrate")
     if base in shipped("model_configs") and base != model.name:
         note(f"{base} has two branches: its base {model.name} is measured")
     if not device_names and not environment().serial:
@@ -142,6 +143,7 @@ def profile(
             device_names,
             out=out,
             units=units,
+            calibrate=calibrate,
             settings=settings,
             resume=resume,
             force=force,
@@ -158,6 +160,7 @@ def profile(
                 device,
                 out=path,
                 units=units,
+                calibrate=calibrate,
                 settings=settings,
                 resume=resume,
                 force=force,
@@ -270,4 +273,4 @@ def predict(config: str, profile_path: Path, trace_path: Path | None, force: boo
         say(expected_error_text(measured, prediction.makespan_us))
     if trace_path is not None:
         note(f"the timeline is written to {trace_path}")
-    suggest("write its files", "export", config)
+    suggest("write its files", "export", config, "--profile", profile_path)

@@ -90,7 +90,8 @@ def report(
         bundle = kinds["bundle"]
         suggest("measure it", "bench", bundle, "--out", bundle.with_name(f"{bundle.name}.bench.json"))
     elif "search" in kinds:
-        suggest("write its files", "export", kinds["search"] / "best.json", "--out", kinds["search"] / "bundle")
+        by = ("--profile", kinds["profile"]) if "profile" in kinds else ()
+        suggest("write its files", "export", kinds["search"] / "best.json", *by, "--out", kinds["search"] / "bundle")
     elif "profile" in kinds and "result" not in kinds:
         suggest_search(kinds["profile"], comparison.profiles[0])
     elif "config" in kinds:

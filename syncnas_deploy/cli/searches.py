@@ -172,7 +172,8 @@ def search(
         opening = f"{network.budget}: " if len(found.front) > 1 else ""
         first, *doubts = verdict_lines(network.verdict)
         say_page("\n".join([f"{opening}{first}", *doubts]))
-    suggest("write its files", "export", best, "--out", out / "bundle")
+    timed = ["--timing-only"] if any(":int8" in unit for unit in measured.units) else []
+    suggest("write its files", "export", best, "--profile", profile_path, *timed, "--out", out / "bundle")
     name = measured.device.get("name", "")
     device = ("--device", name) if name == "host" or name.startswith("sim:") else ()
     rated = ("--evaluator", evaluator) if evaluator and compares_branches(make_evaluator(evaluator)) else ()

@@ -3,6 +3,7 @@
     device = "R58M123"            # as --device
     units = ["cpu:4@4-7", "gpu"]  # as --unit, twice
     base = "my_base.json"         # as --base
+    calibrate = "pictures"        # as --calibrate of assess and export
     runtime = "litert"            # LiteRT: a library for this host, or a folder of libraries for a phone
 
 An option on the command line goes first, then an environment variable, then the file.
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from syncnas_bench.environment import Environment
 
 NAME = "syncnas.toml"
-KINDS = {"device": "a text", "units": "a list of two texts", "base": "a text", "runtime": "a text"}
+KINDS = dict.fromkeys(("device", "units", "base", "calibrate", "runtime"), "a text") | {"units": "a list of two texts"}
 _MAX_BYTES = 64 * 1024
 _SAID = "syncnas_deploy.settings_said"
 """Where in click's context the keys are that were told."""
@@ -87,6 +88,20 @@ def setting(key: str) -> Any:
     return value
 
 
+def path_setting(key: str) -> Path | None:
+    """A setting that is a path, with a note; None where there is none.
+
+    Raises:
+        SettingsError: there is nothing at that path, or see `project_settings`.
+    """
+    from syncnas_bench.files import exists
+
+    value = project_settings().get(key)
+    if value is not None and not exists(Path(value)):
+        raise SettingsError(f"{NAME}: {key} {value!r} does not exist; correct it.", code=ABSENT)
+    return None if value is None else Path(setting(key))
+
+
 def environment() -> Environment:
     """This process's environment, with the project's `runtime` where no variable names one.
 
@@ -94,14 +109,11 @@ def environment() -> Environment:
         SettingsError: it does not exist, or see `project_settings`.
     """
     from syncnas_bench.environment import DEVICE_LITERT_VARIABLE, LITERT_VARIABLE, Environment
-    from syncnas_bench.files import exists, is_folder
+    from syncnas_bench.files import is_folder
 
     found = Environment.of_process()
-    value = project_settings().get("runtime")
-    if value is None or found.litert or found.device_litert:
+    path = None if found.litert or found.device_litert else path_setting("runtime")
+    if path is None:
         return found
-    if not exists(Path(value)):
-        raise SettingsError(f"{NAME}: runtime {value!r} does not exist; correct it.", code=ABSENT)
-    setting("runtime")
-    variable = DEVICE_LITERT_VARIABLE if is_folder(Path(value)) else LITERT_VARIABLE
-    return Environment({**found.variables, variable: value})
+    variable = DEVICE_LITERT_VARIABLE if is_folder(path) else LITERT_VARIABLE
+    return Environment({**found.variables, variable: str(path)})

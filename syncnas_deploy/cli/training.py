@@ -23,6 +23,7 @@ from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say
 from syncnas_deploy.cli.watching import watch_option, watched
+from syncnas_deploy.precision import PRECISIONS, Precision
 
 images_option = click.option(
     "--path",
@@ -46,6 +47,7 @@ workers_option = click.option(
         "syncnas-deploy eval mobilenet_v2 --weights timm:mobilenetv2_100.ra_in1k --path imagenet -j 4 -b 64",
         "syncnas-deploy eval run/config.json --weights run/best.pth --path pictures --predictions guesses.csv",
         "syncnas-deploy eval bundle --path pictures",
+        "syncnas-deploy eval run --path pictures --precision int8 --precision fp16",
     ),
 )
 @click.argument("source", metavar="CONFIG|BUNDLE", shell_complete=complete_model)
@@ -55,6 +57,19 @@ workers_option = click.option(
 @click.option("-b", "--batch", type=click.IntRange(1, 65_536), help="Pictures at once. Default: 64.")
 @torch_device_option
 @input_size_option
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(PRECISIONS),
+    multiple=True,
+    help="Rate a CONFIG as its files compute it, by LiteRT; twice for branch 0 and branch 1. Default: by torch.",
+)
+@click.option(
+    "--calibrate",
+    metavar="DIR|FILE",
+    type=click.Path(path_type=Path),
+    help="Pictures, or a calibration.json, for --precision int8. Default: `train` in PATH.",
+)
 @click.option("--predictions", type=click.Path(path_type=Path), help="Also write a CSV: path, label, top1, correct.")
 @force_option
 @progress_options
@@ -67,6 +82,8 @@ def evaluate(
     batch: int | None,
     device: str,
     input_size: int | None,
+    precisions: tuple[Precision, ...],
+    calibrate: Path | None,
     predictions: Path | None,
     force: bool,
     as_json: bool,
@@ -81,7 +98,10 @@ def evaluate(
 
     bundle = is_bundle(Path(source))
     refuse_idle("--device", used=not bundle, remedy="a bundle runs on this host's CPU")
+    refuse_idle("--device", used=not precisions, remedy="files run on this host's CPU")
     refuse_idle("--input-size", used=not bundle, remedy="a bundle has its own")
+    refuse_idle("--precision", used=not bundle, remedy="a bundle has its own")
+    refuse_idle("--calibrate", used="int8" in precisions, remedy="it is for --precision int8")
     with showing(f"evaluating {source}") as shown:
         found = pipeline.evaluate(
             source,
@@ -91,6 +111,8 @@ def evaluate(
             workers=workers,
             device=device,
             input_size=input_size,
+            precisions=precisions,
+            calibrate=calibrate,
             predictions=predictions,
             force=force,
             on_progress=shown,
@@ -107,11 +129,15 @@ def evaluate(
         f"top-1 {100 * found.top1:.2f} %, top-5 {100 * found.top5:.2f} %, loss {found.loss:.4f}; "
         f"{found.images} pictures of {found.input_size} pixels from {found.folder}, "
         f"{found.images_per_s:.1f} pictures/s, {len(found.unreadable)} unreadable"
+        + (f"; files in {' | '.join(found.precisions)}" if found.precisions else "")
     )
     if bundle:
         suggest("measure it", "bench", source, "--out", f"{Path(source).name}.bench.json")
     else:
-        suggest("write its files", "export", source, *(("--weights", weights) if weights else ()), "--out", "bundle")
+        chosen = [word for precision in precisions for word in ("--precision", precision)]
+        chosen += ["--calibrate", str(calibrate or folder)] if "int8" in precisions else []
+        given = ["--weights", weights] if weights else []
+        suggest("write its files", "export", source, *given, *chosen, "--out", "bundle")
 
 
 @click.command(

@@ -188,6 +188,18 @@ class Journal:
         self._end += len(line)
 
 
+def journal_key(path: Path) -> Mapping[str, Any]:
+    """The key of the run whose journal is there; empty where there is none, or none that can be read."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            key = json.loads(file.readline(_MAX_HEADER_BYTES))["key"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return key if isinstance(key, dict) else {}
+
+
 def drop_journal(path: Path) -> None:
     """Delete a journal whose run has its result, unless somebody is writing it."""
     if os.path.lexists(path) or os.path.lexists(beside(path, "lock")):

@@ -12,8 +12,8 @@ with pipeline.device("host") as host:
     result = pipeline.bench(bundle, host)
 """
 
-from syncnas_deploy.pipeline.assess import COMMANDS, PAGE, Assessment, AssessSettings, assess, assessment_path
-from syncnas_deploy.pipeline.bundles import app, app_times, bench, draw, export, predict_bench
+from syncnas_deploy.pipeline.assess import COMMANDS, PAGE, Assessment, assess, assessment_path
+from syncnas_deploy.pipeline.bundles import app, app_times, bench, draw, predict_bench
 from syncnas_deploy.pipeline.comparing import compare
 from syncnas_deploy.pipeline.devices import (
     ALL_DEVICES,
@@ -24,6 +24,7 @@ from syncnas_deploy.pipeline.devices import (
     units_of,
     waiting_devices,
 )
+from syncnas_deploy.pipeline.exports import export, units_for
 from syncnas_deploy.pipeline.inputs import (
     BundleLike,
     ConfigLike,
@@ -45,6 +46,7 @@ from syncnas_deploy.pipeline.profiles import (
     profile_many,
     profile_path,
 )
+from syncnas_deploy.pipeline.road import AssessSettings
 from syncnas_deploy.pipeline.searches import JOURNAL, Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
 
@@ -92,6 +94,7 @@ __all__ = [
     "read_devices",
     "search",
     "train",
+    "units_for",
     "units_of",
     "waiting_devices",
     "weights_in",

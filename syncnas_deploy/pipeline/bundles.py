@@ -1,9 +1,10 @@
-"""A network as a bundle, its run on a device, and its drawing."""
+"""A bundle's run on a device, an app of it, and the drawing of a network."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,19 +14,13 @@ from syncnas_bench.litert.store import RuntimeStore
 from syncnas_bench.work_folder import work_folder
 from syncnas_deploy.apps.apk import write_apk
 from syncnas_deploy.apps.module import FREE, doubts, write_app
-from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.app_times import AppTimes, read_app_times
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
-from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
-from syncnas_deploy.bundle_formats import check_precisions
-from syncnas_deploy.bundle_numbers import NEEDS_PICTURES
-from syncnas_deploy.calibration import Calibration, read_calibration
-from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError, ProfileMismatch
+from syncnas_deploy.bundle import Bundle
+from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
-from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, unit_of, units_of
 from syncnas_deploy.pipeline.inputs import (
     BundleLike,
@@ -34,10 +29,9 @@ from syncnas_deploy.pipeline.inputs import (
     as_bundle,
     as_config,
     as_profile,
-    weights_in,
 )
 from syncnas_deploy.pipeline.rivals import PILOTS, asked_beside
-from syncnas_deploy.precision import LARGE_ERROR, LOW_AGREEMENT, FileFormat, Precision
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction, predict
 from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.progress import OnProgress, Pace
@@ -45,119 +39,7 @@ from syncnas_deploy.report.drawing import architecture
 from syncnas_deploy.report.drawing.png import render_png
 from syncnas_deploy.report.drawing.svg import Drawing
 from syncnas_deploy.report.notebook import show_progress
-from syncnas_deploy.search.evaluators import Evaluator, compares_branches, make_evaluator, rate
-from syncnas_deploy.training.calibration import calibrate as calibrate_network
-from syncnas_deploy.training.calibration import read_pictures
-from syncnas_deploy.training.checkpoints import load_weights
-from syncnas_exporters.opsets import DEFAULT_OPSET
-
-
-def export(
-    config: ConfigLike,
-    out: str | Path,
-    *,
-    weights: str | Path | None = None,
-    seed: int | None = None,
-    formats: Sequence[str] = ("tflite",),
-    precisions: Sequence[Precision] = ("fp32",),
-    calibrate: Path | None = None,
-    split_kernels: Collection[int] = (),
-    timing_only: bool = False,
-    opset: int = DEFAULT_OPSET,
-    whole: bool = False,
-    force: bool = False,
-    on_notice: Callable[[str], None] = lambda _: None,
-) -> Bundle:
-    """Export a network as a bundle, with weights from a file, from ``timm:NAME``, or seeded random ones.
-
-    Of a training's folder it takes the best weights, unless `weights` or `seed` says otherwise.
-
-    Args:
-        formats, opset, whole: see `bundle.write_bundle`.
-        precisions: of the .tflite files, one for all or one for each branch.
-        calibrate: int8 needs it: a folder of pictures, or the calibration.json of an earlier export of this network.
-        split_kernels: branches whose depthwise kernels over 5x5 are written as sums of smaller ones.
-        timing_only: make int8 without pictures: it takes as long as with them and computes nonsense.
-        on_notice: called with sentences for the user: about the pictures, or where the result is far from fp32.
-
-    Raises:
-        WeightsError: the file does not fit the network.
-        OutputExists: `out` is there and `force` was not given.
-        OutputError: a precision does not fit the network or the formats.
-        DatasetError: pictures that cannot be used.
-        CalibrationError: int8 without a calibration, or with one of another network.
-    """
-    found, out = as_config(config), Path(out)
-    wanted = check_precisions(found, precisions, formats)
-    if "int8" in wanted and calibrate is None and not timing_only:
-        raise CalibrationError(NEEDS_PICTURES, code=WRONG_USE)
-    if "int8" not in wanted and calibrate is not None:
-        raise CalibrationError("--calibrate is for int8; add --precision int8 or leave it out.", code=WRONG_USE)
-    if any(branch >= found.branch_count for branch in split_kernels):
-        raise OutputError(f"--split-kernels: {found.name} has no branch {max(split_kernels)}.", code=WRONG_USE)
-    check_bundle_output(out, force=force)
-    if weights is None and seed is None:
-        weights = weights_in(config)
-    seed = seed or 0
-    if weights is not None:
-        values: Weights = load_weights(weights, found, on_notice)
-        source = str(weights) if str(weights).startswith("timm:") else Path(weights).name
-    else:
-        values, source = random_weights(parameter_shapes(found), seed), f"random, seed {seed}"
-    calibration, pictures = _calibration(found, values, calibrate, seed, on_notice)
-    bundle = write_bundle(
-        out,
-        found,
-        values,
-        source=source,
-        formats=formats,
-        opset=opset,
-        whole=whole,
-        seed=seed,
-        precisions=wanted,
-        calibration=calibration,
-        pictures=pictures,
-        split_kernels=split_kernels,
-        timing_only=timing_only,
-        force=force,
-    )
-    for sentence in far_from_fp32(bundle):
-        on_notice(sentence)
-    return bundle
-
-
-def _calibration(
-    config: ModelConfig, weights: Weights, source: Path | None, seed: int, on_notice: Callable[[str], None]
-) -> tuple[Calibration | None, Float32Array | None]:
-    """The calibration of a network and the pictures [N, H, W, 3] that made it, as far as there are any."""
-    if source is None:
-        return None, None
-    if source.is_file():
-        return read_calibration(source), None
-    pictures = read_pictures(source, config.input_size, seed=seed)
-    for sentence in pictures.notices:
-        on_notice(sentence)
-    return calibrate_network(config, weights, pictures), pictures.images
-
-
-def far_from_fp32(bundle: Bundle) -> list[str]:
-    """Warnings where a bundle's logits are far from those in fp32."""
-    found = bundle.against_fp32
-    if found is None:
-        return []
-    limit = max(LARGE_ERROR[precision] for precision in bundle.precisions)
-    warnings = []
-    if found.rms > limit:
-        warnings.append(
-            f"{bundle.config.name} loses much in {' and '.join(dict.fromkeys(bundle.precisions))}: its logits are "
-            f"{found.rms:.2g} (rms, relative) from fp32, usual are {limit:g} at most; check it with `eval`."
-        )
-    if found.agreement < LOW_AGREEMENT and found.pictures > 1:
-        warnings.append(
-            f"Of {found.pictures} pictures {found.agreement:.0%} have the same class first as in fp32; check the "
-            "accuracy with `eval`, or export fp16 or fp32."
-        )
-    return warnings
+from syncnas_deploy.search.evaluators import Evaluator, as_it_runs, compares_branches, make_evaluator, rate
 
 
 def app(
@@ -220,7 +102,13 @@ def _chosen_units(bundle: Bundle, on: Device, units: Sequence[str]) -> Sequence[
     if units:
         return units_of(on, units)
     forms = bundle.formats * 2
-    return [fitting(unit, form) for unit, form in zip(units_of(on), forms, strict=False)]
+    return [_default_for(unit, form) for unit, form in zip(units_of(on), forms, strict=False)]
+
+
+def _default_for(unit: Unit, form: FileFormat) -> Unit:
+    """A device's default unit as it runs a file of a format: a GPU computes in fp16 what was exported in fp16."""
+    halved = unit.kind == "gpu" and form.precision == "fp16"
+    return dataclasses.replace(unit, precision="fp16") if halved else fitting(unit, form)
 
 
 def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
@@ -316,7 +204,7 @@ def bench(
         full = run_bench(opened, on, chosen, samples=samples, launches=launches, baselines=asked, on_launch=pace.step)
     result = full.shared(keep_identity=keep_identity)
     if judge is not None and compares_branches(judge) and any(b.role == "rival" for b in result.baselines):
-        reward, error = rate(judge, opened.config)
+        reward, error = rate(as_it_runs(judge, opened.precisions), opened.config)
         result = msgspec.structs.replace(result, reward=reward, standard_error=error)
     if out is not None:
         write_json(out, result_to_json(result), force=force)

@@ -61,7 +61,7 @@ def compare(words: Sequence[str | Path], *, budget: str = "1.0x") -> tuple[Compa
 def _only_document(word: str | Path) -> Path:
     """The one file or folder that is compared."""
     found = documents_in([word])
-    results = [path for path in found if path.name == RESULT]
+    results = [path for path in found if path.name == RESULT and path.parent == Path(word)]
     if len(found) > 1 and len(results) != 1:
         raise Incomparable(f"{word} holds several profiles or searches; name the ones to compare.")
     return found[0] if len(found) == 1 else results[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, TypeVar
 
 from syncnas_bench import (
     BenchError,
@@ -151,6 +152,34 @@ def unit_of(of: Device, text: str) -> Unit:
         known = ", ".join(str(info.unit) for info in of.units() if info.available)
         raise UnitUnavailable(f"device {of.name} has no unit {unit}; it has {known}.")
     return unit
+
+
+def paired_units(
+    of: Device, units: Sequence[str], pictures: Path | None, on_notice: Callable[[str], None] = lambda _: None
+) -> tuple[Unit, Unit]:
+    """Two units from their texts, or the device's default ones, in the formats that would be shipped.
+
+    Where no unit is named, there are pictures to calibrate with, and the device has a GPU, that is int8 on the CPU and
+    fp16 on the GPU. `on_notice` is told so.
+
+    Args:
+        pictures: to calibrate int8 with; None where there are none.
+
+    Raises:
+        UnitError, DeviceNotFound: as `units_of`.
+    """
+    cpu, gpu = units_of(of, units)
+    if units or pictures is None or (cpu.kind, gpu.kind) != ("cpu", "gpu"):
+        return cpu, gpu
+    cpu, gpu = in_int8(cpu), in_int8(gpu)
+    on_notice(f"units {cpu} and {gpu}, since {pictures} is there to calibrate int8 with; --unit names others")
+    return cpu, gpu
+
+
+def in_int8(unit: Unit) -> Unit:
+    """A CPU that runs int8 files, a GPU that computes in fp16; a simulated unit as it is."""
+    precision: dict[str, Literal["int8", "fp16"]] = {"cpu": "int8", "gpu": "fp16"}
+    return dataclasses.replace(unit, precision=precision[unit.kind]) if unit.kind in precision else unit
 
 
 def other_units(of: Device, chosen: Sequence[Unit]) -> tuple[Unit, ...]:

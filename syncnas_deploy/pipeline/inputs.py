@@ -44,6 +44,8 @@ BudgetLike = str | float
 
 PROFILE, SEARCH, BUNDLE, RESULT = "profile.json", "search", "bundle", "bench.json"
 """What an assessment's folder holds."""
+INT8 = "int8"
+"""The folder in it that holds the same of its units in int8."""
 RUN_CONFIG, RUN_WEIGHTS = "config.json", "best.pth"
 """What a training's folder holds."""
 _ROOM = 1.25
@@ -124,7 +126,8 @@ def documents_in(words: Sequence[str | Path]) -> list[Path]:
                     f"{word}: neither a file, a folder nor a shipped name; check it.{near}", code=ABSENT
                 )
             path = names[str(word)]
-        inside = [path / name for name in (PROFILE, SEARCH, RESULT) if exists(path / name)]
+        roads = (path, path / INT8)
+        inside = [road / name for road in roads for name in (PROFILE, SEARCH, RESULT) if exists(road / name)]
         if is_folder(path) and not is_bundle(path) and not is_file(path / BEST):
             inside += [path / RUN_CONFIG] if is_file(path / RUN_CONFIG) else []
             inside = inside or sorted(path.glob("*.profile.json"))

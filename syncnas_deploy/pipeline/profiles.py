@@ -11,13 +11,15 @@ from pathlib import Path
 from syncnas_bench import Device, Unit, UnitError
 from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists, ProfileMismatch
-from syncnas_deploy.files.journal import drop_journal
+from syncnas_deploy.files.journal import drop_journal, journal_key
 from syncnas_deploy.files.output import check_output
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.pipeline.devices import (
     device,
     device_names,
     other_units,
+    paired_units,
     tell_what_spoils_numbers,
     unit_of,
     units_of,
@@ -28,6 +30,7 @@ from syncnas_deploy.prediction.profile_files import load_profile, write_profile
 from syncnas_deploy.prediction.width_probe import WidthProbe, write_probe
 from syncnas_deploy.profiling import measure, recheck
 from syncnas_deploy.profiling.experiment import ProfileSettings
+from syncnas_deploy.profiling.kernel_choice import kernel_times, with_faster_kernels
 from syncnas_deploy.profiling.recheck import ProfileCheck
 from syncnas_deploy.profiling.width_probe import probe_widths as measure_probe
 from syncnas_deploy.progress import OnProgress, Progress
@@ -43,6 +46,7 @@ def profile(
     *,
     out: str | Path | None = None,
     units: Sequence[str] = (),
+    calibrate: str | Path | None = None,
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
@@ -57,6 +61,9 @@ def profile(
     that is finished already is returned as it is. Only with `keep_identity` does the profile have the device's serial
     or address and its boot id. With `examine`, `on_notice` is told first what the numbers will suffer from.
 
+    Where no units are named: with `calibrate`, pictures for int8, they are int8 on the CPU and fp16 on a GPU (see
+    `devices.paired_units`), and kernels over 5x5 are split where that is measured to be faster. `on_notice` is told.
+
     Raises:
         OutputExists: the profile, or an unfinished journal without `resume`, is there already.
         JournalMismatch: the journal is of another run.
@@ -64,20 +71,24 @@ def profile(
         MeasurementError: what it measured cannot be right.
     """
     model = base_model(base)
-    chosen: tuple[Unit, ...] = units_of(on, units)
-    chosen += other_units(on, chosen)
+    units_of(on, units)  # what is no unit is refused before anything is looked at
     wanted = settings or ProfileSettings()
     out = profile_path(model, on.name) if out is None else Path(out)
     journal = out.with_name(out.name + ".journal")
     check_output(out, force=force or resume)
-    if resume and out.exists():
-        complete = load_profile(out)
+    complete = load_profile(out) if resume and out.exists() else None
+    if complete is None and journal.exists() and not (resume or force):
+        raise OutputExists(f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew.")
+    chosen: tuple[Unit, ...] = paired_units(on, units, None if calibrate is None else Path(calibrate), on_notice)
+    if not units:
+        begun = complete.units if complete else journal_key(journal).get("units", ()) if resume else ()
+        chosen = _with_kernels(chosen, model, on, begun, on_notice)
+    chosen += other_units(on, chosen)
+    if complete is not None:
         if other := measure.difference(complete, model, on, chosen, wanted):
             raise OutputExists(f"{out}: is a finished profile of another run: {other}; choose another --out.")
         drop_journal(journal)
         return complete
-    if journal.exists() and not (resume or force):
-        raise OutputExists(f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew.")
 
     def keep(full: DeviceProfile) -> DeviceProfile:
         shared = full.shared(keep_identity=keep_identity)
@@ -88,6 +99,29 @@ def profile(
         tell_what_spoils_numbers(on, on_notice)
     fresh = force and not resume
     return measure.measure(model, on, chosen, wanted, journal, anew=fresh, on_progress=on_progress, keep=keep)
+
+
+def _with_kernels(
+    units: Sequence[Unit], base: ModelConfig, on: Device, begun: object, on_notice: Callable[[str], None]
+) -> tuple[Unit, ...]:
+    """A device's default units, with split kernels where a measurement says that they are faster.
+
+    Args:
+        begun: texts of the units that this profile was begun with, if it was; their choice stays.
+    """
+    texts = [text for text in begun if isinstance(text, str)] if isinstance(begun, (list, tuple)) else []
+    if texts:
+        same = [text.removesuffix(":split") for text in texts[:2]] == [str(unit) for unit in units]
+        return tuple(Unit.parse(text) for text in texts[:2]) if same else tuple(units)
+    times = kernel_times(base, on, units)
+    chosen = tuple(with_faster_kernels(unit, times) for unit in units)
+    for unit, (whole_us, split_us) in times.items():
+        taken = "split" if with_faster_kernels(unit, times).split else "whole"
+        on_notice(
+            f"unit {unit}: kernels over 5x5 are {taken}, by measurement: the base takes {whole_us / 1e3:.2f} ms with "
+            f"whole and {split_us / 1e3:.2f} ms with split ones"
+        )
+    return chosen
 
 
 def check_profile(profile: ProfileLike, on: Device, *, on_progress: OnProgress = show_progress) -> ProfileCheck:
@@ -175,6 +209,7 @@ def profile_many(
     *,
     folder: str | Path = ".",
     units: Sequence[str] = (),
+    calibrate: str | Path | None = None,
     settings: ProfileSettings | None = None,
     resume: bool = False,
     force: bool = False,
@@ -190,7 +225,7 @@ def profile_many(
     Args:
         devices: names, see `device_names`.
         folder: of the profiles; see `profile_path`.
-        units, settings, resume, force, keep_identity: see `profile`.
+        units, calibrate, settings, resume, force, keep_identity: see `profile`.
         on_progress: called with the device's name, from its thread.
         on_notice: called with sentences that name the device, from its thread.
     """
@@ -211,6 +246,7 @@ def profile_many(
                     on,
                     out=path,
                     units=units,
+                    calibrate=calibrate,
                     settings=settings,
                     resume=resume,
                     force=force,

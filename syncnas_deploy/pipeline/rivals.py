@@ -18,7 +18,7 @@ from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Pace
-from syncnas_deploy.search.evaluators import Evaluator, compares_branches, rate
+from syncnas_deploy.search.evaluators import Evaluator, as_it_runs, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
 from syncnas_deploy.shown import ms_text
 from syncnas_deploy.verdict import Contender, Verdict, judge, no_hardware
@@ -83,6 +83,7 @@ def verdict_on_search(
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:
     """A rival's reward, its standard error, and d reward / d ln(latency), by a network that takes a tenth less."""
+    evaluator = as_it_runs(evaluator, [FileFormat.exported(Unit.parse(rival.unit)).precision])
     reward, error = rate(evaluator, rival.config)
     if reward is None:
         return None, 0.0, rival.slope

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncnas_bench import Unit
 from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
 from syncnas_deploy.files.output import check_no_file, check_output
 from syncnas_deploy.networks.config import ModelConfig
@@ -22,6 +23,7 @@ from syncnas_deploy.pipeline.inputs import (
     budget_us,
 )
 from syncnas_deploy.pipeline.rivals import verdict_on_search
+from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -213,7 +215,7 @@ def search(
         measured.base,
         costs,
         [us for us, _ in limits],
-        judge,
+        evaluators.as_it_runs(judge, [FileFormat.exported(Unit.parse(text)).precision for text in measured.units]),
         settings,
         energy_of=_energy_of(measured),
         workers=make_workers(workers, worker_resources),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
-from syncnas_deploy.errors import WRONG_USE, MissingDependency, WeightsError
+from syncnas_deploy.bundle_formats import check_precisions
+from syncnas_deploy.errors import WRONG_USE, BundleError, CalibrationError, MissingDependency, WeightsError
 from syncnas_deploy.files.output import check_output
 from syncnas_deploy.networks.inheriting import inherit
+from syncnas_deploy.networks.scaling import variant
+from syncnas_deploy.pipeline.exports import calibration_of
 from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model, weights_in
+from syncnas_deploy.precision import Precision
 from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
+from syncnas_deploy.training.image_folders import evaluation_set, parts_of
 
 if TYPE_CHECKING:
     # These import torch, which is loaded by the functions that need it.
@@ -88,6 +93,8 @@ def evaluate(
     workers: int | None = None,
     device: str = "cpu",
     input_size: int | None = None,
+    precisions: Sequence[Precision] = (),
+    calibrate: str | Path | None = None,
     predictions: str | Path | None = None,
     force: bool = False,
     on_progress: OnProgress = show_progress,
@@ -100,16 +107,22 @@ def evaluate(
         folder: class folders, or a folder with ``val`` that holds them.
         weights: a file or ``timm:NAME``; for a config only, and needed there but for a training's folder.
         batch, workers, device, input_size: see `training.evaluation`; a bundle runs on the CPU at its own size.
+        precisions: rate a config as its files would compute it, through LiteRT on the CPU; one for all branches, or one
+            for each.
+        calibrate: for int8: a folder of pictures, or a calibration.json of this network; `folder`'s part to train on
+            where None.
         predictions: where a CSV with every picture's guess goes.
         on_notice: called with sentences for the user; so in the other functions here.
 
     Raises:
         WeightsError: none, or they do not fit; or given for a bundle.
         DatasetError: unusable folder, or another number of classes.
+        BundleError: precisions for a bundle, which has its own, or ones that the network cannot be written in.
+        CalibrationError: int8 without pictures to calibrate with, or with a calibration of another network.
         TorchDeviceUnavailable: torch finds no such device.
     """
     _need_torch("Evaluation")
-    from syncnas_deploy.training.bundle_accuracy import evaluate_bundle
+    from syncnas_deploy.training.bundle_accuracy import evaluate_bundle, evaluate_exported
     from syncnas_deploy.training.evaluation import DEFAULT_BATCH, evaluate_model, write_guesses
 
     folder, guesses = Path(folder), None if predictions is None else Path(predictions)
@@ -124,6 +137,10 @@ def evaluate(
             raise WeightsError(
                 f"{bundle.folder}: a bundle has its weights; give a config to evaluate others.", code=WRONG_USE
             )
+        if precisions:
+            raise BundleError(
+                f"{bundle.folder}: a bundle has its precision; give a config to evaluate another.", code=WRONG_USE
+            )
         found = evaluate_bundle(bundle, folder, batch=size, workers=workers, on_progress=on_progress)
     else:
         assert not isinstance(source, Bundle)
@@ -132,18 +149,45 @@ def evaluate(
             raise WeightsError(
                 f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.", code=WRONG_USE
             )
-        found = evaluate_model(
-            config,
-            load_weights(weights, config, on_notice),
-            folder,
-            batch=size,
-            workers=workers,
-            device=device,
-            input_size=input_size,
-            on_progress=on_progress,
-        )
+        values = load_weights(weights, config, on_notice)
+        if precisions:
+            sized = config if input_size is None else variant(config, input_size=input_size)
+            wanted = check_precisions(sized, precisions)
+            images = evaluation_set(folder, config.classes)
+            calibration = None
+            if "int8" in wanted:
+                pictures = _calibrating(folder) if calibrate is None else Path(calibrate)
+                calibration, _ = calibration_of(sized, values, pictures, 0, on_notice)
+            found = evaluate_exported(
+                sized, values, images, wanted, calibration, batch=size, workers=workers, on_progress=on_progress
+            )
+        else:
+            found = evaluate_model(
+                config,
+                values,
+                folder,
+                batch=size,
+                workers=workers,
+                device=device,
+                input_size=input_size,
+                on_progress=on_progress,
+            )
     if guesses is not None:
         write_guesses(guesses, found, force=force)
+    return found
+
+
+def _calibrating(folder: Path) -> Path:
+    """The part of a data set that int8 is calibrated with where nothing else is named.
+
+    Raises:
+        CalibrationError: it has no part to train on.
+    """
+    found = parts_of(folder).get("train")
+    if found is None:
+        raise CalibrationError(
+            f"{folder}: has no train to calibrate int8 with; give other pictures with --calibrate.", code=WRONG_USE
+        )
     return found
 
 

@@ -6,6 +6,7 @@ Pictures are prepared as for `eval`: resized, the centre cut out, and normalized
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from syncnas_deploy.files.one_line import one_line
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.segments import cut, run_chain
 from syncnas_deploy.networks.weights import Weights
-from syncnas_deploy.training.image_folders import all_pictures, parts_of
+from syncnas_deploy.training.image_folders import ImageSet, all_pictures, parts_of
 from syncnas_deploy.training.images import (
     Pixels,
     UnreadableImage,
@@ -70,6 +71,15 @@ def read_pictures(folder: Path, size: int, *, count: int = PICTURES, seed: int =
     names = all_pictures(parts_of(folder).get("train", folder))
     if not names:
         raise DatasetError(f"{folder}: holds no pictures; give a folder with about {PICTURES} to calibrate with.")
+    return _pictures(names, folder, size, count, seed)
+
+
+def pictures_of(images: ImageSet, size: int, *, count: int = PICTURES, seed: int = 0) -> CalibrationPictures:
+    """Some pictures of a set; arguments and errors as of `read_pictures`."""
+    return _pictures([images.path(index) for index in range(len(images))], images.folder, size, count, seed)
+
+
+def _pictures(names: Sequence[Path], folder: Path, size: int, count: int, seed: int) -> CalibrationPictures:
     pixels: list[Pixels] = []
     unreadable: list[str] = []
     for index in np.random.default_rng([seed, len(names)]).permutation(len(names)):

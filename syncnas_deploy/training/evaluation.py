@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +20,7 @@ from syncnas_deploy.errors import ConfigError, TorchDeviceUnavailable
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.networks.config import MAX_SIZE, ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights
+from syncnas_deploy.precision import Precision
 from syncnas_deploy.progress import OnProgress, Pace
 from syncnas_deploy.training.batches import (
     Batch,
@@ -67,6 +69,7 @@ class Accuracy:
         elapsed_s: for all of it, decoding included.
         unreadable: (path, reason) of each picture that could not be decoded.
         guesses: one per picture, in the folder's order.
+        precisions: of each branch's file; empty where torch computed.
     """
 
     folder: Path
@@ -78,6 +81,11 @@ class Accuracy:
     elapsed_s: float
     unreadable: tuple[tuple[str, str], ...]
     guesses: tuple[Guess, ...]
+    precisions: tuple[Precision, ...] = ()
+
+    def computed_in(self, precisions: Sequence[Precision]) -> Accuracy:
+        """The same, of files in these precisions."""
+        return dataclasses.replace(self, precisions=tuple(precisions))
 
     @property
     def images_per_s(self) -> float:
@@ -283,6 +291,7 @@ def accuracy_to_json(accuracy: Accuracy) -> dict[str, Any]:
         "top5": accuracy.top5,
         "loss": accuracy.loss if math.isfinite(accuracy.loss) else None,
         "images_per_s": round(accuracy.images_per_s, 3),
+        "precisions": list(accuracy.precisions),
         "unreadable": [{"path": path, "reason": reason} for path, reason in accuracy.unreadable],
     }
 

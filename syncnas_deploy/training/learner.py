@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
+from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import CheckpointError, DatasetError, RecipeError, TrainingDiverged
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights
@@ -37,7 +38,7 @@ from syncnas_deploy.training.batches import (
 from syncnas_deploy.training.evaluation import Tally, score
 from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.images import printable_path
-from syncnas_deploy.training.module import SyncNet
+from syncnas_deploy.training.module import SyncNet, state_arrays
 from syncnas_deploy.training.processes import Group
 from syncnas_deploy.training.recipe import Recipe
 from syncnas_deploy.training.run_folder import Checkpoint, EpochRow
@@ -165,6 +166,10 @@ class Learner:
         if self._group.processes > 1:
             places = [self._group.device] if self._group.device.type == "cuda" else None
             self._parallel = DistributedDataParallel(self._model, device_ids=places, **_LOCAL_STATISTICS)
+
+    def weights(self) -> dict[str, Float32Array]:
+        """What is validated: the weights, or their average where there is one."""
+        return state_arrays(self._average or self._model)
 
     def checkpoint(self) -> Checkpoint:
         """All that is needed to go on from here."""

@@ -31,8 +31,8 @@ def train_briefly(
     device: str = "cpu",
     readers: int = 0,
     goes_on: Callable[[EpochRow], bool] = lambda _: True,
-) -> tuple[EpochRow, ...]:
-    """Train a network and keep nothing but its curve.
+) -> tuple[tuple[EpochRow, ...], dict[str, Float32Array]]:
+    """Train a network and write nothing.
 
     Args:
         config: the network, with the input size of the recipe and the classes of the pictures.
@@ -44,7 +44,7 @@ def train_briefly(
         goes_on: asked after each epoch whether there is to be another.
 
     Returns:
-        One row per epoch.
+        One row per epoch, and the weights at the end.
 
     Raises:
         DatasetError: too few pictures for one step, or none readable.
@@ -58,7 +58,7 @@ def train_briefly(
         for row in run.epochs(nowhere, lambda _: None):
             if not goes_on(row):
                 break
-        return tuple(run.history)
+        return tuple(run.history), run.weights()
 
 
 def recalibrated(

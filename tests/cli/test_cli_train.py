@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +34,60 @@ def test_what_is_trained_is_evaluated_exported_and_evaluated_again(tmp_path: Pat
     assert program("export", "run/config.json", *weights, "--out", "bundle").code == 0
     assert program("eval", "bundle", *evaluation, "bundle.csv").code == 0
     assert Path("torch.csv").read_text() == Path("bundle.csv").read_text()
+
+
+def test_a_config_is_evaluated_as_its_files_will_compute_it(tmp_path: Path, program: Program) -> None:
+    config = small_branched(8)
+    write_config(Path("net.json"), config)
+    np.savez("w.npz", **random_weights(parameter_shapes(config), 7))
+    draw_set(tmp_path / "set" / "train", 4, 0)
+    draw_set(tmp_path / "set" / "val", 5, 1)
+    evaluation = ("--weights", "w.npz", "--path", "set", "-j", 0, "--json")
+    export = ("export", "net.json", "--weights", "w.npz")
+    for precisions in (("int8",), ("int8", "fp16"), ("fp16", "int8"), ("fp16",)):
+        options = [word for precision in precisions for word in ("--precision", precision)]
+        told = program("eval", "net.json", *evaluation, *options)
+        assert told.code == 0 and ("has 16 pictures to calibrate with" in told.err) == ("int8" in precisions)
+        found = json.loads(told.out)
+        assert found["precisions"] == list(precisions * 2)[:2]
+        pictures = ("--calibrate", "set") if "int8" in precisions else ()
+        assert program(*export, *options, *pictures, "--out", "bundle", "--force").code == 0
+        by_bundle = json.loads(program("eval", "bundle", "--path", "set", "-j", 0, "--json").out)
+        same = ("top1", "loss", "images", "precisions", "input_size")
+        assert {name: found[name] for name in same} == {name: by_bundle[name] for name in same}
+    told = program("eval", "net.json", *evaluation[:-1], "--precision", "int8")
+    assert "; files in int8 | int8" in told.out
+    assert "export net.json --weights w.npz --precision int8 --calibrate set --out bundle" in told.err
+    assert json.loads(program("eval", "net.json", *evaluation).out)["precisions"] == []
+    other = program("eval", "net.json", *evaluation, "--precision", "int8", "--input-size", 48, "--calibrate", "set")
+    assert other.code == 0 and json.loads(other.out)["input_size"] == 48
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence", "arguments"),
+    [
+        (2, "flat: has no train to calibrate int8 with; give other pictures with --calibrate.", "net.json --path flat"),
+        (2, "--calibrate would do nothing here; it is for", "net.json --path set --calibrate set --precision fp16"),
+        (2, "--device would do nothing here; files run on this host's CPU.", "net.json --path set --device cuda"),
+        (2, "--precision would do nothing here; a bundle has its own.", "bundle --path set"),
+        (2, "has two branches and 3 precisions were given", "net.json --path set --precision int8 --precision int8"),
+        (4, "nowhere: no such folder; give one with about 100 pictures", "net.json --path set --calibrate nowhere"),
+        (3, "is the calibration of another network", "net.json --path set --calibrate bundle/calibration.json"),
+    ],
+)  # fmt: skip
+def test_precisions_that_cannot_be_rated_are_refused(
+    code: int, sentence: str, arguments: str, tmp_path: Path, program: Program
+) -> None:
+    config = small_branched(8)
+    write_config(Path("net.json"), config)
+    np.savez("w.npz", **random_weights(parameter_shapes(config), 7))
+    for folder in ("set/train", "set/val", "flat"):
+        draw_set(tmp_path / folder, 2, 0)
+    assert program("export", "net.json", "--precision", "int8", "--calibrate", "set", "--out", "bundle").code == 0
+    weights = () if arguments.startswith("bundle") else ("--weights", "w.npz")
+    precision = () if "--precision fp16" in arguments else ("--precision", "int8")
+    told = program("eval", *arguments.split(), *weights, *precision, "-j", 0)
+    assert (told.code, sentence in told.err) == (code, True), told.err
 
 
 def test_the_published_recipe_is_kept_where_it_is_asked_for(tmp_path: Path, program: Program) -> None:

@@ -82,6 +82,19 @@ def test_what_is_simulated_has_no_gpu_and_its_label_once(program: Program) -> No
     )
 
 
+def test_pictures_of_the_project_are_for_units_that_nobody_named(program: Program, asked: dict[str, object]) -> None:
+    Path("pictures").mkdir()
+    text = 'calibrate = "pictures"\nbase = "mnasnet_b1"\n'
+    assert "syncnas.toml: calibrate = pictures\n" in settings(program, text, "profile", "--device", "sim:duo").err
+    assert asked["calibrate"] == Path("pictures")
+    named = ("profile", "--device", "sim:duo", "--unit", "sim:left", "--unit", "sim:right")
+    assert "calibrate" not in settings(program, text, *named).err and asked["calibrate"] is None
+    assert "calibrate" not in settings(program, f'{text}units = ["sim:left", "sim:right"]', "profile").err
+    Path("pictures").rmdir()
+    done = settings(program, text, "profile", "--device", "sim:duo")
+    assert done.code == 4 and done.err.endswith("syncnas.toml: calibrate 'pictures' does not exist; correct it.\n")
+
+
 def test_options_and_variables_go_first(
     program: Program, asked: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

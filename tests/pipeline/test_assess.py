@@ -18,12 +18,16 @@ from syncnas_bench import SIM_DEVICES, UnitError
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.benchmarking.trust import verdict_of
+from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.cli import cli
-from syncnas_deploy.errors import InfeasibleBudget, OutputExists, UnknownEvaluator
+from syncnas_deploy.errors import DatasetError, InfeasibleBudget, OutputExists, UnknownEvaluator
 from syncnas_deploy.files.output import write_json
+from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.assess import Assessment, _commands
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
+from tests.support.picture_cases import small_config
+from tests.support.program import Program
 from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = pipeline.AssessSettings(
@@ -118,7 +122,7 @@ def test_a_worthless_bench_is_measured_again(whole: Assessment, tmp_path: Path) 
     assert len(more.result.makespan.samples_us) == 72
 
 
-@pytest.mark.parametrize("name", ["bundle", "bench.json", "commands.sh", "page.html", "search"])
+@pytest.mark.parametrize("name", ["bundle", "bench.json", "commands.sh", "page.html", "search", "int8"])
 def test_files_of_something_else_are_refused_before_anything_is_measured(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("syncnas-deploy bench my own notes")
     with pytest.raises(OutputExists, match=f"holds files of something else, {name} for one"):
@@ -132,6 +136,7 @@ def test_files_of_something_else_are_refused_before_anything_is_measured(name: s
         ({"evaluator": "nosuch"}, (), UnknownEvaluator),
         ({"budget": "0.8"}, (), InfeasibleBudget),
         ({}, ("sim:gpu",), UnitError),
+        ({"calibrate": Path("nowhere")}, (), DatasetError),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_measured(
@@ -143,7 +148,7 @@ def test_what_cannot_be_is_refused_before_anything_is_measured(
 
 
 def test_the_commands_tell_no_serial_and_the_base_as_it_was_given(whole: Assessment) -> None:
-    text = _commands("R58M123ABC", "my models/b.json", whole.profile, "1.0x", "capacity", SETTINGS, whole.folder)
+    text = _commands("R58M123ABC", "my models/b.json", whole.roads, "capacity", SETTINGS, whole.folder)
     assert "R58M123ABC" not in text and '--device "$ANDROID_SERIAL"' in text and "--base 'my models/b.json'" in text
 
 
@@ -161,6 +166,35 @@ def test_where_the_budget_cannot_be_met_the_least_latency_is_searched(tmp_path: 
     assert any("two branches take at least" in text for text in told)
     verdict = verdict_of(done.result)
     assert verdict is not None and verdict.answer == "does not pay"
+
+
+def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each_other(program: Program) -> None:
+    write_config(Path("small.json"), small_config(8))
+    units = ("--unit", "cpu:1", "--unit", "cpu:2")
+    words = ("assess", "--base", "small.json", "--device", "host", *units, "--evaluator", "capacity", "--trials", 2)
+    words = (*words, "--budget", "9.0x", "--samples", 6, "--int8", "--out", "a")
+    told = program(*words)
+    assert told.code in (0, 6), told.err  # a busy machine measures what is worthless, and says so
+    table = told.out.partition("does it pay, by the units' formats:")[2].splitlines()[3:5]
+    assert [line.split("  ")[0] for line in table] == ["cpu:1 + cpu:2", "cpu:1:int8 + cpu:2:int8"]
+    assert told.out.count("This measurement is ") == 2
+    assert read_bundle(Path("a/int8/bundle")).precisions == ("int8", "int8")
+    page, commands = Path("a/page.html").read_text(), Path("a/commands.sh").read_text()
+    assert "cpu:1:int8 and cpu:2:int8" in page and page.count('class="answer"') == 2
+    assert "--profile a/int8/profile.json --timing-only --out a/int8/bundle" in commands
+    assert [path.parent.name for path in pipeline.documents_in(["a"]) if path.name == "bench.json"] == ["a", "int8"]
+    assert program("compare", "a", "a").code == 0
+    measured = {path: path.read_bytes() for path in Path("a").rglob("profile.json")}
+    again = program(*words, "--json")
+    assert {path: path.read_bytes() for path in Path("a").rglob("profile.json")} == measured and len(measured) == 2
+    assert json.loads(again.out)["int8"]["units"] == ["cpu:1:int8", "cpu:2:int8"]
+
+
+def test_simulated_units_have_no_other_format(whole: Assessment, tmp_path: Path) -> None:
+    told: list[str] = []
+    out, settings = Path(shutil.copytree(whole.folder, tmp_path / "a")), dataclasses.replace(SETTINGS, int8=True)
+    again = pipeline.assess(device(), "mobilenet_v2", out, settings, on_notice=told.append)
+    assert len(again.roads) == 1 and told[-1] == "int8: sim:cpu and sim:gpu have no other format that would be int8"
 
 
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from syncnas_bench import HostDevice, Unit
@@ -13,10 +15,16 @@ from syncnas_deploy.benchmarking.run import run_bench
 from syncnas_deploy.bundle import Bundle, read_bundle
 from syncnas_deploy.bundle_manifest import AgainstFp32, BranchFile
 from syncnas_deploy.errors import BundleError
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
-from syncnas_deploy.pipeline.bundles import export, far_from_fp32
+from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.pipeline.bundles import _chosen_units
+from syncnas_deploy.pipeline.exports import export, far_from_fp32
 from syncnas_deploy.precision import Precision
-from tests.support.picture_cases import draw_set, small_branched
+from syncnas_deploy.prediction.profile_files import write_profile
+from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import draw_set, small_branched, small_config
+from tests.support.precision_cases import WithGpu
 from tests.support.program import Program
 
 
@@ -111,6 +119,33 @@ def test_a_bundle_that_is_far_from_fp32_is_warned_of(
     assert len(found) == len(warns) and all(text in sentence for text, sentence in zip(warns, found, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("config", "precisions", "warned"),
+    [
+        (small_config(), ("int8",), True),
+        (small_branched(), ("int8",), True),
+        (small_branched(), ("int8", "fp16"), True),
+        (small_branched(), ("fp16",), False),
+    ],
+)
+def test_a_network_that_int8_ruins_is_told_when_it_is_exported(
+    config: ModelConfig, precisions: tuple[str, ...], warned: bool, pictures: Path, program: Program
+) -> None:
+    weights = random_weights(parameter_shapes(config), 0)
+    for name, values in weights.items():
+        # A channel of a thousand times the others, which int8 rounds to nothing; the head ignores it.
+        if name.startswith(("stages.2.", "stage3.")) and name.endswith("pw2.1.bias"):
+            values[0] = 1e3
+    weights["head_conv.0.weight"][:, 0] = 0.0
+    write_config(Path("net.json"), config)
+    np.savez("w.npz", **weights)
+    options = [word for precision in precisions for word in ("--precision", precision)]
+    options += ["--calibrate", str(pictures)] if "int8" in precisions else []
+    told = program("export", "net.json", "--weights", "w.npz", *options, "--out", "b")
+    assert told.code == 0 and (f"loses much in {' and '.join(precisions)}: its logits are" in told.err) == warned
+    assert f"{' | '.join((precisions * 2)[: config.branch_count])}: logits " in told.out
+
+
 def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
     units = Unit("cpu", precision="int8"), Unit("cpu", threads=2)
     result = run_bench(bundle, HostDevice(), units, samples=5, launches=1, energy=False)
@@ -123,7 +158,12 @@ def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
     [
         (("cpu:1", "cpu:2"), "branch 0 is int8 and unit cpu:1 runs fp32; name the unit cpu:1:int8, or export"),
         (("cpu:1:int8", "cpu:2:int8"), "branch 1 is fp16 and unit cpu:2:int8 runs int8; name the unit cpu:2, or"),
-        (("gpu:fp16:software", "cpu:1"), "branch 0 is int8, which a GPU is not given; export it in fp16 or fp32"),
+        (
+            ("gpu:fp16:software", "cpu:1"),
+            "branch 0 is int8 and unit gpu:fp16:software runs fp32; export it again "
+            "with: syncnas-deploy export CONFIG "
+            "--precision fp16 --precision fp32",
+        ),
         (
             ("cpu:1:int8:split", "cpu:1"),
             "unit cpu:1:int8:split runs int8 with split kernels; name the unit cpu:1:int8,",
@@ -134,3 +174,63 @@ def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
 def test_bench_refuses_a_file_that_is_not_what_its_unit_runs(units: tuple[str, str], says: str, bundle: Bundle) -> None:
     with pytest.raises(BundleError, match=says):
         run_bench(bundle, HostDevice(), [Unit.parse(text) for text in units], samples=5, launches=1)
+
+
+PROFILES = {
+    ("cpu:1@0:int8", "gpu:fp16"): ("int8", "fp16"),
+    ("cpu:1@0", "gpu"): ("fp32", "fp32"),
+    ("cpu:1@0:int8:split", "cpu:1@1"): ("int8 with split kernels", "fp32"),
+    ("gpu:fp16:software", "cpu:1@0:split"): ("fp16", "fp32 with split kernels"),
+    ("sim:cpu", "sim:gpu"): ("fp32", "fp32"),
+}
+
+
+@pytest.mark.parametrize("units", PROFILES)
+def test_a_bundle_is_what_the_profiles_units_run(
+    units: tuple[str, str], network: Path, pictures: Path, mobilenet: ModelConfig, program: Program
+) -> None:
+    write_profile(Path("p.json"), msgspec.structs.replace(law_profile(mobilenet), units=units))
+    words = ("export", network, "--profile", "p.json")
+    if "int8" in units[0]:
+        told = program(*words, "--out", "b")
+        assert told.code == 2 and "int8 needs --calibrate DIR with a folder of about 100 pictures; or" in told.err
+        Path("syncnas.toml").write_text(f"calibrate = {str(pictures)!r}\n")
+    assert program(*words, "--out", "b").code == 0
+    made = read_bundle(Path("b"))
+    assert tuple(map(str, made.formats)) == PROFILES[units] and not made.timing_only
+    assert all(form.runs_on(Unit.parse(unit)) for form, unit in zip(made.formats, units, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--precision", "fp32"), "branch 0 would be fp32 and unit cpu:1@0:int8 of the profile runs int8; leave"),
+        (("--precision", "int8", "--timing-only"), "branch 1 would be int8 and unit gpu:fp16 of the profile runs fp32"),
+        (("--split-kernels", "0", "--timing-only"), "leave --precision and --split-kernels out, or profile the unit "
+            "cpu:1@0:int8:split."),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_beside_a_profile_is_what_its_units_run(
+    options: tuple[str, ...], says: str, network: Path, mobilenet: ModelConfig, program: Program
+) -> None:
+    units = ("cpu:1@0:int8", "gpu:fp16")
+    write_profile(Path("p.json"), msgspec.structs.replace(law_profile(mobilenet), units=units))
+    told = program("export", network, "--profile", "p.json", *options, "--out", "b")
+    assert (told.code, says in told.err) == (2, True), told.err
+    assert not Path("b").exists()
+
+
+@pytest.mark.parametrize(
+    ("precisions", "units"),
+    [
+        (("int8", "fp16"), ("cpu:2:int8", "gpu:fp16")),
+        (("fp32", "fp16"), ("cpu:2", "gpu:fp16")),
+        (("fp32", "fp32"), ("cpu:2", "gpu")),
+    ],
+)
+def test_a_devices_default_units_run_what_the_bundle_holds(
+    precisions: tuple[Precision, Precision], units: tuple[str, str], bundle: Bundle
+) -> None:
+    branches = tuple(BranchFile(precision) for precision in precisions)
+    chosen = _chosen_units(dataclasses.replace(bundle, branches=branches), WithGpu(), ())
+    assert tuple(map(str, chosen)) == units

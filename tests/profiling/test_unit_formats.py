@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
-from syncnas_bench import BenchPlan, HostDevice, Unit
+from syncnas_bench import BenchPlan, Device, HostDevice, SimDevice, Unit
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.resizing import ratio_widths
-from syncnas_deploy.pipeline.devices import other_units
+from syncnas_deploy.pipeline.devices import in_int8, other_units, paired_units
 from syncnas_deploy.pipeline.rivals import _bundle
 from syncnas_deploy.precision import FileFormat
-from syncnas_deploy.profiling.experiment import Experiment, ProfileSettings
+from syncnas_deploy.profiling.experiment import Experiment
 from syncnas_deploy.profiling.width_design import WidthPair
 from tests.support.picture_cases import small_config
-
-QUICK = ProfileSettings(points=20, launches=1, rounds=3, discard=1, repeats=1, networks=1)
+from tests.support.precision_cases import QUICK, WithGpu, with_large_kernels
 
 
 @pytest.fixture(scope="module")
 def base() -> ModelConfig:
     """A small base whose second stage has 7x7 kernels."""
-    config = small_config()
-    stage = config.stages[1]
-    blocks = tuple(dataclasses.replace(block, kernels=(7,)) for block in stage.branches[0])
-    stages = (config.stages[0], dataclasses.replace(stage, branches=(blocks,)), config.stages[2])
-    return dataclasses.replace(config, stages=stages)
+    return with_large_kernels(small_config())
 
 
 def files_of(base: ModelConfig, units: tuple[str, str], folder: Path) -> BenchPlan:
@@ -78,3 +72,43 @@ def test_all_cores_run_the_faster_format(chosen: str, form: str) -> None:
     widest = max((i.unit for i in device.units() if i.unit.kind == "cpu"), key=lambda unit: unit.threads)
     if widest.threads > 1:
         assert [str(u) for u in other_units(device, (Unit.parse(chosen), Unit("gpu")))] == [f"{widest}{form}"]
+
+
+PICTURES = Path("pictures")
+
+
+@pytest.mark.parametrize(
+    ("device", "named", "pictures", "found"),
+    [
+        (WithGpu(), (), PICTURES, ("cpu:2:int8", "gpu:fp16")),
+        (WithGpu(), (), None, ("cpu:2", "gpu")),
+        (WithGpu(), ("cpu:1", "gpu"), PICTURES, ("cpu:1", "gpu")),
+        (SimDevice("phone"), (), PICTURES, ("sim:cpu", "sim:gpu")),
+    ],
+)
+def test_int8_and_fp16_are_paired_where_there_are_pictures_and_a_gpu(
+    device: Device, named: tuple[str, ...], pictures: Path | None, found: tuple[str, str]
+) -> None:
+    told: list[str] = []
+    assert tuple(map(str, paired_units(device, named, pictures, told.append))) == found
+    line = "units cpu:2:int8 and gpu:fp16, since pictures is there to calibrate int8 with; --unit names others"
+    assert told == ([line] if found[0].endswith("int8") else [])
+
+
+def test_without_a_gpu_pictures_change_no_unit() -> None:
+    chosen = HostDevice().default_units()
+    assert "gpu" in {unit.kind for unit in chosen} or paired_units(HostDevice(), (), PICTURES) == chosen
+
+
+@pytest.mark.parametrize(
+    ("unit", "rounded"),
+    [
+        ("cpu:1@0", "cpu:1@0:int8"),
+        ("cpu:2:split", "cpu:2:int8:split"),
+        ("gpu:software", "gpu:fp16:software"),
+        ("gpu:fp16", "gpu:fp16"),
+        ("sim:cpu", "sim:cpu"),
+    ],
+)
+def test_a_unit_in_int8(unit: str, rounded: str) -> None:
+    assert str(in_int8(Unit.parse(unit))) == rounded

@@ -41,8 +41,10 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The network's, and the device's where it was measured."""
-        return f"{self.config.name} on {self.result.device}" if self.result else self.config.name
+        """The network's, the device's where it was measured, and its units where they run int8 or fp16."""
+        rounded = any(word in ("int8", "fp16") for unit in self.units for word in unit.split(":"))
+        device = f" on {self.result.device}" if self.result else ""
+        return f"{self.config.name}{device}" + (f", {' and '.join(self.units)}" if rounded else "")
 
     @property
     def labels(self) -> tuple[str, ...]:

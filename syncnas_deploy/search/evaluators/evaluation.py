@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,20 @@ def described(evaluator: Evaluator) -> str:
     else:
         scatter = f"declared to scatter by {spread:g} between seeds"
     return f"{evaluator.name}: {evaluator.cost}; {scatter}."
+
+
+@runtime_checkable
+class RoundingEvaluator(Protocol):
+    """An evaluator that can rate a network as it will run: rounded to the precisions of its files."""
+
+    def in_precisions(self, precisions: Sequence[Precision]) -> Evaluator:
+        """The evaluator for networks whose branches are exported in these, unless it was told others."""
+        ...
+
+
+def as_it_runs(evaluator: Evaluator, precisions: Sequence[Precision]) -> Evaluator:
+    """The evaluator for networks in these precisions; itself where it looks at no files."""
+    return evaluator.in_precisions(precisions) if isinstance(evaluator, RoundingEvaluator) else evaluator
 
 
 @runtime_checkable

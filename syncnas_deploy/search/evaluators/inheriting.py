@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +17,9 @@ from syncnas_deploy.errors import ABSENT, UnknownEvaluator, UnknownModel, Weight
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.inheriting import inherit
+from syncnas_deploy.precision import Precision
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
+from syncnas_deploy.search.evaluators.exported import precision_of, rated_as_exported
 from syncnas_deploy.search.evaluators.halving import Halving
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.training import Train, device_of, opened, proxy_recipe, trained
@@ -48,7 +52,7 @@ class Inherit:
     epochs: int = 0
     spread: float | None = 0.0
 
-    OPTIONS = ("base", "epochs", "size", "batch", "rate", "crop", "device", "readers", "spread")
+    OPTIONS = ("base", "epochs", "size", "batch", "rate", "crop", "precision", "device", "readers", "spread")
 
     compares_branches: ClassVar[bool] = False
 
@@ -73,6 +77,7 @@ class Inherit:
             halving=Halving(recipe.epochs, 1),
             device=device_of(options),
             readers=options.integer("readers", 0, 0, 64),
+            precisions=precision_of(options),
             pictures=opened(folder, recipe),
         )
         base_source = None if base is None else _absolute(base)
@@ -80,8 +85,8 @@ class Inherit:
 
     @property
     def name(self) -> str:
-        """inherit:WEIGHTS,FOLDER,epochs=N,size=PIXELS."""
-        facts = f"epochs={self.epochs},size={self.how.recipe.input_size}"
+        """inherit:WEIGHTS,FOLDER,epochs=N,size=PIXELS, and in which precision it rates where that is not fp32."""
+        facts = f"epochs={self.epochs},size={self.how.recipe.input_size}{self.how.rounding}"
         return f"inherit:{self.weights},{self.how.pictures.folder},{facts}"
 
     @property
@@ -89,12 +94,17 @@ class Inherit:
         """How many pictures go through the network per candidate, and how large they are."""
         if self.epochs:
             return self.how.cost
-        return f"one pass over the validation pictures at {self.how.recipe.input_size} pixels"
+        passed = "its files one by one" if self.how.rounded else "one pass"
+        return f"{passed} over the validation pictures at {self.how.recipe.input_size} pixels"
 
     @property
     def key(self) -> dict[str, object]:
         """Weights, pictures, recipe; neither where they are nor what computes."""
         return {**self.how.key, "name": "inherit", "weights": self.digest, "epochs": self.epochs}
+
+    def in_precisions(self, precisions: Sequence[Precision]) -> Inherit:
+        """See `RoundingEvaluator`."""
+        return dataclasses.replace(self, how=self.how.in_precisions(precisions))
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures; without fine-tuning the seed does not matter.
@@ -126,6 +136,8 @@ class Inherit:
         seen = training.subset(np.linspace(0, len(training) - 1, min(len(training), SEEN)).astype(np.int64))
         batch, size = how.recipe.batch, network.input_size
         fitted = recalibrated(network, weights, seen, batch=batch, device=how.device, readers=how.readers)
+        if how.rounded:
+            return rated_as_exported(how, network, fitted, started, {})
         accuracy = evaluate_images(
             network, fitted, validation, size, batch=batch, workers=how.readers, device=how.device
         )

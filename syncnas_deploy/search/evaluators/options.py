@@ -70,6 +70,13 @@ class Options:
             raise UnknownEvaluator(f"{self._evaluator}: {name} is empty; give a value or leave it out.")
         return value
 
+    def choice(self, name: str, known: Sequence[str]) -> str | None:
+        """One of some texts, or None where it is not given."""
+        text = self._values.get(name)
+        if text is not None and text not in known:
+            raise UnknownEvaluator(f"{self._evaluator}: {name} must be one of {', '.join(known)}, found {text[:40]!r}.")
+        return text
+
     def optional(self, name: str) -> str | None:
         """Text that is not empty, or None where it is not given."""
         return self.text(name, "") if name in self._values else None

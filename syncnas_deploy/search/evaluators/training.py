@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from syncnas_deploy.errors import DatasetError, MissingDependency, TrainingDiverged, UnknownEvaluator
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.scaling import scaled
+from syncnas_deploy.precision import Precision
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
+from syncnas_deploy.search.evaluators.exported import precision_of, rated_as_exported
 from syncnas_deploy.search.evaluators.halving import Halving, Rungs
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.pictures import Pictures
@@ -43,6 +45,8 @@ class Train:
         spread: standard deviation of the top-1 between seeds, where it is declared.
         rungs: values of earlier candidates, see `Halving`.
         gains: what candidates gain from a rung to the end.
+        precisions: that candidates are rated in, for all branches or for each; None for fp32, and for what
+            `in_precisions` says.
     """
 
     pictures: Pictures
@@ -54,8 +58,12 @@ class Train:
     spread: float | None = None
     rungs: Rungs = field(default_factory=dict)
     gains: Mapping[int, float] = field(default_factory=dict)
+    precisions: tuple[Precision, ...] | None = None
 
-    OPTIONS = ("epochs", "size", "width", "halving", "batch", "rate", "crop", "device", "readers", "spread")
+    OPTIONS = (
+        *("epochs", "size", "width", "halving", "batch", "rate", "crop"),
+        *("precision", "device", "readers", "spread"),
+    )
 
     @classmethod
     def parse(cls, text: str) -> Train:
@@ -79,14 +87,26 @@ class Train:
             device=device_of(options),
             readers=options.integer("readers", 0, 0, 64),
             spread=options.number("spread", None, 0.0, 1.0),
+            precisions=precision_of(options),
             pictures=opened(options.rest, recipe),
         )
 
     @property
     def name(self) -> str:
-        """train:FOLDER,epochs=N,size=PIXELS,width=FACTOR."""
+        """train:FOLDER,epochs=N,size=PIXELS,width=FACTOR, and in which precision it rates where that is not fp32."""
         facts = f"epochs={self.recipe.epochs},size={self.recipe.input_size},width={self.width:g}"
-        return f"train:{self.pictures.folder},{facts}"
+        return f"train:{self.pictures.folder},{facts}{self.rounding}"
+
+    @property
+    def rounded(self) -> tuple[Precision, ...]:
+        """The precisions that candidates are rated in; empty where that is fp32, by torch."""
+        precisions = self.precisions or ()
+        return () if set(precisions) <= {"fp32"} else precisions
+
+    @property
+    def rounding(self) -> str:
+        """The end of the name: in which precisions candidates are rated, "" for fp32."""
+        return f",precision={'|'.join(dict.fromkeys(self.rounded))}" if self.rounded else ""
 
     @property
     def cost(self) -> str:
@@ -95,19 +115,26 @@ class Train:
         rungs = self.halving.rungs
         least = f"{rungs[0] * self.pictures.count:,} to " if rungs else ""
         size = self.recipe.input_size
-        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate"
+        rated = ", and its files over the validation pictures, one by one" if self.rounded else ""
+        return f"forward and backward passes over {least}{most:,} pictures of {size} x {size} per candidate{rated}"
 
     @property
     def key(self) -> dict[str, object]:
-        """Pictures, recipe, width and halving; neither where they are nor what computes."""
+        """Pictures, recipe, width, halving and precisions; neither where they are nor what computes."""
         recipe = {**dataclasses.asdict(self.recipe), "seed": None}
+        rounded = {"precisions": list(self.rounded)} if self.rounded else {}
         return {
             "name": "train",
             "pictures": self.pictures.key,
             "recipe": recipe,
             "width": self.width,
             "halving": self.halving.factor,
+            **rounded,
         }
+
+    def in_precisions(self, precisions: Sequence[Precision]) -> Train:
+        """See `RoundingEvaluator`."""
+        return self if self.precisions is not None else dataclasses.replace(self, precisions=tuple(precisions))
 
     def informed(self, finished: Sequence[Evaluation]) -> Train:
         """With the values and gains of finished candidates, to compare the next one with."""
@@ -116,6 +143,7 @@ class Train:
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
         """Top-1 on the validation pictures after the last epoch; infeasible where the training diverges.
 
+        In int8 or fp16 it is that of the files that would be exported; `details` has that of torch as `top1_fp32`.
         A candidate that is given up at a rung gets its value there, plus what others gained from there to the end.
 
         Raises:
@@ -144,7 +172,7 @@ def trained(how: Train, network: ModelConfig, seed: int, weights: dict[str, Any]
         return not how.halving.is_hopeless(row.top1, how.rungs.get(row.epoch, ()))
 
     try:
-        rows = train_briefly(
+        rows, ended = train_briefly(
             network,
             dataclasses.replace(how.recipe, seed=seed % _SEEDS),
             training,
@@ -159,6 +187,8 @@ def trained(how: Train, network: ModelConfig, seed: int, weights: dict[str, Any]
     last = rows[-1]
     details |= {"epochs": float(last.epoch), "val_loss": last.val_loss, "train_loss": last.train_loss}
     seconds = time.perf_counter() - started
+    if last.epoch == how.recipe.epochs and how.rounded:
+        return rated_as_exported(how, network, ended, started, {**details, "top1_fp32": last.top1})
     if last.epoch == how.recipe.epochs:
         return Evaluation(last.top1, seconds, details)
     reward = last.top1 + how.gains.get(last.epoch, 0.0)

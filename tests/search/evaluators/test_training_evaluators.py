@@ -6,14 +6,35 @@ import dataclasses
 import json
 import pickle
 from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
 
+import msgspec
+import numpy as np
 import pytest
 
-from syncnas_deploy.errors import DatasetError, MissingDependency, UnknownEvaluator, UnknownModel, WeightsError
+from syncnas_deploy import pipeline
+from syncnas_deploy.errors import (
+    DatasetError,
+    JournalMismatch,
+    MissingDependency,
+    UnknownEvaluator,
+    UnknownModel,
+    WeightsError,
+)
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.networks.widths import Widths
-from syncnas_deploy.search.evaluators import Evaluation, Inherit, LearningEvaluator, Train, make_evaluator
+from syncnas_deploy.precision import Precision
+from syncnas_deploy.search.evaluators import (
+    Capacity,
+    Evaluation,
+    Inherit,
+    LearningEvaluator,
+    Train,
+    as_it_runs,
+    make_evaluator,
+)
 from syncnas_deploy.search.evaluators.halving import Halving
 from syncnas_deploy.search.loop import SearchSettings, search
 from syncnas_deploy.training.recipe import Recipe, Schedule
@@ -71,9 +92,9 @@ def test_width_and_size_make_the_network_that_is_trained(pictures: Path, monkeyp
 
     seen: list[ModelConfig] = []
 
-    def spy(config: ModelConfig, *_: object, **__: object) -> tuple[proxy.EpochRow, ...]:
+    def spy(config: ModelConfig, *_: object, **__: object) -> tuple[tuple[proxy.EpochRow, ...], dict[str, object]]:
         seen.append(config)
-        return (proxy.EpochRow(2, 0.1, 1.0, 1.0, 0.5, 1.0, 1.0),)
+        return (proxy.EpochRow(2, 0.1, 1.0, 1.0, 0.5, 1.0, 1.0),), {}
 
     monkeypatch.setattr(proxy, "train_briefly", spy)
     make_evaluator(f"train:{pictures},{OPTIONS},width=2").evaluate(dataclasses.replace(NETWORK, classes=9), 1)
@@ -100,12 +121,13 @@ def test_a_training_that_diverges_is_infeasible_and_says_so(pictures: Path, monk
     assert evaluation.reward is None and evaluation.note.startswith("In epoch 1, step 2, the loss is")
 
 
-def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_search_by_training_goes_on_where_it_was_killed(precision: str, pictures: Path, tmp_path: Path) -> None:
     base = small_config(4)
     table, path = SyntheticTable(base, 1), tmp_path / "j"
 
     def run(path: Path | None) -> list[tuple[str, float | None, str]]:
-        evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0")
+        evaluator = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0,precision={precision}")
         settings = SearchSettings(trials=5, algorithm="random")
         result = search(base, table, [1e7], evaluator, settings, journal_path=path)
         return [(t.strategy, t.reward, t.outcome) for t in result.trials]
@@ -116,6 +138,11 @@ def test_a_search_by_training_goes_on_where_it_was_killed(pictures: Path, tmp_pa
     assert run(path) == whole
     rows = [json.loads(line)["row"] for line in path.read_bytes().splitlines()[1:]]
     assert all("top1_epoch_1" in row["details"] for row in rows)
+    rated = [row["note"] for row in rows if not row["partial"]]
+    assert set(rated) == {"top-1 of files in int8" if precision == "int8" else ""}
+    with pytest.raises(JournalMismatch):
+        other = Train.parse(f"{pictures},epochs=2,size=16,batch=24,halving=2,spread=0,precision=fp16")
+        search(base, table, [1e7], other, SearchSettings(trials=5, algorithm="random"), journal_path=path)
 
 
 def test_inherited_weights_are_worth_something_without_training(trained_base: tuple[Path, Path, Path]) -> None:
@@ -140,6 +167,83 @@ def test_fine_tuning_begins_where_the_base_ended(trained_base: tuple[Path, Path,
     assert evaluator.key != make_evaluator(f"inherit:{weights},{own},base={config},size=32,batch=32").key
 
 
+@pytest.mark.parametrize("precisions", [("int8",), ("int8", "fp16"), ("fp16",)])
+def test_a_candidate_is_rated_as_its_files_compute_it(pictures: Path, precisions: tuple[Precision, ...]) -> None:
+    plain = Train.parse(f"{pictures},{OPTIONS}")
+    evaluator = as_it_runs(plain, precisions)
+    assert isinstance(evaluator, Train) and evaluator.key != plain.key
+    assert evaluator.name == f"{plain.name},precision={'|'.join(precisions)}"
+    assert evaluator.cost == f"{plain.cost}, and its files over the validation pictures, one by one"
+    found, by_torch = pickle.loads(pickle.dumps(evaluator)).evaluate(NETWORK, 1), plain.evaluate(NETWORK, 1)
+    assert found.details["top1_fp32"] == by_torch.reward and found.reward == pytest.approx(by_torch.reward, abs=0.1)
+    assert found.details["val_loss"] != by_torch.details["val_loss"]
+    assert found.note == f"top-1 of files in {' | '.join(precisions)}" and not by_torch.note
+    assert evaluator.evaluate(NETWORK, 1) == dataclasses.replace(found, seconds=ANY)
+    assert evaluator.evaluate(BASE, 1).note == f"top-1 of files in {precisions[0]}"
+
+
+def test_what_was_asked_for_goes_before_the_units(pictures: Path) -> None:
+    for text, asked in (("int8", ("int8",)), ("fp32", ()), ("fp16", ("fp16",))):
+        evaluator = Train.parse(f"{pictures},{OPTIONS},precision={text}")
+        assert evaluator.rounded == asked and as_it_runs(evaluator, ("int8", "fp16")) is evaluator
+    plain = Train.parse(f"{pictures},{OPTIONS}")
+    assert as_it_runs(plain, ("fp32", "fp32")).key == plain.key
+    assert as_it_runs(Capacity(), ("int8",)) == Capacity()
+
+
+def test_inherited_weights_are_rated_as_their_files_compute_them(trained_base: tuple[Path, Path, Path]) -> None:
+    config, weights, own = trained_base
+    text = f"inherit:{weights},{own},base={config},size=32,batch=32"
+    network = branched(BASE, "nca")
+    plain, rounded, tuned = (make_evaluator(f"{text}{more}") for more in ("", ",precision=int8", ",epochs=1,rate=0.2"))
+    by_torch, found = plain.evaluate(network, 1), rounded.evaluate(network, 1)
+    assert found.reward == pytest.approx(by_torch.reward, abs=0.1) and found.note == "top-1 of files in int8"
+    assert found.details["val_loss"] != by_torch.details["val_loss"]
+    after = as_it_runs(tuned, ("int8", "fp16")).evaluate(network, 1)
+    assert after.note == "top-1 of files in int8 | fp16" and "top1_fp32" in after.details
+
+
+@pytest.mark.parametrize(
+    ("precision", "value", "says"),
+    [("int8", np.nan, "holds NaN or infinity"), ("fp16", 1e9, "beyond 65504"), ("int8", 3e38, "becomes NaN or")],
+)
+def test_a_candidate_that_files_cannot_hold_is_infeasible_and_says_so(
+    precision: str, value: float, says: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from syncnas_deploy.training.learner import Learner
+
+    ended = Learner.weights
+
+    def spoilt(self: Learner) -> dict[str, Any]:
+        return {name: np.full_like(x, value) if "classifier" in name else x for name, x in ended(self).items()}
+
+    monkeypatch.setattr(Learner, "weights", spoilt)
+    found = Train.parse(f"{pictures},{OPTIONS},precision={precision}").evaluate(NETWORK, 1)
+    assert found.reward is None and says in found.note
+
+
+def test_a_search_rates_by_the_precisions_of_its_units(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = pipeline.as_profile("mobilenet_v2-sim-phone")
+    asked: list[Train] = []
+
+    def evaluate(self: Train, config: ModelConfig, seed: int) -> Evaluation:
+        asked.append(self)
+        return Evaluation(float(config.macs()), 0.0)
+
+    monkeypatch.setattr(Train, "evaluate", evaluate)
+    text = f"train:{pictures},{OPTIONS},spread=0"
+    for units, ours, rivals in (
+        (("cpu:1@0:int8", "gpu:fp16"), ("int8", "fp16"), {("int8",), ("fp16",)}),
+        (("cpu:1@0:int8", "gpu"), ("int8", "fp32"), {("int8",), ()}),
+        (("cpu:1@0", "cpu:1@1"), (), {()}),
+    ):
+        asked.clear()
+        of_units = msgspec.structs.replace(profile, units=units)
+        pipeline.search(of_units, evaluator=text, settings=SearchSettings(trials=2))
+        assert {one.rounded for one in asked[:2]} == {ours}
+        assert {one.rounded for one in asked[2:]} == rivals
+
+
 def test_options_that_mean_nothing_are_refused(pictures: Path, tmp_path: Path) -> None:
     for text, says in (
         ("train:", "names no folder"),
@@ -149,6 +253,8 @@ def test_options_that_mean_nothing_are_refused(pictures: Path, tmp_path: Path) -
         (f"train:{pictures},epochs=1e3", "epochs must be 1 to"),
         (f"train:{pictures},width=0", "width must be 0.05 to 4"),
         (f"train:{pictures},width=nan", "width must be 0.05 to 4"),
+        (f"train:{pictures},precision=int4", "precision must be one of fp32, fp16, int8, found 'int4'"),
+        (f"inherit:w,{pictures},precision=", "precision must be one of fp32, fp16, int8, found ''"),
         (f"train:{pictures},device=tpu", "device must be one of cpu, cuda, mps"),
         (f"train:{pictures},device=", "device is empty"),
         (f"inherit:{pictures}", "inherit: needs weights and a folder"),
