@@ -29,7 +29,7 @@ from syncnas_deploy.cli.options import (
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import path_setting
-from syncnas_deploy.cli.suggestions import complete_model, complete_profile
+from syncnas_deploy.cli.suggestions import complete_model
 from syncnas_deploy.cli.terminal import emit, note, say, say_page
 from syncnas_deploy.precision import PRECISIONS, Precision
 from syncnas_exporters.opsets import DEFAULT_OPSET, IR_VERSIONS
@@ -63,13 +63,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What to write; several times for several.",
 )
-@click.option(
-    "--profile",
-    "profile_path",
-    type=click.Path(path_type=Path),
-    shell_complete=complete_profile,
-    help="Write what its units run: precision of each branch, and whether its kernels are split.",
-)
+@profile_option("Write what its units run: precision of each branch, and whether its kernels are split.")
 @click.option(
     "--precision",
     "precisions",
