@@ -305,7 +305,9 @@ def bench(
     named = file_name(opened.folder.absolute().name.removesuffix(".bundle"))
     out = out or free_name(f"{named}-{file_name(device.name)}", ".bench.json")
     # Before minutes are spent on measuring: a profile that does not fit is refused now.
-    prediction = pipeline.predict_bench(opened, device, measured, units=chosen) if measured else None
+    prediction = None
+    if measured:
+        prediction = pipeline.predict_bench(opened, device, measured, units=chosen, named=str(profile_path))
     with showing(f"measuring {bundle} on {device.name}") as shown:
         result = pipeline.bench(
             opened,

@@ -111,8 +111,13 @@ def _default_for(unit: Unit, form: FileFormat) -> Unit:
     return dataclasses.replace(unit, precision="fp16") if halved else fitting(unit, form)
 
 
-def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = ()) -> Prediction:
+def predict_bench(
+    bundle: BundleLike, on: Device, profile: ProfileLike, *, units: Sequence[str] = (), named: str = ""
+) -> Prediction:
     """The prediction for what `bench` of the same arguments measures, from a profile of the same device and units.
+
+    Args:
+        named: what a command would call the profile's base; a profile is one of its names.
 
     Raises:
         ProfileMismatch: the profile is of another device, other units or another base.
@@ -120,10 +125,12 @@ def predict_bench(bundle: BundleLike, on: Device, profile: ProfileLike, *, units
     opened, measured = as_bundle(bundle), as_profile(profile)
     chosen = zip(_chosen_units(opened, on, units), opened.formats * 2, strict=False)
     texts = [str(fitting(unit, form)) for unit, form in chosen]  # a profile of units for other files is of no use
-    other = measured.other_device(flat_text(on.facts().to_dict()), texts)
-    if other:
-        base = measured.base.name if isinstance(profile, DeviceProfile) else profile
-        words = ["profile", "--device", on.name, "--base", str(base), *(w for unit in texts for w in ("--unit", unit))]
+    facts = flat_text(on.facts().to_dict())
+    if other := measured.other_device(facts, texts):
+        base = named or (measured.base.name if isinstance(profile, DeviceProfile) else str(profile))
+        words = ["profile", "--device", on.name, "--base", base]
+        if not measured.other_device(facts, measured.units):  # another device has other units
+            words += [word for unit in texts for word in ("--unit", unit)]
         raise ProfileMismatch(
             f"The profile does not fit this measurement: {other}; measure one that does: "
             f"`syncnas-deploy {shlex.join(words)}`."

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -184,7 +185,17 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (7, f"predict small160.json {LAW}", "an input of 160 pixels instead of 224"),
     (7, f"predict syncnas_fbnet_c_100 {LAW}", "base fbnet_c_plain_e1 instead of mobilenet_v2"),
     (7, f"draw ten.json {LAW}", "10 classes instead of 1000"),
-    (7, f"bench small {LAW} --device sim:phone", "The profile does not fit this measurement"),
+    (7, f"bench small {LAW} --device sim:phone", "`syncnas-deploy profile --device sim:phone --base law.json`."),
+    (
+        7,
+        "bench small --profile host.json --device host --unit cpu:1 --unit cpu:2",
+        "`syncnas-deploy profile --device host --base host.json --unit cpu:1 --unit cpu:2`.",
+    ),
+    (
+        7,
+        "bench int8 --profile host.json --device host",
+        "`syncnas-deploy profile --device host --base host.json --unit cpu:1@0:int8 --unit cpu:1@1:int8`.",
+    ),
     (8, "models mobilenet_v2 --out best.json", "--force"),
     (8, "draw mobilenet_v2 --out there.svg", "--force"),
     (8, "export mobilenet_v2 --out set", "set"),
@@ -198,6 +209,9 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
     """What the commands name."""
     folder = tmp_path_factory.mktemp("files")
     write_profile(folder / "law.json", law_profile(mobilenet))
+    host = msgspec.structs.replace(law_profile(mobilenet), units=("cpu:1@0", "cpu:1@1"), device={"name": "host"})
+    write_profile(folder / "host.json", host)
+    pipeline.export(small_branched(8), folder / "int8", precisions=("int8",), timing_only=True)
     write_config(folder / "best.json", branched(mobilenet, "nnnnnna"))
     write_config(folder / "ten.json", variant(branched(mobilenet, "nnnnnna"), classes=10))
     write_config(folder / "small160.json", variant(branched(mobilenet, "nnnnnna"), input_size=160))
