@@ -8,6 +8,7 @@ before, and a new one is begun.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ import numpy as np
 from syncnas_bench import BenchPlan, Device, Launch, Run, SimDevice
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.run import Patience
-from syncnas_bench.device import OnRun
+from syncnas_bench.device import DeviceFacts, OnRun
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import read_profile
@@ -70,6 +71,10 @@ class Report:
 
 class TimedPhone(AdbDevice):
     """A device over ADB whose simulated units have the times of `sim:duo`."""
+
+    def facts(self) -> DeviceFacts:
+        """See `AdbDevice.facts`."""
+        return dataclasses.replace(super().facts(), simulated=True)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """See `AdbDevice.run`."""

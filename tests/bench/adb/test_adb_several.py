@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_bench.adb.device import AdbDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
@@ -43,7 +45,9 @@ def phones() -> Iterator[list[AdbDaemon]]:
 
 @pytest.fixture
 def names(phones: list[AdbDaemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The phones' names, with an environment that leads to them."""
+    """The phones' names, with an environment that leads to them. Their units are simulated."""
+    measured = AdbDevice.facts
+    monkeypatch.setattr(AdbDevice, "facts", lambda device: dataclasses.replace(measured(device), simulated=True))
     for name, value in no_server_env(tmp_path).items():
         monkeypatch.setenv(name, value)
     return [f"127.0.0.1:{phone.port}" for phone in phones]
