@@ -17,6 +17,7 @@ import pytest
 
 import syncnas_deploy as sd
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.pipeline.road import Road
 from syncnas_deploy.progress import Progress
 from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.shown import ms_text
@@ -61,7 +62,7 @@ def values(mobilenet: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> 
         "Prediction": found.prediction,
         "Bundle": bundle,
         "BenchResult": result,
-        "Assessment": sd.Assessment(folder, (), profile, found.prediction, bundle, result),
+        "Assessment": sd.Assessment(folder, (), (Road(folder, profile, "1.0x", found.prediction, bundle, result),)),
         "Drawing": sd.draw(found.config, profile=profile),
         "VirtualDevice": VirtualDevice("phone"),
     }

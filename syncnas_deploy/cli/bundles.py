@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncnas_deploy.bundle_formats import FORMATS
-from syncnas_deploy.cli.next_step import suggest
+from syncnas_deploy.cli.next_step import device_words, suggest
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
@@ -176,7 +176,7 @@ def export(
                 f"{' | '.join(bundle.precisions)}: logits {far.rms:.2g} (rms, relative) from fp32 on {on}; "
                 f"{far.agreement:.1%} have the same class first"
             )
-    beside = ("--profile", profile_path) if profile_path else ()
+    beside = (*device_words(read_profile(profile_path)), "--profile", profile_path) if profile_path else ()
     result = bundle.folder.with_name(f"{bundle.folder.name}.bench.json")
     suggest("measure it", "bench", bundle.folder, *beside, "--out", result)
 

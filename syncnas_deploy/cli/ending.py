@@ -21,8 +21,8 @@ _ended: list[float] = []
 """The signal that ended this program, and when; empty before."""
 _watched: list[int] = []
 """Signals that do so now."""
-_later: list[threading.Timer] = []
-"""What gives a signal again that came at a wrong time."""
+_later: list[tuple[threading.Timer, int]] = []
+"""What gives a signal again that came at a wrong time, and that signal."""
 INTERRUPTED = "Interrupted; what was finished is kept.", 130
 
 _OUTPUT = {
@@ -53,7 +53,7 @@ def watch_signals() -> None:
         if _is_swallowed(frame, top):
             timer = threading.Timer(_LATER_S, os.kill, (os.getpid(), number))
             timer.daemon = True
-            _later[:] = [timer]
+            _later[:] = [(timer, number)]
             timer.start()
             return
         _ended[:] = [number, time.monotonic()]
@@ -67,11 +67,20 @@ def watch_signals() -> None:
 
 
 def stop_watching() -> None:
-    """From now on signals end the program at once, without a word: what is left is to say how it ended."""
-    for timer in _later:
+    """From now on signals end the program at once, without a word: what is left is to say how it ended.
+
+    Raises:
+        KeyboardInterrupt: one came at a wrong time, and no right one came after that.
+    """
+    late = [number for timer, number in _later if timer.is_alive() and not _ended]
+    for timer, _ in _later:
         timer.cancel()
+    _later.clear()
     while _watched:
         signal.signal(_watched.pop(), signal.SIG_DFL)
+    if late:
+        _ended[:] = [late[0], time.monotonic()]
+        raise KeyboardInterrupt
 
 
 def _is_swallowed(frame: FrameType | None, top: CodeType) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from syncnas_deploy.cli.places import with_own_places
+
 
 class Commands(click.Group):
     """The program's commands in sections, and its exit codes.
@@ -33,6 +35,8 @@ class Commands(click.Group):
     def add_section(self, heading: str, commands: Sequence[click.Command]) -> None:
         """Add commands below a heading."""
         for command in commands:
+            if command.callback is not None:
+                command.callback = with_own_places(command.callback)
             self.add_command(command)
         self._sections.append((heading, tuple(str(command.name) for command in commands)))
 

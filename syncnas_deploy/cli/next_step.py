@@ -48,6 +48,12 @@ def suggest_search(path: Path, profile: DeviceProfile) -> None:
     suggest("search the best network for it", "search", "--profile", path, *options)
 
 
+def device_words(profile: DeviceProfile) -> tuple[str, ...]:
+    """The option that names a profile's device; nothing for a phone, whose profile does not tell which one it is."""
+    name = profile.device.get("name", "")
+    return ("--device", name) if name == "host" or name.startswith("sim:") else ()
+
+
 def suggest_going_on(command: click.Group) -> None:
     """Note the command that goes on with this one, which was interrupted."""
     words = sys.argv[1:]

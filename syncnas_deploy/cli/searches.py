@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncnas_deploy.cli.next_step import suggest
+from syncnas_deploy.cli.next_step import device_words, suggest
 from syncnas_deploy.cli.options import (
     FiniteRange,
     base_option,
@@ -174,10 +174,10 @@ def search(
         say_page("\n".join([f"{opening}{first}", *doubts]))
     timed = ["--timing-only"] if any(":int8" in unit for unit in measured.units) else []
     suggest("write its files", "export", best, "--profile", profile_path, *timed, "--out", out / "bundle")
-    name = measured.device.get("name", "")
-    device = ("--device", name) if name == "host" or name.startswith("sim:") else ()
     rated = ("--evaluator", evaluator) if evaluator and compares_branches(make_evaluator(evaluator)) else ()
-    suggest("after that, measure them", "bench", out / "bundle", *device, "--profile", profile_path, *rated)
+    suggest(
+        "after that, measure them", "bench", out / "bundle", *device_words(measured), "--profile", profile_path, *rated
+    )
 
 
 def _default_out(profile: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -115,9 +116,12 @@ def assess(
     evaluator = settings.evaluator or default_evaluator(on_notice)
     judge, budget = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator, budget_text(settings.budget)
     check_budget(budget)
-    units_of(on, units)
+    given = units_of(on, units)
     if settings.calibrate is not None:
         read_pictures(settings.calibrate, model.input_size)
+    if settings.int8 and tuple(map(in_int8, given)) == given:
+        on_notice(f"int8: {' and '.join(map(str, given))} have no other format that would be int8")
+        settings = dataclasses.replace(settings, int8=False)
     _check_folder(out)
 
     def go(folder: Path, units: Sequence[str], on_notice: Callable[[str], None]) -> Road:
@@ -140,8 +144,6 @@ def assess(
     rounded = [str(in_int8(Unit.parse(text))) for text in first]
     if settings.int8 and tuple(rounded) != first:
         roads.append(go(out / INT8, rounded, lambda text: on_notice(f"int8: {text}")))
-    elif settings.int8:
-        on_notice(f"int8: {' and '.join(first)} have no other format that would be int8")
     named = named or (model.name if isinstance(base, ModelConfig) else str(base))
     rated = evaluator if isinstance(evaluator, str) else evaluator.name
     commands = _commands(on.name, named, roads, rated, settings, out)

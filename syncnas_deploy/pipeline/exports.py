@@ -11,7 +11,7 @@ from syncnas_deploy.benchmarking.run import fitting
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
 from syncnas_deploy.bundle_formats import check_precisions
 from syncnas_deploy.bundle_numbers import NEEDS_PICTURES
-from syncnas_deploy.calibration import Calibration, read_calibration
+from syncnas_deploy.calibration import Calibration, network_digest, read_calibration
 from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
@@ -132,11 +132,16 @@ def calibration_of(
 
     Args:
         source: a folder of pictures, or a calibration that was kept.
+
+    Raises:
+        CalibrationError: that is of another network, or cannot be read.
     """
     if source is None:
         return None, None
     if source.is_file():
-        return read_calibration(source), None
+        calibration = read_calibration(source)
+        calibration.check(network_digest(config, weights), str(source))
+        return calibration, None
     pictures = read_pictures(source, config.input_size, seed=seed)
     for sentence in pictures.notices:
         on_notice(sentence)

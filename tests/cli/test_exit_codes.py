@@ -73,6 +73,14 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (2, "runtime fetch --sha256 x", "FILE=SUM"),
     (2, "completion powershell", "bash"),
     (2, "train small.json --path set --lr -1", "rate must be between"),
+    # Outputs in the place of another output or of an input.
+    (2, "bench small --device host --trace one.json --out one.json --force", "--trace and --out are both one.json"),
+    (2, "bench small --device host --trace ./one.json --out one.json", "give each a name of its own"),
+    (2, "report law.json --html law.json --force", "--html law.json: this command reads that file"),
+    (2, "compare law.json host.json --html host.json --force", "this command reads that file; give another name"),
+    (2, "report small --html small/manifest.json --force", "this command reads that file"),
+    (2, "bench small --device host --trace small/branch0.tflite --force", "this command reads that file"),
+    (2, "report law.json --html a.html --learning a.html", "give each a name of its own"),
     # Options that would be ignored, and words that are empty.
     (2, "export small.json --timing-only", "--timing-only would do nothing here; it is for --precision int8."),
     (2, "export small.json --calibrate set", "--calibrate is for int8"),

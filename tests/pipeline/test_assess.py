@@ -194,7 +194,7 @@ def test_simulated_units_have_no_other_format(whole: Assessment, tmp_path: Path)
     told: list[str] = []
     out, settings = Path(shutil.copytree(whole.folder, tmp_path / "a")), dataclasses.replace(SETTINGS, int8=True)
     again = pipeline.assess(device(), "mobilenet_v2", out, settings, on_notice=told.append)
-    assert len(again.roads) == 1 and told[-1] == "int8: sim:cpu and sim:gpu have no other format that would be int8"
+    assert len(again.roads) == 1 and told[0] == "int8: sim:cpu and sim:gpu have no other format that would be int8"
 
 
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:
