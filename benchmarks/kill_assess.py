@@ -127,8 +127,12 @@ def main() -> None:
             out = whole.with_name(f"killed-{folders}")
             kills += kill(on, out, rng, whole_s, args.kills - kills)
             ended, _, seconds = run(on, out)
-            same &= code == ended and kept(whole) == kept(out)
+            wanted, found = kept(whole), kept(out)
+            other = {name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)}
+            same &= code == ended and not other
             print(f"then exit code {ended} after {seconds:.0f} s; the same folder so far: {same}", flush=True)
+            for name in sorted(other):
+                print(f"  {name}: {wanted.get(name)} and {found.get(name)}", flush=True)
         left = on.left()
         print(f"{kills} kills in {folders} folders; the same folder: {same}; left: {left}")
     sys.exit(0 if same and not left else 1)
