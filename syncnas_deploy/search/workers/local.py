@@ -191,5 +191,7 @@ def _end_with_parent() -> None:
 
 
 def _leave(*_: object) -> None:
-    """Unwind, so that an evaluation can end what it started."""
+    """Unwind, so that an evaluation can end what it started; once: a second signal would interrupt just that."""
+    for name in {"SIGTERM", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     raise SystemExit(1)
