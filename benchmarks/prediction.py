@@ -9,9 +9,9 @@ Draws strategies at random; every other one gets random widths, the others width
 network is measured three ways, all interleaved: both branches at once, and each branch alone on its unit; and each
 way twice a round: the second says how far two equal things read apart (A/A). Each is measured again in every launch,
 minutes later: how far the first launch and the last read apart is the noise ceiling of any prediction that is made
-once and holds for later (A/A later). The base network runs in the rounds of every 20 networks and says by how much the
-machine itself has changed there since the profile was taken (drift). Prints every network, then for each way the
-errors as predicted, at that day's speed (`syncnas_deploy.prediction.drift`), both A/A, and Kendall's tau.
+once and holds for later (A/A later). The base network runs in the rounds of every 20 networks, five turns in each, and
+says by how much the machine itself has changed since the profile was taken (drift). Prints every network, then for each
+way the errors as predicted, at that day's speed (`syncnas_deploy.prediction.drift`), both A/A, and Kendall's tau.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ from syncnas_deploy.search.widths.solver import WidthSolver
 
 BATCH = 20
 """Networks in one launch of the runner."""
+BASE_TURNS = 5
+"""Turns of the base network in each round: one turn alone would add its own scatter to every error."""
 WAYS = ("concurrent", "solo 0", "solo 1")
 
 
@@ -98,7 +101,8 @@ def measure(
                     name = network.config.name
                     jobs.append(network.job(f"{name}{again}"))
                     jobs += [network.solo(f"{name}_solo{branch}{again}", branch) for branch in (0, 1)]
-            jobs += base_jobs(base, first // BATCH, add_file, formats)
+            for job in base_jobs(base, first // BATCH, add_file, formats):
+                jobs += [replace(job, name=f"{job.name}_{turn}") for turn in range(BASE_TURNS)]
             step = Step("networks", tuple(jobs), rounds=rounds, discard=DISCARD, repeats=REPEATS)
             device.run(
                 BenchPlan(tuple(units), tuple(files), (step,), seed=seed, spin_us=SPIN_US),
@@ -113,9 +117,12 @@ def predicted_us(found: Prediction) -> list[float]:
     return [found.makespan_us, *solo]
 
 
-def base_us(found: Mapping[str, Sequence[float]], batch: int) -> list[float]:
-    """What the base network takes in the rounds of a batch, by unit."""
-    return [float(np.median(found[f"base{unit}_{batch}"])) for unit in (0, 1)]
+def base_us(found: Mapping[str, Sequence[float]]) -> list[float]:
+    """What the base network takes in all rounds, by unit. One batch alone would say more of its own scatter."""
+    return [
+        float(np.median([us for name, of_job in found.items() if name.startswith(f"base{unit}_") for us in of_job]))
+        for unit in (0, 1)
+    ]
 
 
 def network_row(config: ModelConfig, found: Mapping[str, Sequence[float]], drifted: Drift) -> dict[str, Any]:
@@ -176,17 +183,17 @@ def main() -> None:
     print(f"{profile.kind} profile of {base.name} on {args.device}, units {profile.units[0]} and {profile.units[1]}")
     print(f"{'network':24} " + " ".join(f"{way + ': predicted, measured us':>34} {'error, A/A %':>13}" for way in WAYS))
     table = []
-    by_config = [drift(config, profile, base_us(found, i // BATCH)) for i, config in enumerate(configs)]
-    drifts = [list(of_unit) for of_unit in zip(*(drifted.slowness for drifted in by_config), strict=True)]
+    today_us = base_us(found)
+    by_config = [drift(config, profile, today_us) for config in configs]
+    slowness = by_config[0].slowness
     for config, drifted in zip(configs, by_config, strict=True):
         row = network_row(config, found, drifted) | {"strategy": config.strategy}
         cells = ["{:25.1f} {:8.1f} {:8.1f} {:4.1f}".format(*row[way]) for way in WAYS]
         table.append(row)
         print(f"{config.name[-23:]:24} " + " ".join(f"{cell:>48}" for cell in cells))
-    for unit, of_unit in enumerate(drifts):
-        changes = [100 * (drift - 1) for drift in of_unit]
-        print(f"drift of unit {unit}: the base network takes {min(changes):+.1f} to {max(changes):+.1f} % against then")
-    result: dict[str, dict[str, object]] = {"drift": {f"unit {unit}": d for unit, d in enumerate(drifts)}}
+    for unit, slower in enumerate(slowness):
+        print(f"drift of unit {unit}: the base network takes {100 * (slower - 1):+.1f} % against then")
+    result: dict[str, dict[str, object]] = {"drift": {f"unit {unit}": slower for unit, slower in enumerate(slowness)}}
     for way in WAYS:
         rows = [row[way] for row in table]
         tau = kendall_tau([row[0] for row in rows], [row[1] for row in rows])

@@ -110,7 +110,7 @@ def prediction(session: Session, step: str, size: Size, folder: Path) -> None:
         measure(
             some, session.base, session.device, units, size.rounds, seed=at, on_run=keep, deadline_s=session.deadline_s
         )
-        today_us = base_us(found, 0)
+        today_us = base_us(found)
         for config in some:
             drifted = drift(config, profile, today_us)
             row = network_row(config, found, drifted)
