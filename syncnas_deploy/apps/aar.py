@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from syncnas_bench.library import LIBRARY, app_classes, app_header, app_library
 from syncnas_deploy.bundle import Bundle
@@ -62,7 +64,7 @@ def aar_bytes(bundle: Bundle) -> bytes:
     }
     for abi, target in ABIS.items():
         files[f"jni/{abi}/{LIBRARY}"] = app_library(target).read_bytes()
-    return pack(files | _prefab() | assets(bundle, f"assets/{ASSETS}"))
+    return pack(files | _prefab() | assets(bundle, f"assets/{ASSETS}"), {".tflite": 1})
 
 
 def assets(bundle: Bundle, folder: str) -> dict[str, bytes]:
@@ -87,14 +89,23 @@ def _prefab() -> dict[str, bytes]:
     return files
 
 
-def pack(files: Mapping[str, bytes]) -> bytes:
-    """A zip file that depends on nothing but names and contents; models are stored, so that they can be mapped."""
+def pack(files: Mapping[str, bytes], stored: Mapping[str, int]) -> bytes:
+    """A zip file that depends on nothing but names and contents.
+
+    Args:
+        stored: by ending, which files are not compressed, and at multiples of how many bytes they lie.
+    """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in sorted(files.items()):
             info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.external_attr = 0o644 << 16
             info.create_system = 3
-            info.compress_type = zipfile.ZIP_STORED if name.endswith(".tflite") else zipfile.ZIP_DEFLATED
+            unit = stored.get(Path(name).suffix, 0)
+            info.compress_type = zipfile.ZIP_STORED if unit else zipfile.ZIP_DEFLATED
+            if unit > 1:
+                # What Android's own zipalign writes: a field of this kind, and as many zeros as are needed.
+                padding = -(out.tell() + 30 + len(name.encode()) + 4 + 2) % unit
+                info.extra = struct.pack("<HHH", 0xD935, 2 + padding, unit) + b"\0" * padding
             archive.writestr(info, content)
     return out.getvalue()

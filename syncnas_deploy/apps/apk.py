@@ -6,9 +6,7 @@ compressed, so that Android loads them out of the APK.
 
 from __future__ import annotations
 
-import io
 import shutil
-import struct
 import subprocess
 import zipfile
 from collections.abc import Mapping
@@ -16,7 +14,7 @@ from pathlib import Path
 
 from syncnas_bench.library import app_measurer
 from syncnas_bench.work_folder import work_folder
-from syncnas_deploy.apps.aar import ABIS, ASSETS, MIN_SDK, USES_OPENCL, assets
+from syncnas_deploy.apps.aar import ABIS, ASSETS, MIN_SDK, USES_OPENCL, assets, pack
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import MissingDependency, OutputError
 from syncnas_deploy.files.output import atomic_output
@@ -69,7 +67,7 @@ def write_apk(bundle: Bundle, out: Path, litert: Mapping[str, Path]) -> None:
         work = Path(folder)
         files["AndroidManifest.xml"] = _compiled_manifest(work, out)
         unsigned, key = work / "unsigned.apk", work / "key.jks"
-        unsigned.write_bytes(aligned(files))
+        unsigned.write_bytes(pack(files, {".so": PAGE_BYTES, ".tflite": 4}))
         _run(out, "keytool", "-genkeypair", "-keystore", key, "-storepass", "android", "-alias", "debug",
              "-keyalg", "RSA", "-keysize", "2048", "-validity", "10000", "-dname", "CN=Android Debug")  # fmt: skip
         _run(out, "apksigner", "sign", "--ks", key, "--ks-pass", "pass:android", "--min-sdk-version", MIN_SDK,
@@ -101,21 +99,3 @@ def _run(out: Path, tool: str, *words: object) -> None:
     if done.returncode != 0:
         last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise OutputError(f"{out}: {tool} failed ({' '.join(last)}); try it by hand.")
-
-
-def aligned(files: Mapping[str, bytes]) -> bytes:
-    """A zip file in which libraries lie at multiples of 16 KB and models at multiples of 4 bytes, both uncompressed."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in sorted(files.items()):
-            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            info.external_attr = 0o644 << 16
-            unit = {".so": PAGE_BYTES, ".tflite": 4}.get(Path(name).suffix)
-            info.compress_type = zipfile.ZIP_DEFLATED if unit is None else zipfile.ZIP_STORED
-            if unit is not None:
-                # What Android's own zipalign writes: a field of this kind, and as many zeros as are needed.
-                start = out.tell() + 30 + len(name.encode()) + 4 + 2
-                padding = -start % unit
-                info.extra = struct.pack("<HHH", 0xD935, 2 + padding, unit) + b"\0" * padding
-            archive.writestr(info, content)
-    return out.getvalue()

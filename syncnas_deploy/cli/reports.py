@@ -54,8 +54,7 @@ def report(
     from syncnas_deploy.files.output import check_output, write_text
     from syncnas_deploy.pipeline import documents_in
     from syncnas_deploy.report.comparison import read_all
-    from syncnas_deploy.report.drawing.learning_curve import learning_plot
-    from syncnas_deploy.report.drawing.width_plot import width_plot
+    from syncnas_deploy.report.drawing.plots import learning_plot, width_plot
     from syncnas_deploy.report.html.document import write_page
 
     comparison = read_all(documents_in(paths))

@@ -22,7 +22,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import load_profile, write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
-from syncnas_deploy.report.drawing.learning_curve import learning_plot
+from syncnas_deploy.report.drawing.plots import learning_plot
 from tests.support.latency_cases import quick
 from tests.support.virtual_time import VirtualDevice
 

@@ -14,7 +14,7 @@ from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.profile import LearningRow
 from syncnas_deploy.prediction.profile_files import write_profile
-from syncnas_deploy.report.drawing.learning_curve import learning_plot
+from syncnas_deploy.report.drawing.plots import learning_plot
 from tests.support.latency_cases import law_profile
 
 
