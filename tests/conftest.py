@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
+from tests.support.bundle_cases import seeded_bundle
+from tests.support.picture_cases import small_branched
 from tests.support.program import Program, run_program
 
 # Torch's threads wait for each other by spinning, on a busy machine for minutes; so they sleep. Read when torch loads.
@@ -43,6 +46,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def mobilenet() -> ModelConfig:
     """The shipped base model."""
     return load_config("mobilenet_v2")
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The files of the small network of two branches. Who changes them takes a copy."""
+    return seeded_bundle(tmp_path_factory.mktemp("small") / "bundle", small_branched())
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.bundle import write_bundle
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.bundle import Bundle
 from tests.support import tflite_fuzz
 from tests.support.fuzz_targets import TARGETS
 from tests.support.fuzzing import Fuzzer, Target, spoiled_bytes
-from tests.support.picture_cases import small_branched
 
 CASES = {"HTTP answer": 80, "bench result": 150, "profile": 150}
 
@@ -50,11 +48,9 @@ def test_a_fuzzer_notices_what_it_is_there_for(tmp_path: Path) -> None:
     assert fuzzer.findings and (tmp_path / "kept" / "x-0").is_file()
 
 
-def test_the_native_check_reads_no_byte_outside_of_a_tflite_file(tmp_path: Path) -> None:
+def test_the_native_check_reads_no_byte_outside_of_a_tflite_file(bundle: Bundle, tmp_path: Path) -> None:
     program = tflite_fuzz.built()
     if program is None:
         pytest.skip("there is no C compiler with AddressSanitizer and UBSan (cc)")
-    config = small_branched()
-    bundle = write_bundle(tmp_path / "b", config, random_weights(parameter_shapes(config), 0), source="a test")
     read, refused = tflite_fuzz.check(program, bundle.tflite(1), tmp_path / "spoiled", count=20_000, seed=1)
     assert read + refused == 20_000 and read > 1000 and refused > 1000

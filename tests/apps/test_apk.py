@@ -12,23 +12,14 @@ import pytest
 
 from syncnas_bench import library
 from syncnas_deploy.apps import apk as apks
-from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import MissingDependency, OutputError
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.bench.litert.test_elf import APP, BIONIC, PAGE_BYTES
 from tests.support.elf_reader import PT_LOAD, ElfFile
-from tests.support.picture_cases import small_branched
 from tests.support.program import Program
 
 NATIVE = Path(library.__file__).parent / "_native"
 TOOLS = ("aapt", "apksigner", "keytool")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    return write_bundle(tmp_path_factory.mktemp("b") / "bundle", config, weights, source="a test")
 
 
 @pytest.fixture(scope="module")

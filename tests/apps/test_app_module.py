@@ -19,9 +19,9 @@ import pytest
 from syncnas_bench import library
 from syncnas_deploy import pipeline
 from syncnas_deploy.apps.module import png_bytes
-from syncnas_deploy.bundle import Bundle, write_bundle
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.precision import Precision
+from tests.support.bundle_cases import manifest_of, seeded_bundle
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program
 
@@ -29,13 +29,6 @@ ROOT = Path(__file__).parents[2]
 STUBS = ROOT / "tests" / "support" / "android"
 JAVA = ROOT / "bench" / "java"
 ANDROID = "{http://schemas.android.com/apk/res/android}"
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    return write_bundle(tmp_path_factory.mktemp("b") / "bundle", config, weights, source="a test")
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +123,7 @@ def test_the_same_bundle_gives_the_same_bytes(bundle: Bundle, module: Path, tmp_
 def test_an_app_whose_classes_mean_nothing_says_so(
     source: str, precisions: tuple[Precision, ...], says: list[str], program: Program, tmp_path: Path
 ) -> None:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    write_bundle(tmp_path / "b", config, weights, source=source, precisions=precisions, timing_only=True)
+    seeded_bundle(tmp_path / "b", small_branched(), source=source, precisions=precisions, timing_only=True)
     done = program("app", tmp_path / "b", "--out", tmp_path / "m")
     told = [line for line in done.err.splitlines() if line.startswith("warning: ")]
     readme = (tmp_path / "m" / "README.md").read_text()
@@ -191,9 +182,8 @@ def test_the_command_and_what_it_refuses(bundle: Bundle, module: Path, program: 
     assert again.code == 8
     assert "exists and is not a folder that is empty; choose another --out." in again.err
     older = shutil.copytree(bundle.folder, tmp_path / "older")
-    manifest = json.loads((older / "manifest.json").read_text())
-    del manifest["files"]["network.txt"]
-    (older / "manifest.json").write_text(json.dumps(manifest))
+    with manifest_of(older) as manifest:
+        del manifest["files"]["network.txt"]
     refused = program("app", str(older), "--out", str(tmp_path / "o"))
     assert refused.code == 3
     assert "holds no network.txt; export it again with --format tflite." in refused.err

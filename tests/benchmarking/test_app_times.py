@@ -10,20 +10,12 @@ import pytest
 
 from syncnas_bench.local.host import find_litert
 from syncnas_deploy import pipeline
-from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import AppTimesError
 from syncnas_deploy.networks.config import branched
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.support.app_cases import app, run_app
-from tests.support.picture_cases import small_branched, small_config
+from tests.support.picture_cases import small_config
 from tests.support.program import Program
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    return write_bundle(tmp_path_factory.mktemp("b") / "bundle", config, weights, source="a test")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.benchmarking.result_files import result_to_json
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import Incomparable
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.profile import DeviceProfile
@@ -27,8 +28,7 @@ from tests.support.virtual_time import VirtualDevice
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
-    bundle = pipeline.export(small_branched(), tmp_path_factory.mktemp("contrast") / "b")
+def result(bundle: Bundle) -> BenchResult:
     return pipeline.bench(bundle, VirtualDevice("phone"), samples=90)
 
 

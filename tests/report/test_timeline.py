@@ -14,13 +14,13 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.benchmarking.stamps import KEPT
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.prediction.predict import Circumstances, predict
 from syncnas_deploy.report.timeline import Timeline, measured_timelines, median_timeline, timeline_of_prediction
 from tests.support.latency_cases import law_profile
-from tests.support.picture_cases import small_branched
 from tests.support.virtual_time import VirtualDevice
 
 
@@ -51,8 +51,7 @@ def test_a_prediction_is_laid_out_whole(mobilenet: ModelConfig, strategy: str, p
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
-    bundle = pipeline.export(small_branched(), tmp_path_factory.mktemp("timeline") / "b")
+def result(bundle: Bundle) -> BenchResult:
     return pipeline.bench(bundle, VirtualDevice("phone"), samples=180)
 
 

@@ -22,18 +22,18 @@ from syncnas_bench.litert.sources import collect
 from syncnas_bench.litert.store import LOCK_FILE, RuntimeStore
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result
-from syncnas_deploy.bundle import read_bundle, write_bundle
+from syncnas_deploy.bundle import read_bundle
 from syncnas_deploy.bundle_manifest import MANIFEST, REFERENCE
 from syncnas_deploy.calibration import Calibrated, calibration_to_json, new_calibration, read_calibration
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.files.output import dump_json
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import config_text, load_config, read_config
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import read_profile, write_profile
 from syncnas_deploy.prediction.width_probe import explained, read_probe
 from syncnas_deploy.search.evaluators.reward_table import RewardTable
 from syncnas_deploy.training.checkpoints import load_other_classes, write_safetensors
+from tests.support.bundle_cases import seeded_bundle
 from tests.support.fuzzing import Target, spoiled_bytes, spoiled_json, spoiled_lines
 from tests.support.hostile import ESCAPE
 from tests.support.latency_cases import law_profile
@@ -87,12 +87,6 @@ def _result(folder: Path) -> Target:
     return Target([(folder / "r.json").read_bytes()], spoiled_json, _by_path("r.json", read_result))
 
 
-def _small_bundle(folder: Path) -> Path:
-    config = small_branched()
-    write_bundle(folder / "small", config, random_weights(parameter_shapes(config), 0), source="a test")
-    return folder / "small"
-
-
 def _beside(good: Path, changed: dict[str, bytes], folder: Path) -> Path:
     """A copy of a bundle in which some files are others."""
     shutil.copytree(good, folder / "b", dirs_exist_ok=True)
@@ -102,7 +96,7 @@ def _beside(good: Path, changed: dict[str, bytes], folder: Path) -> Path:
 
 
 def _manifest(folder: Path) -> Target:
-    good = _small_bundle(folder)
+    good = seeded_bundle(folder / "small", small_branched()).folder
     return Target(
         [(good / MANIFEST).read_bytes()],
         spoiled_json,
@@ -112,7 +106,7 @@ def _manifest(folder: Path) -> Target:
 
 def _reference(folder: Path) -> Target:
     """Reference arrays whose sha256 is right: whoever changes one file can change the other."""
-    good = _small_bundle(folder)
+    good = seeded_bundle(folder / "small", small_branched()).folder
     manifest = json.loads((good / MANIFEST).read_text())
 
     def read(content: bytes, scratch: Path) -> object:

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from syncnas_deploy.bundle import write_bundle
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_to_json, write_config
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
+from syncnas_deploy.networks.weights import parameter_shapes
+from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched
 from tests.support.runtime_cases import library_bytes
 
@@ -314,7 +314,7 @@ def _bundle(change: Callable[[Path, dict[str, Any], int], object], name: str = "
 
     def make(folder: Path, size: int) -> Command:
         place = folder / "bundle"
-        write_bundle(place, network(), random_weights(parameter_shapes(network()), 0), source="a test")
+        seeded_bundle(place, network())
         manifest = json.loads((place / "manifest.json").read_text())
         (place / name).unlink()
         change(place / name, manifest, size)

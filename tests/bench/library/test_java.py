@@ -12,9 +12,8 @@ import pytest
 
 import syncnas_bench
 from syncnas_bench.local.host import find_litert
-from syncnas_deploy.bundle import write_bundle
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from tests.support.app_cases import NATIVE, ROOT
+from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched
 
 JAVA = ROOT / "bench" / "java"
@@ -56,9 +55,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_app_in_java(classes: Path, tmp_path: Path) -> None:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    bundle = write_bundle(tmp_path / "a bundle 🙂", config, weights, source="a test")
+    bundle = seeded_bundle(tmp_path / "a bundle 🙂", small_branched())
     image, logits = bundle.reference()
     image.tofile(tmp_path / "image.f32")
     logits.tofile(tmp_path / "logits.f32")

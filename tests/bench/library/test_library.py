@@ -16,12 +16,12 @@ import pytest
 from syncnas_bench.environment import Environment
 from syncnas_bench.local.host import find_litert
 from syncnas_bench.local.vulkan import software_icd
-from syncnas_deploy.bundle import Bundle, write_bundle
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
-from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.precision import Precision
 from tests.support.app_cases import SANITIZERS, app, run_app, small_litert, write_small_bundle
+from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched, small_config
 
 ARGUMENT, BUNDLE, RUNTIME, MODEL, UNIT, RUN = "123456"
@@ -38,13 +38,6 @@ def small(kind: str = "plain") -> Path:
 @pytest.fixture(scope="module")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_bundle(tmp_path_factory.mktemp("small") / "a bundle 🙂")
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    return write_bundle(tmp_path_factory.mktemp("real") / "bundle", config, weights, source="a test")
 
 
 def logits(bundle: Bundle, units: str, *words: str, **variables: str) -> np.ndarray:
@@ -74,8 +67,7 @@ def test_two_cpus_give_the_reference_bit_for_bit(bundle: Bundle, words: tuple[st
     ids=["one", "one, no GPU", "twin", "trunk 1"],
 )
 def test_each_kind_of_network_gives_its_reference(config: ModelConfig, units: str, tmp_path: Path) -> None:
-    weights = random_weights(parameter_shapes(config), 0)
-    bundle = write_bundle(tmp_path / "b", config, weights, source="a test")
+    bundle = seeded_bundle(tmp_path / "b", config)
     nowhere = {"VK_ICD_FILENAMES": "/absent.json", "VK_DRIVER_FILES": "/absent.json"}
     for words in ((), ("memory", "own")):
         np.testing.assert_array_equal(logits(bundle, units, *words, **nowhere), bundle.reference()[1].ravel())
@@ -83,11 +75,8 @@ def test_each_kind_of_network_gives_its_reference(config: ModelConfig, units: st
 
 @pytest.mark.parametrize("precisions", [("fp16",), ("int8",), ("fp32", "int8")])
 def test_each_precision_gives_its_reference(precisions: tuple[Precision, ...], tmp_path: Path) -> None:
-    config = small_branched()
-    weights = random_weights(parameter_shapes(config), 0)
-    bundle = write_bundle(
-        tmp_path / "b", config, weights, source="a test", precisions=precisions, timing_only="int8" in precisions
-    )
+    timing_only = "int8" in precisions
+    bundle = seeded_bundle(tmp_path / "b", small_branched(), precisions=precisions, timing_only=timing_only)
     np.testing.assert_array_equal(logits(bundle, "cc"), bundle.reference()[1].ravel())
 
 
