@@ -20,9 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support import adb_fault_cases as cases
-from tests.support.adb_cases import short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import new_phone
 from tests.support.hostile import CASES, sandbox
 from tests.support.lease_race import race
 
@@ -35,7 +33,7 @@ def repeated(fault: cases.Fault, name: str, times: int, home: Path) -> Iterator[
     """Provoke a fault on a fresh phone, many times."""
     rng = random.Random(name)
     for _ in range(times):
-        with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+        with new_phone() as phone:
             bench = cases.Bench(phone, home)
             outcome = fault(bench, rng)
             yield outcome if bench.is_clean() else f"{outcome}, NOT CLEANED UP"
@@ -52,7 +50,7 @@ def hostile(times: int) -> Iterator[str]:
 
 def leases(times: int, home: Path) -> Iterator[str]:
     """Eight processes of two hosts ask for the same device."""
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+    with new_phone() as phone:
         found = race(phone, home, processes=PROCESSES, tries=-(-times // PROCESSES))
         yield from ["held"] * (found.held - found.overlaps)
         yield from ["HELD BY TWO AT ONCE"] * found.overlaps

@@ -24,9 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.adb_cases import no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import new_phone, no_server_env
 
 START_S = 2.0
 """What a run takes until it goes on where the last one ended."""
@@ -53,8 +51,8 @@ def target(adb: bool, home: Path) -> Iterator[Target]:
     if not adb:
         yield Target(("--device", "host"), dict(os.environ))
         return
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
-        words = ("--device", f"127.0.0.1:{phone.port}", "--unit", "cpu:1@0", "--unit", "cpu:1@1")
+    with new_phone() as phone:
+        words = ("--device", phone.address, "--unit", "cpu:1@0", "--unit", "cpu:1@1")
         yield Target(words, {**os.environ, **no_server_env(home)}, phone.root)
 
 

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +26,7 @@ from syncnas_bench import (
 from syncnas_bench.power import find_meter
 from syncnas_bench.runs import parse_row
 from syncnas_bench.simulated.power import IDLE_W
-from tests.support.adb_cases import device_of, no_server_env, short_folder, wait_for
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import device_of, new_phone, no_server_env, wait_for
 from tests.support.bench_cases import Collector, children_of, plan_of, sim_plan
 from tests.support.latency_cases import quick
 
@@ -193,15 +190,8 @@ def test_a_simulated_gauge_tells_what_its_units_draw() -> None:
     assert SimDevice("phone").power_meter() == (None, "sim:phone has no gauge")
 
 
-@pytest.fixture
-def phone() -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
-        yield daemon
-
-
-def test_a_phone_is_asked_for_its_gauge_and_its_runner_reads_it(phone: AdbDaemon, tmp_path: Path) -> None:
-    device = device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path))
-    try:
+def test_a_phone_is_asked_for_its_gauge_and_its_runner_reads_it(tmp_path: Path) -> None:
+    with new_phone() as phone, device_of(phone.address, no_server_env(tmp_path)) as device:
         assert device.power_meter() == (None, "no battery gauge and no supply sensor can be read")
         battery = make_battery(phone.root, status="Charging")
         assert "Wi-Fi" in device.power_meter()[1]
@@ -216,5 +206,3 @@ def test_a_phone_is_asked_for_its_gauge_and_its_runner_reads_it(phone: AdbDaemon
         runs = Collector()
         device.run(plan_of("sim:a", busy(0.5), power=shown), on_run=runs)
         assert runs[0].power is not None and set(runs[0].power.microwatts.tolist()) == {1_606_800}
-    finally:
-        device.close()

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from syncnas_bench import Device, HostDevice, Run, RunnerCrashed, run_with_retries
-from tests.support.adb_cases import device_of, no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.bench_cases import Collector, only_child, sim_plan
 
 STEPS = [f"step{i}" for i in range(4)]
@@ -25,8 +23,8 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
     if request.param == "host":
         yield HostDevice(), only_child
         return
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
-        device = device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path))
+    with new_phone() as phone:
+        device = device_of(phone.address, no_server_env(tmp_path))
 
         def pid() -> int:
             (path,) = (phone.root / "data/local/tmp").glob("syncnas-*/pid")

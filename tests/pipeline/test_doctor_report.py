@@ -13,9 +13,7 @@ from syncnas_bench import HostDevice
 from syncnas_bench.doctor import Check
 from syncnas_bench.systems import evidence
 from syncnas_deploy.pipeline.doctor_report import doctor_report
-from tests.support.adb_cases import device_of, no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.program import Program
 
 CRASH = {
@@ -107,8 +105,8 @@ def test_a_first_run_says_how_it_ended(tmp_path: Path, script: str, ended: str) 
 
 
 def test_it_does_not_name_a_phone(tmp_path: Path) -> None:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
-        serial = f"127.0.0.1:{phone.port}"
+    with new_phone() as phone:
+        serial = phone.address
         with device_of(serial, no_server_env(tmp_path)) as device:
             shown = json.dumps(doctor_report(device, device.examine(), [Check("adb", "ok", f"it has {serial}")]))
     assert serial not in shown and "Example Test Phone" in shown

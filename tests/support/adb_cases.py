@@ -23,6 +23,7 @@ from syncnas_bench.adb.server import server_devices, server_version
 from syncnas_bench.adb.target import find_runtime
 from syncnas_bench.environment import Environment
 from tests.support.adb_daemon import AdbDaemon
+from tests.support.adb_phone import make_phone
 
 QUICK = Patience(reconnect_s=15, cool_s=0.15, poll_s=0.05)
 
@@ -83,7 +84,7 @@ class AdbServer:
 
     def connect(self, daemon: AdbDaemon) -> str:
         """Have it connect to a daemon; returns the serial."""
-        serial = f"127.0.0.1:{daemon.port}"
+        serial = daemon.address
         self.run("connect", serial)
         wait_for(lambda: any(e.serial == serial and e.state != "offline" for e in server_devices(self.address)))
         return serial
@@ -126,3 +127,10 @@ def short_folder() -> Iterator[Path]:
     """A folder with a short path, as the device's folder stands in each of its commands."""
     with tempfile.TemporaryDirectory(prefix="adb-") as folder:
         yield Path(folder).resolve()
+
+
+@contextmanager
+def new_phone(**options: bool) -> Iterator[AdbDaemon]:
+    """A phone that listens; see `AdbDaemon`."""
+    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), **options) as phone:
+        yield phone

@@ -86,6 +86,11 @@ class AdbDaemon:
         self.left_behind: list[asyncio.subprocess.Process] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="adb daemon", daemon=True)
 
+    @property
+    def address(self) -> str:
+        """Where a client finds it."""
+        return f"127.0.0.1:{self.port}"
+
     def __enter__(self) -> AdbDaemon:
         self._thread.start()
         self._call(self._listen())

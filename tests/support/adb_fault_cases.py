@@ -19,9 +19,9 @@ from syncnas_bench.environment import LITERT_VARIABLE
 from syncnas_bench.errors import LinkStalled, StorageFull
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
-from tests.support.adb_cases import AdbServer, device_of, find_adb, no_server_env, short_folder
+from tests.support.adb_cases import AdbServer, device_of, find_adb, new_phone, no_server_env
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone, set_dump, thermal
+from tests.support.adb_phone import set_dump, thermal
 from tests.support.bench_cases import branches, plan_of, sim_plan, write_branches
 from tests.support.litert_stub import lying_litert
 
@@ -45,7 +45,7 @@ class Bench:
     def __init__(self, phone: AdbDaemon, home: Path) -> None:
         self.phone, self.home = phone, home
         self.env = no_server_env(home)
-        self.serial = f"127.0.0.1:{phone.port}"
+        self.serial = phone.address
         self.device: AdbDevice = device_of(self.serial, self.env, PATIENCE)
 
     def close(self) -> None:
@@ -360,7 +360,7 @@ def server_restarts(times: int, home: Path) -> Iterator[str]:
     server.start()
     try:
         for _ in range(times):
-            with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+            with new_phone() as phone:
                 yield _server_restart(server, phone, rng.randint(1, 3))
     finally:
         server.stop()

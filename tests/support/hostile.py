@@ -56,7 +56,7 @@ class Sandbox:
         for folder in (self.inside, self.outside, self.home):
             folder.mkdir()
         self.env = no_server_env(self.home)
-        self.serial = f"127.0.0.1:{phone.port}"
+        self.serial = phone.address
         self.good_output = run_text(base, sim_plan(steps=2).to_text()).stdout
         connect_directly(phone, self.env).close()
         self.before = self._state()

@@ -29,9 +29,7 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings, pair_step, whole_job
-from tests.support.adb_cases import device_of, no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.bench_cases import is_running
 
 SETTINGS = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
@@ -105,14 +103,14 @@ def target(folder: Path, *, adb: bool) -> Iterator[Target]:
     if not adb:
         yield Target((), dict(os.environ), _orphans)
         return
-    with short_folder() as root, AdbDaemon(make_phone(root / "p")) as phone:
+    with new_phone() as phone:
 
         def left() -> int:
             pids = [path.read_text() for path in (phone.root / "data/local/tmp").glob("syncnas-*/pid")]
             return sum(is_running(int(pid)) for pid in pids if pid.strip())
 
         env = os.environ | no_server_env(folder)
-        yield Target((f"127.0.0.1:{phone.port}",), dict(env), left)
+        yield Target((phone.address,), dict(env), left)
 
 
 def kill_and_compare(kills: int, seed: int, folder: Path, *, adb: bool = False) -> Report:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,9 @@ from syncnas_bench.errors import (
     UnitUnavailable,
 )
 from syncnas_exporters.tflite import write_tflite
-from tests.support.adb_cases import AdbServer, device_of, find_adb, no_server_env, short_folder
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import battery, make_phone, set_dump
+from tests.support.adb_phone import battery, set_dump
 from tests.support.bench_cases import SHAPE, Collector, branches, plan_of, segment, sim_plan, write_branches
 from tests.support.lease_race import race, start
 
@@ -58,19 +57,6 @@ Cpus_allowed_list:\t0-7
     f"/sys/devices/system/cpu/cpu{n}/cpufreq/related_cpus:{related}\n"
     for n, (capacity, related) in enumerate([(250, "0 1 2 3")] * 4 + [(870, "4 5 6")] * 3 + [(1024, "7")])
 )  # fmt: skip
-
-
-@pytest.fixture
-def phone() -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def device(phone: AdbDaemon, tmp_path: Path) -> Iterator[AdbDevice]:
-    device = device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path))
-    yield device
-    device.close()
 
 
 def left_behind(daemon: AdbDaemon) -> list[str]:
@@ -153,37 +139,27 @@ def test_units(phone: AdbDaemon, device: AdbDevice) -> None:
 
 
 @pytest.mark.parametrize("way", ["direct-new", "direct-old", "server-new", "server-old"])
-def test_real_plan_end_to_end(way: str, tmp_path: Path) -> None:
-    server = None
-    if way.startswith("server"):
-        adb = find_adb()
-        if adb is None:
-            pytest.skip("there is no adb program: install Debian's adb, or `pip install adbutils`")
-        server = AdbServer(adb, tmp_path)
-        server.start()
-    try:
-        with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=way.endswith("old")) as phone:
-            serial = server.connect(phone) if server else f"127.0.0.1:{phone.port}"
-            device = device_of(serial, server.env if server else no_server_env(tmp_path))
-            plan, runs = two_branches(tmp_path), Collector()
-            launch = device.run(plan, on_run=runs)
-            assert launch.exit == "0"
-            assert launch.litert is not None
-            assert launch.litert.startswith(str(phone.root))
-            output = (tmp_path / "out").read_bytes()
-            on_host = Collector()
-            HostDevice().run(plan, on_run=on_host)
-            assert [shape_of(run) for run in runs] == [shape_of(run) for run in on_host]
-            assert runs[0].job("net").output == on_host[0].job("net").output
-            assert output == (tmp_path / "out").read_bytes()
-            assert set(on_host[0].metadata) <= set(runs[0].metadata)
-            assert runs[0].metadata["device"]["name"] == serial
-            assert runs[0].unusable_reason == ""
-            assert left_behind(phone) == []
-            device.close()
-    finally:
-        if server:
-            server.stop()
+def test_real_plan_end_to_end(way: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    server = request.getfixturevalue("server") if way.startswith("server") else None
+    with new_phone(legacy=way.endswith("old")) as phone:
+        serial = server.connect(phone) if server else phone.address
+        device = device_of(serial, server.env if server else no_server_env(tmp_path))
+        plan, runs = two_branches(tmp_path), Collector()
+        launch = device.run(plan, on_run=runs)
+        assert launch.exit == "0"
+        assert launch.litert is not None
+        assert launch.litert.startswith(str(phone.root))
+        output = (tmp_path / "out").read_bytes()
+        on_host = Collector()
+        HostDevice().run(plan, on_run=on_host)
+        assert [shape_of(run) for run in runs] == [shape_of(run) for run in on_host]
+        assert runs[0].job("net").output == on_host[0].job("net").output
+        assert output == (tmp_path / "out").read_bytes()
+        assert set(on_host[0].metadata) <= set(runs[0].metadata)
+        assert runs[0].metadata["device"]["name"] == serial
+        assert runs[0].unusable_reason == ""
+        assert left_behind(phone) == []
+        device.close()
 
 
 def test_input_files_travel(device: AdbDevice, tmp_path: Path) -> None:

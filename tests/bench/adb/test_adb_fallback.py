@@ -7,7 +7,6 @@ real one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,9 +19,8 @@ from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from tests.support.adb_cases import QUICK, device_of, no_server_env, short_folder
+from tests.support.adb_cases import QUICK, device_of, no_server_env
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
 from tests.support.configs import parse_config
 from tests.support.litert_stub import lying_litert
@@ -35,16 +33,10 @@ class GpuBoard(AdbDevice):
         return ""
 
 
-@pytest.fixture(scope="module")
-def phone() -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
-        yield daemon
-
-
 def board_of(phone: AdbDaemon, home: Path, lie: str) -> AdbDevice:
     """The device with that library."""
     env = no_server_env(home) | {LITERT_VARIABLE: str(lying_litert(lie))}
-    serial = f"127.0.0.1:{phone.port}"
+    serial = phone.address
     board: GpuBoard = device_of(serial, env, QUICK, GpuBoard)
     return board
 

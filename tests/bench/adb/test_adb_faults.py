@@ -19,10 +19,10 @@ from syncnas_bench.adb import run as adb_run
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.errors import DeviceLost, DeviceUnavailable, RunnerCrashed, RunnerHung, StorageFull
-from tests.support.adb_cases import QUICK, AdbServer, device_of, find_adb, no_server_env, short_folder, wait_for
+from tests.support.adb_cases import QUICK, AdbServer, device_of, new_phone, no_server_env, wait_for
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_fault_cases import FAULTS, Bench
-from tests.support.adb_phone import battery, make_phone, power, set_dump, thermal
+from tests.support.adb_phone import battery, power, set_dump, thermal
 from tests.support.adb_shells import raw_shell, shell_v2
 from tests.support.bench_cases import Collector, is_running, sim_plan
 
@@ -31,15 +31,8 @@ STEPS = [f"step{i}" for i in range(4)]
 
 @pytest.fixture(params=[False, True], ids=["new", "old"])
 def phone(request: pytest.FixtureRequest) -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=request.param) as daemon:
+    with new_phone(legacy=request.param) as daemon:
         yield daemon
-
-
-@pytest.fixture
-def device(phone: AdbDaemon, tmp_path: Path) -> Iterator[AdbDevice]:
-    device = device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path))
-    yield device
-    device.close()
 
 
 def steps_of(runs: list[Run]) -> list[str]:
@@ -99,7 +92,7 @@ def test_reset_at_a_random_byte(phone: AdbDaemon, device: AdbDevice, seed: int) 
 
 def test_a_device_that_does_not_come_back(phone: AdbDaemon, tmp_path: Path) -> None:
     patience = Patience(reconnect_s=0.6, cool_s=0.2, poll_s=0.05)
-    device = device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path), patience)
+    device = device_of(phone.address, no_server_env(tmp_path), patience)
     runs = After(1, phone.unplug)
     start = time.monotonic()
     with pytest.raises(DeviceLost, match=r"did not come back within 0\.\d+ s; .* goes on where it stopped"):
@@ -252,7 +245,7 @@ def test_heat_in_mid_run_is_waited_for_and_the_step_redone(phone: AdbDaemon, tmp
     set_dump(phone.root, "thermalservice", *[thermal(status) for status in (0, 0, 0, 2, 2, 1, 0)])
     runs = Collector()
     patience = dataclasses.replace(QUICK, cool_s=60)
-    with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path), patience) as device:
+    with device_of(phone.address, no_server_env(tmp_path), patience) as device:
         device.run(sim_plan(steps=4), on_run=runs)
     assert steps_of(runs) == STEPS
     assert [run.metadata["tries"] for run in runs] == [1, 2, 1, 1]
@@ -292,13 +285,8 @@ def test_screen_and_clock_that_change_around_a_step(phone: AdbDaemon, device: Ad
     assert device.condition().change_since(before) == "a highest clock changed"
 
 
-def test_adb_server_that_is_restarted(tmp_path: Path) -> None:
-    adb = find_adb()
-    if adb is None:
-        pytest.skip("there is no adb program: install Debian's adb, or `pip install adbutils`")
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
-        server = AdbServer(adb, tmp_path)
-        server.start()
+def test_adb_server_that_is_restarted(server: AdbServer) -> None:
+    with new_phone() as phone:
         serial = server.connect(phone)
         user = threading.Timer(0.5, server.run, ["connect", serial])
 
@@ -329,7 +317,7 @@ def test_adb_server_that_is_restarted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["stall of a run", "stall of calls"])
 def test_silence_from_a_random_byte_on(tmp_path: Path, name: str, seed: int) -> None:
     fault, _ = FAULTS[name]
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+    with new_phone() as phone:
         bench = Bench(phone, tmp_path)
         outcome = fault(bench, random.Random(seed))
         bench.close()

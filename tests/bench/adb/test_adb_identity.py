@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,9 +10,7 @@ from syncnas_bench import DeviceIdentity, HostDevice, SimDevice
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.probe import parse_probe
 from syncnas_bench.errors import DeviceLost
-from tests.support.adb_cases import device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon, write_boot_id
-from tests.support.adb_phone import make_phone
 from tests.support.bench_cases import Collector, sim_plan
 
 PHONE = "Example Test Phone, Example EX1000, serial R1, system example/test/test:14/1:user/release-keys"
@@ -49,17 +45,10 @@ def tell(phone: AdbDaemon, facts: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def phone() -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
-        with (daemon.root / "getprop.txt").open("a") as file:
-            file.write("ro.serialno=R1\n")
-        yield daemon
-
-
-@pytest.fixture
-def device(phone: AdbDaemon, tmp_path: Path) -> Iterator[AdbDevice]:
-    with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path)) as device:
-        yield device
+def phone(phone: AdbDaemon) -> AdbDaemon:
+    with (phone.root / "getprop.txt").open("a") as file:
+        file.write("ro.serialno=R1\n")
+    return phone
 
 
 @pytest.mark.parametrize("other", OTHERS)

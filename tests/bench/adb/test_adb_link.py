@@ -33,14 +33,12 @@ from tests.support.adb_cases import (
     AdbServer,
     connect_directly,
     connect_to,
-    find_adb,
     free_port,
+    new_phone,
     no_server_env,
-    short_folder,
     wait_for,
 )
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
 from tests.support.fake_adb_server import FakeAdbServer, okay
 
 WAYS = [("direct", False), ("direct", True), ("server", False), ("server", True)]
@@ -60,27 +58,16 @@ class Reached:
         return self.daemon.root / "data/local/tmp"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
-    adb = find_adb()
-    if adb is None:
-        pytest.skip("there is no adb program: install Debian's adb, or `pip install adbutils`")
-    server = AdbServer(adb, tmp_path_factory.mktemp("home"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(scope="module", params=WAYS, ids=["-".join([way, "old" if old else "new"]) for way, old in WAYS])
 def reached(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reached]:
     way, legacy = request.param
     home = tmp_path_factory.mktemp("home")
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=legacy) as daemon:
+    with new_phone(legacy=legacy) as daemon:
         if way == "server":
             server = request.getfixturevalue("server")
             connect = connect_to(server.connect(daemon), server.env)
         else:
-            connect = connect_to(f"127.0.0.1:{daemon.port}", no_server_env(home))
+            connect = connect_to(daemon.address, no_server_env(home))
         link = connect()
         yield Reached(daemon, connect, link, home)
         link.close()
@@ -253,7 +240,7 @@ def test_stalled_device_costs_no_more_than_the_deadline(reached: Reached, tmp_pa
 
 def test_unknown_key_is_refused_and_then_accepted(tmp_path: Path) -> None:
     env = no_server_env(tmp_path)
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon:
+    with new_phone(keys=True) as daemon:
         with pytest.raises(DeviceUnavailable, match="accept this computer's key") as caught:
             connect_tcp("127.0.0.1", daemon.port, Environment(env).adb_keys)
         assert caught.value.state == "unauthorized"
@@ -269,7 +256,7 @@ def test_unknown_key_is_refused_and_then_accepted(tmp_path: Path) -> None:
 
 
 def test_unknown_key_through_a_server(server: AdbServer) -> None:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon:
+    with new_phone(keys=True) as daemon:
         serial = server.connect(daemon)
         states = {entry.serial: entry for entry in list_adb_devices(server.address)}
         assert states[serial].state == "unauthorized"
@@ -294,7 +281,7 @@ def test_a_key_that_cannot_be_shown_names_the_extra(tmp_path: Path, monkeypatch:
     monkeypatch.delitem(sys.modules, "syncnas_bench.adb.keys")
     monkeypatch.setitem(sys.modules, "adb_shell.auth", None)
     missing = pytest.raises(DeviceUnavailable, match=r"wants a key.*syncnas-deploy\[direct\]")
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), keys=True) as daemon, missing:
+    with new_phone(keys=True) as daemon, missing:
         connect_directly(daemon, no_server_env(tmp_path))
 
 
@@ -356,7 +343,7 @@ def test_states_of_usb_ports() -> None:
 
 
 def test_a_terminal_in_between(tmp_path: Path) -> None:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=True) as daemon:
+    with new_phone(legacy=True) as daemon:
         daemon.faults.refused_services = frozenset({"exec"})
         link = connect_directly(daemon, no_server_env(tmp_path))
         done = link.shell("echo out; echo err >&2; exit 7")

@@ -13,10 +13,8 @@ import pytest
 
 from syncnas_bench import BenchError, RunnerCrashed, RunnerHung, UnitUnavailable
 from syncnas_deploy.errors import WrongOutput
-from tests.support.adb_cases import short_folder
-from tests.support.adb_daemon import AdbDaemon
+from tests.support.adb_cases import new_phone
 from tests.support.adb_fault_cases import LITERT_FAULTS, Bench, LitertFault
-from tests.support.adb_phone import make_phone
 
 WANTED: dict[str, tuple[type[Exception], str]] = {
     "second GPU model": (UnitUnavailable, "no buffer for .*; several models are on it, and some drivers take one"),
@@ -32,7 +30,7 @@ WANTED: dict[str, tuple[type[Exception], str]] = {
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
+    with new_phone() as phone:
         bench = Bench(phone, tmp_path)
         yield bench
         bench.close()

@@ -18,9 +18,7 @@ from syncnas_bench.adb.scratch import claim
 from syncnas_bench.adb.workspace import Workspace
 from syncnas_bench.errors import DeviceLeased, DeviceUnavailable
 from syncnas_bench.systems import here
-from tests.support.adb_cases import device_of, no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.bench_cases import Collector, sim_plan
 from tests.support.shell_links import SHELLS, ShellLink
 
@@ -214,18 +212,18 @@ def test_a_lease_that_cannot_be_had_says_how_to_end_it(link: Any, scratch: Path)
 
 
 def test_a_phone_with_such_links_is_measured_and_keeps_all(tmp_path: Path) -> None:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as phone:
-        scratch, victim = phone.root / "data/local/tmp", fill(folder / "victim", ("keep", ".hidden"))
+    with new_phone() as phone:
+        scratch, victim = phone.root / "data/local/tmp", fill(phone.root.parent / "victim", ("keep", ".hidden"))
         (scratch / "syncnas-x").symlink_to(victim)
         (scratch / f"syncnas-{HEX}").symlink_to(victim)
         scratch.chmod(0o777)
-        with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path)) as device:
+        with device_of(phone.address, no_server_env(tmp_path)) as device:
             device.run(sim_plan(steps=1), on_run=Collector())
             private = scratch / f"syncnas-{os.geteuid()}"
             assert [path.name for path in private.iterdir()] == ["syncnas.lease"]
             assert "writable folder" in {check.name for check in device.examine()}
             scratch.chmod(0o755)
-            with device_of(f"127.0.0.1:{phone.port}", no_server_env(tmp_path)) as again:
+            with device_of(phone.address, no_server_env(tmp_path)) as again:
                 again.run(sim_plan(steps=1), on_run=Collector())
         assert files_in(victim) == [".hidden", "keep"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from syncnas_bench import RuntimeMismatch, Step, UnitUnavailable
@@ -12,22 +10,9 @@ from syncnas_bench.adb.examination import phone_checks
 from syncnas_bench.adb.probe import FACTS_SCRIPT, parse_probe
 from syncnas_bench.adb.target import target_of
 from syncnas_bench.plan import Call, Job
-from tests.support.adb_cases import device_of, no_server_env, short_folder
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone, set_dump
+from tests.support.adb_phone import set_dump
 from tests.support.bench_cases import plan_of
-
-
-@pytest.fixture(scope="module")
-def phone() -> Iterator[AdbDaemon]:
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
-        yield daemon
-
-
-@pytest.fixture
-def device(phone: AdbDaemon) -> Iterator[AdbDevice]:
-    with device_of(f"127.0.0.1:{phone.port}", no_server_env(phone.root)) as device:
-        yield device
 
 
 def facts(arch: str, *properties: str, glibc: str = "", linker64: bool = False) -> str:
@@ -62,20 +47,14 @@ def test_whose_programs_it_runs(answer: str, target: str, says: str) -> None:
 
 
 def test_android_of_32_bits_is_examined_to_its_end(phone: AdbDaemon, device: AdbDevice) -> None:
-    properties = (phone.root / "getprop.txt").read_text()
     (phone.root / "getprop.txt").write_text("ro.product.cpu.abilist=armeabi-v7a\nro.build.version.sdk=29\n")
     for name in ("getconf", "ldd"):
         (phone.root / "bin" / name).write_text("#!/bin/sh\nexit 127\n")
         (phone.root / "bin" / name).chmod(0o755)
-    try:
-        checks = {check.name: check for check in device.examine()}
-        assert checks["runner"].status == checks["runtime"].status == "failure" and "load" in checks
-        assert "only arm64-v8a is supported" in checks["runner"].advice
-        assert device.facts().runtime == "unknown" and "only arm64-v8a" in device.units()[-1].reason
-    finally:
-        (phone.root / "getprop.txt").write_text(properties)
-        for name in ("getconf", "ldd"):
-            (phone.root / "bin" / name).unlink()
+    checks = {check.name: check for check in device.examine()}
+    assert checks["runner"].status == checks["runtime"].status == "failure" and "load" in checks
+    assert "only arm64-v8a is supported" in checks["runner"].advice
+    assert device.facts().runtime == "unknown" and "only arm64-v8a" in device.units()[-1].reason
 
 
 def cores(online: str, *capacities: int, allowed: str = "", clocks: tuple[int, ...] = ()) -> str:
@@ -125,17 +104,13 @@ def test_the_faster_cluster_comes_first(
 
 def test_a_core_that_is_off_is_named_when_it_is_asked_for(phone: AdbDaemon, device: AdbDevice) -> None:
     used = device.probe().cores
-    online = phone.root / "sys/devices/system/cpu/online"
-    online.write_text(f"{used[0]}\n")
-    try:
-        clusters = next(check for check in device.examine() if check.name == "CPU clusters")
-        assert clusters.status == "warning" and f"off: [{used[1]}]" in clusters.value and clusters.advice
-        assert all(unit.cores in ((used[0],), ()) for unit in device.default_units())
-        step = Step("s", (Job.solo("j", 0, Call(0, 0, "c")),))
-        with pytest.raises(UnitUnavailable, match=rf"cores \[{used[1]}\] .* are switched off; switch them on"):
-            device.run(plan_of(f"cpu:1@{used[1]}", step, files=(phone.root / "x",)), on_run=print)
-    finally:
-        online.unlink()
+    (phone.root / "sys/devices/system/cpu/online").write_text(f"{used[0]}\n")
+    clusters = next(check for check in device.examine() if check.name == "CPU clusters")
+    assert clusters.status == "warning" and f"off: [{used[1]}]" in clusters.value and clusters.advice
+    assert all(unit.cores in ((used[0],), ()) for unit in device.default_units())
+    step = Step("s", (Job.solo("j", 0, Call(0, 0, "c")),))
+    with pytest.raises(UnitUnavailable, match=rf"cores \[{used[1]}\] .* are switched off; switch them on"):
+        device.run(plan_of(f"cpu:1@{used[1]}", step, files=(phone.root / "x",)), on_run=print)
 
 
 MACHINE = "POWER MANAGER (dumpsys power)\n\nPower Manager State:\n  mWakefulness=Awake\n{}"

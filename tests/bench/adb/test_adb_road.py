@@ -10,13 +10,10 @@ import pytest
 
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction.profile_files import read_profile
-from tests.support.adb_cases import AdbServer, find_adb, no_server_env, short_folder
-from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
+from tests.support.adb_cases import new_phone, no_server_env
 from tests.support.killed_profiles import kill_and_compare
 from tests.support.program import Program
 
-ADB = find_adb()
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 
@@ -24,23 +21,11 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 def serial(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A phone and the way to it, put into this process's environment."""
     way, _, age = str(request.param).partition("-")
-    if way == "server" and ADB is None:
-        pytest.skip("an adb program is missing (Debian: adb)")
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p"), legacy=age == "old") as daemon:
-        if way == "direct":
-            for name, value in no_server_env(tmp_path).items():
-                monkeypatch.setenv(name, value)
-            yield f"127.0.0.1:{daemon.port}"
-            return
-        assert ADB is not None
-        server = AdbServer(ADB, tmp_path)
-        server.start()
-        try:
-            for name, value in server.env.items():
-                monkeypatch.setenv(name, value)
-            yield server.connect(daemon)
-        finally:
-            server.stop()
+    server = request.getfixturevalue("server") if way == "server" else None
+    with new_phone(legacy=age == "old") as phone:
+        for name, value in (server.env if server else no_server_env(tmp_path)).items():
+            monkeypatch.setenv(name, value)
+        yield server.connect(phone) if server else phone.address
 
 
 def test_the_road_on_a_phone(serial: str, tmp_path: Path, program: Program) -> None:
@@ -78,9 +63,9 @@ def test_a_doctor_that_finds_a_failure_exits_with_5(
 ) -> None:
     for name, value in no_server_env(tmp_path).items():
         monkeypatch.setenv(name, value)
-    with short_folder() as folder, AdbDaemon(make_phone(folder / "p")) as daemon:
+    with new_phone() as daemon:
         (daemon.root / "free_kib").write_text("9000\n")
-        code, out, _ = program("doctor", "--device", f"127.0.0.1:{daemon.port}", "--json")
+        code, out, _ = program("doctor", "--device", daemon.address, "--json")
     assert code == 5 and json.loads(out)["status"] == "failure"
 
 

@@ -17,9 +17,8 @@ from syncnas_deploy.networks.formats import config_text
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.progress import Progress
-from tests.support.adb_cases import no_server_env, short_folder
+from tests.support.adb_cases import new_phone, no_server_env
 from tests.support.adb_daemon import AdbDaemon
-from tests.support.adb_phone import make_phone
 from tests.support.configs import parse_config
 from tests.support.program import Program
 
@@ -35,11 +34,7 @@ def tiny(mobilenet: ModelConfig) -> ModelConfig:
 
 @pytest.fixture
 def phones() -> Iterator[list[AdbDaemon]]:
-    with (
-        short_folder() as folder,
-        AdbDaemon(make_phone(folder / "a")) as first,
-        AdbDaemon(make_phone(folder / "b")) as second,
-    ):
+    with new_phone() as first, new_phone() as second:
         yield [first, second]
 
 
@@ -50,7 +45,7 @@ def names(phones: list[AdbDaemon], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(AdbDevice, "facts", lambda device: dataclasses.replace(measured(device), simulated=True))
     for name, value in no_server_env(tmp_path).items():
         monkeypatch.setenv(name, value)
-    return [f"127.0.0.1:{phone.port}" for phone in phones]
+    return [phone.address for phone in phones]
 
 
 def test_both_are_measured_at_the_same_time(tiny: ModelConfig, names: list[str], tmp_path: Path) -> None:
