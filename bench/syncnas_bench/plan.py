@@ -309,7 +309,6 @@ class BenchPlan:
 
 
 def step_lines(step: Step, is_simulated: Callable[[Lane], bool] = lambda _: False) -> list[str]:
-    """The statements of a step."""
     lines = [f"step {step.name} {step.rounds} {step.discard} {step.repeats} {step.gap_us}"]
     for job in step.jobs:
         turns = "serial" if job.serial else "concurrent"

@@ -39,7 +39,6 @@ class FiniteRange(click.FloatRange):
     """A number within bounds; NaN is none, which compares with no bound."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See `click.ParamType.convert`."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"{number} is no number.", param, ctx)

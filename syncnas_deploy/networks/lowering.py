@@ -137,7 +137,6 @@ class NetworkLowering:
         return self.graph.mul(x, gate)
 
     def block(self, x: str, prefix: str, block: BlockSpec) -> str:
-        """One MBConv block."""
         y = x
         if block.expands:
             y = self.conv(y, f"{prefix}pw1.", block.activation, groups=block.expand_groups)

@@ -114,19 +114,15 @@ class OneBranchCosts:
         return 0.0 if branch else self._table.invocation_us(self._unit)
 
     def sync_op_us(self, branch: int, stage: int, op: str) -> float:
-        """None."""
         return 0.0
 
     def sync_us(self, stage: int, op: str) -> float:
-        """None."""
         return 0.0
 
     def fork_us(self) -> float:
-        """None."""
         return 0.0
 
     def join_us(self, op: str) -> float:
-        """None."""
         return 0.0
 
     def stem_us(self) -> float:
@@ -134,7 +130,6 @@ class OneBranchCosts:
         return max(SHORTEST_US, self._table.fixed_us(self._unit, "stem") - self._table.invocation_us(self._unit))
 
     def late_us(self, branch: int) -> float:
-        """Nothing."""
         return 0.0
 
     def head_us(self, op: str) -> float:

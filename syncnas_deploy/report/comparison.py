@@ -124,7 +124,6 @@ class Comparison:
         return Page(*separated[1:])
 
     def to_text(self) -> str:
-        """All of it as plain text."""
         return str(self.page())
 
     def to_json(self) -> dict[str, Any]:

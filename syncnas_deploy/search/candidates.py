@@ -114,7 +114,6 @@ class CandidateSpace:
         return len(self.base.stages)
 
     def widths(self, candidate: Candidate) -> SolvedWidths:
-        """The widths of a feasible candidate."""
         if candidate not in self._widths:
             self._widths[candidate] = self._solvers[candidate.budget].solve(candidate.strategy)
         return self._widths[candidate]

@@ -42,7 +42,6 @@ class ScoredCandidate:
 
     @property
     def mean(self) -> float:
-        """Mean reward."""
         return math.fsum(self.rewards) / len(self.rewards)
 
 

@@ -95,7 +95,6 @@ class SearchProgress(Progress):
 
     @property
     def best(self) -> Best | None:
-        """The best of all."""
         return self.front[-1]
 
 

@@ -91,7 +91,6 @@ class Best:
     sure: bool
 
     def config(self, base: ModelConfig) -> ModelConfig:
-        """The network."""
         return branched(base, self.strategy, self.widths, placement=self.placement)
 
 

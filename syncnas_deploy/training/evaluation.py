@@ -52,7 +52,6 @@ class Guess:
 
     @property
     def correct(self) -> bool:
-        """Whether it is right."""
         return self.label == self.top1
 
 

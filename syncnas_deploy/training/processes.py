@@ -43,7 +43,6 @@ class Group:
         return cast("list[float]", totals.tolist())
 
     def union(self, values: set[str]) -> set[str]:
-        """The union of all processes' sets."""
         if self.processes == 1:
             return values
         sets: list[set[str]] = [set()] * self.processes

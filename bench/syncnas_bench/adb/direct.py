@@ -220,7 +220,6 @@ class DirectTransport:
             self._changed.notify_all()
 
     def open(self, service: str, deadline_at: float) -> _DirectChannel:
-        """See `Transport.open`."""
         channel = _DirectChannel(self, next(self._ids))
         with self._changed:
             self._channels[channel.number] = channel
@@ -254,7 +253,6 @@ class DirectTransport:
             self._wire.close()
 
     def close(self) -> None:
-        """See `Transport.close`."""
         self._give_up("it was closed here")
         self._close_wire()
         self._sorter.join(timeout=2 * _POLL_S)
@@ -309,7 +307,6 @@ class _DirectChannel:
             self._transport.send(b"WRTE", self.number, self.theirs, chunk, deadline_at)
 
     def close(self) -> None:
-        """See `Channel.close`."""
         self._transport.forget(self)
         if not self.closed:
             self.closed = True

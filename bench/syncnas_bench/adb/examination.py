@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def examine(device: AdbDevice) -> Iterator[Check]:
-    """See `Device.examine`."""
     probe, condition = device.probe(again=True), device.condition()
     yield Check("connection", "ok", f"{device.name}, {'shell v2' if device.link.has_shell_v2 else 'legacy shell'}")
     yield Check("model", "ok", f"{probe.model}, {probe.cpu_model}")

@@ -107,7 +107,6 @@ class Link:
         return "shell_v2" in self._transport.features
 
     def close(self) -> None:
-        """Close the connection."""
         self._transport.close()
 
     def stream(self, command: Command, deadline_s: float = CALL_S) -> ShellStream:

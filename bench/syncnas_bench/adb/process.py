@@ -81,12 +81,10 @@ class AdbProcess:
             self._link.shell(["true"], deadline_s=PING_S)
 
     def exit_text(self) -> str:
-        """See `RunnerOutput.exit_text`."""
         code = self._stream.exit_code
         return signal_name(code - _SIGNALS_FROM) if _SIGNALS_FROM < code < _SIGNALS_FROM + 65 else str(code)
 
     def failure(self, error: errors.BenchError) -> errors.BenchError:
-        """See `RunnerOutput.failure`."""
         with contextlib.suppress(errors.LinkLost):
             end = time.monotonic() + (0 if isinstance(error, errors.RunnerHung) else LEAVE_S)
             while not self._ended and self._stream.read(end) is not None:

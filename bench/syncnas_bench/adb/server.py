@@ -108,7 +108,6 @@ class SocketChannel:
         return self._socket.fileno() >= 0
 
     def read(self, deadline_at: float) -> bytes:
-        """See `Channel.read`."""
         return self._receive(_READ_BYTES, deadline_at)
 
     def take(self, count: int, deadline_at: float) -> bytes:
@@ -137,7 +136,6 @@ class SocketChannel:
             raise LinkLost(f"the connection to the adb server broke: {error.strerror or error}.") from error
 
     def write(self, data: bytes, deadline_at: float) -> None:
-        """See `Channel.write`."""
         view = memoryview(data)
         while view:
             self._socket.settimeout(left_s(deadline_at))
@@ -149,7 +147,6 @@ class SocketChannel:
                 raise LinkLost(f"the connection to the adb server broke: {error.strerror or error}.") from error
 
     def close(self) -> None:
-        """See `Channel.close`."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -251,7 +248,6 @@ class ServerTransport:
         return self._features
 
     def open(self, service: str, deadline_at: float) -> SocketChannel:
-        """See `Transport.open`."""
         asked = _Request(self._address, deadline_at)
         try:
             _require_granted(self._serial, asked, service)
@@ -263,7 +259,6 @@ class ServerTransport:
         return asked.channel
 
     def close(self) -> None:
-        """See `Transport.close`."""
         for channel in self._channels:
             channel.close()
         self._channels.clear()

@@ -54,17 +54,14 @@ class TcpWire:
                 raise TimeoutError
 
     def read(self, most_bytes: int, wait_s: float) -> bytes:
-        """See `Wire.read`."""
         self._wait(selectors.EVENT_READ, wait_s)
         return self._socket.recv(most_bytes)
 
     def write(self, data: memoryview, wait_s: float) -> int:
-        """See `Wire.write`."""
         self._wait(selectors.EVENT_WRITE, wait_s)
         return self._socket.send(data)
 
     def close(self) -> None:
-        """See `Wire.close`."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -77,15 +74,12 @@ class UsbWire:
         self._transport = transport
 
     def read(self, most_bytes: int, wait_s: float) -> bytes:
-        """See `Wire.read`."""
         return bytes(self._call(self._transport.bulk_read, most_bytes, wait_s))
 
     def write(self, data: memoryview, wait_s: float) -> int:
-        """See `Wire.write`."""
         return int(self._call(self._transport.bulk_write, bytes(data), wait_s))
 
     def close(self) -> None:
-        """See `Wire.close`."""
         self._transport.close()
 
     def _call(self, transfer: Any, what: Any, wait_s: float) -> Any:

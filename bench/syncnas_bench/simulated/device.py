@@ -160,11 +160,9 @@ class SimDevice:
         return DeviceIdentity(f"simulated device {self.name}")
 
     def units(self) -> tuple[UnitInfo, ...]:
-        """Its two units."""
         return tuple(UnitInfo(law.unit, law.description, _NOTE, True, "") for law in self._units.values())
 
     def default_units(self) -> tuple[Unit, Unit]:
-        """Its two units."""
         first, second = self._units.values()
         return first.unit, second.unit
 

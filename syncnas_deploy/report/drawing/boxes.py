@@ -66,7 +66,6 @@ def block_box(block: BlockSpec, where: str) -> Box:
 
 
 def stem_box(config: ModelConfig) -> Box:
-    """The stem's box."""
     stem = config.stem
     title = f"stem: ({stem.in_channels}, {stem.out_channels}), k {stem.kernel}, s {stem.stride}"
     return Box(

@@ -103,7 +103,6 @@ class Canvas:
         self._add(f"<rect {place}{corner} {self._paint(fill, stroke)}/>")
 
     def circle(self, at: Position, radius: float, *, fill: str, stroke: str | None = None) -> None:
-        """A filled circle."""
         place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
         self._add(f"<circle {place} {self._paint(fill, stroke, 1.5)}/>")
 

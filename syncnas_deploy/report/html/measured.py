@@ -13,7 +13,6 @@ from syncnas_deploy.report.html.subjects import Subject, formats_of, probe_label
 
 
 def measured_section(comparison: Comparison, subjects: Sequence[Subject]) -> Markup:
-    """What was measured on what."""
     cards = [*map(_result_card, (s for s in subjects if s.result)), *map(_profile_card, comparison.profiles)]
     for bundle in comparison.bundles:
         cards.append(_bundle_card(bundle))

@@ -103,7 +103,6 @@ class Inherit:
         return {**self.how.key, "name": "inherit", "weights": self.digest, "epochs": self.epochs}
 
     def in_precisions(self, precisions: Sequence[Precision]) -> Inherit:
-        """See `RoundingEvaluator`."""
         return dataclasses.replace(self, how=self.how.in_precisions(precisions))
 
     def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:

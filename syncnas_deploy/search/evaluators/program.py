@@ -137,7 +137,6 @@ class _PipeReader(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Read."""
         with self._pipe:
             while data := os.read(self._pipe.fileno(), 65536):
                 self.total += len(data)

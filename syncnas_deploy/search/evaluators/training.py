@@ -133,7 +133,6 @@ class Train:
         }
 
     def in_precisions(self, precisions: Sequence[Precision]) -> Train:
-        """See `RoundingEvaluator`."""
         return self if self.precisions is not None else dataclasses.replace(self, precisions=tuple(precisions))
 
     def informed(self, finished: Sequence[Evaluation]) -> Train:

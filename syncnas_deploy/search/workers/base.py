@@ -38,7 +38,6 @@ class Task:
     seed: int
 
     def carry_out(self) -> Evaluation:
-        """Evaluate."""
         return self.evaluator.evaluate(self.config, self.seed)
 
 
