@@ -26,9 +26,10 @@ from syncnas_bench import (
 from syncnas_bench.power import find_meter
 from syncnas_bench.runs import parse_row
 from syncnas_bench.simulated.power import IDLE_W
-from tests.support.adb_cases import device_of, new_phone, no_server_env, wait_for
+from tests.support.adb_cases import device_of, new_phone, no_server_env
 from tests.support.bench_cases import Collector, children_of, plan_of, sim_plan
 from tests.support.latency_cases import quick
+from tests.support.waiting import wait_for
 
 SUPPLY = "/sys/class/power_supply/battery"
 BATTERY = {"type": "Battery", "status": "Discharging", "current_now": "-412000", "voltage_now": "3900000"}

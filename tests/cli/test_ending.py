@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from syncnas_deploy.cli.ending import system_ending
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
 from tests.support.program import Program
+from tests.support.waiting import wait_for
 
 MAIN = [sys.executable, "-c", "from syncnas_deploy.cli import main; main()"]
 WAIT_S = 300.0
@@ -212,14 +211,6 @@ finally:
     print("cleaned")
 """)
     assert (done.returncode, done.stdout) == (1, "cleaned\n"), done.stderr
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full to write to")

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from syncnas_bench.adb.target import find_runtime
 from syncnas_bench.environment import Environment
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
+from tests.support.waiting import wait_for
 
 QUICK = Patience(reconnect_s=15, cool_s=0.15, poll_s=0.05)
 
@@ -88,14 +88,6 @@ class AdbServer:
         self.run("connect", serial)
         wait_for(lambda: any(e.serial == serial and e.state != "offline" for e in server_devices(self.address)))
         return serial
-
-
-def wait_for(condition: object, timeout_s: float = 15.0) -> None:
-    """Wait until a function returns something true."""
-    end = time.monotonic() + timeout_s
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def no_server_env(home: Path) -> dict[str, str]:

@@ -7,13 +7,13 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_deploy.errors import EvaluationError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.evaluators import Evaluation
+from tests.support.waiting import wait_for
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,6 @@ class Threads:
         import torch
 
         return Evaluation(0.5, 0.0, {"torch": float(torch.get_num_threads())})
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Until something is so; the limit only keeps a test from hanging."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
 
 
 def worker_pids() -> tuple[int, ...]:

@@ -19,12 +19,13 @@ from syncnas_bench.adb import run as adb_run
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.errors import DeviceLost, DeviceUnavailable, RunnerCrashed, RunnerHung, StorageFull
-from tests.support.adb_cases import QUICK, AdbServer, device_of, new_phone, no_server_env, wait_for
+from tests.support.adb_cases import QUICK, AdbServer, device_of, new_phone, no_server_env
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_fault_cases import FAULTS, Bench
 from tests.support.adb_phone import battery, power, set_dump, thermal
 from tests.support.adb_shells import raw_shell, shell_v2
 from tests.support.bench_cases import Collector, is_running, sim_plan
+from tests.support.waiting import wait_for
 
 STEPS = [f"step{i}" for i in range(4)]
 

@@ -36,10 +36,10 @@ from tests.support.adb_cases import (
     free_port,
     new_phone,
     no_server_env,
-    wait_for,
 )
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.fake_adb_server import FakeAdbServer, okay
+from tests.support.waiting import wait_for
 
 WAYS = [("direct", False), ("direct", True), ("server", False), ("server", True)]
 

@@ -25,6 +25,7 @@ from syncnas_bench.device import runner_program
 from syncnas_bench.errors import RowMalformed, RunFailed
 from syncnas_bench.plan import PLAN_VERSION
 from tests.support.bench_cases import Collector, children_of, is_running, only_child, run_text, sim_plan
+from tests.support.waiting import wait_for
 
 RUNNER = [str(runner_program())]
 
@@ -184,16 +185,6 @@ def test_runner_does_not_outlive_its_host(tmp_path: Path) -> None:
     finally:
         host.kill()
         host.wait()
-
-
-def wait_for(condition: object, timeout_s: float = 20.0) -> list[int]:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        found = condition()  # type: ignore[operator]
-        if found:
-            return found  # type: ignore[no-any-return]
-        time.sleep(0.02)
-    pytest.fail("it did not happen in time")
 
 
 def test_runner_that_is_not_there(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from syncnas_deploy.search.evaluators import Command, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings, search
 from tests.support.configs import parse_config
 from tests.support.synthetic import SyntheticTable, toy_base
-from tests.support.worker_cases import is_running, wait_for
+from tests.support.waiting import wait_for
+from tests.support.worker_cases import is_running
 
 BASE = toy_base((1, 1, 1))
 CONFIG = branched(BASE, "nca")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from syncnas_deploy.search.evaluators.program import LAST_WORDS_BYTES, MAX_OUTPUT_BYTES, ProgramEnd, run_program
-from tests.support.worker_cases import is_running, wait_for
+from tests.support.waiting import wait_for
+from tests.support.worker_cases import is_running
 
 DAEMON = """
 import os, subprocess, sys, time

@@ -26,7 +26,8 @@ from syncnas_deploy.search.results import SearchResult
 from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.search.workers import dask as dask_workers
 from tests.support.synthetic import SyntheticTable, toy_base
-from tests.support.worker_cases import Slow, true_reward, wait_for
+from tests.support.waiting import wait_for
+from tests.support.worker_cases import Slow, true_reward
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed (syncnas-deploy[cluster])")
 

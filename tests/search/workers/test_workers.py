@@ -26,7 +26,8 @@ from syncnas_deploy.search.workers import make_workers
 from syncnas_deploy.search.workers.base import Done, InProcess, Task, Workers, code_version
 from syncnas_deploy.search.workers.local import LocalWorkers
 from tests.support.synthetic import SyntheticTable, toy_base
-from tests.support.worker_cases import Slow, Threads, is_running, pids_in, true_reward, wait_for, worker_pids
+from tests.support.waiting import wait_for
+from tests.support.worker_cases import Slow, Threads, is_running, pids_in, true_reward, worker_pids
 
 BASE = toy_base((1, 1, 1))
 TABLE = SyntheticTable(BASE, 1)
