@@ -161,17 +161,13 @@ class Job:
             {call.phase for lane in self.lanes for call in lane.calls} == set(range(self.phases)),
             f"a phase of job {self.name!r} has no call; number the phases without gaps from 0.",
         )
-        for index, lane in enumerate(self.lanes):
+        for lane in self.lanes:
             for call in lane.calls:
                 _require(
-                    "partner" not in call.inputs or self._partner_before(index, call.phase) is not None,
+                    "partner" not in call.inputs
+                    or any(other.latest_before(call.phase) for other in self.lanes if other is not lane),
                     f"call {call.signature!r} of job {self.name!r} reads its partner, which has no earlier output.",
                 )
-
-    def _partner_before(self, lane_index: int, phase: int) -> Call | None:
-        if len(self.lanes) == 1:
-            return None
-        return self.lanes[1 - lane_index].latest_before(phase)
 
     @property
     def phases(self) -> int:
@@ -267,16 +263,11 @@ class BenchPlan:
                     lane.unit_index < len(self.units),
                     f"job {job.name!r} runs on unit {lane.unit_index}, but the plan has {len(self.units)}.",
                 )
-                self._check_files(job, lane)
-
-    def _check_files(self, job: Job, lane: Lane) -> None:
-        if self._is_simulated(lane):
-            return
-        for call in lane.calls:
-            _require(
-                call.file_index < len(self.files),
-                f"job {job.name!r} calls file {call.file_index}, but the plan has {len(self.files)}.",
-            )
+                for call in () if self._is_simulated(lane) else lane.calls:
+                    _require(
+                        call.file_index < len(self.files),
+                        f"job {job.name!r} calls file {call.file_index}, but the plan has {len(self.files)}.",
+                    )
 
     def to_text(self, *, ack: bool = False) -> str:
         """The plan file for the native runner.

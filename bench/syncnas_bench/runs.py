@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from syncnas_bench.errors import RowMalformed
-from syncnas_bench.plan import BenchPlan, Job, Step
+from syncnas_bench.plan import BenchPlan
 
 _UNUSABLE = "invalid"
 """The key in a run's metadata; it is in journals, so it keeps its name."""
@@ -109,11 +109,6 @@ class JobRun:
         """t0 to the last end of any lane, `[samples]`, in microseconds."""
         return np.asarray(self.makespan_ns / 1e3, dtype=np.float64)
 
-    @property
-    def phases(self) -> int:
-        """Number of phases."""
-        return 1 + max(lane.phases[-1].phase for lane in self.lanes)
-
     def call(self, lane: int, phase: int) -> PhaseRun:
         """The stamps of one call.
 
@@ -202,7 +197,25 @@ class Run:
 
     def to_record(self) -> dict[str, Any]:
         """A plain JSON value that `from_record` reads back."""
-        return _to_record(self) | {"units": list(self.units), "metadata": dict(self.metadata)}
+        power = self.power
+        trace = {} if power is None else {"time_ns": power.time_ns.tolist(), "microwatts": power.microwatts.tolist()}
+        return {
+            **({"power": trace} if trace else {}),
+            "row": self.row,
+            "step": self.step,
+            "jobs": [
+                {
+                    "job": job.name,
+                    "t0_ns": job.t0_ns.tolist(),
+                    "makespan_ns": job.makespan_ns.tolist(),
+                    "lanes": [_lane_record(lane) for lane in job.lanes],
+                    "output": dataclasses.asdict(job.output),
+                }
+                for job in self.jobs
+            ],
+            "units": list(self.units),
+            "metadata": dict(self.metadata),
+        }
 
     @classmethod
     def from_record(cls, record: Any) -> Run:
@@ -281,47 +294,13 @@ def parse_row(record: Mapping[str, Any], plan: BenchPlan, row: int) -> Run:
     _require(_get(record, "row", int) == row, f"row {record['row']} came where {row} was due")
     _require(_get(record, "step", str) == step.name, f"step {record['step']!r} came, not {step.name!r}")
     jobs = tuple(_parse_job(job, step.runs, len(plan.units)) for job in _get(record, "jobs", list))
-    _check_jobs(jobs, step)
-    _require(("power" in record) == (plan.power is not None), "power is told without being asked for, or is not told")
-    return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs, power=_parse_power(record))
-
-
-def _check_jobs(jobs: Sequence[JobRun], step: Step) -> None:
     _require([job.name for job in jobs] == [job.name for job in step.jobs], "its jobs are not the step's")
     for got, asked in zip(jobs, step.jobs, strict=True):
-        _require(_shape_of(got) == _shape_asked(asked), f"job {got.name!r} has other lanes or phases")
-
-
-def _shape_of(job: JobRun) -> list[tuple[int, list[int]]]:
-    return [(lane.unit_index, [phase.phase for phase in lane.phases]) for lane in job.lanes]
-
-
-def _shape_asked(job: Job) -> list[tuple[int, list[int]]]:
-    return [(lane.unit_index, [call.phase for call in lane.calls]) for lane in job.lanes]
-
-
-def _to_record(run: Run) -> dict[str, Any]:
-    power = run.power
-    trace = {} if power is None else {"time_ns": power.time_ns.tolist(), "microwatts": power.microwatts.tolist()}
-    return {
-        **({"power": trace} if trace else {}),
-        "row": run.row,
-        "step": run.step,
-        "jobs": [
-            {
-                "job": job.name,
-                "t0_ns": job.t0_ns.tolist(),
-                "makespan_ns": job.makespan_ns.tolist(),
-                "lanes": [_lane_record(lane) for lane in job.lanes],
-                "output": {
-                    "bytes": job.output.bytes,
-                    "sha256": job.output.sha256,
-                    "finite": job.output.finite,
-                },
-            }
-            for job in run.jobs
-        ],
-    }
+        shape = [(lane.unit_index, [phase.phase for phase in lane.phases]) for lane in got.lanes]
+        wanted = [(lane.unit_index, [call.phase for call in lane.calls]) for lane in asked.lanes]
+        _require(shape == wanted, f"job {got.name!r} has other lanes or phases")
+    _require(("power" in record) == (plan.power is not None), "power is told without being asked for, or is not told")
+    return Run(row, step.name, tuple(str(unit) for unit in plan.units), jobs, power=_parse_power(record))
 
 
 def _lane_record(lane: LaneRun) -> dict[str, Any]:

@@ -36,7 +36,7 @@ REMEDIES = {
 }
 
 _STATES = "device|offline|unauthorized|authorizing|connecting|recovery|sideload|bootloader|rescue|host|detached|unknown"
-_LINES = (
+_LINES = (  # serial, state and the rest
     re.compile(r"(.*?)\s+(no permissions)\b(.*)"),
     # A serial may have blanks: the state is the last word of these that a port and NAME:VALUE alone follow.
     re.compile(rf"(.*\S)\s+({_STATES})((?:\s+[^\s:]+)?(?:\s+\w+:\S*)*)\s*"),
@@ -204,18 +204,14 @@ def server_devices(address: Address, deadline_s: float = CALL_S) -> tuple[Server
         LinkLost: no server answers.
     """
     _, answer = _query(address, "host:devices-l", deadline_s)
-    found = [match for line in answer.splitlines() if (match := _parse_line(line))]
+    parsed = (next(filter(None, (p.fullmatch(line) for p in _LINES)), None) for line in answer.splitlines())
+    found = list(filter(None, parsed))
     serials = [match[1] for match in found]
     models = [re.search(r"\bmodel:(\S+)", match[3]) for match in found]
     return tuple(
         ServerEntry(match[1], state_among(match[1], match[2], serials), model[1] if model else "unknown")
         for match, model in zip(found, models, strict=True)
     )
-
-
-def _parse_line(line: str) -> re.Match[str] | None:
-    """Serial, state and the rest of a line of the server's list."""
-    return next(filter(None, (pattern.fullmatch(line) for pattern in _LINES)), None)
 
 
 class ServerTransport:
