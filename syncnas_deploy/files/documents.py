@@ -153,12 +153,12 @@ class Fields:
             self.fail(key, f"must be between {low:g} and {high:g}, found {short(value)}")
         return float(value)
 
-    def text(self, key: str, *, max_length: int = 256, empty: bool = False) -> str:
+    def text(self, key: str, *, max_length: int = 256) -> str:
         """A string without control characters."""
         value = self._get(key)
         if not isinstance(value, str):
             self.fail(key, f"must be a string, found {kind_of(value)}")
-        if len(value) > max_length or not value.isprintable() or not (value or empty):
+        if len(value) > max_length or not value.isprintable() or not value:
             self.fail(key, f"must be printable text of 1 to {max_length} characters")
         return value
 
@@ -192,15 +192,6 @@ class Fields:
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 self.fail(f"{key}[{i}]", f"must be an integer between {low} and {high}, found {short(value)}")
         return tuple(values)
-
-    def numbers(self, key: str, length: tuple[int, int], low: float, high: float) -> tuple[float, ...]:
-        """A list of finite numbers, each in [low, high]."""
-        values = self.items(key, *length)
-        for i, value in enumerate(values):
-            ok = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not ok or not math.isfinite(value) or not low <= value <= high:
-                self.fail(f"{key}[{i}]", f"must be a number between {low:g} and {high:g}, found {short(value)}")
-        return tuple(float(v) for v in values)
 
     def fields(self, key: str) -> Fields:
         """A nested object."""
