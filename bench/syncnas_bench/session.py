@@ -54,14 +54,12 @@ class Launch:
 
     Attributes:
         launch_id: unique; every `Run` of the launch carries it in its metadata.
-        runner_version: of the native runner.
         litert: path of the LiteRT library on the device, or None for simulated units.
         exit: "0", or how the runner ended after all rows were complete, e.g. "SIGSEGV" in a GPU
             driver that is being shut down.
     """
 
     launch_id: str
-    runner_version: str
     litert: str | None
     units: tuple[UnitSetup, ...]
     exit: str
@@ -205,7 +203,7 @@ class _Session:
             )
             for unit, record in zip(self._plan.units, self._header["units"], strict=True)
         )
-        return Launch(self._launch_id, self._header["runner"], self._header.get("litert"), units, ended)
+        return Launch(self._launch_id, self._header.get("litert"), units, ended)
 
 
 def _why(message: str, plan: BenchPlan) -> str:

@@ -59,7 +59,7 @@ class VirtualDevice(SimDevice):
             if plan.power is not None:
                 run = dataclasses.replace(run, power=simulated_power(run, [self._law(u).watts for u in plan.units]))
             keep(run)
-        return Launch(str(self._launch), "virtual", None, (), "0")
+        return Launch(str(self._launch), None, (), "0")
 
     def _once(self, plan: BenchPlan, job: Job, clock_us: float) -> list[list[float]]:
         """One run: begin, end, arrival and wait of every call, by lane and then phase, microseconds.

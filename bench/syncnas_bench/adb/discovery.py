@@ -41,14 +41,12 @@ class AdbEntry:
 
     Attributes:
         state: "device" if it can be used; else e.g. "unauthorized", "offline", "busy", or what its serial lacks.
-        way: "server" or "usb".
         remedy: what to do about its state; "" for "device".
     """
 
     serial: str
     state: str
     model: str
-    way: str
     remedy: str
 
 
@@ -64,9 +62,7 @@ def list_adb_devices(server: Address, deadline_s: float = CALL_S) -> tuple[AdbEn
     entries = _server_entries(server, deadline_s)
     if entries is None:
         return _usb_entries()
-    return tuple(
-        AdbEntry(entry.serial, entry.state, entry.model, "server", remedy_of(entry.state)) for entry in entries
-    )
+    return tuple(AdbEntry(entry.serial, entry.state, entry.model, remedy_of(entry.state)) for entry in entries)
 
 
 def _server_entries(server: Address, deadline_s: float = CALL_S) -> tuple[ServerEntry, ...] | None:
@@ -105,7 +101,7 @@ def _usb_entries() -> tuple[AdbEntry, ...]:
         entries.append((serial, state, remedy))
     serials = [serial for serial, _, _ in entries]
     return tuple(
-        AdbEntry(serial, told, "unknown", "usb", remedy or remedy_of(told))
+        AdbEntry(serial, told, "unknown", remedy or remedy_of(told))
         for serial, state, remedy in entries
         for told in [state_among(serial, state, serials)]
     )

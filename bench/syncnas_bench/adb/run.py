@@ -175,7 +175,7 @@ class DeviceRun:
                     continue
                 except errors.LinkLost:
                     if self._done == len(self._plan.steps):
-                        return Launch("", "unknown", None, (), "the connection was lost after the last row")
+                        return Launch("", None, (), "the connection was lost after the last row")
                     self._recover(min(deadline_at, time.monotonic() + self._patience.reconnect_s))
         finally:
             self._clean_up()
