@@ -20,30 +20,23 @@ LOOK_S = 1.0
 """How long a look for phones may take that nobody asked for."""
 
 
-def _attached(environment: Environment, deadline_s: float) -> tuple[AdbEntry, ...]:
+def _attached(environment: Environment | None, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
     from syncnas_bench.adb.discovery import list_adb_devices
 
     try:
-        return list_adb_devices(environment.adb_server, deadline_s)
+        return list_adb_devices((environment or Environment.of_process()).adb_server, deadline_s)
     except DeviceUnavailable:  # a variable that tells where the server is makes no sense
         return ()
 
 
-def phone_specs(environment: Environment | None = None, deadline_s: float = CALL_S) -> tuple[str, ...]:
-    """The devices over ADB that can be used now.
-
-    Args:
-        environment: tells where an adb server is; by default this process's.
-        deadline_s: for each question to the server.
-    """
-    entries = _attached(environment or Environment.of_process(), deadline_s)
-    return tuple(entry.serial for entry in entries if entry.state == "device")
+def phone_specs(environment: Environment | None = None) -> tuple[str, ...]:
+    """The devices over ADB that can be used now; `environment`, by default this process's, tells where a server is."""
+    return tuple(entry.serial for entry in _attached(environment) if entry.state == "device")
 
 
 def waiting_phones(environment: Environment | None = None) -> tuple[AdbEntry, ...]:
     """The devices over ADB that are there and cannot be used yet, each with the remedy."""
-    entries = _attached(environment or Environment.of_process(), CALL_S)
-    return tuple(entry for entry in entries if entry.state != "device")
+    return tuple(entry for entry in _attached(environment) if entry.state != "device")
 
 
 def device_specs(environment: Environment | None = None) -> tuple[str, ...]:

@@ -36,6 +36,8 @@ NETWORK, AGAIN = "network", "again"
 LEAST_WINDOW = 9
 """Samples of a rolling median: fewer would call noise a change."""
 STEP = "bench"
+DEADLINE_S = 1800.0
+"""For one launch."""
 
 
 def solo_name(branch: int) -> str:
@@ -85,7 +87,6 @@ def run_bench(
     launches: int = 3,
     baselines: Sequence[Asked] = (),
     energy: bool = True,
-    deadline_s: float = 1800.0,
     on_launch: Callable[[str], None] = lambda _: None,
 ) -> BenchResult:
     """Measure a bundle.
@@ -98,7 +99,6 @@ def run_bench(
         launches: processes.
         baselines: networks of one branch to measure in the same rounds.
         energy: whether it is measured, where the device has a power meter.
-        deadline_s: for one launch.
         on_launch: called after each launch, with words for it.
 
     Raises:
@@ -117,14 +117,14 @@ def run_bench(
         before = flat_text(device.condition().to_dict())
         for launch in range(launches):
             plan = jobs.plan(rounds, seed=launch)
-            run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=deadline_s)
+            run_with_retries(device, plan, on_run=keeper(runs, launch), deadline_s=DEADLINE_S)
             on_launch(f"launch {launch + 1} of {launches}")
         result = msgspec.structs.replace(jobs.result(usable(runs, [Anchor(STEP, NETWORK)])), before=before)
         if meter is None:
             return msgspec.structs.replace(result, no_energy=reason)
         loops: list[Run] = []
         try:
-            run_with_retries(device, jobs.power_plan(meter, result), on_run=loops.append, deadline_s=deadline_s)
+            run_with_retries(device, jobs.power_plan(meter, result), on_run=loops.append, deadline_s=DEADLINE_S)
             result = msgspec.structs.replace(result, energy=_energy(meter, loops))
         except (BenchError, MeasurementError) as error:
             # The latencies are measured. They are kept although the power cannot be read.

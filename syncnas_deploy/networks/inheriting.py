@@ -91,15 +91,6 @@ class _Source:
         self.block = block
         self._w = {name: weights[prefix + name] for name in block_shapes(block)}
 
-    def importance(self) -> Float32Array:
-        """Importance of each expanded channel, [C]: the L1 norm of its projection, times the scale of its batch norm.
-
-        Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017 (the L1 criterion).
-        """
-        weight = self._dense("pw2.0.weight", self.block.project_groups)
-        norms = np.abs(weight).sum(axis=(0, 2, 3)) * np.abs(self._w["dw.1.weight"])
-        return np.asarray(norms, dtype=np.float32)
-
     def shrunk(
         self, new: BlockSpec, ins: Index, outs: Index, *, halve_input: bool, seed: int
     ) -> dict[str, Float32Array]:
@@ -126,9 +117,14 @@ class _Source:
         return {name: np.ascontiguousarray(value, dtype=np.float32) for name, value in made.items()}
 
     def _chosen(self, width: int) -> tuple[Index, Float32Array]:
-        """Base channels by place in the new block, in their old order, and each one's share of its weight."""
+        """Base channels by place in the new block, in their old order, and each one's share of its weight.
+
+        Kept are those of the largest L1 norm of their projection, times the scale of their batch norm.
+        Source: Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017 (the L1 criterion).
+        """
         have = self.block.expanded_channels
-        order = np.argsort(-self.importance(), kind="stable")
+        importance = np.abs(self._w["pw2.0.weight"]).sum(axis=(0, 2, 3)) * np.abs(self._w["dw.1.weight"])
+        order = np.argsort(-importance, kind="stable")
         keep = np.sort(np.concatenate([np.tile(order, width // have), order[: width % have]]))
         counts = np.bincount(keep, minlength=have)
         return keep, (1.0 / counts[keep]).astype(np.float32)
@@ -170,14 +166,3 @@ class _Source:
         if new.squeeze_excite.batch_norm:
             made |= {f"se.reduce.1.{name}": self._w[f"se.reduce.1.{name}"][rows] for name in _NORM}
         return made
-
-    def _dense(self, name: str, groups: int) -> Float32Array:
-        """A grouped pointwise weight [O, I / groups, 1, 1] as a dense one [O, I, 1, 1]."""
-        weight = self._w[name]
-        if groups == 1:
-            return weight
-        outs, ins = weight.shape[0] // groups, weight.shape[1]
-        dense = np.zeros((weight.shape[0], ins * groups, 1, 1), np.float32)
-        for g in range(groups):
-            dense[g * outs : (g + 1) * outs, g * ins : (g + 1) * ins] = weight[g * outs : (g + 1) * outs]
-        return dense

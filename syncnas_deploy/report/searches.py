@@ -105,7 +105,7 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return f"{counts.get('evaluated', 0)} evaluated" + "".join(others)
 
 
-def tables(leaders: Sequence[Leader], tried: Iterable[Tried], top: int = 5) -> tuple[str | Table, ...]:
+def tables(leaders: Sequence[Leader], tried: Iterable[Tried]) -> tuple[str | Table, ...]:
     """The best by budget, what the words mean, and the trials of the largest rewards."""
     energy = ["energy (mJ)"] if any(best.energy_mj is not None for best in leaders) else []
     rows: list[list[Cell]] = []
@@ -115,7 +115,7 @@ def tables(leaders: Sequence[Leader], tried: Iterable[Tried], top: int = 5) -> t
         numbers: list[Cell] = [best.predicted_us / 1e3, reward_text(best.reward), error, best.evaluations, sure]
         rows.append([best.budget, best.budget_us / 1e3, best.strategy, *numbers, *_millijoules(best.energy_mj, energy)])
     columns = ["budget", "(ms)", "strategy", "predicted (ms)", "reward", "standard error", "evaluations", "sure"]
-    largest = sorted(tried, key=lambda t: -t.reward)[:top]
+    largest = sorted(tried, key=lambda t: -t.reward)[:5]
     trials: list[list[Cell]] = [
         [t.number, t.strategy, t.predicted_us / 1e3, reward_text(t.reward), *_millijoules(t.energy_mj, energy)]
         for t in largest

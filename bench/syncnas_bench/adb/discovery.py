@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from syncnas_bench.adb.device import AdbDevice, FindRuntime
+from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.link import Link
-from syncnas_bench.adb.run import Patience
 from syncnas_bench.adb.server import (
     CALL_S,
     ServerEntry,
@@ -161,13 +160,8 @@ def _connect_usb(serial: str, keys: KeyPlaces) -> DirectTransport:
     )
 
 
-def find_adb_device(
-    serial: str, environment: Environment, *, runtime: FindRuntime | None = None, patience: Patience | None = None
-) -> AdbDevice:
+def find_adb_device(serial: str, environment: Environment) -> AdbDevice:
     """A device by its serial or HOST:PORT, connected.
-
-    Args:
-        runtime: finds LiteRT's libraries for it; by default `find_runtime`.
 
     Raises:
         DeviceNotFound: the text can be no serial, or no such device is connected.
@@ -175,9 +169,8 @@ def find_adb_device(
     """
     if not is_serial(serial):
         raise DeviceNotFound(f"{serial!r} can be no device's serial; run `syncnas-deploy devices` for those there are.")
-    server, find = environment.adb_server, runtime or functools.partial(find_runtime, environment=environment)
-    connect = connector(serial, server, environment.adb_keys)
-    device = AdbDevice(serial, connect, runtime=find, patience=patience)
+    server, find = environment.adb_server, functools.partial(find_runtime, environment=environment)
+    device = AdbDevice(serial, connector(serial, server, environment.adb_keys), runtime=find)
     try:
         device.probe()
     except DeviceUnavailable as error:

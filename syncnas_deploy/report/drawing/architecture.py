@@ -274,7 +274,7 @@ class _Artwork:
         """A disc with + or ||, and the arrow of what comes from the partner."""
         strong, toward = f"strong{branch}", 1 if branch else -1
         self._canvas.arrowhead((x - toward * (JOINT + 1), y), (toward, 0), fill="faint")
-        self._canvas.circle((x, y), JOINT, fill="page", stroke=strong)
+        self._canvas.circle((x, y), JOINT, stroke=strong)
         half = JOINT / 2
         if op is SyncOp.ADD:
             strokes = [((x - half, y), (x + half, y)), ((x, y - half), (x, y + half))]

@@ -77,7 +77,7 @@ def learning_plot(profile: DeviceProfile) -> str:
         canvas.line(networks, stroke=f"strong{unit}", width=2)
         canvas.line(blocks, stroke=f"strong{unit}", width=1.3, dashed=True)
         for place in networks:
-            canvas.circle(place, 3.5, fill="page", stroke=f"strong{unit}")
+            canvas.circle(place, 3.5, stroke=f"strong{unit}")
         text = fit(f"{profile.units[unit]}: {rows[-1].network_error:.1%}", SIZE, right - 20)
         canvas.text((left + width + 14, TOP + 14 + 22 * unit), text, size=SIZE, fill=f"strong{unit}", bold=True)
     return canvas.document(left + width + right, TOP + height + BOTTOM, "Learning curve of a profile", title)
@@ -102,5 +102,5 @@ def width_plot(probe: WidthProbe, predicted_us: Mapping[int, float]) -> str:
     if predicted_us:
         canvas.line([axes.at(*point) for point in sorted(predicted_us.items())], stroke="strong0", width=1.5)
     for row in probe.rows:
-        canvas.circle(axes.at(row.width, row.sample.median_us), 3.5, fill="page", stroke="strong1")
+        canvas.circle(axes.at(row.width, row.sample.median_us), 3.5, stroke="strong1")
     return canvas.document(left + width + right, TOP + height + BOTTOM, "A width probe", title)

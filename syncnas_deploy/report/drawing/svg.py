@@ -102,9 +102,9 @@ class Canvas:
         place = f'x="{_number(at[0])}" y="{_number(at[1])}" width="{_number(width)}" height="{_number(height)}"'
         self._add(f"<rect {place}{corner} {self._paint(fill, stroke)}/>")
 
-    def circle(self, at: Position, radius: float, *, fill: str, stroke: str | None = None) -> None:
+    def circle(self, at: Position, radius: float, *, stroke: str) -> None:
         place = f'cx="{_number(at[0])}" cy="{_number(at[1])}" r="{_number(radius)}"'
-        self._add(f"<circle {place} {self._paint(fill, stroke, 1.5)}/>")
+        self._add(f"<circle {place} {self._paint('page', stroke, 1.5)}/>")
 
     def line(self, points: Sequence[Position], *, stroke: str, width: float = 1.5, dashed: bool = False) -> None:
         """Straight pieces with rounded corners."""
