@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def evaluate_bundle(
     runners = [TfliteRunner(bundle.tflite(branch)) for branch in range(config.branch_count)]
     classify = _chain(config, runners, str(bundle.folder))
     found = evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)
-    return found.computed_in(bundle.precisions)
+    return dataclasses.replace(found, precisions=bundle.precisions)
 
 
 def evaluate_exported(
@@ -85,7 +86,7 @@ def evaluate_exported(
     runners = [TfliteRunner(files[tflite_name(branch)]) for branch in range(config.branch_count)]
     classify = _chain(config, runners, config.name)
     found = evaluate(classify, images, config.input_size, batch=batch, workers=workers, on_progress=on_progress)
-    return found.computed_in(precisions)
+    return dataclasses.replace(found, precisions=tuple(precisions))
 
 
 def _chain(config: ModelConfig, runners: Sequence[TfliteRunner], where: str) -> Classify:

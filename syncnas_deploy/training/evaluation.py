@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -81,10 +80,6 @@ class Accuracy:
     unreadable: tuple[tuple[str, str], ...]
     guesses: tuple[Guess, ...]
     precisions: tuple[Precision, ...] = ()
-
-    def computed_in(self, precisions: Sequence[Precision]) -> Accuracy:
-        """The same, of files in these precisions."""
-        return dataclasses.replace(self, precisions=tuple(precisions))
 
     @property
     def images_per_s(self) -> float:
@@ -160,7 +155,9 @@ def evaluate(
     tally = Tally()
     for scored, ranked_first in score(classify, loader, tally):
         unreadable += scored.unreadable
-        guesses += [_guess(images, *pair) for pair in zip(scored.places, ranked_first, strict=True)]
+        for place, top1 in zip(scored.places, ranked_first, strict=True):
+            label = images.classes[images.labels[place]]
+            guesses.append(Guess(printable_path(images.names[place]), label, images.classes[top1]))
         parts = len(scored.places) + len(scored.unreadable)
         pace.step(f"{len(guesses) + len(unreadable)} of {len(images)} pictures", parts=parts, so_far=tally.text())
     if not tally.images:
@@ -183,12 +180,6 @@ def _workers(asked: int | None, images: int, batch: int) -> int:
     wanted = default_workers() if asked is None else asked
     batches = -(-images // batch)
     return 0 if asked is None and batches < 4 else min(wanted, batches)
-
-
-def _guess(images: ImageSet, place: int, ranked_first: int) -> Guess:
-    return Guess(
-        printable_path(images.names[place]), images.classes[images.labels[place]], images.classes[ranked_first]
-    )
 
 
 def evaluate_model(

@@ -78,7 +78,7 @@ def training_pixels(path: Path, size: int, rng: np.random.Generator, smallest_cr
 
     def prepare(image: Image.Image) -> Image.Image:
         cut = _resized(image.crop(_random_box(image.size, rng, smallest_crop)), (size, size))
-        return _mirrored(cut) if rng.random() < 0.5 else cut
+        return cut.transpose(pillow().Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else cut
 
     return _decoded(path, prepare)
 
@@ -100,10 +100,6 @@ def _random_box(size: tuple[int, int], rng: np.random.Generator, smallest: float
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, pillow().Resampling.BILINEAR)
-
-
-def _mirrored(image: Image.Image) -> Image.Image:
-    return image.transpose(pillow().Transpose.FLIP_LEFT_RIGHT)
 
 
 def pillow() -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
+from syncnas_deploy.files.output import lock_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
@@ -115,7 +116,7 @@ def train(
     start = None
     if how.weights is not None:
         start = starting_weights(network, how.weights, new_classifier=how.new_classifier)
-    with group_of(how.device) as group, run_folder.lock_run(out) if group.leads else contextlib.nullcontext():
+    with group_of(how.device) as group, lock_output(out / "training", out) if group.leads else contextlib.nullcontext():
         facts = _facts(chosen, network, training, validation, start, group)
         resuming = how.resume and (out / run_folder.RUN).exists()
         if resuming:

@@ -25,13 +25,11 @@ from typing import Any
 
 import torch
 
-from syncnas_bench.writer_lock import WriterLock
 from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.files.output import (
     atomic_output,
     check_output,
-    lock_output,
     unwritable,
     write_json,
     write_text,
@@ -103,16 +101,6 @@ def _is_run(out: Path) -> bool:
     except ResumeMismatch:
         return False
     return isinstance(value, dict) and value.get("schema") == RUN_SCHEMA
-
-
-def lock_run(out: Path) -> WriterLock:
-    """Keep other processes from training into a folder, which is made where it is not there.
-
-    Raises:
-        OutputBusy: one does.
-        OutputError: it cannot be written.
-    """
-    return lock_output(out / "training", out)
 
 
 def check_same(out: Path, facts: Mapping[str, Any]) -> None:

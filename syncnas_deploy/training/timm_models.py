@@ -9,7 +9,7 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import MissingDependency, WeightsError
-from syncnas_deploy.networks.config import BlockSpec, ModelConfig
+from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, block_prefix, parameter_shapes
 from syncnas_deploy.training.weight_files import first_line
 
@@ -111,10 +111,6 @@ def _slots(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...], int]]:
     groups: dict[str, int] = {}
     for branch, stage, index, block in config.blocks():
         prefix = block_prefix(config, branch, stage, index)
-        groups |= {f"{prefix}{name}": count for name, count in _groups(block)}
+        groups |= {f"{prefix}pw1.0.weight": block.expand_groups, f"{prefix}pw2.0.weight": block.project_groups}
     for name, shape in parameter_shapes(config).items():
         yield name, shape, groups.get(name, 1)
-
-
-def _groups(block: BlockSpec) -> tuple[tuple[str, int], ...]:
-    return (("pw1.0.weight", block.expand_groups), ("pw2.0.weight", block.project_groups))
