@@ -115,10 +115,6 @@ class Lane:
         )
         _require("own" not in self.calls[0].inputs, "a lane's first call has no earlier output of its own.")
 
-    def call_at(self, phase: int) -> Call | None:
-        """The lane's call in `phase`, or None."""
-        return next((call for call in self.calls if call.phase == phase), None)
-
     def latest_before(self, phase: int) -> Call | None:
         """The lane's latest call in a phase before `phase`, or None."""
         return next((call for call in reversed(self.calls) if call.phase < phase), None)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Call, Job, JobRun, Lane, Run, Step, seeded_input
+from syncnas_bench import BenchPlan, Call, Job, JobRun, Run, Step, seeded_input
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.precision import tolerance
@@ -128,7 +128,7 @@ def _job_outputs(plan: BenchPlan, job: Job, models: dict[int, TfliteRunner]) -> 
     done: dict[tuple[int, int], Float32Array] = {}
     for phase in range(job.phases):
         for index, lane in enumerate(job.lanes):
-            call = lane.call_at(phase)
+            call = next((call for call in lane.calls if call.phase == phase), None)
             if call is None:
                 continue
             if call.file_index not in models:
@@ -151,11 +151,7 @@ def _inputs(
             values[name] = seeded_input(plan.seed, call.file_index, call.signature, i, shape)
         else:
             lane = index if source == "own" else 1 - index
-            values[name] = done[lane, _phase_before(job.lanes[lane], call.phase)].reshape(shape)
+            read = job.lanes[lane].latest_before(call.phase)
+            assert read is not None, "a plan's job has a source for every input"
+            values[name] = done[lane, read.phase].reshape(shape)
     return values
-
-
-def _phase_before(lane: Lane, phase: int) -> int:
-    call = lane.latest_before(phase)
-    assert call is not None, "a plan's job has a source for every input"
-    return call.phase

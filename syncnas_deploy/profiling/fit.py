@@ -188,11 +188,11 @@ def _contention(experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]
         for launch in launches_of(runs, NETWORKS):
             run = runs[launch, NETWORKS]
             alone_us = {
-                segment.name: us
+                segment.name: float(np.median(us))
                 for branch in (0, 1)
                 for segment, us in zip(
                     (s for s in segments if s.branch == branch),
-                    _medians(run.job(branch_job(name, branch))),
+                    _calls_us(run.job(branch_job(name, branch))),
                     strict=True,
                 )
             }
@@ -208,11 +208,6 @@ def _contention(experiment: Experiment, runs: Runs) -> tuple[ContentionRow, ...]
         ContentionRow(unit, stage, round(statistics.median(found), 4), place)
         for (unit, stage, place), found in sorted(factors.items())
     )
-
-
-def _medians(job: JobRun) -> list[float]:
-    """Median duration of each call of a job of one lane."""
-    return [float(np.median(us)) for us in _calls_us(job)]
 
 
 def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -133,10 +133,6 @@ class StepRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run: dict[str, Any]
 
 
-def _step_row(row: Mapping[str, Any], where: str) -> StepRow:
-    return decode_document(StepRow, row, where, JournalError)
-
-
 class _Measurement:
     """A profile that is being measured."""
 
@@ -153,7 +149,7 @@ class _Measurement:
         self._pace: Pace | None = None
         self._base, self._settings = experiment.base, experiment.settings
         self._meter, _ = device.power_meter()
-        rows = [_step_row(row, str(journal.path)) for row in journal.rows]
+        rows = [decode_document(StepRow, row, str(journal.path), JournalError) for row in journal.rows]
         found = {(row.launch, row.step): Run.from_record(row.run) for row in rows}
         self._runs = {key: run for key, run in found.items() if key[0] != POWER_LAUNCH}
         self._loops = {step: run for (launch, step), run in found.items() if launch == POWER_LAUNCH}

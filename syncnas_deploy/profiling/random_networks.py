@@ -22,7 +22,6 @@ from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.profiling.timing_files import AddFile, timing_file
 from syncnas_deploy.profiling.width_design import RANGE
-from syncnas_exporters.graph import Graph
 
 
 def random_networks(base: ModelConfig, count: int, seed: int) -> tuple[ModelConfig, ...]:
@@ -93,12 +92,8 @@ def write_network(
     weights = random_weights(parameter_shapes(config), seed)
     segments = cut(config)
     graphs = {segment.name: lower(segment, config, weights) for segment in segments}
-    files = [
-        add_file(f"{config.name}_branch{branch}.tflite", timing_file(_of_branch(graphs, segments, branch), form))
-        for branch, form in enumerate(formats)
-    ]
+    files = []
+    for branch, form in enumerate(formats):
+        own = [graphs[segment.name] for segment in segments if segment.branch == branch]
+        files.append(add_file(f"{config.name}_branch{branch}.tflite", timing_file(own, form)))
     return NetworkFiles(config, segments, (files[0], files[1]))
-
-
-def _of_branch(graphs: dict[str, Graph], segments: Sequence[Segment], branch: int) -> list[Graph]:
-    return [graphs[segment.name] for segment in segments if segment.branch == branch]

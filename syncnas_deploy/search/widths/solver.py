@@ -179,7 +179,8 @@ class WidthSolver:
             )
         self._search_bins(strategy, segments, selection)
         selection.widen(self.budget_us)
-        return SolvedWidths(strategy, self._solved(selection), selection.latency_us(), selection.utility())
+        widths = Widths.from_flat([selection.widths(b) for b in BRANCHES], self._depths)
+        return SolvedWidths(strategy, widths, selection.latency_us(), selection.utility())
 
     def _fastest(self, strategy: str, segments: list[_StageRange]) -> Selection:
         """Every block at its fastest width."""
@@ -349,9 +350,6 @@ class WidthSolver:
         check_strategy(strategy, len(self.base.stages))
         ends = [s + 1 for s, op in enumerate(strategy) if op != "n"]
         return [_last_segment(strategy[:end]) for end in ends]
-
-    def _solved(self, selection: Selection) -> Widths:
-        return Widths.from_flat([selection.widths(b) for b in BRANCHES], self._depths)
 
 
 def _last_segment(letters: str) -> _StageRange:
