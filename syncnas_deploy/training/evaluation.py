@@ -32,8 +32,8 @@ from syncnas_deploy.training.batches import (
 from syncnas_deploy.training.image_folders import ImageSet, evaluation_set
 from syncnas_deploy.training.images import printable_path
 from syncnas_deploy.training.module import build
+from syncnas_deploy.training.recipe import DEVICES
 
-DEVICES = ("cpu", "cuda", "mps")
 MIN_INPUT_SIZE = 8
 DEFAULT_BATCH = 64
 

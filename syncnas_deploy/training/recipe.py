@@ -28,6 +28,8 @@ PUBLISHED_STEP = 256
 WARMUP_SHARE = 0.1
 """Of a scaled run, its warm-up at most."""
 PRECISIONS = ("fp32", "bf16", "fp16")
+DEVICES = ("cpu", "cuda", "mps")
+"""Where torch computes."""
 
 
 def published_rate(config: ModelConfig) -> float:

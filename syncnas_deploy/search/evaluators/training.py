@@ -20,14 +20,11 @@ from syncnas_deploy.search.evaluators.exported import precision_of, rated_as_exp
 from syncnas_deploy.search.evaluators.halving import Halving, Rungs
 from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.pictures import Pictures
-from syncnas_deploy.training.recipe import Recipe
+from syncnas_deploy.training.recipe import DEVICES, PUBLISHED_STEP, Recipe
 
 if TYPE_CHECKING:
     from syncnas_deploy.training.run_folder import EpochRow
 
-DEVICES = ("cpu", "cuda", "mps")
-RATE_BATCH = 256
-"""Pictures per step that the published learning rates are for; other batches scale the rate."""
 _SEEDS = 2**31
 
 
@@ -198,7 +195,7 @@ def proxy_recipe(options: Options, *, epochs: int) -> Recipe:
     """The recipe of a short training: the published one, with a short warm-up, without dropout."""
     return Recipe(
         rate=options.number("rate", None, 1e-6, 100.0),
-        rate_batch=RATE_BATCH,
+        rate_batch=PUBLISHED_STEP,
         epochs=epochs,
         batch=options.integer("batch", 64, 1, 65_536),
         warmup_epochs=min(1, epochs - 1),
