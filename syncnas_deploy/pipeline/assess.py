@@ -35,6 +35,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.html.document import write_page
+from syncnas_deploy.report.html.sources import SERIAL
 from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.search.evaluators import default_evaluator, make_evaluator
 from syncnas_deploy.shown import brief
@@ -42,8 +43,6 @@ from syncnas_deploy.training.calibration import read_pictures
 
 COMMANDS, PAGE = "commands.sh", "page.html"
 """What an assessment's folder holds besides what `pipeline.inputs` finds in it."""
-SERIAL = '"$ANDROID_SERIAL"'
-"""What stands in the commands for a phone's serial or address."""
 
 
 @dataclass(frozen=True, repr=False)
