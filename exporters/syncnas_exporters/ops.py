@@ -136,7 +136,7 @@ def output_shapes(
     if kind is OpKind.SPLIT:
         return _split(inputs[0], split_sizes)
     if kind is OpKind.MEAN:
-        n, _, _, c = _rank4(inputs[0], "x")
+        n, _, _, c = _rank4(inputs[0])
         return ((n, 1, 1, c) if keep_dims else (n, c),)
     return (_SIMPLE_RULES[kind](inputs),)
 
@@ -146,14 +146,14 @@ def extent(kernel: int, dilation: int) -> int:
     return (kernel - 1) * dilation + 1
 
 
-def _rank4(shape: Shape, role: str) -> tuple[int, int, int, int]:
+def _rank4(shape: Shape) -> tuple[int, int, int, int]:
     if len(shape) != 4:
-        raise GraphError(f"{role} must be [N, H, W, C], it has shape {list(shape)}")
+        raise GraphError(f"x must be [N, H, W, C], it has shape {list(shape)}")
     return shape[0], shape[1], shape[2], shape[3]
 
 
 def _convolution(kind: OpKind, inputs: Sequence[Shape], stride: int, pads: Pair, dilation: Pair) -> Shape:
-    n, h, w, c = _rank4(inputs[0], "x")
+    n, h, w, c = _rank4(inputs[0])
     if len(inputs[1]) != 4:
         raise GraphError(f"the weight must have four dimensions, it has shape {list(inputs[1])}")
     first, kernel_h, kernel_w, last = inputs[1]

@@ -19,9 +19,6 @@ MIN_SDK = 24
 ABIS = {"arm64-v8a": "aarch64-android", "x86_64": "x86_64-android"}
 """Android's names of what LiteRT's own AAR is for, and ours."""
 
-ASSETS = "network"
-"""The folder of the assets that an app opens."""
-
 USES_OPENCL = "\n".join(
     f'        <uses-native-library android:name="{name}" android:required="false" />'
     for name in ("libOpenCL.so", "libOpenCL-pixel.so", "libOpenCL-car.so", "libvndksupport.so")
@@ -64,13 +61,13 @@ def aar_bytes(bundle: Bundle) -> bytes:
     }
     for abi, target in ABIS.items():
         files[f"jni/{abi}/{LIBRARY}"] = app_library(target).read_bytes()
-    return pack(files | _prefab() | assets(bundle, f"assets/{ASSETS}"), {".tflite": 1})
+    return pack(files | _prefab() | assets(bundle), {".tflite": 1})
 
 
-def assets(bundle: Bundle, folder: str) -> dict[str, bytes]:
-    """What an app opens, by path."""
+def assets(bundle: Bundle) -> dict[str, bytes]:
+    """What an app opens, by path: the assets in their folder `network`."""
     paths = [bundle.network(), *(bundle.tflite(branch) for branch in range(bundle.config.branch_count))]
-    return {f"{folder}/{path.name}": path.read_bytes() for path in paths}
+    return {f"assets/network/{path.name}": path.read_bytes() for path in paths}
 
 
 def _prefab() -> dict[str, bytes]:

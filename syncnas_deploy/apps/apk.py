@@ -14,7 +14,7 @@ from pathlib import Path
 
 from syncnas_bench.library import app_measurer
 from syncnas_bench.work_folder import work_folder
-from syncnas_deploy.apps.aar import ABIS, ASSETS, MIN_SDK, USES_OPENCL, assets, pack
+from syncnas_deploy.apps.aar import ABIS, MIN_SDK, USES_OPENCL, assets, pack
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import MissingDependency, OutputError
 from syncnas_deploy.files.output import atomic_output
@@ -59,7 +59,7 @@ def write_apk(bundle: Bundle, out: Path, litert: Mapping[str, Path]) -> None:
         MissingDependency: a tool is not installed.
         OutputError: a tool failed, or the file cannot be written.
     """
-    files = assets(bundle, f"assets/{ASSETS}")
+    files = assets(bundle)
     for abi, target in ABIS.items():
         files[f"lib/{abi}/libmeasure.so"] = app_measurer(target).read_bytes()
     files |= {f"lib/arm64-v8a/{name}": path.read_bytes() for name, path in litert.items()}

@@ -197,9 +197,9 @@ class Fields:
         """A nested object."""
         return Fields(self._get(key), f"{self.where}: {key}", self._error)
 
-    def each(self, key: str, low: int, high: int) -> Iterator[Fields]:
-        """A list of objects."""
-        for i, value in enumerate(self.items(key, low, high)):
+    def each(self, key: str, most: int) -> Iterator[Fields]:
+        """A list of 1 to `most` objects."""
+        for i, value in enumerate(self.items(key, 1, most)):
             yield Fields(value, f"{self.where}: {key}[{i}]", self._error)
 
     def schema(self, name: str, newest: int) -> int:

@@ -95,11 +95,11 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
     stem.done()
     stages = []
     size = (input_size - 1) // stem_spec.stride + 1
-    for stage in top.each("stages", 1, MAX_STAGES):
+    for stage in top.each("stages", MAX_STAGES):
         branches = []
-        for branch in stage.each("branches", 1, 2):
+        for branch in stage.each("branches", 2):
             at, blocks = size, []
-            for fields in branch.each("blocks", 1, MAX_BLOCKS):
+            for fields in branch.each("blocks", MAX_BLOCKS):
                 blocks.append(_block(fields, at, activation))
                 at = blocks[-1].output_size
             branch.done()
@@ -153,12 +153,6 @@ def _activation(fields: Fields, key: str, default: str) -> str:
     return fields.choice(key, ACTIVATIONS) if fields.has(key) else default
 
 
-def _kernels(values: tuple[int, ...], fields: Fields, key: str) -> tuple[int, ...]:
-    if any(k % 2 == 0 for k in values):
-        fields.fail(key, "must be odd, so that padding is symmetric")
-    return values
-
-
 def _block(fields: Fields, input_size: int, activation: str) -> BlockSpec:
     se = None
     if fields.has("squeeze_excite"):
@@ -171,8 +165,11 @@ def _block(fields: Fields, input_size: int, activation: str) -> BlockSpec:
             before_activation=of.flag("before_activation") if of.has("before_activation") else False,
         )
         of.done()
+    kernels = fields.integers("kernels", (1, 8), 1, MAX_KERNEL)
+    if any(k % 2 == 0 for k in kernels):
+        fields.fail("kernels", "must be odd, so that padding is symmetric")
     block = BlockSpec(
-        kernels=_kernels(fields.integers("kernels", (1, 8), 1, MAX_KERNEL), fields, "kernels"),
+        kernels=kernels,
         stride=fields.integer("stride", 1, 2),
         in_channels=fields.integer("in_channels", 1, MAX_CHANNELS),
         expanded_channels=fields.integer("expanded_channels", 1, MAX_CHANNELS),

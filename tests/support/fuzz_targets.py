@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import random
 import shutil
-import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +32,7 @@ from syncnas_deploy.search.evaluators.reward_table import RewardTable
 from syncnas_deploy.training.checkpoints import load_other_classes, write_safetensors
 from tests.support.bundle_cases import seeded_bundle
 from tests.support.fuzzing import Target, spoiled_bytes, spoiled_json, spoiled_lines
-from tests.support.hostile import ESCAPE
+from tests.support.hostile import ESCAPE, answering
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.runtime_cases import library_bytes, runtime_files, write_aar, write_folder, write_zip
@@ -226,35 +223,11 @@ def _spoiled_answer(content: bytes, rng: random.Random) -> bytes:
     return spoiled_bytes(raw, rng) if rng.random() < 0.3 else raw
 
 
-@contextlib.contextmanager
-def _answering(answer: bytes) -> Iterator[int]:
-    """A port that says these bytes to each request, and closes."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    client, _ = server.accept()
-                    with client, contextlib.suppress(OSError):
-                        client.settimeout(5)
-                        client.recv(1 << 16)
-                        client.sendall(answer)
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield int(server.getsockname()[1])
-        finally:
-            with contextlib.suppress(OSError):
-                server.shutdown(socket.SHUT_RDWR)
-            thread.join(timeout=5)
-
-
 def _http(folder: Path) -> Target:
     digest = hashlib.sha256(_CONTENT).hexdigest()
 
     def read(content: bytes, scratch: Path) -> object:
-        with _answering(content) as port:
+        with answering([content]) as port:
             into = scratch / "into"
             download(f"http://127.0.0.1:{port}/f", into, partial=scratch / "part", sha256=digest, silence_s=5)
             assert into.read_bytes() == _CONTENT, "the file is not what its sha256 says"

@@ -282,7 +282,7 @@ def rows_that_lie(box: Sandbox, rng: random.Random) -> None:
 
 def daemon_that_lies(box: Sandbox, rng: random.Random) -> None:
     """Packets of ADB's protocol that are wrong from the first one on."""
-    with _liar(_packets(rng)) as port:
+    with answering(_packets(rng)) as port:
         link = Link(connect_tcp("127.0.0.1", port, Environment(box.env).adb_keys, deadline_s=2))
         try:
             link.shell("true", deadline_s=2)
@@ -306,25 +306,28 @@ def _packets(rng: random.Random) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def _liar(answers: list[bytes]) -> Iterator[int]:
-    """A port whose first client gets the answers, one for each thing it says, and then the end."""
+def answering(answers: list[bytes]) -> Iterator[int]:
+    """A port where each client gets the answers, one for each thing it says, and then the end."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             with contextlib.suppress(OSError):
-                client, _ = server.accept()
-                with client:
-                    client.settimeout(3)
-                    for answer in answers:
-                        client.recv(1 << 16)
-                        client.sendall(answer)
+                while True:
+                    client, _ = server.accept()
+                    with client, contextlib.suppress(OSError):
+                        client.settimeout(5)
+                        for answer in answers:
+                            client.recv(1 << 16)
+                            client.sendall(answer)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield int(server.getsockname()[1])
-        with contextlib.suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        thread.join(timeout=5)
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join(timeout=5)
 
 
 def server_that_lies(box: Sandbox, rng: random.Random) -> None:

@@ -224,13 +224,13 @@ class ServerTransport:
 
     max_service_bytes = MAX_SERVICE_BYTES
 
-    def __init__(self, address: Address, serial: str, deadline_s: float = CALL_S) -> None:
+    def __init__(self, address: Address, serial: str) -> None:
         self._address, self._serial = address, serial
         self._channels: list[SocketChannel] = []
-        state = next((entry.state for entry in server_devices(address, deadline_s) if entry.serial == serial), None)
+        state = next((entry.state for entry in server_devices(address) if entry.serial == serial), None)
         if state != "device":
             raise unavailable(serial, state or "offline")
-        refused, features = _query(address, f"host-serial:{serial}:features", deadline_s)
+        refused, features = _query(address, f"host-serial:{serial}:features", CALL_S)
         self._features = frozenset() if refused else frozenset(features.split(","))
 
     @property
