@@ -14,6 +14,7 @@ from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.networks.segments import cut
+from syncnas_deploy.prediction.identity import false_claim
 from syncnas_deploy.prediction.rows import LEAST_US
 
 SCHEMA = "syncnas-deploy/bench-result"
@@ -96,6 +97,11 @@ def read_result(path: Path) -> BenchResult:
     measured = top.fields("measured")
     value = {**measured.rest(), "config": config}
     result = decode_document(BenchResult, value, f"{path}: measured", DocumentError)
+    units = [*result.units, *(b.unit for b in result.baselines)]
+    if claim := false_claim(result.facts, units, measured=not result.simulated):
+        raise DocumentError(f"{path}: measured: {claim}; run `bench` again.")
+    if not (result.simulated or result.software_gpu) and any("software" in unit for unit in units):
+        measured.fail("software_gpu", "must be true where a unit is a software GPU; run `bench` again")
     segments = cut(config)
     found = [(s.name, s.branch, s.phase) for s in result.segments]
     if [(s.name, s.branch, s.phase) for s in segments] != found or len(result.syncs) != segments[-1].phase:
@@ -103,10 +109,10 @@ def read_result(path: Path) -> BenchResult:
     if len(result.units) < config.branch_count:
         measured.fail("units", "must name the unit of each branch; run `bench` again")
     times = [result.makespan, result.again, *(b.makespan for b in result.baselines)]
+    counts = {len(samples.samples_us) for samples in times}
     times += [samples for s in result.segments for samples in (s.solo, s.concurrent)]
     if any(min(samples.samples_us) < LEAST_US for samples in times):
         measured.fail("samples_us", f"has a latency that is not above {LEAST_US} us; run `bench` again")
-    counts = {len(samples.samples_us) for samples in (result.makespan, *(b.makespan for b in result.baselines))}
     if result.launch_samples and counts != {sum(result.launch_samples)}:
         measured.fail("launch_samples", "must add up to the number of each network's samples; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):

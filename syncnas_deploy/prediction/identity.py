@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from syncnas_bench import Unit, UnitError
 
 SHARED_FACTS = (
     "simulated", "model", "cpu_model", "cores", "memory_bytes", "os", "kernel", "arch", "runtime"
@@ -59,6 +61,23 @@ def text_to_share(text: str, facts: Mapping[str, str], *, keep: bool) -> str:
 def without_folders(text: str) -> str:
     """A text with the last part alone of each absolute path in it."""
     return _FOLDERS.sub("", text)
+
+
+def false_claim(facts: Mapping[str, str], units: Iterable[str], *, measured: bool) -> str:
+    """What a document says of its device that cannot be; "" where there is nothing of the kind.
+
+    Args:
+        facts: of the device.
+        units: texts of its units.
+        measured: whether the document says that hardware was measured.
+    """
+    try:
+        kinds = [Unit.parse(text).kind for text in units]
+    except UnitError as error:
+        return f"units: {str(error).rstrip('.')}"
+    if measured and facts.get("simulated", str("sim" in kinds)) == "True":
+        return "it is said to be measured, and the device is a simulated one"
+    return ""
 
 
 def other_name(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str:

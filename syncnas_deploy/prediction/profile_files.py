@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from syncnas_bench import Unit, UnitError
+from syncnas_bench import Unit
 from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import ABSENT, ProfileError, SyncNasError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
@@ -17,6 +17,7 @@ from syncnas_deploy.files.output import write_text
 from syncnas_deploy.files.places import is_document, neighbours
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
 from syncnas_deploy.prediction.curves import curves_of
+from syncnas_deploy.prediction.identity import false_claim
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.rows import LEAST_US
 from syncnas_deploy.resources import shipped
@@ -98,12 +99,9 @@ def _flaw(profile: DeviceProfile) -> str:
     """What no measurement of a base can hold; "" where there is nothing of the kind."""
     if profile.base.branch_count != 1:
         return "base: has two branches, and a base model has one"
-    if profile.kind == "measured" and profile.device.get("simulated") == "True":
-        return "kind: is 'measured', and the device is a simulated one"
-    try:
-        units = [Unit.parse(text) for text in profile.whole_units]
-    except UnitError as error:
-        return f"units: {str(error).rstrip('.')}"
+    if claim := false_claim(profile.device, profile.whole_units, measured=profile.kind == "measured"):
+        return claim
+    units = [Unit.parse(text) for text in profile.units]
     if units[0] == units[1]:
         return f"units: are {units[0]} twice, and two branches need two units"
     if profile.curves != curves_of(profile.base):

@@ -61,6 +61,13 @@ class LaunchSample(Struct, frozen=True, forbid_unknown_fields=True):
     p90_us: SignedMicroseconds
     count: Annotated[int, Meta(ge=1, le=10**9)]
 
+    def __post_init__(self) -> None:
+        # Launches of different lengths may have their median outside of all samples' percentiles, and not all of them.
+        if not self.p10_us <= self.p90_us or self.p10_us > max(self.launches_us) or self.p90_us < min(self.launches_us):
+            raise ValueError("has a p10, medians and a p90 that do not rise in this order")
+        if self.count < len(self.launches_us):
+            raise ValueError("has fewer samples than launches")
+
     @property
     def median_us(self) -> float:
         """Median of the launches' medians: one launch that reads wrong does not move it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,7 @@ from syncnas_deploy.networks.config import MAX_CHANNELS, MAX_SIZE
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction import dispatch
 from syncnas_deploy.prediction.dispatch import BlockGrid, GridTable
+from syncnas_deploy.prediction.identity import false_claim
 from syncnas_deploy.prediction.profile import Kind
 from syncnas_deploy.prediction.rows import LEAST_US, BlockIndex, LaunchSample, Share, StageIndex
 
@@ -78,12 +80,30 @@ def read_probe(path: Path) -> WidthProbe:
     """Read a probe.
 
     Raises:
-        DocumentError: it is none, or a latency in it is not above 0.
+        DocumentError: it is none, or holds what no measurement can.
     """
-    probe = decode_document(WidthProbe, read_json(path, DocumentError), str(path), DocumentError)
-    if any(row.sample.median_us < LEAST_US for row in probe.rows):
-        raise DocumentError(f"{path}: rows: has a latency that is not above {LEAST_US} us; measure it again.")
+    value = read_json(path, DocumentError)
+    probe = decode_document(WidthProbe, value, str(path), DocumentError, version=(SCHEMA, VERSION))
+    if flaw := _flaw(probe):
+        raise DocumentError(f"{path}: {flaw}; measure it again.")
     return probe
+
+
+def _flaw(probe: WidthProbe) -> str:
+    """What no measurement of a block can hold; "" where there is nothing of the kind."""
+    if claim := false_claim(probe.device, [probe.unit], measured=probe.kind == "measured"):
+        return claim
+    if probe.output_size > probe.input_size or probe.expansion + probe.depthwise > 1.0 + 1e-9:
+        return "the block's sizes or shares are those of no block"
+    if any(later.width <= row.width for row, later in itertools.pairwise(probe.rows)):
+        return "rows: the widths do not rise from row to row"
+    for row in probe.rows:
+        sample = row.sample
+        if sample.median_us < LEAST_US:
+            return f"rows: has a latency that is not above {LEAST_US} us"
+        if not sample.p10_us <= sample.median_us <= sample.p90_us:  # all launches have as many samples
+            return f"rows: the median at width {row.width} is not between p10 and p90"
+    return ""
 
 
 def explained(probe: WidthProbe) -> list[tuple[WorkGroupRule | None, float]]:

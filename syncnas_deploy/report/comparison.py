@@ -74,6 +74,7 @@ class Comparison:
         """The first profile of a probe's device and base, and which of its units was probed; None where none is."""
         for measured in self.profiles:
             fits = measured.base.name == probe.base and probe.unit in measured.units
+            fits &= any(curve.key == probe.key for curve in measured.curves)
             if fits and not measured.other_device(probe.device, measured.units):
                 return measured, measured.units.index(probe.unit)
         return None

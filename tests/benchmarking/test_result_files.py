@@ -51,7 +51,17 @@ def first(name: str, value: float) -> Callable[[Any], object]:
         (lambda m: m["baselines"][0].update(macs=2 * 10**18), "macs"),
         (lambda m: m["baselines"][0].update(slope=-1e308), "slope"),
         (lambda m: m["baselines"][0].update(standard_error=-1.0), "standard_error"),
+        (lambda m: m.update(simulated=False), "said to be measured, and the device is a simulated one; run `bench`"),
+        (lambda m: m["facts"].pop("simulated") and m.update(simulated=False), "the device is a simulated one"),
+        (lambda m: m.update(simulated=False, units=["cpu:1", "sim:gpu"], facts={}), "the device is a simulated one"),
+        (lambda m: m.update(units=["npu", "sim:gpu"]), "measured: units: unit 'npu' is not valid"),
+        (lambda m: m["baselines"][0].update(unit="cpu:99"), "units: a unit has 1 to 64 threads, not 99; run `bench`"),
+        (
+            lambda m: m.update(simulated=False, units=["cpu:1", "gpu:fp16:software"], facts={}, baselines=[]),
+            "'software_gpu' must be true",
+        ),
         (lambda m: m["launch_samples"].append(1), "launch_samples"),
+        (lambda m: m["again"]["samples_us"].pop(), "launch_samples"),
         (lambda m: m["baselines"][0]["makespan"]["samples_us"].pop(), "launch_samples"),
     ],
 )

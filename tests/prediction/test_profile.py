@@ -16,7 +16,7 @@ from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile, write_profile
 from syncnas_deploy.prediction.rows import LaunchSample, Point
-from tests.support.latency_cases import INVOCATION_US, law_profile, law_us
+from tests.support.latency_cases import INVOCATION_US, exactly, law_profile, law_us
 
 
 def test_a_written_profile_reads_back_equal(mobilenet: ModelConfig, tmp_path: Path) -> None:
@@ -126,7 +126,12 @@ def of_another_block(rows: list[Any]) -> list[Any]:
         ("points", {}, "a list"),
         ("points/0/sample/launches_us", [], "a list of 1 to 1000 items"),
         ("points/0/sample/launches_us", [float("nan")], "NaN"),
-        ("points/0/sample/launches_us", [-5.0], "not above 0"),
+        ("points/0/sample", msgspec.to_builtins(exactly(-5.0)), "not above 0"),
+        ("points/0/sample/p10_us", 1e6, r"'points\[0\].sample' has a p10, medians and a p90 that do not rise"),
+        ("points/0/sample/p90_us", 1e-3, r"'points\[0\].sample' has a p10, medians and a p90 that do not rise"),
+        ("networks/1/sample/launches_us", [1.0, 2.0], r"'networks\[1\].sample' has a p10, medians and a p90"),
+        ("held_out/0/sample/launches_us", [9e6], r"'held_out\[0\].sample' has a p10, medians and a p90"),
+        ("syncs/0/sample/count", 2, r"'syncs\[0\].sample' has fewer samples than launches"),
         ("points/0/sample/launches_us", [1e300], r"'points\[0\].sample.launches_us\[0\]' must be a number from"),
         ("points/0/sample/launches_us", ["5"], "a number"),
         ("points/0/unit", 2, r"'points\[0\].unit' must be an integer from 0 to 1, found 2"),
@@ -153,8 +158,8 @@ def of_another_block(rows: list[Any]) -> list[Any]:
         ("curves", lambda rows: rows[:-1], "curves: are not those of the base"),
         ("curves/3/base_width", lambda width: 3 * width, "curves: are not those of the base"),
         ("base/input_size", 192, "curves: are not those of the base"),
-        ("networks/0/sample/launches_us", [0.0], "networks: has a latency that is not above 0"),
-        ("held_out/0/sample/launches_us", [-9.0], "held_out: has a latency that is not above 0"),
+        ("networks/0/sample", msgspec.to_builtins(exactly(0.0)), "networks: has a latency that is not above 0"),
+        ("held_out/0/sample", msgspec.to_builtins(exactly(-9.0)), "held_out: has a latency that is not above 0"),
         ("learning/0/network_error", 1.7e308, "a number from 0 to 1000000"),
         ("units", ["cpu:1@0", ""], "printable text of 1 to 256 characters"),
         ("units", ["cpu:1@0", "\x1b[2J"], "printable text of 1 to 256 characters"),
@@ -171,8 +176,18 @@ def test_bad_profiles_name_file_field_and_reason(
     assert "profile.json" in str(caught.value)
 
 
-def test_a_simulated_device_is_never_said_to_be_measured(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    profile = msgspec.structs.replace(law_profile(mobilenet), kind="measured", device={"simulated": "True"})
+@pytest.mark.parametrize(
+    ("device", "units"),
+    [
+        ({"simulated": "True"}, ("cpu:1", "gpu")),
+        ({}, ("sim:left", "sim:right")),
+        ({"name": "R58M"}, ("cpu:1", "sim:right")),
+    ],
+)
+def test_a_simulated_device_is_never_said_to_be_measured(
+    device: dict[str, str], units: tuple[str, str], mobilenet: ModelConfig, tmp_path: Path
+) -> None:
+    profile = msgspec.structs.replace(law_profile(mobilenet), kind="measured", device=device, units=units)
     write_profile(tmp_path / "p.json", profile)
-    with pytest.raises(ProfileError, match=r"kind: is 'measured', and the device is a simulated one; measure"):
+    with pytest.raises(ProfileError, match=r"it is said to be measured, and the device is a simulated one; measure"):
         read_profile(tmp_path / "p.json")

@@ -19,7 +19,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
-from tests.support.latency_cases import quick
+from tests.support.latency_cases import exactly, quick
 from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = ProfileSettings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
@@ -84,12 +84,7 @@ def test_more_than_five_percent_do_not_hold(change: float, holds: bool) -> None:
 
 def test_the_command_exits_with_7_where_it_does_not_hold(measured: DeviceProfile, tmp_path: Path) -> None:
     # As if the device had been five times as fast then.
-    rows = tuple(
-        msgspec.structs.replace(
-            row, sample=msgspec.structs.replace(row.sample, launches_us=(row.sample.median_us / 5,))
-        )
-        for row in measured.held_out
-    )
+    rows = tuple(msgspec.structs.replace(row, sample=exactly(row.sample.median_us / 5)) for row in measured.held_out)
     write_profile(tmp_path / "p.json", msgspec.structs.replace(measured, held_out=rows))
     done = CliRunner().invoke(cli, ["profile", "--device", "sim:duo", "--check", str(tmp_path / "p.json"), "--json"])
     assert done.exit_code == 7

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -98,8 +100,55 @@ def test_the_report_draws_it_over_the_curve_of_its_profile(
     assert alone.exit_code == 2 and "draws one width probe" in alone.output
 
 
-@pytest.mark.parametrize("spoil", [{"rows": []}, {"stage": -7}, {"base_width": 0}, {"expansion": 2.0}])
-def test_a_spoiled_probe_is_refused(midrange: Path, tmp_path: Path, spoil: dict[str, object]) -> None:
-    (tmp_path / "p.json").write_text(json.dumps(json.loads(midrange.read_text()) | spoil))
-    with pytest.raises(DocumentError, match=r"p\.json"):
+def row(**changed: object) -> Callable[[Any], object]:
+    """Change the second row, or its sample."""
+    return lambda p: (p["rows"][1] if "width" in changed else p["rows"][1]["sample"]).update(changed)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda p: p.update(rows=[]), "'rows' must be a list of 1 to 1000 items"),
+        (lambda p: p.update(stage=-7), "'stage' must be"),
+        (lambda p: p.update(base_width=0), "'base_width' must be"),
+        (lambda p: p.update(expansion=2.0), "'expansion' must be"),
+        (lambda p: p.update(expansion=0.9, depthwise=0.2), "the block's sizes or shares are those of no block"),
+        (lambda p: p.update(output_size=112), "the block's sizes or shares are those of no block; measure it again"),
+        (lambda p: p.update(schema="syncnas-deploy/width-probe/9"), "upgrade syncnas-deploy"),
+        (lambda p: p.update(kind="measured"), "said to be measured, and the device is a simulated one; measure it"),
+        (lambda p: p.update(kind="measured", device={}), "the device is a simulated one"),
+        (lambda p: p.update(unit="sim"), "units: unit 'sim' is not valid"),
+        (lambda p: p.update(unit="cpu:0"), "units: a unit has 1 to 64 threads, not 0"),
+        (lambda p: p["rows"].append(p["rows"][-1]), "rows: the widths do not rise from row to row"),
+        (lambda p: p["rows"].reverse(), "rows: the widths do not rise"),
+        (row(width=664), "rows: the widths do not rise"),
+        (row(p10_us=1e6), r"'rows\[1\].sample' has a p10, medians and a p90 that do not rise in this order"),
+        (row(p90_us=1e-3), r"'rows\[1\].sample' has a p10, medians"),
+        (row(launches_us=[7.0, 7.0]), r"'rows\[1\].sample' has a p10, medians"),
+        (row(launches_us=[1.0, 300.0], p10_us=200.0, p90_us=310.0), "the median at width 668 is not between p10"),
+        (row(launches_us=[0.0, 0.0], p10_us=0.0), "has a latency that is not above"),
+        (row(count=1), r"'rows\[1\].sample' has fewer samples than launches"),
+    ],
+)
+def test_a_probe_that_cannot_be_is_refused(
+    midrange: Path, tmp_path: Path, spoil: Callable[[Any], object], says: str
+) -> None:
+    probe = json.loads(midrange.read_text())
+    spoil(probe)
+    (tmp_path / "p.json").write_text(json.dumps(probe))
+    with pytest.raises(DocumentError, match=says) as caught:
         read_probe(tmp_path / "p.json")
+    assert str(caught.value).startswith(f"{tmp_path / 'p.json'}: ")
+
+
+def test_a_block_that_the_profile_does_not_have_gets_no_curve(
+    midrange: Path, mobilenet: ModelConfig, tmp_path: Path
+) -> None:
+    profile = msgspec.structs.replace(
+        law_profile(mobilenet), units=("sim:cpu", "sim:gpu"), device=read_probe(midrange).device
+    )
+    write_profile(tmp_path / "profile.json", profile)
+    for place in ({"block": 3}, {"stage": -1}, {"stage": 12, "block": -1}):
+        (tmp_path / "p.json").write_text(json.dumps(json.loads(midrange.read_text()) | place))
+        said = read_all([tmp_path / "p.json", tmp_path / "profile.json"])
+        assert said.curve_us(said.probes[0]) == {} and said.probed(said.probes[0]) is None

@@ -82,7 +82,7 @@ def hostile(source: Path, folder: Path) -> list[Path]:
         measured["warnings"] = [HOSTILE, *measured["warnings"]]
         (folder / name).write_text(json.dumps(value))
     other = json.loads((folder / "bench.json").read_text())
-    other["measured"]["units"] = [unit + HOSTILE for unit in other["measured"]["units"]]
+    other["measured"]["units"] = [f"{unit}.of-another" for unit in other["measured"]["units"]]
     (folder / "other.json").write_text(json.dumps(other))
     probe = _spoilt(json.loads(demo()[-1].read_text()), HOSTILE)
     (folder / "probe.json").write_text(json.dumps({**probe, "device": {"name": HOSTILE, UNPRINTABLE: UNPRINTABLE}}))
@@ -95,8 +95,8 @@ def hostile(source: Path, folder: Path) -> list[Path]:
 
 
 def _spoilt(value: Any, text: str) -> Any:
-    """Names of networks, devices and units with a text at their end; what refers to each other stays equal."""
-    free = {"name", "created", "unit", "source", "base"}
+    """Names of networks and devices with a text at their end; what refers to each other stays equal."""
+    free = {"name", "created", "source", "base"}
 
     def walk(node: Any) -> Iterator[None]:
         if isinstance(node, dict):

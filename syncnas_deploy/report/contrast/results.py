@@ -27,7 +27,9 @@ def compare_results(named: Sequence[tuple[str, BenchResult]]) -> list[Sheet]:
     for name, result in named:
         if same_device(reference, result) and result.units != reference.units:
             units = " and ".join(result.units)
-            raise Incomparable(f"{name} cannot be compared with {first}: the same device ran it on {units}.")
+            raise Incomparable(
+                f"{name} cannot be compared with {first}: the same device ran it on {units}; `report` shows both."
+            )
     rows = tuple(_row(name, result, reference) for name, result in named)
     head = ("file", "network", "device", "MACs (M)", "median (ms)", "p10-p90 (ms)", "A/A", "beside the first", "trust")
     notes = ["beside the first: ± two standard errors, by launches and A/A; a smaller difference may be chance"]

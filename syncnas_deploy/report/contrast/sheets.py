@@ -64,7 +64,9 @@ def only_one(what: str, named: Iterable[tuple[str, object]]) -> None:
     (first, value), *others = named
     for name, other in others:
         if other != value:
-            raise Incomparable(f"{name} cannot be compared with {first}: {what} is {other}, not {value}.")
+            raise Incomparable(
+                f"{name} cannot be compared with {first}: {what} is {other}, not {value}; `report` shows both."
+            )
 
 
 def networks_alike(named: Sequence[tuple[str, ModelConfig]]) -> None:
