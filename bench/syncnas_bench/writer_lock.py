@@ -40,6 +40,7 @@ class WriterLock:
         except BaseException as e:
             self._remove_made()
             if isinstance(e, Timeout):
+                _check_makeable(self._path)
                 raise PlaceBusy(place, _holder(self._path)) from None
             raise
 
@@ -71,6 +72,12 @@ def _sign(file: int) -> None:
     with contextlib.suppress(OSError):  # a full disk; the lock holds all the same
         os.ftruncate(file, 0)
         os.write(file, str(os.getpid()).encode())
+
+
+def _check_makeable(path: Path) -> None:
+    """Raise OSError where a file is not there and cannot be made, as in /proc; the library waits for it."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
 
 
 def _holder(path: Path) -> str:

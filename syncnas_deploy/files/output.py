@@ -84,7 +84,7 @@ def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
         OutputError: it cannot be written.
     """
     if force:
-        check_output(path, force=True)
+        _is_taken(path)  # refuses what is no file
     with writing(path, wait_s=_WAIT_S):
         part = beside(path, "new")
         part.unlink(missing_ok=True)  # it may be another name of the file that is there
@@ -270,18 +270,26 @@ def _recover(place: Path, kind: FolderKind) -> None:
 
 
 def check_output(path: Path, *, force: bool) -> None:
-    """Refuse a file that exists unless forced, before any work; what `atomic_output` left when it was killed goes.
+    """Refuse a file that exists unless forced, and a place where none can be made, before any work.
+
+    What `atomic_output` left there when it was killed goes.
 
     Raises:
         OutputExists: something is there and `force` is false, or it is no file.
+        OutputError: nothing can be written there.
     """
-    part = beside(path, "new")
+    taken = _is_taken(path)
+    with contextlib.suppress(OutputBusy), writing(path):  # who writes it now may have ended by then
+        beside(path, "new").unlink(missing_ok=True)
+    if taken and not force:
+        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another name.")
+
+
+def _is_taken(path: Path) -> bool:
+    """Whether a file is there. Raises OutputExists for anything else, OutputError where nobody can tell."""
     try:
-        if os.path.lexists(part) or beside(path, "lock").exists():
-            with contextlib.suppress(OutputError), writing(path):
-                part.unlink(missing_ok=True)
         if not os.path.lexists(path):
-            return
+            return False
         no_file = _is_no_file(path)
     except OSError as e:
         raise unwritable(path, e) from None
@@ -289,8 +297,7 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputExists(f"{path}: is no file but a folder; name a file, in it or elsewhere.")
     if no_file:
         raise OutputExists(f"{path}: exists and is no file; choose another name.")
-    if not force:
-        raise OutputExists(f"{path}: exists already; give --force to replace it or choose another name.")
+    return True
 
 
 def write_text(path: Path, text: str, *, force: bool = True) -> None:

@@ -83,10 +83,10 @@ def check_place(out: Path, *, resume: bool, force: bool) -> None:
     Raises:
         OutputExists: it holds a run and neither `resume` nor `force` is given, or files of something else.
     """
-    for name in FILES:
-        check_output(out / name, force=True)
     if out.exists() and not out.is_dir():
         raise OutputExists(f"{out}: is not a folder; choose another --out.")
+    for name in FILES:
+        check_output(out / name, force=True)
     held = [name for name in FILES if (out / name).exists()]
     if held and not _is_run(out):
         raise OutputExists(f"{out}: holds files of something else, {held[0]} for one; choose another --out.")

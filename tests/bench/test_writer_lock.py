@@ -114,6 +114,13 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     assert (tmp_path / "thesis.txt").read_text() == "theirs"
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+@pytest.mark.parametrize("place", ["/proc/p.json", "/proc/self/fd/p.json", "/sys/p.json", "/dev/null/p.json"])
+def test_where_no_file_can_be_made_nobody_is_said_to_write(place: str) -> None:
+    with pytest.raises(OSError, match=r"No such file|Permission denied|Not a directory|Read-only|File exists"):
+        WriterLock(Path(place))
+
+
 def test_a_full_disk_has_room_for_a_lock_without_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")

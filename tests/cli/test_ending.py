@@ -245,6 +245,7 @@ def test_what_the_system_refuses(number: int, path: str | None, code: int | None
 
 
 TOO_LONG = "x" * 300
+PROC = ["/proc"] if Path("/proc/self").exists() else []
 COMMANDS: dict[str, tuple[list[str], set[int]]] = {
     "config": (["models", "{}"], {3, 4}),
     "export": (["export", "{}", "--out", "o"], {3, 4}),
@@ -267,7 +268,7 @@ COMMANDS: dict[str, tuple[list[str], set[int]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["loop", TOO_LONG, "hid/x", "hid"])
+@pytest.mark.parametrize("path", ["loop", TOO_LONG, "hid/x", "hid", *PROC])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_path_that_cannot_be_looked_at_is_one_sentence(
     command: str, path: str, law: Path, small: None, program: Program, monkeypatch: pytest.MonkeyPatch

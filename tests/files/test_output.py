@@ -96,6 +96,19 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         write_text(tmp_path / "a.txt" / "b.txt", "x")
 
 
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("place", ["a.txt/b.txt", "a.txt/b/c.txt", "/proc/b.txt", "/proc/self/b.txt", "/sys/b.txt"])
+def test_where_nothing_can_be_written_is_told_before_any_work(place: str, force: bool, tmp_path: Path) -> None:
+    if place.startswith("/") and not Path(place).parent.exists():
+        pytest.skip(f"no {Path(place).parent} here")
+    write_text(tmp_path / "a.txt", "a file, not a folder")
+    with pytest.raises(OutputError, match=r"\.txt: cannot be written \(.*\); choose another place") as told:
+        check_output(tmp_path / place, force=force)
+    assert type(told.value) is OutputError
+    check_output(tmp_path / "new" / "b.txt", force=force)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.txt"]
+
+
 def make_file(path: Path) -> None:
     path.write_text("theirs")
 
