@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from syncnas_bench.files import exists, is_folder
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.bundle import graphs
 from syncnas_deploy.calibration import Calibrated, Calibration, network_digest, new_calibration
@@ -61,12 +62,15 @@ def read_pictures(folder: Path, size: int, *, count: int = PICTURES, seed: int =
         seed: which ones.
 
     Raises:
-        DatasetError: no such folder, no picture that can be read, or all alike.
+        DatasetError: no such folder, no picture that can be read, all alike, or among too many other files.
         MissingDependency: Pillow is not installed.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
+        there = exists(folder)
         raise DatasetError(
-            f"{folder}: no such folder; give one with about {PICTURES} pictures to calibrate with.", code=ABSENT
+            f"{folder}: {'is no folder' if there else 'no such folder'}; give one with about {PICTURES} pictures to "
+            "calibrate with.",
+            code=None if there else ABSENT,
         )
     names = all_pictures(parts_of(folder).get("train", folder))
     if not names:

@@ -27,6 +27,10 @@ _MAYBE = (".avif", ".heic", ".heif")
 _NOT_OURS = {"@eaDir", "@tmp", "@Recycle", "#recycle", "$RECYCLE.BIN", "System Volume Information", "__MACOSX"}
 _NOT_OURS |= {"lost+found"}
 """Folders that file systems, servers and archivers make; what is in them are copies and deleted files."""
+_OF_THE_KERNEL = ("/proc/", "/sys/")
+"""What is below them is made while it is looked at, without end, and leads back to all other folders."""
+MOST_OTHERS = 100_000
+"""A folder of pictures does not have more files and folders that are none."""
 _PARTS = {
     "train": re.compile(r"train(?:ing)?[ _-]?(?:set|data|images)?"),
     "val": re.compile(r"val(?:id(?:ation)?)?[ _-]?(?:set|data|images)?"),
@@ -111,18 +115,32 @@ def _folders(folder: Path) -> tuple[str, ...]:
 
 
 def _pictures(folder: Path, name: str) -> list[str]:
-    """The pictures of a class, sorted. Links to folders are followed, to each folder once. Raises OSError."""
+    """The pictures of a class, sorted. Links to folders are followed, to each folder once.
+
+    Raises:
+        OSError: a folder cannot be listed.
+        DatasetError: there is too much else, as in a computer's root folder.
+    """
     names: list[str] = []
     seen: set[tuple[int, int]] = set()
+    others = 0
     for at, inner, files in os.walk(folder / name, onerror=_raise, followlinks=True):
         place = Path(at).stat()
-        if (place.st_dev, place.st_ino) in seen:
+        of_kernel = f"{os.path.realpath(at)}/".startswith(_OF_THE_KERNEL)
+        if (place.st_dev, place.st_ino) in seen or of_kernel:
             inner.clear()
             continue
         seen.add((place.st_dev, place.st_ino))
         inner[:] = sorted(filter(_is_ours, inner))
         below = Path(at).relative_to(folder)
-        names += [str(below / f) for f in filter(_is_ours, files) if _is_picture(Path(at), f)]
+        found = [str(below / f) for f in filter(_is_ours, files) if _is_picture(Path(at), f)]
+        names += found
+        others += len(inner) + len(files) - len(found)
+        if others > MOST_OTHERS:
+            raise DatasetError(
+                f"{folder / name}: holds more than {MOST_OTHERS} files and folders that are no pictures; give the "
+                "folder of the pictures alone."
+            )
     return sorted(names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,21 @@ def no_folder(folder: Path) -> None:
     folder.rmdir()
 
 
+def file(folder: Path) -> None:
+    folder.rmdir()
+    folder.write_text("x")
+
+
+def device(folder: Path) -> None:
+    folder.rmdir()
+    folder.symlink_to(os.devnull)
+
+
+def kernel(folder: Path) -> None:
+    folder.rmdir()
+    folder.symlink_to("/proc" if Path("/proc").exists() else "/dev")
+
+
 def alike(folder: Path) -> None:
     for i in range(3):
         paint(folder / f"{i}.png", 7)
@@ -93,6 +109,9 @@ def alike(folder: Path) -> None:
     ("make", "says"),
     [
         (no_folder, "no such folder; give one with about 100 pictures"),
+        (file, "given: is no folder; give one with about 100 pictures"),
+        (device, "given: is no folder; give one with about 100 pictures"),
+        (kernel, "holds no pictures; give a folder with about 100"),
         (lambda folder: None, "holds no pictures; give a folder with about 100"),
         (lambda folder: (folder / "notes.txt").write_text("x"), "holds no pictures"),
         (lambda folder: (folder / "x.png").write_text("x"), "no picture could be read (.*x.png: is no picture"),

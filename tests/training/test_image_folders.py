@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from syncnas_deploy.errors import DatasetError
-from syncnas_deploy.training.image_folders import evaluation_set, parts_of, read_image_set, training_sets
+from syncnas_deploy.training import image_folders
+from syncnas_deploy.training.image_folders import (
+    all_pictures,
+    evaluation_set,
+    parts_of,
+    read_image_set,
+    training_sets,
+)
 from tests.support.picture_cases import SHAPES, draw_set, draw_shape
 
 
@@ -153,6 +160,29 @@ def test_linked_folders_are_counted_once(tmp_path: Path) -> None:
         "cross/0000.png", "cross/0001.png", "cross/again/0000.png", "cross/again/0001.png", "cross/again/0002.png"
     )  # fmt: skip
     assert all(found.path(i).is_file() for i in range(len(found)))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+@pytest.mark.parametrize("place", ["/proc", "/proc/self", "/sys", "/dev/fd"])
+def test_what_the_kernel_makes_is_not_walked(place: str, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", 2, 0)
+    (folder / "cross" / "linked").symlink_to(place, target_is_directory=True)
+    assert len(all_pictures(folder)) == len(read_image_set(folder)) == 8
+    assert all_pictures(Path(place)) == []
+
+
+@pytest.mark.parametrize("others", [("a.txt", "b.txt"), ("b/c/d.md",), ("x.py", "y/z.xml")])
+def test_a_folder_with_much_else_is_refused(
+    others: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_folders, "MOST_OTHERS", 5)
+    folder = draw_set(tmp_path / "set", 1, 0)
+    assert len(all_pictures(folder)) == 4  # in four folders
+    for name in others:
+        (folder / "cross" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "cross" / name).write_text("no picture")
+    with pytest.raises(DatasetError, match="set: holds more than 5 files and folders that are no pictures; give the"):
+        all_pictures(folder)
 
 
 def test_a_link_to_nowhere_is_listed_so_that_it_is_named(tmp_path: Path) -> None:
