@@ -69,9 +69,12 @@ def _check(key: str, value: object) -> None:
     if key not in KINDS:
         raise SettingsError(f"{NAME}: {key[:40]!r} is no setting; there are {', '.join(KINDS)}.{nearest(key, KINDS)}")
     texts = value if key == "units" else [value]
-    count = len(texts) if isinstance(texts, list) and all(isinstance(t, str) and t for t in texts) else 0
-    if count != (2 if key == "units" else 1):
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise SettingsError(f"{NAME}: {key!r} must be {KINDS[key]}; correct it.")
+    if not all(text.strip() for text in texts):
+        raise SettingsError(f"{NAME}: {key!r} is empty{' in one place' * (key == 'units')}; fill it or remove it.")
+    if key == "units" and len(texts) != 2:
+        raise SettingsError(f"{NAME}: {key!r} must be {KINDS[key]}, found {len(texts)}; correct it.")
 
 
 def setting(key: str) -> Any:

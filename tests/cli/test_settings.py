@@ -12,6 +12,7 @@ from click.shell_completion import ShellComplete
 from syncnas_bench.doctor import Check
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
+from syncnas_deploy.cli.settings import KINDS
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.toolchain import toolchain, what_first
@@ -121,14 +122,18 @@ def test_options_and_variables_go_first(
         ('units = ["cpu:1"]', "'units' must be a list of two texts"),
         ('units = "cpu:1"', "'units' must be a list of two texts"),
         ("device = 5", "'device' must be a text"),
-        ('base = ""', "'base' must be a text"),
+        ("units = [1, 2]", "'units' must be a list of two texts"),
+        ("units = []", "'units' must be a list of two texts, found 0; correct it."),
+        ('units = ["cpu:1", ""]', "'units' is empty in one place; fill it or remove it."),
+        *((f'{key} = "{text}"', f"{key!r} is empty; fill it or remove it.") for key in KINDS if key != "units"
+          for text in ("", " ")),
         ("device = host", "cannot be read as TOML"),
         ("a" * 70_000, "more than 65536 bytes"),
         ("device = " + "[" * 30_000, "cannot be read as TOML"),
         ("device = " + "{a=" * 15_000, "cannot be read as TOML"),
         ("device = " + "1" * 5_000, "cannot be read as TOML"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_are_none_are_refused(program: Program, text: str, says: str) -> None:
     done = settings(program, text, "profile", "--device", "sim:phone")
     assert done.code == 3 and says in done.err and done.err.count("\n") == 1
