@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_bench import BenchPlan, Run, Step, Unit
-from syncnas_bench.errors import BenchError
+from syncnas_bench.errors import BenchError, RowMalformed
 from syncnas_bench.files import regular_bytes
+from syncnas_bench.plan import PLAN_VERSION
 from syncnas_bench.session import read_session
 from syncnas_deploy.benchmarking.result import RunSamples
 from syncnas_deploy.bundle import Bundle
@@ -86,6 +87,11 @@ def read_app_times(path: Path, bundle: Bundle) -> AppTimes:
         ) from None
     try:
         header, row = (json.loads(line) for line in lines[:2])
+        if header["header"]["plan"] != PLAN_VERSION:
+            raise AppTimesError(
+                f"{path}: was written by a library of another version; make the app's module again with "
+                "`syncnas-deploy app`, and measure again in the app."
+            )
         units = tuple(Unit.parse(str(text)) for text in header["header"]["app"])
         runs = len(row["jobs"][0]["t0_ns"])
         branches = range(bundle.config.branch_count)
@@ -93,9 +99,16 @@ def read_app_times(path: Path, bundle: Bundle) -> AppTimes:
         files = tuple(bundle.tflite(branch) for branch in branches)
         found: list[Run] = []
         read_session(BenchPlan(units, files, (Step("network", (job,), rounds=runs),)), _Lines(lines), found.append)
+        network = found[0].job("network")
+        if network.makespan_ns.min() <= 0 or (np.diff(network.t0_ns) < network.makespan_ns[:-1]).any():
+            raise RowMalformed("a run takes no time, or begins before the one before it ends.")
     except (ValueError, KeyError, TypeError, IndexError, RecursionError, BenchError) as e:
-        reason = str(e).rstrip(".") if isinstance(e, BenchError) else "its first lines are no header and row of an app"
-        raise AppTimesError(f"{path}: is not of this network in an app ({reason}); measure again.") from None
-    network = found[0].job("network")
-    samples = tuple(float(value) for value in np.asarray(network.makespan_us))
+        reason = "its first lines are no header and row of an app"
+        if isinstance(e, BenchError):  # without what to do about a runner
+            reason = str(e).rstrip(".").partition("; ")[0].replace("the runner", "the app")
+        raise AppTimesError(
+            f"{path}: is not what an app measured of {bundle.config.name} ({reason}); measure again in the app, with "
+            "the module that `syncnas-deploy app` makes of this bundle."
+        ) from None
+    samples = tuple(float(value) for value in network.makespan_us)
     return AppTimes(bundle.config, tuple(map(str, units)), RunSamples(samples), network.output.sha256)

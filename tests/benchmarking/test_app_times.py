@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +52,7 @@ def test_a_report_lays_it_beside(bundle: Bundle, written: Path, program: Program
     assert "in an app, on cpu:1 and cpu:1" in (tmp_path / "p.html").read_text()
     assert json.loads(program("report", written, bundle.folder, "--json").out)["apps"][0]["units"] == ["cpu:1", "cpu:1"]
     pipeline.export(branched(small_config(), "nnc"), tmp_path / "other")
-    reasons = {(): "name the bundle that it ran", (tmp_path / "other",): "is not of this network in an app"}
+    reasons = {(): "name the bundle that it ran", (tmp_path / "other",): "is not what an app measured of "}
     for others, says in reasons.items():
         refused = program("report", *others, written)
         assert refused.code == 3 and says in refused.err and refused.err.count("\n") == 1
@@ -64,10 +66,50 @@ def _change(old: str, new: str) -> Callable[[list[str]], list[str]]:
     return lambda lines: [line.replace(old, new, 1) for line in lines]
 
 
+def _sealed(change: Callable[[Any, Any], object]) -> Callable[[list[str]], list[str]]:
+    """Change header and row, and give them a trailer that fits."""
+
+    def spoil(lines: list[str]) -> list[str]:
+        header, row, trailer = (json.loads(line) for line in lines)
+        change(header["header"], row)
+        first, second = json.dumps(header), json.dumps(row)
+        trailer["trailer"]["sha256"] = hashlib.sha256(f"{first}\n{second}\n".encode()).hexdigest()
+        return [first, second, json.dumps(trailer)]
+
+    return spoil
+
+
+def _all(value: object) -> Callable[[Any, Any], object]:
+    """All times of all runs alike."""
+
+    def change(_header: Any, row: Any) -> None:
+        (job,) = row["jobs"]
+        job["makespan_ns"] = [value] * 30
+        for phase in (phase for lane in job["lanes"] for phase in lane["phases"]):
+            phase.update({name: [value] * 30 for name in ("begin_ns", "end_ns", "arrive_ns")})
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
-        (_cut, "the runner's output ended without a trailer after 1 rows"),
+        (_sealed(_all(0)), "a run takes no time, or begins before the one before it ends)"),
+        (_sealed(_all(2**61)), "a run takes no time, or begins before the one before it ends)"),
+        (_sealed(_all(-5)), "is not all ns counts)"),
+        (_sealed(_all(float("nan"))), "is not all ns counts)"),
+        (_sealed(_all(1.5)), "is not all ns counts)"),
+        (_sealed(_all("1000")), "is not all ns counts)"),
+        (_sealed(lambda _, row: row["jobs"][0]["t0_ns"].reverse()), "begins before the one before it ends)"),
+        (_sealed(lambda header, _: header.update(app=["cpu:1"])), "unit 1, but the plan has 1)"),
+        (_sealed(lambda header, _: header.update(units=[])), "the app's header does not list the plan's units)"),
+        (_sealed(lambda header, _: header.update(app=["x" * 10**7])), "unit 'xxx"),
+        (_sealed(lambda header, _: header.update(litert=["x" * 10**7])), "does not tell which LiteRT it has)"),
+        (_sealed(lambda _, row: row["jobs"][0].update(job="x" * 10**7)), "its jobs are not the step's)"),
+        (_sealed(lambda _, row: row["jobs"][0]["output"].pop("sha256")), "the app's row is malformed: 'sha256' is"),
+        (lambda lines: [*lines, lines[-1]], "the app wrote more after its trailer)"),
+        (lambda lines: [lines[0], '{"error":{"kind":"run","message":"x; y"}}'], "no header and row of an app"),
+        (_cut, "the app's output ended without a trailer after 1 rows)"),
         (_change('"phase":1', '"phase":7'), "has other lanes or phases"),
         (_change('"makespan_ns":[', '"makespan_ns":[1,'), "has 31 samples instead of 30"),
         (_change('"app"', '"apps"'), "its first lines are no header and row of an app"),
@@ -79,14 +121,23 @@ def _change(old: str, new: str) -> Callable[[list[str]], list[str]]:
     ],
 )
 def test_what_is_no_apps_times_is_refused(
-    spoil: Callable[[list[str]], list[str]], reason: str, bundle: Bundle, written: Path, tmp_path: Path
+    spoil: Callable[[list[str]], list[str]], reason: str, bundle: Bundle, written: Path
 ) -> None:
-    path = tmp_path / "spoiled.json"
-    path.write_text("".join(f"{line}\n" for line in spoil(written.read_text().splitlines())))
+    Path("app.json").write_text("".join(f"{line}\n" for line in spoil(written.read_text().splitlines())))
     with pytest.raises(AppTimesError) as caught:
-        pipeline.app_times(path, bundle)
-    assert str(caught.value).startswith(f"{path}: is not of this network in an app (")
-    assert reason in str(caught.value)
+        pipeline.app_times(Path("app.json"), bundle)
+    message = str(caught.value)
+    assert message.startswith("app.json: is not what an app measured of small_nca (") and len(message) < 1100
+    assert reason in message and "runner" not in message
+    assert message.endswith(", with the module that `syncnas-deploy app` makes of this bundle.")
+
+
+@pytest.mark.parametrize("version", [0, 99, "7"])
+def test_a_library_of_another_version_is_named(version: object, bundle: Bundle, written: Path, tmp_path: Path) -> None:
+    lines = _sealed(lambda header, _: header.update(plan=version))(written.read_text().splitlines())
+    (tmp_path / "old.json").write_text("".join(f"{line}\n" for line in lines))
+    with pytest.raises(AppTimesError, match=r"old\.json: was written by a library of another version; make the app's"):
+        pipeline.app_times(tmp_path / "old.json", bundle)
 
 
 def test_another_network_and_no_file_are_refused(
@@ -95,7 +146,7 @@ def test_another_network_and_no_file_are_refused(
     base = pipeline.export("mobilenet_v2", tmp_path / "base")
     refused = program("bench", base.folder, "--device", "host", "--from", written)
     assert refused.code == 3
-    assert "is not of this network in an app" in refused.err
+    assert "is not what an app measured of " in refused.err
     refused = program("bench", bundle.folder, "--device", "host", "--from", tmp_path / "absent.json")
     assert refused.code == 4
     assert "cannot be read (No such file or directory); give the file that the app wrote." in refused.err
