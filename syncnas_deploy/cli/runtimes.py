@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,7 @@ def fetch(version: str, abi: str, url: str, sums: tuple[str, ...], force: bool, 
     """Download LiteRT's libraries for a phone or a board.
 
     An interrupted download goes on where it broke off. What the lock file knows must come again as it was.
+    --sha256 is compared with what is here, too; an archive whose sum is given is fetched again.
     """
     from syncnas_bench.litert.store import DEFAULT_ABI, DEFAULT_URL, DEFAULT_VERSION, RuntimeStore
 
@@ -113,7 +115,7 @@ def list_runtimes(as_json: bool) -> None:
 
 def _checksum(text: str) -> tuple[str, str]:
     name, separator, digest = text.partition("=")
-    if not separator or len(digest) != 64:
+    if not separator or not re.fullmatch("[0-9a-fA-F]{64}", digest):
         raise click.UsageError(f"{text!r} is not FILE=SUM with 64 hexadecimal digits.")
     return name, digest.lower()
 

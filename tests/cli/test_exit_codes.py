@@ -71,6 +71,7 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (2, "profile --check law.json --resume", "--check takes --device and --json only"),
     (2, "runtime fetch --abi arm64", "there is no ABI 'arm64'"),
     (2, "runtime fetch --sha256 x", "FILE=SUM"),
+    (2, f"runtime fetch --sha256 libLiteRt.so={'x' * 64}", "is not FILE=SUM with 64 hexadecimal digits"),
     (2, "completion powershell", "bash"),
     (2, "train small.json --path set --lr -1", "rate must be between"),
     # Outputs in the place of another output or of an input.

@@ -106,7 +106,7 @@ class RuntimeStore:
         replace: bool = False,
         on_progress: OnProgress | None = None,
     ) -> Runtime:
-        """Download a pinned version, unless it is here whole.
+        """Download a pinned version, unless it is here whole. An archive whose sum is given is fetched in any case.
 
         Args:
             url: a template with {version}, {abi}, {platform} and {library}; without {library} it names an archive.
@@ -117,23 +117,23 @@ class RuntimeStore:
             DownloadFailed: something did not arrive, or is not what it was.
             RuntimeRejected, RuntimeMissing, NotWritable: see `add`.
         """
-        target = parse_abi(abi)
+        target, sums = parse_abi(abi), dict(sha256 or {})
         version = _checked_version(version, None)
-        known = self._find(target.name, version)
-        if known is not None and self._serves(known, replace):
-            return known
         fields = {"version": version, "abi": target.android or target.name, "platform": target.platform}
-        fetcher = _Fetcher(self.path / "partial", url, fields, dict(sha256 or {}), on_progress)
-        if known is not None and not replace:
-            fetcher.sha256 |= {library.name: library.sha256 for library in known.libraries}
+        fetcher = _Fetcher(self.path / "partial", url, fields, dict(sums), on_progress)
         by_library = "{library}" in url
         archive = shown(fetcher.address("")).rpartition("/")[2] or "archive"
         names = (RUNTIME_LIBRARY, *target.accelerators) if by_library else (archive,)
-        if unknown := sorted((sha256 or {}).keys() - set(names)):
+        if unknown := sorted(sums.keys() - set(names)):
             raise SourceMissing(f"--sha256 is of {unknown[0]}, which is not fetched; name {' or '.join(names)}.")
+        known = self._find(target.name, version)
+        if known is not None and self._serves(known, sums, replace):
+            return known
+        if known is not None and not replace:
+            fetcher.sha256 |= {library.name: library.sha256 for library in known.libraries}
         with self._workshop() as workshop:
             brought = self._find(target.name, version)
-            if brought is not None and brought != known and self._serves(brought, replace):
+            if brought is not None and brought != known and self._serves(brought, sums, replace):
                 return brought  # by another process, meanwhile
             if by_library:
                 source = fetcher.libraries(target, workshop)
@@ -142,8 +142,21 @@ class RuntimeStore:
             (entry,) = self._take(source, workshop, version, target, replace, fetcher.origin)
         return entry
 
-    def _serves(self, runtime: Runtime, replace: bool) -> bool:
-        return not replace and not self.problems(runtime)
+    def _serves(self, runtime: Runtime, sha256: Mapping[str, str], replace: bool) -> bool:
+        """Whether a runtime that is here is what is asked for. Of an archive nothing is kept to tell.
+
+        Raises:
+            RuntimeRejected: a library of it has another sum than asked for.
+        """
+        if replace:
+            return False
+        here = {library.name: library.sha256 for library in runtime.libraries}
+        if other := [name for name, wanted in sha256.items() if here.get(name, wanted) != wanted]:
+            raise RuntimeRejected(
+                f"{', '.join(other)} of LiteRT {runtime.version} for {runtime.abi} is here with another sha256 "
+                f"({here[other[0]]}) than --sha256 says; find out which is right, then replace it with --force."
+            )
+        return sha256.keys() <= here.keys() and not self.problems(runtime)
 
     def choose(self, abi: str, version: str = "") -> Runtime:
         """The runtime to push to a device: the newest one for its ABI, or the given version. It has been verified.

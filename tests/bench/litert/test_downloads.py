@@ -314,6 +314,27 @@ def test_given_checksums_are_held(server: FileServer, store: RuntimeStore) -> No
     assert store.entries() == ()
 
 
+def test_given_checksums_are_held_for_what_is_here(server: FileServer, store: RuntimeStore, tmp_path: Path) -> None:
+    url = server.address + BUCKET
+    entry = store.fetch(url=url)
+    right = {library.name: library.sha256 for library in entry.libraries}
+    server.requests.clear()
+    assert store.fetch(url=url, sha256=right) == entry
+    for name in right:
+        with pytest.raises(RuntimeRejected, match=rf"{name} of LiteRT 2\.3\.0 .* with another sha256 .*--force"):
+            store.fetch(url=url, sha256={**right, name: "0" * 64})
+    store.files(entry)[0].write_bytes(b"damaged")
+    with pytest.raises(RuntimeRejected, match="is here with another sha256"):
+        store.fetch(url=url, sha256={"libLiteRt.so": "0" * 64})
+    assert server.requests == []
+    with pytest.raises(DownloadFailed, match="has SHA-256"):
+        store.fetch(url=url, sha256={"libLiteRt.so": "0" * 64}, replace=True)
+    # Of an archive no sum is kept: it is fetched and looked at.
+    server.files["/litert-2.3.0.aar"] = write_aar(tmp_path / "litert.aar").read_bytes()
+    with pytest.raises(DownloadFailed, match="has SHA-256"):
+        store.fetch(url=server.address + "/litert-{version}.aar", sha256={"litert-2.3.0.aar": "0" * 64})
+
+
 def test_version_that_is_not_published(server: FileServer, store: RuntimeStore) -> None:
     with pytest.raises(NotThere, match=r"2\.2\.9/android_arm64/libLiteRt\.so does not exist"):
         store.fetch(version="2.2.9", url=server.address + BUCKET)
