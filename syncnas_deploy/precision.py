@@ -50,6 +50,13 @@ class FileFormat:
         """What a unit's files are like. A GPU takes files of fp32 and fp16 alike; it is timed with fp32."""
         return FileFormat("int8" if unit.precision == "int8" else "fp32", unit.split)
 
+    def refused_by(self, unit: Unit) -> str:
+        """What a file is and which ones a unit takes, in words, where it does not run there."""
+        taken = "int8" if unit.precision == "int8" else "fp32 or fp16"
+        if self.split_kernels or unit.split:
+            taken += f" with {'split' if unit.split else 'whole'} kernels"
+        return f"{self}, and unit {unit} takes {taken}"
+
     @staticmethod
     def exported(unit: Unit) -> FileFormat:
         """What is exported for a unit: as it is timed, and fp16 for a GPU that computes in fp16."""

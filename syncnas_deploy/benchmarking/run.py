@@ -140,9 +140,7 @@ def _check_formats(bundle: Bundle, units: Sequence[Unit]) -> None:
             wanted = [FileFormat.exported(one) for one in units[: len(bundle.formats)]]
             remedy = f"name the unit {fitting(unit, form)}, or " if unit.kind == "cpu" else ""
             remedy += f"export it again with: {' '.join(['syncnas-deploy export CONFIG', *export_options(wanted)])}"
-            raise BundleError(
-                f"{bundle.folder}: branch {branch} is {form} and unit {unit} runs {FileFormat.of(unit)}; {remedy}"
-            )
+            raise BundleError(f"{bundle.folder}: branch {branch} is {form.refused_by(unit)}; {remedy}")
 
 
 def fitting(unit: Unit, form: FileFormat) -> Unit:

@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Operator set of ONNX files.",
 )
-@click.option("--whole", is_flag=True, help="Also write two branches as one graph, whole.tflite or whole.onnx.")
+@click.option("--whole", is_flag=True, help="Also write two branches as one fp32 graph, whole.tflite or whole.onnx.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the bundle. Default: NAME.bundle.")
 @force_option
 @json_option

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from syncnas_bench import Unit
+from syncnas_bench.files import is_file
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.run import fitting
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
@@ -79,8 +80,8 @@ def export(
         if not form.runs_on(unit):
             other = f", or profile the unit {fitting(unit, form)}" if unit.kind == "cpu" else ""
             raise OutputError(
-                f"{out}: branch {branch} would be {form} and unit {unit} of the profile runs {FileFormat.of(unit)}; "
-                f"leave --precision and --split-kernels out{other}.",
+                f"{out}: branch {branch} would be {form.refused_by(unit)}; leave --precision and --split-kernels out, "
+                f"which --profile tells{other}.",
                 code=WRONG_USE,
             )
     check_bundle_output(out, force=force)
@@ -111,6 +112,8 @@ def export(
     )
     for sentence in far_from_fp32(bundle):
         on_notice(sentence)
+    if "whole.tflite" in bundle.files and set(wanted) != {"fp32"}:
+        on_notice("whole.tflite is in fp32, whatever the precision of the branches.")
     return bundle
 
 
@@ -138,7 +141,7 @@ def calibration_of(
     """
     if source is None:
         return None, None
-    if source.is_file():
+    if is_file(source):
         calibration = read_calibration(source)
         calibration.check(network_digest(config, weights), str(source))
         return calibration, None

@@ -22,6 +22,7 @@ from syncnas_deploy.pipeline.bundles import _chosen_units
 from syncnas_deploy.pipeline.exports import export, far_from_fp32
 from syncnas_deploy.precision import Precision
 from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_exporters.reader import read_numbers
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import draw_set, small_branched, small_config
 from tests.support.precision_cases import WithGpu
@@ -156,19 +157,22 @@ def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("units", "says"),
     [
-        (("cpu:1", "cpu:2"), "branch 0 is int8 and unit cpu:1 runs fp32; name the unit cpu:1:int8, or export"),
-        (("cpu:1:int8", "cpu:2:int8"), "branch 1 is fp16 and unit cpu:2:int8 runs int8; name the unit cpu:2, or"),
+        (("cpu:1", "cpu:2"), "branch 0 is int8, and unit cpu:1 takes fp32 or fp16; name the unit cpu:1:int8, or"),
+        (("cpu:1:int8", "cpu:2:int8"), "branch 1 is fp16, and unit cpu:2:int8 takes int8; name the unit cpu:2, or"),
         (
             ("gpu:fp16:software", "cpu:1"),
-            "branch 0 is int8 and unit gpu:fp16:software runs fp32; export it again "
+            "branch 0 is int8, and unit gpu:fp16:software takes fp32 or fp16; export it again "
             "with: syncnas-deploy export CONFIG "
             "--precision fp16 --precision fp32",
         ),
         (
             ("cpu:1:int8:split", "cpu:1"),
-            "unit cpu:1:int8:split runs int8 with split kernels; name the unit cpu:1:int8,",
+            "unit cpu:1:int8:split takes int8 with split kernels; name the unit cpu:1:int8,",
         ),
-        (("cpu:1:split", "cpu:1"), "branch 0 is int8 and unit cpu:1:split runs fp32 with split kernels; name the"),
+        (
+            ("cpu:1:split", "cpu:1"),
+            "branch 0 is int8, and unit cpu:1:split takes fp32 or fp16 with split kernels; name",
+        ),
     ],
 )
 def test_bench_refuses_a_file_that_is_not_what_its_unit_runs(units: tuple[str, str], says: str, bundle: Bundle) -> None:
@@ -202,12 +206,32 @@ def test_a_bundle_is_what_the_profiles_units_run(
 
 
 @pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--precision", "fp16", "--whole"), True),
+        (("--precision", "int8", "--precision", "fp32", "--timing-only", "--whole"), True),
+        (("--precision", "int8", "--timing-only", "--whole", "--format", "tflite", "--format", "onnx"), True),
+        (("--precision", "fp16"), False),
+        (("--whole",), False),
+    ],
+)
+def test_a_whole_graph_beside_branches_of_less_precision_is_said_to_be_fp32(
+    options: tuple[str, ...], said: bool, network: Path, program: Program
+) -> None:
+    told = program("export", network, *options, "--out", "b")
+    assert told.code == 0, told.err
+    assert ("whole.tflite is in fp32, whatever the precision of the branches." in told.err) == said
+    if "--whole" in options:
+        assert read_numbers(Path("b/whole.tflite")).precision == "fp32"
+
+
+@pytest.mark.parametrize(
     ("options", "says"),
     [
-        (("--precision", "fp32"), "branch 0 would be fp32 and unit cpu:1@0:int8 of the profile runs int8; leave"),
-        (("--precision", "int8", "--timing-only"), "branch 1 would be int8 and unit gpu:fp16 of the profile runs fp32"),
-        (("--split-kernels", "0", "--timing-only"), "leave --precision and --split-kernels out, or profile the unit "
-            "cpu:1@0:int8:split."),
+        (("--precision", "fp32"), "branch 0 would be fp32, and unit cpu:1@0:int8 takes int8; leave"),
+        (("--precision", "int8", "--timing-only"), "branch 1 would be int8, and unit gpu:fp16 takes fp32 or"),
+        (("--split-kernels", "0", "--timing-only"), "leave --precision and --split-kernels out, which --profile tells, "
+            "or profile the unit cpu:1@0:int8:split."),
     ],
 )  # fmt: skip
 def test_what_is_asked_for_beside_a_profile_is_what_its_units_run(

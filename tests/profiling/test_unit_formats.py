@@ -12,7 +12,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.resizing import ratio_widths
 from syncnas_deploy.pipeline.devices import in_int8, other_units, paired_units
 from syncnas_deploy.pipeline.rivals import _bundle
-from syncnas_deploy.precision import FileFormat
+from syncnas_deploy.precision import PRECISIONS, FileFormat
 from syncnas_deploy.profiling.experiment import Experiment
 from syncnas_deploy.profiling.width_design import WidthPair
 from tests.support.picture_cases import small_config
@@ -62,6 +62,30 @@ def test_a_rivals_bundle_is_what_its_unit_runs(unit: str, base: ModelConfig, tmp
     assert made.formats == (form,) and form.runs_on(Unit.parse(unit))
     others = [text for text in ("cpu:1", "cpu:1:int8", "cpu:1:split") if text != unit and unit.startswith("cpu")]
     assert not any(form.runs_on(Unit.parse(text)) for text in others)
+
+
+TAKEN = {
+    "cpu:1": {"fp32", "fp16"},
+    "cpu:1:int8": {"int8"},
+    "cpu:2@0,1:split": {"fp32 with split kernels", "fp16 with split kernels"},
+    "cpu:1:int8:split": {"int8 with split kernels"},
+    **{gpu: {"fp32", "fp16"} for gpu in ("gpu", "gpu:fp16", "gpu:software", "gpu:fp16:software")},
+}
+FORMS = [FileFormat(precision, split) for precision in PRECISIONS for split in (False, True)]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("unit", TAKEN)
+def test_a_unit_takes_its_files_and_of_others_it_is_said_what_it_takes(unit: str, form: FileFormat) -> None:
+    on, taken = Unit.parse(unit), TAKEN[unit]
+    assert form.runs_on(on) == (str(form) in taken)
+    if not form.runs_on(on):
+        mine, theirs = form.refused_by(on).split(f", and unit {unit} takes ")
+        precisions = theirs.partition(" with ")[0].split(" or ")
+        kernels = theirs.partition(" with ")[2]
+        assert mine == str(form) and set(precisions) == {text.split()[0] for text in taken}
+        # What is refused is not said to be taken.
+        assert form.precision not in precisions or kernels == f"{'whole' if form.split_kernels else 'split'} kernels"
 
 
 @pytest.mark.parametrize(
