@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import random
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +33,7 @@ from syncnas_deploy.report.comparison import read_all
 from tests.support.picture_cases import small_config
 from tests.support.program import Program
 from tests.support.virtual_time import VirtualDevice
+from tests.support.worker_cases import wait_for
 
 SETTINGS = pipeline.AssessSettings(
     evaluator="capacity", trials=12, samples=36, profile=ProfileSettings(launches=2, networks=1)
@@ -188,6 +193,35 @@ def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each
     again = program(*words, "--json")
     assert {path: path.read_bytes() for path in Path("a").rglob("profile.json")} == measured and len(measured) == 2
     assert json.loads(again.out)["int8"]["units"] == ["cpu:1:int8", "cpu:2:int8"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_assessment_that_is_ended_in_its_int8_road_goes_on(program: Program) -> None:
+    write_config(Path("small.json"), small_config(8))
+    units = ("--unit", "cpu:1", "--unit", "cpu:2")
+    words = ["assess", "--base", "small.json", "--device", "host", *units, "--evaluator", "capacity", "--trials", "2"]
+    words += ["--budget", "9.0x", "--samples", "6", "--int8", "--out", "a"]
+    kept_first = b""
+    for number, begun in ((signal.SIGTERM, "profile.json.journal"), (signal.SIGINT, "bundle")):
+        with subprocess.Popen(
+            [sys.executable, "-c", "from syncnas_deploy.cli import main; main()", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # below `nohup` it would be ignored
+        ) as running:
+            wait_for(lambda begun=begun: Path("a/int8", begun).exists() or running.poll() is not None, 300.0)  # type: ignore[misc]
+            running.send_signal(number)
+            _, said = running.communicate(timeout=300)
+        assert running.returncode == 128 + number and "Traceback" not in said, said
+        assert f"give the same command again: syncnas-deploy {' '.join(words)}\n" in said
+        kept_first = kept_first or Path("a/profile.json").read_bytes()
+    assert program(*words).code in (0, 6) and Path("a/profile.json").read_bytes() == kept_first
+    mine, int8 = (
+        {path.relative_to(folder) for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "int8"}
+        for folder in (Path("a"), Path("a/int8"))
+    )
+    assert mine - {Path("commands.sh"), Path("page.html")} == int8
 
 
 def test_simulated_units_have_no_other_format(whole: Assessment, tmp_path: Path) -> None:
