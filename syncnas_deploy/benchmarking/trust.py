@@ -6,14 +6,12 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
+from syncnas_deploy.prediction.profile import Level
 from syncnas_deploy.verdict import SIGMAS, Contender, Verdict, judge, no_hardware
-
-Level = Literal["trustworthy", "doubtful", "worthless"]
 
 LIMITS = {"A/A": (0.03, 0.10), "launches": (0.05, 0.20), "spread": (0.25, 1.0), "change": (0.05, 0.25)}
 """By what is looked at: relative difference from which a result is doubtful, and from which it is worthless."""
@@ -117,8 +115,11 @@ def _of_launches(logs: Sequence[float]) -> float:
 
 
 def _load(result: BenchResult) -> Iterator[str]:
-    """Whether other programs were at work before the first launch. A phone's load counts sleeping drivers, too."""
-    if result.simulated or result.facts.get("os", "").startswith("Android"):
+    """Whether other programs were at work before the first launch. A phone's load counts sleeping drivers, too.
+
+    A simulated device keeps time on this computer, so what else runs here disturbs it.
+    """
+    if result.facts.get("os", "").startswith("Android"):
         return
     try:
         load, cores = float(result.before["load_1min"]), int(result.facts["cores"])

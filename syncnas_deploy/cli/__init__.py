@@ -60,7 +60,7 @@ def main(*, interrupted: bool = False) -> None:
         sys.exit(2)
     except click.ClickException as e:
         with contextlib.suppress(OSError):  # see `_leave`
-            note_usage(e)
+            note_usage(cli.explained(e) if isinstance(e, click.NoSuchOption) else e)
         sys.exit(2)
     except (BrokenPipeError, SystemExit) as e:
         # click makes a SystemExit of it.

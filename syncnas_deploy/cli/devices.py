@@ -45,15 +45,18 @@ def devices(simulated: bool, as_json: bool) -> None:
             continue
         phones += [name] if name != "host" and not is_simulated else []
         rows += of_device
-    rows += [[entry["name"], "-", f"no: {entry['state']}", "", entry["remedy"]] for entry in others]
-    say_page(Table(["device", "unit", "available", "default for", "what it is"], rows))
+    rows += [[entry["name"], "-", "", f"no: {entry['state']}: {entry['remedy']}"] for entry in others]
+    say_page(Table(["device", "unit", "default for", "what it is"], rows))
     if simulated:
         say("sim:NAME is simulated: its times follow a law and measure no hardware")
     if left_out:
         say("", f"and {len(left_out)} simulated devices ({', '.join(left_out)}): --simulated lists their units")
     if not phones and not others:
         note("", HOW_TO_GET_A_PHONE)
-    suggest("examine one", "doctor", "--device", (phones or ["host"])[0])
+    if simulated:
+        suggest("try all of it on a simulated one", "assess", "--device", "sim:phone")
+    else:
+        suggest("examine one", "doctor", "--device", (phones or ["host"])[0])
 
 
 def _device_rows(device: Device) -> list[list[str]]:
@@ -61,10 +64,10 @@ def _device_rows(device: Device) -> list[list[str]]:
     defaults = [str(unit) for unit in device.default_units()]
     for info in device.units():
         mark = f"branch {defaults.index(str(info.unit))}" if str(info.unit) in defaults else ""
-        state = "ok" if info.available else f"no: {info.reason}"
-        simulated = info.unit.kind == "sim"  # one line says it of all
-        about = f"{info.description} ({info.note})" if info.note and not simulated else info.description
-        rows.append([device.name, str(info.unit), state, mark, about])
+        # Of simulated ones a line says it of all.
+        note = f" ({info.note})" if info.note and info.unit.kind != "sim" else ""
+        about = f"{info.description}{note}" if info.available else f"no: {info.reason}"
+        rows.append([device.name, str(info.unit), mark, about])
     return rows
 
 

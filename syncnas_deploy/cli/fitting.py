@@ -16,6 +16,7 @@ MOST_WORD = 60
 """A longer word is shown without its middle."""
 _LONG = re.compile(rf"\S{{{MOST_WORD + 1},}}")
 _NUMBER = re.compile(r"[-+]?\.?\d|-$")
+_PIECE = re.compile(r"[^-_/.:+]+[-_/.:+]*|[-_/.:+]+")
 _BUDGET = re.compile(r"^\S+: (?=[A-Z])")
 """What stands before a verdict where there are several."""
 STYLES = (
@@ -143,6 +144,22 @@ def _readable(text: str) -> str:
     return _LONG.sub(lambda word: f"{word[0][:half]}...{word[0][-half:]}", text)
 
 
+def _broken(text: str, width: int) -> str:
+    """A cell whose words that are too long for it are parted where names have a joint: after -, _, / and the like."""
+    from rich.cells import cell_len
+
+    words = []
+    for word in text.split(" "):
+        parts, long = [""], cell_len(word) > width and not _NUMBER.match(word)
+        for piece in _PIECE.findall(word) if long else [word]:
+            if parts[-1] and cell_len(parts[-1] + piece) > width:
+                parts.append(piece)
+            else:
+                parts[-1] += piece
+        words.append(" ".join(parts))
+    return " ".join(words)
+
+
 def _least(column: Sequence[str]) -> int:
     from rich.cells import cell_len
 
@@ -173,12 +190,13 @@ def _part(table: Table, shown: Sequence[int], widths: Sequence[int], width: int,
     texts = [[_shown(text) for text in row] for row in table.texts()]
     drawn = Drawn(box=None, padding=(0, BETWEEN, 0, 0), pad_edge=False)
     for i, columns in zip(shown, widths, strict=True):
-        right = all(_NUMBER.match(row[i]) for row in texts)
-        head = Text(_shown(table.head[i].strip()), style="bold")
+        right = all(_NUMBER.match(row[i]) and " " not in row[i] for row in texts)
+        head = Text(_broken(_shown(table.head[i].strip()), columns), style="bold")
         drawn.add_column(head, width=columns, overflow="fold", justify="right" if right else "left")
     drawn.add_row(*("-" * columns for columns in widths))
     for row in texts:
-        drawn.add_row(*(Text(row[i], style=_style(row[i])) for i in shown))
+        cells = ((row[i], columns) for i, columns in zip(shown, widths, strict=True))
+        drawn.add_row(*(Text(_broken(text, columns), style=_style(text)) for text, columns in cells))
     console = Console(width=width)
     drawn_lines = console.render_lines(drawn, console.options.update(width=width), pad=False)
     lines = ["".join(_coloured(s.text, str(s.style or "") if colour else "") for s in line) for line in drawn_lines]

@@ -11,6 +11,15 @@ import click
 
 from syncnas_deploy.cli.places import with_own_places
 
+FEW = 3
+"""The most commands that are named when an option is theirs and not this one's."""
+SAYS_FORMAT = {
+    "--int8": "--int8",
+    "--precision": "--precision int8",
+    "--unit": "the units: --unit cpu:1@0:int8 --unit gpu:fp16",
+}
+"""What says the format of files in one command or another."""
+
 
 class Commands(click.Group):
     """The program's commands in sections, and its exit codes.
@@ -35,10 +44,23 @@ class Commands(click.Group):
     def add_section(self, heading: str, commands: Sequence[click.Command]) -> None:
         """Add commands below a heading."""
         for command in commands:
-            if command.callback is not None:
-                command.callback = with_own_places(command.callback)
+            for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+                if one.callback is not None:
+                    one.callback = with_own_places(one.callback)
             self.add_command(command)
         self._sections.append((heading, tuple(str(command.name) for command in commands)))
+
+    def explained(self, error: click.NoSuchOption) -> click.NoSuchOption:
+        """The error with what says the same in its command, or which commands have the option."""
+        option, command = error.option_name, error.ctx.command if error.ctx else self
+        own = {name for parameter in command.params for name in parameter.opts}
+        having = [name for name, one in self.commands.items() if any(option in p.opts for p in one.params)]
+        ways = [way for name, way in SAYS_FORMAT.items() if name in own] if option in SAYS_FORMAT else []
+        if not ways and not 0 < len(having) <= FEW:
+            return error
+        told = f"Here the format is said by {' or by '.join(ways)}." if ways else ""
+        told = told or f"It is an option of {' and '.join(having)}."
+        return click.NoSuchOption(option, f"{error.message} {told}", ctx=error.ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names, in the order of work."""

@@ -187,6 +187,7 @@ def draw(
 ) -> None:
     """Draw CONFIG (a file, a shipped name, a search's folder): blocks, segments and what crosses between the units."""
     from syncnas_deploy import pipeline
+    from syncnas_deploy.report.tables import doubt_text
 
     measured, model = read_profile(profile_path) if profile_path else None, pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.svg")
@@ -195,6 +196,6 @@ def draw(
         emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
     else:
         say(f"drawn in {out}")
-    if measured is not None and measured.warnings:
-        note(f"The profile is doubtful, and so are the times in the drawing: {'; '.join(measured.warnings)}.")
+    if measured is not None and (doubt := doubt_text(measured)):
+        note(f"Doubt the times in the drawing, since {doubt}.")
     suggest("write its files", "export", config)

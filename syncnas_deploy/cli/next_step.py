@@ -36,16 +36,32 @@ def _is_wanted() -> bool:
     return volume() != "quiet" and not (context and context.params.get("as_json"))
 
 
-def suggest_search(path: Path, profile: DeviceProfile) -> None:
-    """Note the command that searches with a profile, within a budget that can be met, by an evaluator that is there."""
+def suggest_search(path: Path, profile: DeviceProfile, device: str = "") -> None:
+    """Note the command that searches with a profile, within a budget that can be met, by an evaluator that is there.
+
+    A profile that is doubtful is better made again before; one that is worthless is not searched with.
+    """
     if not _is_wanted():
         return
     from syncnas_deploy.pipeline.inputs import enough_budget
 
+    if profile.level != "trustworthy":
+        reason = f"since this profile is {profile.level}, profile again on a quiet device"
+        suggest_profiling(reason, path, profile, device)
+    if profile.level == "worthless":
+        return
     budget = enough_budget(profile)
     evaluator = () if importlib.util.find_spec("torch") else ("--evaluator", "capacity")
     options = (*(() if budget == "1.0x" else ("--budget", budget)), *evaluator)
     suggest("search the best network for it", "search", "--profile", path, *options)
+
+
+def suggest_profiling(reason: str, path: Path, profile: DeviceProfile, device: str = "") -> None:
+    """Note the command that makes a profile again, into a file of its own."""
+    where = ("--device", device) if device else device_words(profile)
+    units = [word for unit in profile.units for word in ("--unit", unit)]
+    again = path.with_name(f"{path.stem}-again.json")
+    suggest(reason, "profile", *where, "--base", path, *units, "--out", again)
 
 
 def device_words(profile: DeviceProfile) -> tuple[str, ...]:

@@ -12,7 +12,10 @@ import click
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 
-OUTPUTS = ("out", "trace_path", "page_path", "plot_path", "probe_path", "watch_path", "report_path", "apk", "guesses")
+OUTPUTS = (
+    "out", "trace_path", "page_path", "plot_path", "probe_path", "watch_path", "report_path", "apk", "predictions",
+    "tensorboard",
+)  # fmt: skip
 """Parameters that name what a command writes."""
 _OF_A_BUNDLE = (".json", ".tflite", ".onnx", ".npz", ".txt")
 
@@ -33,6 +36,8 @@ def _check(params: Mapping[str, Any]) -> None:
     seen: dict[str, str] = {}
     read = {place for name, value in params.items() if name not in OUTPUTS for place in _places(value)}
     for name, path in outputs.items():
+        if str(path) == "-":
+            raise click.UsageError(f"{_option(name)} -: is no name of a file; name one, or give --json for stdout.")
         if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # noqa: PTH110, PTH112, PTH113
             continue  # a device or a pipe takes several
         place = os.path.realpath(path)

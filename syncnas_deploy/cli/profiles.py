@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from syncnas_deploy.cli.next_step import suggest, suggest_resuming, suggest_search
+from syncnas_deploy.cli.next_step import suggest, suggest_profiling, suggest_resuming, suggest_search
 from syncnas_deploy.cli.options import (
     base_option,
     base_or_setting,
@@ -176,7 +176,7 @@ def profile(
     else:
         say_page(profile_page(measured))
         say(f"written to {path}")
-    suggest_search(path, measured)
+    suggest_search(path, measured, device.name)
 
 
 def _probe(
@@ -237,11 +237,9 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
     else:
         say_page(check_page(found))
     if not found.holds:
-        units = [word for unit in wanted.units for word in ("--unit", unit)]
-        where = ("--device", device.name, "--base", path, *units)
-        suggest("measure it anew", "profile", *where, "--out", path.with_name(f"{path.stem}-again.json"))
+        suggest_profiling("measure it anew", path, wanted, device.name)
         raise click.exceptions.Exit(7)
-    suggest_search(path, wanted)
+    suggest_search(path, wanted, device.name)
 
 
 @click.command(

@@ -52,7 +52,7 @@ def report(
     is shown beside the bench of the bundle that it ran; name that, too.
     """
     from syncnas_deploy.files.output import check_output, write_text
-    from syncnas_deploy.pipeline import documents_in
+    from syncnas_deploy.pipeline.inputs import called, documents_in
     from syncnas_deploy.report.comparison import read_all
     from syncnas_deploy.report.drawing.plots import learning_plot, width_plot
     from syncnas_deploy.report.html.document import write_page
@@ -81,7 +81,7 @@ def report(
         note(f"the width probe is drawn in {probe_path}")
     if page_path is not None:
         note(f"the page is {page_path}")
-    kinds = dict(zip(comparison.kinds, comparison.paths, strict=True))
+    kinds = dict(zip(comparison.kinds, map(called, comparison.paths), strict=True))
     if "result" in kinds and "search" in kinds:
         best = kinds["search"] / "best.json"
         suggest("draw the network", "draw", best, "--out", kinds["search"] / "best.svg")

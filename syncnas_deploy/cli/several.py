@@ -66,7 +66,7 @@ def profile_several(
             say(f"written to {outcome.path}", "")
     _leave_if_any_failed(outcomes)
     if outcomes[0].profile is not None:
-        suggest_search(outcomes[0].path, outcomes[0].profile)
+        suggest_search(outcomes[0].path, outcomes[0].profile, outcomes[0].device)
 
 
 def _outcome_json(outcome: DeviceOutcome) -> dict[str, Any]:

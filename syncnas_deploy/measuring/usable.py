@@ -9,7 +9,7 @@ A launch counts as a whole, because its steps are compared with each other. It i
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from syncnas_deploy.errors import MeasurementError
 Runs = Mapping[tuple[int, str], Run]
 """Runs by (launch, name of the step)."""
 
+OWN_LOAD = 1.0
+"""What a measurement adds to the load, besides one for each core: it may keep all cores at work."""
 WRONG_LAUNCH = 0.10
 """Relative difference of an anchor's time to its median over launches. A larger one says that the launch read wrong."""
 
@@ -76,7 +78,7 @@ def usable(runs: Runs, anchors: Sequence[Anchor]) -> UsableRuns:
             f"{len(wrong)} of {launches} launches were left out: a network that each of them measures was off by more "
             f"than {WRONG_LAUNCH:.0%} there"
         )
-    return UsableRuns(kept, frozenset(marked) | wrong, (*warnings, *_remarks(runs)))
+    return UsableRuns(kept, frozenset(marked) | wrong, (*_busy(runs), *warnings, *_remarks(runs)))
 
 
 def keeper(runs: dict[tuple[int, str], Run], launch: int) -> Callable[[Run], None]:
@@ -107,6 +109,23 @@ def _wrong_launches(runs: Runs, anchors: Sequence[Anchor]) -> frozenset[int]:
             wrong |= {launch for launch, us in times_us.items() if abs(us / middle_us - 1) > WRONG_LAUNCH}
     # Where most launches disagree none of them is wrong: the device is like that, and the profile says so.
     return frozenset(wrong) if 2 * len(wrong) < len(launches) else frozenset()
+
+
+def _busy(runs: Runs) -> Iterator[str]:
+    """Whether other programs were at work while most steps ran. A phone's load counts sleeping drivers, too.
+
+    A simulated device keeps time on this computer, so its runs have this computer's load and cores.
+    """
+    loads: list[float] = []
+    cores = 0
+    for run in runs.values():
+        facts, load = run.metadata.get("device", {}), run.metadata.get("condition_before", {}).get("load_1min")
+        if isinstance(load, (int, float)) and not str(facts.get("os", "")).startswith("Android"):
+            loads.append(float(load))
+            cores = facts.get("cores", 0)
+    load = statistics.median(loads) if loads else 0.0
+    if cores and load > cores + OWN_LOAD:
+        yield f"the load was {load:.1f} on {cores} cores while it was measured: end other programs, and measure again"
 
 
 def _remarks(runs: Runs) -> list[str]:

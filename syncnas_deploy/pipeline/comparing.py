@@ -7,7 +7,7 @@ from pathlib import Path
 
 from syncnas_deploy.errors import WRONG_USE, Incomparable, InfeasibleBudget
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.pipeline.inputs import RESULT, check_budget, documents_in
+from syncnas_deploy.pipeline.inputs import RESULT, called, check_budget, documents_in
 from syncnas_deploy.pipeline.searches import search
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.report.comparison import Comparison, read_all
@@ -38,7 +38,7 @@ def compare(words: Sequence[str | Path], *, budget: str = "1.0x") -> tuple[Compa
     paths = [_only_document(word) for word in words]
     read = [read_all([path]) for path in paths]
     both = read_all(paths)
-    names = short_names(paths)
+    names = short_names([called(path) for path in paths])
     for kind, attribute in (("bench results", "results"), ("profiles", "profiles"), ("searches", "searches")):
         found = [getattr(one, attribute) for one in read]
         if not any(found):

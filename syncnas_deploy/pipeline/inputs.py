@@ -137,6 +137,12 @@ def documents_in(words: Sequence[str | Path]) -> list[Path]:
     return found
 
 
+def called(document: Path) -> Path:
+    """What a user calls a document: a shipped one by its name, another one by its path."""
+    names = shipped("device_profiles") | shipped("model_configs")
+    return next((Path(name) for name, path in names.items() if path == document), document)
+
+
 def models() -> tuple[ModelConfig, ...]:
     """The shipped models, in name order."""
     return tuple(read_config(path) for path in shipped("model_configs").values())

@@ -36,7 +36,7 @@ from syncnas_deploy.report.page import Page
 from syncnas_deploy.report.searches import search_page
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search import evaluators, loop, results
-from syncnas_deploy.search.candidates import EnergyOf
+from syncnas_deploy.search.candidates import Forecast
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
 from syncnas_deploy.search.rivals import Rival
 from syncnas_deploy.search.verdict_file import NAME as VERDICT
@@ -217,7 +217,7 @@ def search(
         [us for us, _ in limits],
         evaluators.as_it_runs(judge, [FileFormat.exported(Unit.parse(text)).precision for text in measured.units]),
         settings,
-        energy_of=_energy_of(measured),
+        forecast=_forecast(measured),
         workers=make_workers(workers, worker_resources),
         journal_path=None if out is None else out / JOURNAL,
         anew=force and not resume,
@@ -267,16 +267,12 @@ def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float
     return limits
 
 
-def _energy_of(measured: DeviceProfile) -> EnergyOf | None:
-    if measured.power_model is None:
-        return None
+def _forecast(measured: DeviceProfile) -> Forecast:
+    def forecast(config: ModelConfig) -> tuple[float, float | None]:
+        prediction = predict_network(config, measured)
+        return prediction.makespan_us, prediction.energy_mj
 
-    def energy_of(config: ModelConfig) -> float:
-        energy_mj = predict_network(config, measured).energy_mj
-        assert energy_mj is not None
-        return energy_mj
-
-    return energy_of
+    return forecast
 
 
 def _found(measured: DeviceProfile, judge: evaluators.Evaluator, text: str, best: results.Best) -> FoundNetwork:

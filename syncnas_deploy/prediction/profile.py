@@ -37,6 +37,10 @@ from syncnas_deploy.shown import Tabled, brief
 Kind = Literal["measured", "simulated"]
 _RowCount = Meta(max_length=MAX_ROWS)
 
+Level = Literal["trustworthy", "doubtful", "worthless"]
+LIMITS = (0.10, 0.25)
+"""Expected error from which a profile is doubtful, and from which it is worthless."""
+
 KIND_FACTS = ("model", "cpu_model")
 """Two measurements with a different value of one of these facts are of different devices."""
 
@@ -99,6 +103,15 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
         if not self.held_out:
             return None
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
+
+    @property
+    def level(self) -> Level:
+        """How far it can be trusted, by its expected error; one with a warning is doubtful at least."""
+        doubtful, worthless = LIMITS
+        error = self.expected_error or 0.0
+        if error > worthless:
+            return "worthless"
+        return "doubtful" if self.warnings or error > doubtful else "trustworthy"
 
     @cached_property
     def width_steps(self) -> tuple[int, int]:

@@ -365,6 +365,7 @@ def _changes(units: Sequence[str], runs: Runs) -> tuple[str, ...]:
         if abs(change) > CHANGE:
             texts.append(
                 f"{units[unit]}: at the end of a launch the base network's time had changed by {change:+.0%}, so the "
-                "table mixes two states; it heats up or its clock changes: cool it, hold its clock, or take --rounds 1"
+                "table mixes two states; other programs, heat or a changing clock do that: end them, cool it, hold its "
+                "clock, or take --rounds 1"
             )
     return tuple(texts)

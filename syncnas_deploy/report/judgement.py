@@ -102,4 +102,4 @@ def crossing_line(costs_us: Sequence[float], makespan_us: float) -> str:
     if not costs_us:
         return "nothing crosses between the units"
     share = sum(costs_us) / makespan_us
-    return f"it pays for {crossings_text(costs_us)}: {sum(costs_us):,.0f} us in all, {share:.1%} of its latency"
+    return f"{crossings_text(costs_us)}: {sum(costs_us):,.0f} us in all, {share:.1%} of its latency"

@@ -15,7 +15,7 @@ from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.prediction.identity import label
 from syncnas_deploy.prediction.predict import Prediction
-from syncnas_deploy.prediction.profile import DeviceProfile
+from syncnas_deploy.prediction.profile import LIMITS, DeviceProfile
 from syncnas_deploy.prediction.width_probe import WidthProbe, explained
 from syncnas_deploy.prediction.width_steps import ERRATIC
 from syncnas_deploy.profiling.recheck import ProfileCheck
@@ -24,6 +24,8 @@ from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.shown import ms_text
 
 SHOWN_RULES = 3
+LARGE_BIAS = 0.02
+"""Median of the relative errors of predictions from which a reader is told of it."""
 
 
 def checks_table(checks: Sequence[Check]) -> Table:
@@ -163,26 +165,38 @@ def _width_lines(profile: DeviceProfile, unit: int) -> list[str]:
 
 
 def expected_error_text(profile: DeviceProfile, predicted_us: float | None = None) -> str:
-    """How far the profile's predictions are off, for the networks that were held out; and for one prediction."""
+    """How far the profile's predictions are off, by the networks that were held out; and what one prediction means."""
     if profile.expected_error is None:
-        told = "how far predictions are off is not known: no networks were held out"
+        told = "how far predictions are off is not known: no networks were measured as a test"
     else:
         errors = [row.error for row in profile.held_out]
-        told = (
-            f"expected error: {len(errors)} networks it was not made from were predicted within "
-            f"{max(abs(error) for error in errors):.1%}, 9 of 10 within {profile.expected_error:.1%}, "
-            f"{statistics.median(errors):+.1%} in the median"
-        )
+        opening = f"expected error {profile.expected_error:.1%}"
         if predicted_us is not None:
             bounds = max(0.0, *errors), max(-0.99, min(0.0, *errors))
             low_ms, high_ms = (predicted_us / 1e3 / (1 + bound) for bound in bounds)
             most = max(3, 2 - math.floor(math.log10(max(high_ms, 1e-6))))
             digits = max(0, min(most, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-6)))))
-            told += f"; so this is {predicted_us / 1e3:.{digits}f} ms ({low_ms:.{digits}f} to {high_ms:.{digits}f})"
-    doubts = len(profile.warnings)
-    if doubts and predicted_us is not None:
-        told += f"; the profile is doubtful ({doubts} warning{'s' * (doubts > 1)}: {profile.warnings[0]})"
-    return told
+            opening = f"expect {low_ms:.{digits}f} to {high_ms:.{digits}f} ms"
+        told = (
+            f"{opening}: of {len(errors)} network{'s' * (len(errors) > 1)} measured as a test, 9 in 10 were predicted "
+            f"within {profile.expected_error:.1%}, all within {max(abs(error) for error in errors):.1%}"
+        )
+        bias = statistics.median(errors)
+        if abs(bias) >= LARGE_BIAS:
+            side = "long" if bias > 0 else "short"
+            told += f"; predictions were {abs(bias):.1%} too {side} in the median, and are shown as they are"
+    doubt = doubt_text(profile) if predicted_us is not None else ""
+    return f"{told}; {doubt}" if doubt else told
+
+
+def doubt_text(profile: DeviceProfile) -> str:
+    """Why a profile is doubtful or worthless; "" where it is trustworthy."""
+    if profile.level == "trustworthy":
+        return ""
+    count, error = len(profile.warnings), profile.expected_error or 0.0
+    reasons = [f"its predictions are {error:.0%} off"] if error > LIMITS[0] else []
+    reasons += [f"{count} warning{'s' * (count > 1)}: {profile.warnings[0]}"] if count else []
+    return f"the profile is {profile.level} ({'; '.join(reasons)})"
 
 
 def check_page(check: ProfileCheck) -> Page:

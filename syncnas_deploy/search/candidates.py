@@ -17,8 +17,8 @@ from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.widths.solver import CostTable, SolvedWidths, WidthSolver
 
-EnergyOf = Callable[[ModelConfig], float]
-"""Energy of one inference of a network, millijoules."""
+Forecast = Callable[[ModelConfig], tuple[float, float | None]]
+"""What is predicted of a network: its latency, microseconds, and the energy of one inference, millijoules, or None."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CandidateSpace:
         base: a model of one branch.
         table: latencies of its parts.
         budgets_us: latency budgets, ascending.
-        energy_of: what networks take; None where it is not known.
+        forecast: of networks; None: the table's sum, which keeps the budget, is their latency.
         max_energy_mj: candidates that take more are infeasible.
 
     Attributes:
@@ -59,7 +59,7 @@ class CandidateSpace:
         table: CostTable,
         budgets_us: Sequence[float],
         *,
-        energy_of: EnergyOf | None = None,
+        forecast: Forecast | None = None,
         max_energy_mj: float | None = None,
     ) -> None:
         if not budgets_us or any(a >= b for a, b in itertools.pairwise(budgets_us)):
@@ -67,10 +67,10 @@ class CandidateSpace:
         self.base = base
         self.budgets_us = tuple(budgets_us)
         self._table = table
-        self._energy_of = energy_of
+        self._forecast = forecast
         self._solvers = [WidthSolver(base, table, budget_us) for budget_us in budgets_us]
         self._widths: dict[Candidate, SolvedWidths] = {}
-        self._energies: dict[Candidate, float] = {}
+        self._predicted: dict[Candidate, tuple[float, float | None]] = {}
         smallest_us = {s: self._solvers[0].minimum_us(s) for s in all_strategies(len(base.stages))}
         self.infeasible: dict[Candidate, Infeasibility] = {
             Candidate(s, b): Infeasibility(latency_us)
@@ -95,7 +95,7 @@ class CandidateSpace:
             assert energy_mj is not None
             least[candidate.budget] = min(energy_mj, least.get(candidate.budget, math.inf))
             if energy_mj > max_energy_mj:
-                self.infeasible[candidate] = Infeasibility(self.widths(candidate).latency_us, energy_mj)
+                self.infeasible[candidate] = Infeasibility(self.predicted_us(candidate), energy_mj)
         if least[0] > max_energy_mj:
             raise InfeasibleBudget(
                 f"No strategy of {self.base.name} takes {max_energy_mj:g} mJ or less within "
@@ -122,13 +122,20 @@ class CandidateSpace:
         """A feasible candidate's network."""
         return branched(self.base, candidate.strategy, self.widths(candidate).widths, placement=self._table.placement)
 
+    def predicted_us(self, candidate: Candidate) -> float:
+        """Latency of a feasible candidate's network, as `predict` says it, microseconds."""
+        return self._of(candidate)[0]
+
     def energy_mj(self, candidate: Candidate) -> float | None:
         """What an inference of a feasible candidate takes, millijoules; None where that is not known."""
-        if self._energy_of is None:
-            return None
-        if candidate not in self._energies:
-            self._energies[candidate] = self._energy_of(self.config(candidate))
-        return self._energies[candidate]
+        return self._of(candidate)[1]
+
+    def _of(self, candidate: Candidate) -> tuple[float, float | None]:
+        if self._forecast is None:
+            return self.widths(candidate).latency_us, None
+        if candidate not in self._predicted:
+            self._predicted[candidate] = self._forecast(self.config(candidate))
+        return self._predicted[candidate]
 
     def twins(self, candidate: Candidate) -> tuple[Candidate, ...]:
         """All candidates of the same network, itself included, the smallest budget first.

@@ -25,7 +25,7 @@ from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.progress import Progress
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
-from syncnas_deploy.search.candidates import CandidateSpace, EnergyOf, digest
+from syncnas_deploy.search.candidates import CandidateSpace, Forecast, digest
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
 from syncnas_deploy.search.leaders import Leaders
 from syncnas_deploy.search.results import Best, SearchResult, Trial
@@ -105,7 +105,7 @@ def search(
     evaluator: Evaluator,
     settings: SearchSettings,
     *,
-    energy_of: EnergyOf | None = None,
+    forecast: Forecast | None = None,
     workers: Workers | None = None,
     journal_path: Path | None = None,
     anew: bool = False,
@@ -125,7 +125,7 @@ def search(
         budgets_us: the latencies that a network may take, ascending.
         evaluator: gives a network its reward.
         settings: how the search goes.
-        energy_of: energy of one inference of a network; None where it is not known. A limit on energy needs it.
+        forecast: latency and energy of networks; None: the table's sum, and no energy. A limit on energy needs it.
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: the file of finished evaluations; None for no file.
         anew: drop the journal that is there.
@@ -142,7 +142,7 @@ def search(
         ValueError: no such algorithm.
     """
     with contextlib.closing(workers or InProcess()) as pool:
-        candidates = CandidateSpace(base, table, budgets_us, energy_of=energy_of, max_energy_mj=settings.max_energy_mj)
+        candidates = CandidateSpace(base, table, budgets_us, forecast=forecast, max_energy_mj=settings.max_energy_mj)
         searcher = make_searcher(
             settings.algorithm,
             candidates.stages,
@@ -230,7 +230,7 @@ class _SearchRun:
             len(self._trials) + 1,
             candidate,
             row.repeat,
-            solved.latency_us,
+            self._candidates.predicted_us(candidate),
             self._candidates.energy_mj(candidate),
             solved.widths,
             evaluation,
@@ -287,7 +287,7 @@ class _SearchRun:
             self._candidates.budgets_us[budget],
             solved.strategy,
             self._candidates.placement,
-            solved.latency_us,
+            self._candidates.predicted_us(leader.candidate),
             self._candidates.energy_mj(leader.candidate),
             solved.widths,
             leader.mean,

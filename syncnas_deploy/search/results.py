@@ -26,7 +26,7 @@ class Trial:
         number: counts from 1, in the order in which they ended.
         candidate: what was evaluated.
         repeat: how often it was evaluated before, with other seeds.
-        predicted_us: latency of the network.
+        predicted_us: latency of the network, as `predict` says it.
         energy_mj: what an inference takes, millijoules; None where that is not known.
         widths: expanded channels.
         evaluation: what it gave.
@@ -70,7 +70,7 @@ class Best:
         budget_us: what it stays within; it may have been found within a smaller one.
         strategy: one letter per stage.
         placement: where stem and head run.
-        predicted_us: its latency.
+        predicted_us: its latency, as `predict` says it.
         energy_mj: what an inference takes, millijoules; None where that is not known.
         widths: expanded channels.
         reward: mean of its evaluations.

@@ -129,6 +129,7 @@ def test_an_app_whose_classes_mean_nothing_says_so(
     readme = (tmp_path / "m" / "README.md").read_text()
     assert done.code == 0 and len(told) == len(says)
     assert all(f"warning: {text}" in line for text, line in zip(says, told, strict=True))
+    assert ("It should say class" in readme) == (not says) == ("means nothing, as told above" not in readme)
     assert readme.count("the app's classes mean nothing") == len(says) and all(text in readme for text in says)
     again = json.loads(program("app", tmp_path / "b", "--out", tmp_path / "n", "--json").out)
     assert [f"warning: {text}" for text in again["warnings"]] == told

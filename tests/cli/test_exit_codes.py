@@ -82,6 +82,36 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (2, "report small --html small/manifest.json --force", "this command reads that file"),
     (2, "bench small --device host --trace small/branch0.tflite --force", "this command reads that file"),
     (2, "report law.json --html a.html --learning a.html", "give each a name of its own"),
+    (
+        2,
+        "weights convert text.safetensors --config small.json --out text.safetensors --force",
+        "this command reads that file",
+    ),
+    (
+        2,
+        "eval small.json --weights text.safetensors --path set --predictions text.safetensors --force",
+        "reads that file",
+    ),
+    (2, "doctor --report -", "--report -: is no name of a file; name one, or give --json for stdout."),
+    (2, "models mobilenet_v2 --out - --json", "--out -: is no name of a file"),
+    (2, "report law.json --html -", "--html -: is no name of a file"),
+    (2, "weights inherit text.safetensors --config small.json --out -", "--out -: is no name of a file"),
+    (
+        2,
+        "eval small.json --weights text.safetensors --path set --predictions -",
+        "--predictions -: is no name of a file",
+    ),
+    (2, "train small.json --path set --tensorboard -", "--tensorboard -: is no name of a file"),
+    # Options of other commands.
+    (
+        2,
+        "assess --device host --precision int8",
+        "Here the format is said by --int8 or by the units: --unit cpu:1@0:int8",
+    ),
+    (2, "export small.json --int8", "Here the format is said by --precision int8."),
+    (2, "profile --base mobilenet_v2 --precision int8", "Here the format is said by the units: --unit"),
+    (2, "search --profile law.json --precision int8", "It is an option of export and eval."),
+    (2, "predict small.json --profile law.json --trials 4", "It is an option of assess and search."),
     # Options that would be ignored, and words that are empty.
     (2, "export small.json --timing-only", "--timing-only would do nothing here; it is for --precision int8."),
     (2, "export small.json --calibrate set", "--calibrate is for int8"),

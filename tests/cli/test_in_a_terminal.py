@@ -116,6 +116,7 @@ def test_the_program_alone_lists_commands_in_the_order_of_work(tmp_path: Path) -
 
 ENDINGS = {
     "devices": "syncnas-deploy doctor --device host",
+    "devices --simulated": "syncnas-deploy assess --device sim:phone",
     "models small.json": "syncnas-deploy profile --base small.json",
     "export 'small.json' --out 'my bundle'": "syncnas-deploy bench 'my bundle' --out 'my bundle.bench.json'",
     "search --profile mobilenet_v2-sim-phone --evaluator capacity --trials 2 --out 'a b'": (

@@ -181,7 +181,30 @@ def test_an_assessment_with_another_option_says_which(
 
 def test_a_drawing_by_a_doubtful_profile_says_so(law: Path, program: Program) -> None:
     done = program("draw", "mobilenet_v2", "--profile", law, "--out", "d.svg")
-    assert done.code == 0 and "The profile is doubtful" in done.err and "made by hand" in done.err
+    assert done.code == 0 and "the profile is doubtful (1 warning: made by hand)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("error", "warnings", "told"),
+    [
+        (0.03, (), ["search"]),
+        (0.03, ("the load was 14.0",), ["doubtful, profile", "search"]),
+        (0.12, (), ["doubtful, profile", "search"]),
+        (-0.5, ("the load was 14.0",), ["worthless, profile"]),
+    ],
+)
+def test_what_comes_after_a_profile_depends_on_how_far_it_can_be_trusted(
+    error: float, warnings: tuple[str, ...], told: list[str], mobilenet: ModelConfig, program: Program
+) -> None:
+    law = law_profile(mobilenet)
+    (row,) = law.held_out
+    off = msgspec.structs.replace(row, predicted_us=(1 + error) * row.sample.median_us)
+    device = {"name": "sim:duo"}
+    write_profile(Path("p.json"), msgspec.structs.replace(law, held_out=(off,), warnings=warnings, device=device))
+    steps = [line for line in program("report", "p.json").err.splitlines() if line.startswith("next, ")]
+    assert len(steps) == len(told) and all(words in step for words, step in zip(told, steps, strict=True)), steps
+    again = "syncnas-deploy profile --device sim:duo --base p.json --unit sim:left --unit sim:right --out p-again.json"
+    assert ("profile" not in told[0]) or steps[0].endswith(again)
 
 
 def test_a_command_is_folded_as_a_shell_reads_it() -> None:
@@ -228,6 +251,28 @@ TABLES: dict[str, tuple[Table, int, Callable[[list[str]], bool]]] = {
         Table(["name", "(ms)"], [["n" * 200, 0.04512]]),
         80,
         lambda lines: "0.0451" in lines[2] and len(lines) < 6,
+    ),
+    "long names are parted at their joints": (
+        Table(
+            ["file", *(f"on mobilenet_v2-simulated-phone-{i}.json (ms)" for i in "ab"), "units"],
+            [["x", 1.5, 2.5, "cpu:1"]],
+        ),
+        80,
+        lambda lines: all(
+            word.endswith(("-", "_", ".", "on", "json", "(ms)"))
+            for word in " ".join(lines[:3]).split()
+            if len(word) > 5
+        ),
+    ),
+    "numbers stay whole in a narrow column 0": (
+        Table(["3.045-3.469-123", "b"], [["1.045-3.469-123", "x" * 60]]),
+        76,
+        lambda lines: "1.045-3.469-123" in lines[2],
+    ),
+    "a path": (
+        Table(["place", "us"], [["/a/folder/with/a/long/name/of/a/file.json", 1.5]]),
+        40,
+        lambda lines: [line.split()[0] for line in lines[2:]] == ["/a/folder/with/a/long/name/of/a/", "file.json"],
     ),
     "an empty table": (Table(["name", "us"], []), 40, lambda lines: lines[0].split() == ["name", "us"]),
 }

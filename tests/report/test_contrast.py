@@ -190,8 +190,17 @@ def test_of_an_assessments_folder_the_bench_counts(result: BenchResult, mobilene
         write_profile(tmp_path / "both" / f"{name}.profile.json", law_profile(mobilenet))
     with pytest.raises(Incomparable, match="holds several"):
         pipeline.compare([tmp_path / "both", tmp_path / "one"])
-    _, (devices, _) = pipeline.compare(["mobilenet_v2-sim-phone"] * 2)
+
+
+def test_shipped_profiles_have_their_own_names_and_doubts(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    law, name = law_profile(mobilenet), "mobilenet_v2-sim-phone"
+    (own,) = profiles(tmp_path, msgspec.structs.replace(law, warnings=()))
+    _, (devices, elsewhere) = pipeline.compare([name, own])
+    assert [row[0] for row in devices.rows] == [name, "0.json"] and f"on {name} (ms)" in elsewhere.head
     assert cell(devices, 0, "device") == "sim:phone"
+    assert [cell(devices, i, "trust") for i in (0, 1)] == ["doubtful", "trustworthy"]
+    (note,) = [note for note in devices.notes if note.startswith(name)]
+    assert "the profile is doubtful (1 warning: 3 of 444 points" in note and note.endswith("; profile again")
 
 
 def test_names_are_as_short_as_tells_them_apart() -> None:

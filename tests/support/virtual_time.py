@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from syncnas_bench import BenchPlan, Call, Job, JobRun, LaneRun, Launch, Output, PhaseRun, Run, SimDevice, SimUnit
+from syncnas_bench.conditions import Condition
 from syncnas_bench.device import OnRun, with_conditions
 from syncnas_bench.simulated.power import simulated_power
 
@@ -38,6 +39,10 @@ class VirtualDevice(SimDevice):
     ) -> None:
         super().__init__(name, laws)
         self._pace, self._rng, self._launch = pace, np.random.default_rng(seed), -1
+
+    def condition(self) -> Condition:
+        """That of an idle computer."""
+        return dataclasses.replace(super().condition(), load_1min=0.0)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 60.0, stall_s: float = 60.0) -> Launch:
         """See `Device.run`; each call is a launch."""

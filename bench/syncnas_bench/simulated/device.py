@@ -177,8 +177,9 @@ class SimDevice:
         return None, f"{self.name} has no gauge"
 
     def examine(self) -> tuple[doctor.Check, ...]:
-        """Its facts. See `Device.examine`."""
-        return (doctor.Check("connection", "ok", "this machine"), *doctor.facts_checks(self))
+        """Its facts, and the load of this computer, on which it keeps time. See `Device.examine`."""
+        connection, load = doctor.Check("connection", "ok", "this machine"), doctor.load_check(self.condition())
+        return (connection, *doctor.facts_checks(self), load)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan with times by the law. See `Device.run`.

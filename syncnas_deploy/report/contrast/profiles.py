@@ -10,6 +10,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
 from syncnas_deploy.report.contrast.sheets import Sheet, kinds_of, networks_alike, only_one
+from syncnas_deploy.report.tables import doubt_text
 from syncnas_deploy.shown import ms_text
 
 
@@ -30,10 +31,12 @@ def compare_profiles(
     only_one("the base model", [(name, f"{p.base.name} ({base_digest(p.base)[:8]})") for name, p in named])
     only_one("what was measured", [(name, "hardware" if p.kind == "measured" else "a law") for name, p in named])
     only_one("the kind of units", [(name, kinds_of(profile.units)) for name, profile in named])
-    head = ("file", "device", "units", "base (ms)", "launches differ", "contention", "crossing (us)", "expected error")
+    numbers = ("base (ms)", "launches differ", "contention", "crossing (us)", "expected error")
+    head = ("file", "device", "units", *numbers, "trust")
     rows = tuple(_row(name, profile) for name, profile in named)
-    notes = ("base, contention: of each unit; a difference smaller than that between launches may be chance",)
-    return [Sheet("devices", head, rows, notes), _elsewhere(named, best, budget)]
+    notes = ["base, contention: of each unit; a difference smaller than that between launches may be chance"]
+    notes += [f"{name}: {doubt}; profile again" for name, profile in named for doubt in [doubt_text(profile)] if doubt]
+    return [Sheet("devices", head, rows, tuple(notes)), _elsewhere(named, best, budget)]
 
 
 def _row(name: str, profile: DeviceProfile) -> tuple[str, ...]:
@@ -49,7 +52,7 @@ def _row(name: str, profile: DeviceProfile) -> tuple[str, ...]:
     expected = "-" if profile.expected_error is None else f"{profile.expected_error:.1%}"
     device = profile.device.get("name", "a device")
     pairs = ("/".join(values) for values in (bases, apart, contention))
-    return (name, device, " and ".join(profile.units), *pairs, crossing, expected)
+    return (name, device, " and ".join(profile.units), *pairs, crossing, expected, profile.level)
 
 
 def _elsewhere(named: Sequence[tuple[str, DeviceProfile]], best: Mapping[str, ModelConfig], budget: str) -> Sheet:
