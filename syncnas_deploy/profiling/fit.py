@@ -51,7 +51,7 @@ from syncnas_deploy.profiling.experiment import (
 LAUNCH_DISAGREEMENT = 0.25
 """Relative range of a point's medians over launches. A larger one makes a profile carry a warning."""
 MOST_SLOWED = 10.0
-"""The largest factor of contention: a unit that does only a tenth of its work while the other one works."""
+"""The largest factor of contention: beside the other unit one does a tenth of its work. 1 over it is the least."""
 SHORT_OVERLAP = 0.03
 """Relative measurement error.
 
@@ -221,7 +221,8 @@ def slowed(alone_us: float, loaded_us: float, shared_us: float) -> float:
     """
     slack_us = SHORT_OVERLAP * loaded_us
     progress_us = alone_us - (loaded_us - shared_us)
-    return float((shared_us + slack_us) / max(progress_us + slack_us, (shared_us + slack_us) / MOST_SLOWED))
+    factor = (shared_us + slack_us) / max(progress_us + slack_us, (shared_us + slack_us) / MOST_SLOWED)
+    return float(max(factor, 1 / MOST_SLOWED))  # less is an interruption while it ran alone
 
 
 def _jitter(experiment: Experiment, runs: Runs) -> tuple[float, float]:

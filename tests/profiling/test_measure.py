@@ -126,6 +126,8 @@ def test_contention_at_its_limit_is_a_warning() -> None:
     base, widths = _warnings(("cpu:1@0", "gpu:fp16", "cpu:4"), (), networks, ())
     assert base.startswith("cpu:4: the base as a whole") and widths.startswith("cpu:4: set 3 of channel widths")
     assert slowed(100.0, 150.0, 1.0) == pytest.approx(MOST_SLOWED)
+    for alone_us in (1_500.0, 5_000.0, 1e6):  # interrupted while it ran alone: a file with less could not be read
+        assert slowed(alone_us, 100.0, 100.0) == pytest.approx(1 / MOST_SLOWED)
 
 
 @pytest.mark.parametrize(
