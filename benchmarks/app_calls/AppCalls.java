@@ -1,36 +1,39 @@
 import java.lang.reflect.Field;
 import org.syncnas.Network;
 import org.syncnas.Options;
-import org.syncnas.Times;
 
 /**
- * What a call takes beyond the makespan that it tells: AppCalls LITERT BUNDLE RUNS LIBRARY. Prints a line a round, in ns: by C,
- * by Network.run, by C again.
+ * What calls take beyond the makespans that they tell: AppCalls LITERT BUNDLE CALLS ROUNDS LIBRARY. Prints a line a round, in ns
+ * a call: by C, by Network.run, by C again.
  */
 public final class AppCalls {
-  private static native long inC(long network);
+  private static final int WARM_UP = 600; // calls, until Java has compiled its own code
 
-  private static long inJava(Network network) {
+  private static native long inC(long network, int calls);
+
+  private static long inJava(Network network, int calls) {
+    long told = 0;
     long start = System.nanoTime();
-    Times times = network.run();
-    return System.nanoTime() - start - times.totalNs();
+    for (int i = 0; i < calls; i++) told += network.run().totalNs();
+    return System.nanoTime() - start - told;
   }
 
   public static void main(String[] words) throws ReflectiveOperationException {
-    int runs = Integer.parseInt(words[2]);
-    long[][] beyond = new long[2 * runs][3];
+    int calls = Integer.parseInt(words[2]);
+    int rounds = Integer.parseInt(words[3]);
+    long[][] beyond = new long[rounds][3];
     Field handle = Network.class.getDeclaredField("handle");
     handle.setAccessible(true);
     try (Network network = Network.open(words[1], new Options().runtime(words[0], null).spinMicros(2000))) {
-      System.load(words[3]);
+      System.load(words[4]);
       long number = handle.getLong(network);
+      for (int i = 0; i < WARM_UP; i++) inJava(network, 1);
       for (long[] round : beyond) {
-        round[0] = inC(number);
-        round[1] = inJava(network);
-        round[2] = inC(number);
+        round[0] = inC(number, calls) / calls;
+        round[1] = inJava(network, calls) / calls;
+        round[2] = inC(number, calls) / calls;
       }
     }
-    // The first half is Java's own warm-up.
-    for (int i = runs; i < beyond.length; i++) System.out.println(beyond[i][0] + " " + beyond[i][1] + " " + beyond[i][2]);
+    for (long[] round : beyond) System.out.println(round[0] + " " + round[1] + " " + round[2]);
   }
 }

@@ -1,10 +1,12 @@
 """What a call costs an app beyond the makespan it is told: in C and in Java, on two CPU units of this host.
 
-    python -m benchmarks.app_calls [--config syncnas_mobilenet_v2_100] [--turns 10] [--runs 300]
+    python -m benchmarks.app_calls [--config syncnas_mobilenet_v2_100] [--turns 10] [--rounds 50] [--calls 10]
 
-Each turn is a process of Java in which C, Java's `Network.run` and C again (A/A) call one network in turns. Each call
-wakes two sleeping units, which takes most of it and varies by more than Java's part; so differences are taken in each
-round. Prints a row a turn: medians, in microseconds.
+Each turn is a process of Java in which C, Java's `Network.run` and C again (A/A) call one network in turns, `--calls`
+times each. The clock is read around them all: read by Java after each call, it would itself take longer than what is
+looked for, since a network drives the clock's code out of the caches, too. Each call wakes two sleeping units, which
+takes most of it and varies by more than Java's part; so differences are taken in each round. Prints a row a turn:
+medians, in microseconds a call.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="syncnas_mobilenet_v2_100")
     parser.add_argument("--turns", type=int, default=10)
-    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--calls", type=int, default=10)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="syncnas-calls-") as work:
         bundle = pipeline.export(args.config, Path(work) / "bundle").folder
@@ -49,7 +52,7 @@ def main() -> None:
         print(f"{'turn':>6}{'C':>10}{'Java':>10}{'C again':>10}{'Java - C':>10}{'A/A':>10}")
         rows = []
         for turn in range(1, args.turns + 1):
-            first, between, again = beyond_us(*java, find_litert(), bundle, args.runs, timer).T
+            first, between, again = beyond_us(*java, find_litert(), bundle, args.calls, args.rounds, timer).T
             columns = (first, between, again, between - (first + again) / 2, again - first)
             rows.append([float(np.median(column)) for column in columns])
             print(f"{turn:>6}" + "".join(f"{value:10.1f}" for value in rows[-1]), flush=True)

@@ -5,9 +5,11 @@
 //   app threads LITERT BUNDLE
 //   app options LITERT BUNDLE
 //   app open LITERT BUNDLE UNITS
+//   app java LITERT BUNDLE
 //   app hostile LITERT BUNDLE COUNT SEED [signed]
 // LITERT is a path of libLiteRt.so, or - for the library that is found by name.
 #include <dirent.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,6 +256,27 @@ static int try_open(char **words) {
     return 0;
 }
 
+int32_t Java_org_syncnas_Network_nativeRun(void *env, void *self, int64_t handle, int64_t times, void *sentence);
+
+// Java's run without a Java: of numbers, of what is none, once that failed, and of a network that is closed.
+static int run_without_java(char **words) {
+    const syncnas_options options = options_of(words[0], "cc");
+    const syncnas_bundle bundle = {.folder = words[1]};
+    const float inputs[] = {1, 2, NAN, 1, 1};
+    syncnas_network network;
+    syncnas_error error;
+    if (syncnas_open(&bundle, &options, &network, &error) != SYNCNAS_OK) fail_with("open", &error);
+    for (int i = 0; i < 5; i++) {
+        syncnas_times times = {.total_ns = -1};
+        if (i < 4) syncnas_input(network)[0] = inputs[i];
+        else syncnas_close(network);
+        const int status =
+            Java_org_syncnas_Network_nativeRun(NULL, NULL, (int64_t)network, (int64_t)(intptr_t)&times, NULL);
+        printf("%d %d\n", status, times.total_ns >= 0);
+    }
+    return 0;
+}
+
 static uint64_t state;
 
 // Source: Vigna, xorshift64*.
@@ -345,6 +368,7 @@ int main(int count, char **words) {
     if (strcmp(command, "threads") == 0) return use_in_threads(words + 2);
     if (strcmp(command, "options") == 0) return try_options(words + 2);
     if (strcmp(command, "open") == 0) return try_open(words + 2);
+    if (strcmp(command, "java") == 0) return run_without_java(words + 2);
     if (strcmp(command, "hostile") == 0) return hostile(count - 2, words + 2);
     return 2;
 }

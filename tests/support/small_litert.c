@@ -121,10 +121,11 @@ LITERT(HasTensorBufferEvent)(void *buffer, bool *event) { return (void)buffer, *
 LITERT(ClearTensorBufferEvent)(void *buffer) { return (void)buffer, 0; }
 LITERT_DESTROY(TensorBuffer)(void *buffer) { free(buffer); }
 
-// a doubles, c adds 1, b adds its inputs.
+// a doubles, c adds 1, b adds its inputs. A first value that is not a number fails.
 LITERT(RunCompiledModel)(struct model *model, size_t signature, size_t ins, struct buffer **in, size_t outs, struct buffer **out) {
     (void)outs;
     const char key = model->keys[signature][0];
+    if (in[0]->memory[0] != in[0]->memory[0]) return 7;
     for (int i = 0; i < VALUES; i++) {
         const float x = in[0]->memory[i];
         out[0]->memory[i] = key == 'a' ? 2 * x : key == 'c' ? x + 1 : x + (ins == 2 ? in[1]->memory[i] : 0);

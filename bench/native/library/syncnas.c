@@ -16,8 +16,8 @@ syncnas_status tell(const struct failure *failure, syncnas_error *error) {
     const syncnas_status status = (syncnas_status)failure_exit_code(failure->code);
     if (error != NULL) {
         error->status = status;
-        memcpy(error->sentence, failure->text, sizeof error->sentence);
-        if (status == SYNCNAS_OK) error->sentence[0] = 0;
+        error->sentence[0] = 0;
+        if (status != SYNCNAS_OK) memcpy(error->sentence, failure->text, sizeof error->sentence);
     }
     return status;
 }

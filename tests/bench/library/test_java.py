@@ -12,7 +12,7 @@ import pytest
 
 import syncnas_bench
 from syncnas_bench.local.host import find_litert
-from tests.support.app_cases import NATIVE, ROOT
+from tests.support.app_cases import NATIVE, ROOT, SANITIZERS, app, run_app, small_litert, write_small_bundle
 from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched
 
@@ -48,7 +48,7 @@ def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *sources,
     )
     assert done.returncode == 0, done.stderr
-    own = [SUPPORT / "AppProgram.java", *(SUPPORT / "assets").rglob("*.java")]
+    own = [SUPPORT / "AppProgram.java", SUPPORT / "FailingRuns.java", *(SUPPORT / "assets").rglob("*.java")]
     done = run(tool("javac"), "-encoding", "UTF-8", "-cp", folder, "-d", folder, *own)
     assert done.returncode == 0, done.stderr
     return folder
@@ -91,6 +91,29 @@ def test_an_app_in_java(classes: Path, tmp_path: Path) -> None:
     assert len(lines) == len(expected), lines
     for line, pattern in zip(lines, expected, strict=True):
         assert re.fullmatch(pattern, line), f"{line!r} is not {pattern!r}"
+
+
+def test_a_run_that_failed_says_why_and_fails_for_good(classes: Path, tmp_path: Path) -> None:
+    litert = small_litert() or pytest.skip("no C compiler (Debian: gcc libc6-dev)")
+    bundle = write_small_bundle(tmp_path / "b")
+    words = (tool("java"), "-Xcheck:jni", f"-Djava.library.path={LIBRARY}", "-cp", classes)
+    done = run(*words, "FailingRuns", litert, bundle)
+    failed = "RUN run of key_a failed (LiteRT status 7)"
+    expected = []
+    for good in range(3):
+        computed = [f"{3.0 * x + 1}" for x in range(good + 1)]
+        expected += [*computed[:good], failed, f"for good: {failed}", f"other: {computed[good]}"]
+    assert done.stdout.splitlines() == expected, done.stderr
+
+
+@pytest.mark.parametrize("kind", SANITIZERS)
+def test_a_run_calls_nothing_of_java(kind: str, tmp_path: Path) -> None:
+    """The network has driven Java's code out of the caches by then."""
+    program, litert = app(kind), small_litert(kind)
+    if program is None or litert is None:
+        pytest.skip(f"no C compiler with {kind} sanitizers (Debian: gcc libc6-dev)")
+    done = run_app(program, "java", litert, write_small_bundle(tmp_path / "b"))
+    assert done.stdout.splitlines() == ["0 1", "0 1", "6 0", "6 0", "7 0"], done.stderr
 
 
 def test_our_table_of_jni_is_that_of_the_jdk(tmp_path: Path) -> None:

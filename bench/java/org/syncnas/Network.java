@@ -3,6 +3,7 @@ package org.syncnas;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.LongBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -16,6 +17,7 @@ public final class Network implements AutoCloseable {
   private static final int ALIGNMENT_BYTES = 64;
   private static final int PADDING_BYTES = 128;
   private static final int SENTENCE_BYTES = 768;
+  private static final int TIMES_BYTES = 64;
   private static final int CLOSED = 7;
 
   static {
@@ -27,6 +29,8 @@ public final class Network implements AutoCloseable {
   private final ByteBuffer input;
   private final ByteBuffer output;
   private final ByteBuffer[] files; // the native side uses the weights in place
+  private final LongBuffer times; // of the latest run
+  private final long timesAddress;
   private volatile long handle;
 
   /** Opens the bundle in a folder. Throws SyncNasException. */
@@ -56,8 +60,11 @@ public final class Network implements AutoCloseable {
     check(nativeShapes(folder, names, this.files, shapes, sentence), sentence);
     inputShape = Arrays.copyOfRange(shapes, 1, 1 + shapes[0]);
     outputShape = Arrays.copyOfRange(shapes, 10, 10 + shapes[9]);
-    input = allocate(inputShape);
-    output = allocate(outputShape);
+    input = allocate(4 * countOf(inputShape) + PADDING_BYTES);
+    output = allocate(4 * countOf(outputShape) + PADDING_BYTES);
+    ByteBuffer memory = allocate(TIMES_BYTES);
+    times = memory.order(ByteOrder.nativeOrder()).asLongBuffer();
+    timesAddress = nativeAddress(memory);
     int[] units = {
       o.branch0.kind, o.branch0.threads, o.branch0.precision, o.branch1.kind, o.branch1.threads, o.branch1.precision
     };
@@ -94,10 +101,16 @@ public final class Network implements AutoCloseable {
 
   /** Computes the output of the input. Throws SyncNasException. */
   public Times run() {
+    synchronized (times) { // until they are read
+      if (nativeRun(handle, timesAddress, null) != 0) why();
+      return new Times(times);
+    }
+  }
+
+  /** Throws what a run said that failed: it fails again, and at once. */
+  private void why() {
     byte[] sentence = new byte[SENTENCE_BYTES];
-    long[] times = new long[5];
-    check(nativeRun(alive(), times, sentence), sentence);
-    return new Times(times);
+    check(nativeRun(handle, timesAddress, sentence), sentence);
   }
 
   /**
@@ -138,8 +151,7 @@ public final class Network implements AutoCloseable {
   }
 
   /** Memory of Java's, so that a view of it that outlives the network is no harm. */
-  private static ByteBuffer allocate(int[] shape) {
-    int bytes = 4 * countOf(shape) + PADDING_BYTES;
+  private static ByteBuffer allocate(int bytes) {
     ByteBuffer memory = ByteBuffer.allocateDirect(bytes + ALIGNMENT_BYTES);
     int offset = (int) (-nativeAddress(memory) & (ALIGNMENT_BYTES - 1));
     memory.position(offset);
@@ -166,7 +178,7 @@ public final class Network implements AutoCloseable {
       byte[] accelerators, byte[] cacheFolder, ByteBuffer input, ByteBuffer output, long[] opened, byte[] sentence);
 
   // Not static: this object and its buffers stay as long as it runs.
-  private native int nativeRun(long handle, long[] times, byte[] sentence);
+  private native int nativeRun(long handle, long timesAddress, byte[] sentence);
 
   private native int nativeMeasure(long handle, int runs, byte[] path, byte[] sentence);
 
