@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 from syncnas_bench.errors import PlaceBusy
 from syncnas_bench.files import beside
 
+_TRIES = 100
+
 
 class WriterLock:
     """Keeps everybody else from writing a place, until it is released or its process ends.
@@ -35,14 +37,23 @@ class WriterLock:
         # A lock may be released in another thread. A hook for the number keeps the library from a lock that is none.
         self._lock = FileLock(self._path, timeout=wait_s, thread_local=False, on_acquired=_sign)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            self._acquire()
         except BaseException as e:
             self._remove_made()
             if isinstance(e, Timeout):
                 _check_makeable(self._path)
                 raise PlaceBusy(place, _holder(self._path)) from None
             raise
+
+    def _acquire(self) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
+                return
+            except (FileNotFoundError, FileExistsError):  # another lock had made a folder, and has just removed it
+                if not left:
+                    raise
 
     def release(self) -> None:
         """Let others write; releasing twice is harmless."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def test_a_second_lock_of_this_process_is_refused_until_the_first_is_released(tm
 
 COUNT = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 sys.path[:0] = {paths}
 from syncnas_bench.writer_lock import WriterLock
@@ -131,3 +133,12 @@ def test_a_full_disk_has_room_for_a_lock_without_a_number(tmp_path: Path, monkey
     with pytest.raises(PlaceBusy, match="another process is writing it"):
         WriterLock(tmp_path / "a")
     lock.release()
+
+
+def test_locks_that_make_and_remove_the_same_folders_do_not_trip_over_each_other(tmp_path: Path) -> None:
+    def hold(number: int) -> None:
+        for _ in range(200):
+            WriterLock(tmp_path / "new" / "folder" / str(number)).release()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(hold, range(4))) == [None] * 4

@@ -210,7 +210,7 @@ def test_an_assessment_that_is_ended_in_its_int8_road_goes_on(program: Program) 
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # below `nohup` it would be ignored
         ) as running:
-            wait_for(lambda begun=begun: Path("a/int8", begun).exists() or running.poll() is not None, 300.0)  # type: ignore[misc]
+            wait_for(lambda begun=begun: Path("a/int8", begun).exists() or running.poll() is not None)  # type: ignore[misc]
             running.send_signal(number)
             _, said = running.communicate(timeout=300)
         assert running.returncode == 128 + number and "Traceback" not in said, said
