@@ -32,28 +32,30 @@ class WriterLock:
     """
 
     def __init__(self, place: Path, *, wait_s: float = 0.0) -> None:
-        self._path = beside(place.absolute(), "lock")
+        self._place, self._path = place, beside(place.absolute(), "lock")
         self._made = [folder for folder in place.parents if not folder.exists()]
         # A lock may be released in another thread. A hook for the number keeps the library from a lock that is none.
-        self._lock = FileLock(self._path, timeout=wait_s, thread_local=False, on_acquired=_sign)
+        self._lock = FileLock(self._path, thread_local=False, on_acquired=_sign)
         try:
-            self._acquire()
-        except BaseException as e:
+            self._acquire(wait_s)
+        except BaseException:
             self._remove_made()
-            if isinstance(e, Timeout):
-                _check_makeable(self._path)
-                raise PlaceBusy(place, _holder(self._path)) from None
             raise
 
-    def _acquire(self) -> None:
+    def _acquire(self, wait_s: float) -> None:
         for left in reversed(range(_TRIES)):
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._lock.acquire()
-                return
-            except (FileNotFoundError, FileExistsError):  # another lock had made a folder, and has just removed it
+                with contextlib.suppress(Timeout):
+                    self._lock.acquire(timeout=wait_s)
+                    return
+                if not _made(self._path):
+                    break
+            except (FileNotFoundError, FileExistsError):
                 if not left:
                     raise
+            wait_s = 0.0  # nobody holds it: another lock had made a folder, and has just removed it
+        raise PlaceBusy(self._place, _holder(self._path))
 
     def release(self) -> None:
         """Let others write; releasing twice is harmless."""
@@ -85,10 +87,12 @@ def _sign(file: int) -> None:
         os.write(file, str(os.getpid()).encode())
 
 
-def _check_makeable(path: Path) -> None:
-    """Raise OSError where a file is not there and cannot be made, as in /proc; the library waits for it."""
+def _made(path: Path) -> bool:
+    """Whether a file was not there, and is now. Where none can be made, as in /proc, the library waits and we raise."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        return True
+    return False
 
 
 def _holder(path: Path) -> str:
