@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from syncnas_deploy.cli.next_step import device_words, suggest
+from syncnas_deploy.cli.next_step import device_words, suggest, suggest_profiling
 from syncnas_deploy.cli.options import (
     FiniteRange,
     base_option,
@@ -172,6 +172,9 @@ def search(
         opening = f"{network.budget}: " if len(found.front) > 1 else ""
         first, *doubts = verdict_lines(network.verdict)
         say_page("\n".join([f"{opening}{first}", *doubts]))
+    if measured.level == "worthless":
+        suggest_profiling("since the profile is worthless, profile again on a quiet device", profile_path, measured)
+        return
     timed = ["--timing-only"] if any(":int8" in unit for unit in measured.units) else []
     suggest("write its files", "export", best, "--profile", profile_path, *timed, "--out", out / "bundle")
     rated = ("--evaluator", evaluator) if evaluator and compares_branches(make_evaluator(evaluator)) else ()

@@ -78,7 +78,9 @@ def verdict_on_search(
     )
     software = any(Unit.parse(text).software for text in profile.units)
     doubts = [*no_hardware(profile.kind == "simulated", software)]
-    return judge(ours, contenders, doubts=doubts, how="predicted"), found
+    doubts += ["the profile is doubtful"] if profile.level == "doubtful" else []
+    worthless = "the profile is worthless" if profile.level == "worthless" else ""
+    return judge(ours, contenders, doubts=doubts, worthless=worthless, how="predicted"), found
 
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:
