@@ -52,15 +52,17 @@ holds() {
 drop() (
     enter "$lease/$1" && rm -f ./owner ./owner.new && enter "$lease" && rmdir "./$1"
 ) 2>/dev/null
+# If folders and files can be made here, it was another host that came first or removed ours.
+able() { mkdir "./$owner" && echo x > "./$owner/owner"; made=$?; drop "$owner"; return $made; } 2>/dev/null
 highest; old=$top new=$((top + 1))
 is_number "$new" || refuse full
 [ "$old" -eq 0 ] || [ -s "./$old/owner" ] || sleep 1
 if holds; then echo "busy $((end - up)) $old $name"; exit 0; fi
-mkdir "./$new" 2>/dev/null || { [ -d "./$new" ] || refuse missing; echo "busy 1 $new -"; exit 0; }
+mkdir "./$new" 2>/dev/null || { able || refuse missing; echo "busy 1 $new -"; exit 0; }
 now
 echo "$owner $((up + seconds)) $boot" > "./$new/owner.new" && mv "./$new/owner.new" "./$new/owner" || {
-    drop "$new"
-    refuse missing
+    able || { drop "$new"; refuse missing; }
+    echo "busy 1 $new -"; exit 0
 }
 highest
 if [ "$top" -ne "$new" ] || holds; then drop "$new"; echo "busy 1 $top -"; exit 0; fi

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from syncnas_bench.adb import lease
 from syncnas_bench.adb.lease import LONGEST_S, take_lease
 from syncnas_bench.adb.probe import FACTS_SCRIPT, parse_probe
-from syncnas_bench.adb.scratch import claim
+from syncnas_bench.adb.scratch import SHELL_FUNCTIONS, claim
 from syncnas_bench.adb.workspace import Workspace
 from syncnas_bench.errors import DeviceLeased, DeviceUnavailable
 from syncnas_bench.systems import here
@@ -209,6 +210,26 @@ def test_a_lease_that_cannot_be_had_says_how_to_end_it(link: Any, scratch: Path)
     assert command == f"adb -s R58M123 shell rm {owner}"
     link.check(command.partition(" shell ")[2])
     take_lease(link, str(scratch)).release(link)
+
+
+MEANWHILE = {
+    "made, and removed by who took the next one": ("command mkdir ./1 ./2; rmdir ./1; return 1", DeviceLeased),
+    "made and given up": ("command mkdir ./1; rmdir ./1; return 1", DeviceLeased),
+    "removed before anything is in it": ("command mkdir ./1 ./2; rmdir ./1", DeviceLeased),
+    "no folder can be made": ('rmdir "$lease"; return 1', DeviceUnavailable),
+    "no file can be made": ('command mkdir ./1; rmdir ./1 "$lease"', DeviceUnavailable),
+}
+
+
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_who_comes_second_finds_the_device_busy_and_not_broken(
+    link: Any, scratch: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands, error = MEANWHILE[what]
+    mkdir = f'mkdir() {{ case "$1" in ./1) {commands} ;; *) command mkdir "$@" ;; esac; }}'
+    monkeypatch.setattr(lease, "SHELL_FUNCTIONS", f"{SHELL_FUNCTIONS}{mkdir}\n")
+    with pytest.raises(error):
+        take_lease(link, str(scratch))
 
 
 def test_a_phone_with_such_links_is_measured_and_keeps_all(tmp_path: Path) -> None:
