@@ -32,8 +32,8 @@ LIBRARY = "libsyncnas.so"
 MEASURER = "libmeasure.so"  # the library with an app around it
 RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 """What the runner has and the library has not; what the library alone has is in its folder."""
-SYSTEMS = ("linux", "darwin")
-"""A source file whose name ends in one of them is for that system alone. Android is a Linux."""
+SYSTEMS = {"linux": ("_linux.c", "_posix.c"), "darwin": ("_darwin.c", "_posix.c"), "windows": ("_windows.c",)}
+"""How the names of the source files end that are for that system, and not for all. Android is a Linux."""
 NDK_VARIABLE = "ANDROID_NDK_HOME"
 
 FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-g0", "-Wall", "-Wextra", "-Werror")
@@ -56,8 +56,9 @@ class Recipe(NamedTuple):
     commands: tuple[tuple[str, ...], ...]
 
 
-def _c_files(name: str, system: str = "linux") -> list[str]:
-    others = tuple(f"_{other}.c" for other in SYSTEMS if other != system)
+def c_files(name: str, system: str = "linux") -> list[str]:
+    """The sources of a program or a library, relative to `SOURCES`."""
+    others = tuple({end for ends in SYSTEMS.values() for end in ends} - set(SYSTEMS[system]))
     files = sorted(path.name for path in SOURCES.glob("*.c") if not path.name.endswith(others))
     if name == PROGRAM:
         return files
@@ -79,9 +80,15 @@ def zig_recipe(target: str, name: str) -> Recipe:
     """A program or a library for a system whose C library zig brings, glibc or macOS's: one command."""
     system = "darwin" if "-macos" in target else "linux"
     link = ("-pie",) if name == PROGRAM else ("-shared", f"-Wl,-soname,{name},-z,now,-z,relro")
-    command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *_c_files(name, system),
+    command = (ZIG, "cc", "-target", target, *_code_flags(name), *link, "-s", "-pthread", *c_files(name, system),
                "-o", "{out}", "-ldl", "-lm")  # fmt: skip
     return Recipe({}, (command,))
+
+
+def windows_recipe(target: str, _name: str) -> Recipe:
+    """The runner for Windows, which asks for DLLs of the system alone."""
+    files = c_files(PROGRAM, "windows")
+    return Recipe({}, ((ZIG, "cc", "-target", target, *FLAGS, "-s", "-pthread", *files, "-o", "{out}"),))
 
 
 def android_recipe(target: str, name: str) -> Recipe:
@@ -102,7 +109,7 @@ def _ndk_recipe(ndk: Path, target: str, name: str) -> Recipe:
     system = ("-landroid", "-llog") if name == MEASURER else ()
     link = [f"-Wl,{','.join(_ANDROID_LINK)}", *kind, "-s", "-ldl", "-lm", *system]
     clang = (str(clangs[0]), f"--target={target}", *_code_flags(name), *_atomics(target))
-    return Recipe({}, ((*clang, *_c_files(name), "-o", "{out}", *link),))
+    return Recipe({}, ((*clang, *c_files(name), "-o", "{out}", *link),))
 
 
 def _bionic_recipe(target: str, name: str) -> Recipe:
@@ -119,7 +126,7 @@ def _bionic_recipe(target: str, name: str) -> Recipe:
         commands.append((ZIG, "ld.lld", "-shared", "-soname", f"{stem}.so", stub, "-o", library))
     start = ("android/crt.c",) if name == PROGRAM else ()
     objects = []
-    for source in (*start, "android/note.c", *_c_files(name)):
+    for source in (*start, "android/note.c", *c_files(name)):
         objects.append(f"{{work}}/{Path(source).stem}.program.o")
         commands.append((*code, "-c", source, "-o", objects[-1]))
     loader = ("--dynamic-linker", "/system/bin/linker64") if name == PROGRAM else ()
@@ -164,6 +171,9 @@ TARGETS = (
     Target("aarch64-android", MEASURER, "aarch64-linux-android24", android_recipe),
     Target("x86_64-android", MEASURER, "x86_64-linux-android24", android_recipe),
 )
+
+# In no wheel: its host units have no one who asks for them yet. A test builds it and runs it under wine.
+TRIAL = Target("AMD64-win32", "syncnas-runner.exe", "x86_64-windows-gnu", windows_recipe)
 
 
 def source_hash(recipe: Recipe) -> str:

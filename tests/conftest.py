@@ -20,9 +20,10 @@ from tests.support.program import Program, run_program
 # Torch's threads wait for each other by spinning, on a busy machine for minutes; so they sleep. Read when torch loads.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-NOT_TO_BE_HAD = {"timm", "bionic"}
+NOT_TO_BE_HAD = {"timm", "bionic", "wine"}
 """Words of tests that may be skipped in CI: timm needs a torchvision that does not import beside the CPU build of
-torch, and no registry carries bionic, Android's own C library."""
+torch, and no registry carries bionic, Android's own C library. Wine (110 MB to fetch, 670 MB on the disk) and
+linking for Windows (a minute of a processor) take more of CI's time than a runner is worth that is in no wheel."""
 
 
 def pytest_xdist_auto_num_workers() -> int:

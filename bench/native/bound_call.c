@@ -1,20 +1,16 @@
 #include "bound_call.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "simulated.h"
+#include "system.h"
 
 static const float SIMULATED_OUTPUT[1] = {0.0f};
 
 static void *allocate(size_t bytes) {
     const size_t unit = LITERT_HOST_ALIGNMENT_BYTES;
-    const size_t padded = (bytes + READ_AHEAD_BYTES + unit - 1) / unit * unit;
-    void *memory = NULL;
-    if (posix_memalign(&memory, unit, padded) != 0) return NULL;
-    memset(memory, 0, padded);
-    return memory;
+    return system_allocate(unit, (bytes + READ_AHEAD_BYTES + unit - 1) / unit * unit);
 }
 
 static int tensor_bytes(const litert_tensor_type *type, size_t *bytes) {
@@ -175,7 +171,7 @@ int bound_call_bind(struct bound_call *call, const char *path, const struct boun
 static void release(const struct unit *unit, struct bound_tensor *tensor) {
     if (tensor->opened != NULL) unit->api->UnlockTensorBuffer(tensor->buffer);
     if (tensor->owns_buffer) unit->api->DestroyTensorBuffer(tensor->buffer);
-    free(tensor->memory);
+    system_free(tensor->memory);
     memset(tensor, 0, sizeof *tensor);
 }
 

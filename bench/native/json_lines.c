@@ -1,25 +1,17 @@
 #include "json_lines.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-bool json_lines_init(struct json_lines *json) {
+bool json_lines_init(struct json_lines *json, int descriptor) {
     memset(json, 0, sizeof *json);
     sha256_init(&json->hash);
-    json->descriptor = dup(STDOUT_FILENO);
-    return json->descriptor >= 0 && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0;
-}
-
-bool json_lines_create(struct json_lines *json, const char *path) {
-    memset(json, 0, sizeof *json);
-    sha256_init(&json->hash);
-    json->descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    return json->descriptor >= 0;
+    json->descriptor = descriptor;
+    return descriptor >= 0;
 }
 
 void json_lines_free(struct json_lines *json) {

@@ -15,12 +15,8 @@ struct json_lines {
     bool broken;  // out of memory, or the reader is gone
 };
 
-// Write to what was standard output, which from then on leads to standard error: GPU libraries print there.
-// Returns false if the descriptors cannot be moved.
-bool json_lines_init(struct json_lines *json);
-
-// Write to a new file, in the place of one that may be there. Returns false, with errno, if it cannot be opened.
-bool json_lines_create(struct json_lines *json, const char *path);
+// Write to an open descriptor, which is closed by json_lines_free. Returns false if it is negative: not open.
+bool json_lines_init(struct json_lines *json, int descriptor);
 void json_lines_free(struct json_lines *json);
 
 // Append literal JSON text, formatted.

@@ -1,6 +1,5 @@
 #include "litert_api.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +15,16 @@ static struct {
 } process = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static int bind_symbol(void *library, const char *path, const char *symbol, void *function, struct failure *failure) {
-    // ISO C has no cast from an object pointer to a function pointer; POSIX promises equal representation.
-    void *found = dlsym(library, symbol);
+    // ISO C has no cast from an object pointer to a function pointer; POSIX and Windows promise equal representation.
+    void *found = system_find(library, symbol);
     memcpy(function, &found, sizeof found);
     if (found != NULL) return 0;
     return fail(failure, FAILURE_SYMBOL, "LiteRT library %s has no function %s; use release 2.3", path, symbol);
 }
 
 static int load(const char *path, struct litert_api *api, struct failure *failure) {
-    dlopen(SYSTEM_LIBRARY, RTLD_NOW | RTLD_GLOBAL);
-    // Global: the accelerator library that LiteRT loads later resolves LiteRT's own symbols.
-    void *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-    if (library == NULL) return fail(failure, FAILURE_RUNTIME, "LiteRT library cannot be loaded: %s", dlerror());
+    void *library = system_load_litert(path, failure);
+    if (library == NULL) return failure->code;
 #define LITERT_BIND(result, name, parameters)                                                                \
     if (bind_symbol(library, path, "LiteRt" #name, &api->name, failure) != 0) return FAILURE_SYMBOL;
     LITERT_FUNCTIONS(LITERT_BIND)

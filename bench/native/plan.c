@@ -9,6 +9,7 @@
 #include "plan_check.h"
 #include "plan_jobs.h"
 #include "simulated.h"
+#include "system.h"
 
 static int on_version(struct parser *parser) {
     int version = 0;
@@ -126,7 +127,7 @@ static int read_statement(struct parser *parser) {
 int plan_read(const char *path, struct plan *plan, struct failure *failure) {
     memset(plan, 0, sizeof *plan);
     plan->spin_us = 200;
-    FILE *file = fopen(path, "r");
+    FILE *file = system_open(path, "r");
     if (file == NULL) return fail(failure, FAILURE_PLAN, "plan %s cannot be read: %s", path, strerror(errno));
     struct parser parser = {.what = "plan", .plan = plan, .failure = failure};
     const int status = plan_lines(&parser, (struct plan_source){.file = file}, read_statement);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system.h"
+
 // A plan's author knows the units; of an app nobody does but the app: "cpu:2@0,1", "gpu:fp16".
 static void report_choice(struct json_lines *json, const struct plan *plan) {
     json_text(json, ",\"app\":[");
@@ -117,7 +119,7 @@ static void report_lane(struct json_lines *json, const struct samples *samples, 
 }
 
 static int save(const char *path, const void *values, size_t bytes, struct failure *failure) {
-    FILE *file = fopen(path, "wb");
+    FILE *file = system_open(path, "wb");
     const bool written = file != NULL && fwrite(values, 1, bytes, file) == bytes;
     if (file != NULL && fclose(file) == 0 && written) return 0;
     return fail(failure, FAILURE_RUN, "output %s cannot be written: %s", path, strerror(errno));

@@ -1,17 +1,18 @@
 // syncnas-runner PLAN: run the plan's steps and stream one JSON row of raw time stamps per step.
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host_link.h"
 #include "report.h"
+#include "system.h"
 
 static int load_input(struct bound_job *job, struct failure *failure) {
     const char *path = job->plan->input;
     const size_t bytes = executor_input_bytes(job);
-    FILE *file = fopen(path, "rb");
+    FILE *file = system_open(path, "rb");
     if (file == NULL) return fail(failure, FAILURE_PLAN, "input %s cannot be read: %s", path, strerror(errno));
     char *values = malloc(bytes + 1);
     const size_t length = values != NULL ? fread(values, 1, bytes + 1, file) : 0;
@@ -77,6 +78,7 @@ static int run_plan(const struct plan *plan, struct json_lines *json, struct fai
 }
 
 int main(int count, char **arguments) {
+    system_start(count, arguments);
     if (count == 2 && strcmp(arguments[1], "--version") == 0) {
         printf("syncnas-runner " RUNNER_VERSION " plan %d\n", PLAN_VERSION);
         return 0;
@@ -85,11 +87,11 @@ int main(int count, char **arguments) {
         fprintf(stderr, "usage: syncnas-runner PLAN | --version\n");
         return FAILURE_PLAN;
     }
-    signal(SIGPIPE, SIG_IGN);  // a reader that is gone is reported as a failed write
     struct failure failure = {0};
     struct json_lines json;
     struct plan plan;
-    if (!json_lines_init(&json)) return FAILURE_RUN;
+    // Rows go to what was standard output, which from then on leads to standard error: GPU libraries print there.
+    if (!json_lines_init(&json, dup(STDOUT_FILENO)) || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return FAILURE_RUN;
     if (plan_read(arguments[1], &plan, &failure) == 0) {
         run_plan(&plan, &json, &failure);
         plan_free(&plan);

@@ -2,15 +2,12 @@
 // holds its own size, the table's size, then one 16-bit offset a field) and LiteRT's schema.fbs.
 #include "tflite_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "system.h"
 
 enum { MAX_FIELDS = 13 };
 
@@ -125,19 +122,10 @@ int tflite_bytes_check(const char *name, const void *bytes, size_t length, struc
 }
 
 int tflite_file_check(const char *path, struct failure *failure) {
-    const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat status;
-    if (descriptor < 0 || fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-        const char *reason = descriptor < 0 ? strerror(errno) : "it is not a file";
-        fail(failure, FAILURE_MODEL, "model %s cannot be read: %s", path, reason);
-        if (descriptor >= 0) close(descriptor);
-        return failure->code;
-    }
-    const size_t length = (size_t)status.st_size;
-    void *bytes = length > 0 ? mmap(NULL, length, PROT_READ, MAP_PRIVATE, descriptor, 0) : NULL;
-    close(descriptor);
-    if (bytes == MAP_FAILED) return fail(failure, FAILURE_MODEL, "model %s cannot be mapped", path);
-    const int result = tflite_bytes_check(path, bytes, length, failure);
-    if (bytes != NULL) munmap(bytes, length);
+    struct mapped_file file;
+    const char *reason = system_map(path, &file);
+    if (reason != NULL) return fail(failure, FAILURE_MODEL, "model %s cannot be read: %s", path, reason);
+    const int result = tflite_bytes_check(path, file.data, file.bytes, failure);
+    system_unmap(&file);
     return result;
 }

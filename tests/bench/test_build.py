@@ -1,6 +1,5 @@
 """The build hook: what it rebuilds, and that what is installed came from the present sources."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
@@ -10,17 +9,13 @@ from types import ModuleType
 import pytest
 
 from syncnas_bench.device import RUNNERS, runner_program
-
-ROOT = Path(__file__).parents[2]
+from tests.support.documents import ROOT
+from tests.support.native_sources import build_hook
 
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)  # not put into sys.modules, just as hatchling does it
-    spec.loader.exec_module(module)
+    module = build_hook()
     monkeypatch.setattr(module, "OUTPUT", tmp_path / "_native")
     monkeypatch.delenv("ANDROID_NDK_HOME", raising=False)
     return module
@@ -138,14 +133,13 @@ def test_the_macs_runner_is_the_same_bytes_wherever_it_is_built(hook: ModuleType
     assert built == runner_program(target.folder).read_bytes(), "built in another folder by another process"
 
 
-def test_each_system_has_its_own_file_of_what_systems_differ_in(hook: ModuleType, compiler: FakeCompiler) -> None:
-    for target in hook.TARGETS:
+def test_each_system_has_its_own_files_of_what_systems_differ_in(hook: ModuleType, compiler: FakeCompiler) -> None:
+    for target in (*hook.TARGETS, hook.TRIAL):
         compiler.commands.clear()
         hook.build(target)
         words = {word for command in compiler.commands for word in command}
-        own, other = ("darwin", "linux") if target.folder.endswith("darwin") else ("linux", "darwin")
-        assert f"system_{own}.c" in words
-        assert f"system_{other}.c" not in words
+        own = {"darwin": {"darwin", "posix"}, "win32": {"windows"}}.get(target.folder.split("-")[1], {"linux", "posix"})
+        assert {word for word in words if word.startswith("system_")} == {f"system_{name}.c" for name in own}
 
 
 def test_import_is_light() -> None:

@@ -17,10 +17,10 @@ from syncnas_bench.files import sha256_of
 from syncnas_bench.network_text import network_text
 from syncnas_exporters.graph import GraphBuilder
 from syncnas_exporters.tflite import write_tflite
+from tests.support.native_sources import build_hook
 
 ROOT = Path(__file__).parents[2]
 NATIVE = ROOT / "bench" / "native"
-RUNNER_ALONE = {"runner.c", "host_link.c", "power.c"}
 SANITIZERS = {
     "plain": (),
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
@@ -55,8 +55,9 @@ def app(kind: str = "plain", *, faults: bool = False) -> Path | None:
         kind: of `SANITIZERS`.
         faults: allocation number APP_FAULT fails.
     """
-    core = [path for path in sorted(NATIVE.glob("*.c")) if path.name not in RUNNER_ALONE | {"system_darwin.c"}]
-    sources = [*core, *sorted(NATIVE.glob("library/*.c")), Path(__file__).with_name("app_program.c")]
+    hook = build_hook()
+    library = [NATIVE / name for name in hook.c_files(hook.LIBRARY)]
+    sources = [*library, Path(__file__).with_name("app_program.c")]
     words = [*SANITIZERS[kind], f"-I{NATIVE}", *map(str, sources), "-rdynamic", "-ldl", "-lm", "-pthread"]
     if faults:
         wrapped = ("malloc", "calloc", "realloc", "posix_memalign", "strdup", "pthread_create", "mmap")

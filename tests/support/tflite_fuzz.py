@@ -9,7 +9,10 @@ import tempfile
 from pathlib import Path
 
 NATIVE = Path(__file__).parents[2] / "bench" / "native"
-SOURCES = (Path(__file__).with_suffix(".c"), NATIVE / "tflite_file.c", NATIVE / "failure.c")
+SOURCES = (
+    Path(__file__).with_suffix(".c"),
+    *(NATIVE / f"{name}.c" for name in ("tflite_file", "system_posix", "failure")),
+)
 
 
 @functools.cache
@@ -25,7 +28,7 @@ def built() -> Path | None:
     if compiler is None:
         return None
     flags = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = [compiler, *flags, f"-I{NATIVE}", *map(str, SOURCES), "-o", str(program)]
+    command = [compiler, *flags, f"-I{NATIVE}", *map(str, SOURCES), "-ldl", "-o", str(program)]
     return program if subprocess.run(command, capture_output=True, timeout=300).returncode == 0 else None
 
 

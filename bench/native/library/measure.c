@@ -1,5 +1,6 @@
 // An app's own times, in the rows of the runner.
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "../report.h"
@@ -36,7 +37,7 @@ syncnas_status syncnas_measure(syncnas_network network, int32_t runs, const char
     pthread_mutex_lock(&n->turn);
     failure = n->failure;
     if (failure.code == FAILURE_NONE) {
-        if (json_lines_create(&json, path)) {
+        if (json_lines_init(&json, open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644))) {
             measure(n, runs, &json, &failure);
             json_lines_free(&json);
         } else {

@@ -22,6 +22,7 @@ from tests.support.macho_reader import (
     PLATFORM_MACOS,
     MachOFile,
 )
+from tests.support.native_sources import bound_functions
 
 LITERT_VARIABLE = "SYNCNAS_TEST_DARWIN_LITERT"
 """Names the folder with LiteRT's wheel for macOS."""
@@ -80,12 +81,6 @@ def test_macs_own_means_are_in_it_and_files_of_linux_are_not(runner: MachOFile) 
     assert [name for name in names if name not in runner.content] == []
     assert not runner.symbols(defined=False) & {"sched_getaffinity", "sched_setaffinity"}
     assert b"libandroid" not in runner.content
-
-
-def bound_functions() -> set[str]:
-    """Those of LiteRT that the runner binds by name."""
-    header = (ROOT / "bench" / "native" / "litert_api.h").read_text(encoding="utf-8")
-    return {f"LiteRt{name}" for name in re.findall(r"X\(\w+, (\w+),", header)}
 
 
 def test_what_it_binds_is_in_litert_for_macos() -> None:
