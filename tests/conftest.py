@@ -14,6 +14,7 @@ from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
 from tests.support.bundle_cases import seeded_bundle
+from tests.support.other_systems import SYSTEM, is_tested, lacking
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program, run_program
 
@@ -25,10 +26,24 @@ NOT_TO_BE_HAD = {"timm", "bionic", "wine"}
 torch, and no registry carries bionic, Android's own C library. Wine (110 MB to fetch, 670 MB on the disk) and
 linking for Windows (a minute of a processor) take more of CI's time than a runner is worth that is in no wheel."""
 
+LACKED = f"{SYSTEM} has no"
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Twice as many workers as cores, 8 at most: a test often waits for a process, a device or a timer."""
     return min(8, 2 * (os.cpu_count() or 1))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test that needs what this run's system has not is skipped, and says what it is."""
+    needs = {item: [name for mark in item.iter_markers("needs") for name in mark.args] for item in items}
+    known = [item for item in items if not is_tested(item.nodeid.removeprefix("tests/"), needs[item])]
+    if known:
+        config.hook.pytest_deselected(items=known)
+        items[:] = [item for item in items if item not in set(known)]
+    for item in items:
+        if name := lacking(needs[item]):
+            item.add_marker(pytest.mark.skip(reason=f"{LACKED} {name}"))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -37,7 +52,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     reports = [] if reporter is None else reporter.stats.get("skipped", [])
-    skipped = [report for report in reports if not NOT_TO_BE_HAD & set(re.split(r"\W|_", report.nodeid))]
+    skipped = [
+        report
+        for report in reports
+        if not NOT_TO_BE_HAD & set(re.split(r"\W|_", report.nodeid)) and LACKED not in str(report.longrepr)
+    ]
     if skipped:
         print(f"\n{len(skipped)} tests were skipped and SYNCNAS_NO_SKIPS is set: that is a failure.")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

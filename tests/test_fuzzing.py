@@ -48,6 +48,7 @@ def test_a_fuzzer_notices_what_it_is_there_for(tmp_path: Path) -> None:
     assert fuzzer.findings and (tmp_path / "kept" / "x-0").is_file()
 
 
+@pytest.mark.needs("native code")
 def test_the_native_check_reads_no_byte_outside_of_a_tflite_file(bundle: Bundle, tmp_path: Path) -> None:
     program = tflite_fuzz.built()
     if program is None:

@@ -1,59 +1,67 @@
-"""A part of this suite runs as on macOS and on Windows: with what they lack taken away from our modules."""
+"""What a test says that it needs is looked up by the system that this is, or that is played."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import ast
 
 import pytest
 
-from tests.support.other_systems import ROOT, SYSTEMS, environment_as
+from tests.support import other_systems
+from tests.support.documents import ROOT
+from tests.support.other_systems import COMPUTE_ALONE, is_tested, lacking
 
-CHOSEN = (
-    "tests/files/test_journal.py",
-    "tests/files/test_output.py",
-    "tests/bench/test_doctor.py",
-    "tests/bench/test_files.py",
-    "tests/bench/test_plan.py",
-    "tests/bench/test_work_folder.py",
-    "tests/bench/test_writer_lock.py",
-    "tests/bench/adb/test_adb_choice.py",
-    "tests/bench/adb/test_adb_device.py",
-    "tests/bench/adb/test_adb_link.py",
-    "tests/bench/adb/test_adb_listing.py",
-    "tests/bench/litert/test_store.py",
-    "tests/search/evaluators/test_program.py",
-    "tests/cli/test_terminal.py",
+
+@pytest.mark.parametrize(
+    ("system", "played", "needs", "missing"),
+    [
+        ("linux", False, ("signals", "/proc", "host units"), ""),
+        ("macos", True, ("signals", "/proc"), "/proc"),
+        ("macos", True, ("host units",), "host units"),
+        ("macos", False, ("host units", "signals"), ""),
+        ("windows", True, ("native code", "signals"), "native code"),
+        ("windows", False, ("native code", "signals"), "signals"),
+        ("windows", False, (), ""),
+    ],
 )
-"""What writes files, locks them, starts programs and speaks ADB, and is cheap enough to run with each change."""
-LINUX_ALONE = (
-    "has_a_whole_table",  # this host's own LiteRT, as the next ones
-    "missing_runtime_is_a_failure",
-    "test_facts",
-    "real_plan",
-    "input_files_travel",
-    "refused_before_a_byte",
-    "twice_the_room",
-    "installed_wheel_is_a_runtime",
-    "somebody_else_may_write",  # rights of folders
-    "unknown_key_is_refused",  # HOME is not where Windows has keys
-    "kills_its_supervisor",  # on Linux its process group ends it
-    "many_processes",  # dear, as the next ones
-    "at_any_step",
-    "flipped_bytes",
-    "rewards_of_any_size",
-    "eight_processes",
+def test_a_need_is_met_or_named(
+    monkeypatch: pytest.MonkeyPatch, system: str, played: bool, needs: tuple[str, ...], missing: str
+) -> None:
+    monkeypatch.setattr(other_systems, "SYSTEM", system)
+    monkeypatch.setattr(other_systems, "PLAYED", system if played else "")
+    assert lacking(needs) == missing
+
+
+@pytest.mark.parametrize("name", ["signal", "Signals", ""])
+def test_a_need_that_no_system_lacks_is_a_mistake(name: str) -> None:
+    with pytest.raises(ValueError, match="needs are /proc, "):
+        lacking([name])
+
+
+@pytest.mark.parametrize(
+    ("played", "room", "needs", "tested"),
+    [
+        ("", "networks/test_x.py", (), True),
+        ("windows", "networks/test_x.py", (), False),
+        ("windows", "search/workers/test_x.py", (), True),
+        ("macos", "search/workers/test_x.py", (), False),
+        ("macos", "cli/test_x.py", ("signals",), True),
+        ("macos", "cli/test_x.py", ("host units",), False),
+        ("macos", "files/test_x.py", (), True),
+    ],
 )
-"""Tests, by a part of their name, of what the other system has not, or of what costs too much here."""
+def test_what_is_tested_twice(
+    monkeypatch: pytest.MonkeyPatch, played: str, room: str, needs: tuple[str, ...], tested: bool
+) -> None:
+    monkeypatch.setattr(other_systems, "PLAYED", played)
+    assert is_tested(room, needs) is tested
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_the_suite_as_on_another_system(system: str) -> None:
-    left_out = f"not ({' or '.join(LINUX_ALONE)})"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", "-k", left_out]
-    environment = environment_as(system)
-    for name in ("SYNCNAS_NO_SKIPS", *(name for name in os.environ if name.startswith("PYTEST_"))):
-        environment.pop(name, None)
-    done = subprocess.run([*command, *CHOSEN], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+@pytest.mark.parametrize("room", COMPUTE_ALONE)
+def test_what_is_tested_here_alone_asks_nothing_of_a_system(room: str) -> None:
+    asks = {"os", "sys", "signal", "socket", "subprocess", "ctypes", "platform", "multiprocessing", "tempfile"}
+    for path in (ROOT / "syncnas_deploy" / room).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        files = [call for call in called if call == "open" or call.endswith((".open", ".read_text", ".write_text"))]
+        assert not names & asks and not files, path

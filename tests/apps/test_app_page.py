@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.needs("native code")
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "in-your-app.md"
 LIBRARY = ROOT / "bench" / "native" / "library"

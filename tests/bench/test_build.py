@@ -12,6 +12,8 @@ from syncnas_bench.device import RUNNERS, runner_program
 from tests.support.documents import ROOT
 from tests.support.native_sources import build_hook
 
+pytestmark = pytest.mark.needs("native code")
+
 
 @pytest.fixture
 def hook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:

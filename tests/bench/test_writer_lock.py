@@ -50,7 +50,7 @@ def test_a_holder_is_named_and_its_kill_frees_the_place(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.needs("fork")
 def test_a_child_of_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
     """Workers that torch forks live on for a while."""
     place = tmp_path / "p.json"

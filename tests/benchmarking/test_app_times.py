@@ -37,6 +37,7 @@ def test_what_an_app_wrote_is_read_back(bundle: Bundle, written: Path) -> None:
     assert len(times.makespan.samples_us) == 30
 
 
+@pytest.mark.needs("host units")
 def test_bench_lays_it_beside(bundle: Bundle, written: Path, program: Program) -> None:
     words = ("bench", bundle.folder, "--device", "host", "--unit", "cpu:1", "--unit", "cpu:2", "--samples", 12)
     shown = program(*words, "--launches", 1, "--from", written)

@@ -207,7 +207,7 @@ def test_output_that_fits_nowhere_is_exit_code_8() -> None:
     assert done.stderr == "syncnas-deploy: No space is left for the output; make room and run the command again.\n"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs limits of a process")
+@pytest.mark.needs("process limits")
 @pytest.mark.parametrize(
     "command",
     [

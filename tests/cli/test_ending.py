@@ -42,7 +42,7 @@ def child(program: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.needs("signals")
 @pytest.mark.parametrize(
     ("words", "file", "number"),
     [
@@ -80,7 +80,7 @@ def test_a_signal_leaves_no_temporary_files_and_is_told(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.needs("signals")
 @pytest.mark.parametrize(
     ("before", "while_it_waits", "code"),
     [
@@ -162,7 +162,7 @@ finally:
     assert ("[1]" in done.stdout) == ("import" in while_it_waits), "the module was imported whole"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.needs("signals")
 @pytest.mark.parametrize(
     "module",
     [
@@ -195,7 +195,7 @@ main()
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.needs("signals")
 @pytest.mark.parametrize("first", ["SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("second", ["SIGTERM", "SIGHUP"])
 def test_a_worker_that_cleans_up_is_not_interrupted_again(first: str, second: str) -> None:

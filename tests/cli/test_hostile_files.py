@@ -17,7 +17,7 @@ from tests.support.hostile_files import CASES
 ASKED_BYTES = 160 << 20
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="pipes, devices and /proc")
+@pytest.mark.needs("/proc")
 @pytest.mark.parametrize("case", [case for case in CASES if "as may be" not in case])
 def test_a_small_file_gets_little_memory_and_one_sentence(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

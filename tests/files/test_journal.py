@@ -261,20 +261,6 @@ def test_what_is_no_journal_is_not_begun_anew(tmp_path: Path, content: bytes) ->
     assert path.read_bytes() == content and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("most", [1, 7, 100])
-def test_reads_that_return_less_than_was_asked_for_lose_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    """A read gives at most 2 147 479 552 bytes on Linux."""
-    path = tmp_path / "j.jsonl"
-    content = written(path)
-    pread = os.pread
-    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, most), at))
-    with opened(path) as journal:
-        assert journal.rows == tuple(ROWS)
-    assert path.read_bytes() == content
-
-
 def test_more_than_two_gigabytes_are_not_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     written(path)

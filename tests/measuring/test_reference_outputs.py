@@ -84,6 +84,7 @@ def rows_of(journal: Path) -> list[dict[str, Any]]:
     return [json.loads(line)["row"] for line in journal.read_text().splitlines()[1:]]
 
 
+@pytest.mark.needs("host units")
 def test_outputs_of_every_step_equal_the_interpreters(tiny: ModelConfig, tmp_path: Path) -> None:
     device = Spoiled(nothing, 0)
     seen: list[tuple[str, float]] = []
@@ -101,6 +102,7 @@ def test_outputs_of_every_step_equal_the_interpreters(tiny: ModelConfig, tmp_pat
     assert device.launches == 1
 
 
+@pytest.mark.needs("host units")
 def test_a_wrong_output_is_measured_again(tiny: ModelConfig, tmp_path: Path) -> None:
     device = Spoiled(one_wrong, 2)
     profile = measure(tiny, device, UNITS, QUICK, tmp_path / "j")
@@ -110,6 +112,7 @@ def test_a_wrong_output_is_measured_again(tiny: ModelConfig, tmp_path: Path) -> 
     assert [len(run.metadata.get("failures", [])) for run in runs] == [2, 0, 0, 0, 0, 0]
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize("spoil", [zeros, not_a_number, cut_short])
 def test_an_output_that_stays_wrong_is_no_row(
     tiny: ModelConfig, tmp_path: Path, spoil: Callable[[np.ndarray], None]
@@ -121,6 +124,7 @@ def test_an_output_that_stays_wrong_is_no_row(
     assert not (tmp_path / "j").exists()
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize("lie", ["NANS", "ZEROS", "ONE_WRONG"])
 def test_a_runtime_that_computes_nonsense_gives_no_profile(tiny: ModelConfig, tmp_path: Path, lie: str) -> None:
     device = HostDevice(litert=lying_litert(lie))
@@ -135,6 +139,7 @@ def test_simulated_units_compute_nothing_and_pass(tiny: ModelConfig, tmp_path: P
     assert [row["step"] for row in rows_of(tmp_path / "j")][-1] == "held_out"
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",

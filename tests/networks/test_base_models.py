@@ -98,6 +98,7 @@ def agree(bundle: Bundle, found: np.ndarray) -> None:
     assert np.abs(found - logits.ravel()).max() <= 1e-3 * np.abs(logits).max()
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize("name", list(ALL))
 def test_runs_on_the_cpu(name: str, tmp_path: Path) -> None:
     bundle = pipeline.export(name, tmp_path / "b")
@@ -105,6 +106,7 @@ def test_runs_on_the_cpu(name: str, tmp_path: Path) -> None:
     agree(bundle, run_once(bundle, units, tmp_path))
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.skipif(
     vulkan.software_icd() is None,
     reason="a software Vulkan driver is missing (Debian: chromium-common and libvulkan1)",

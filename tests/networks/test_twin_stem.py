@@ -58,6 +58,7 @@ def test_it_is_kept_in_a_file_and_refused_in_a_base(mobilenet: ModelConfig, twin
         dataclasses.replace(mobilenet, placement=Placement(twin_stem=True))
 
 
+@pytest.mark.needs("host units")
 def test_it_computes_what_the_network_computes(mobilenet: ModelConfig, tmp_path: Path) -> None:
     small = parse_config(config_text(mobilenet).replace('"input_size": 224', f'"input_size": {SMALL}'), "small")
     config = branched(small, "nnanncc", placement=Placement(twin_stem=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -20,10 +21,10 @@ from tests.support.picture_cases import small_branched
 
 
 class Exploit:
-    """A pickle that would make a file."""
+    """A pickle that would make a folder."""
 
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, ("exploited", "w")
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploited",)
 
 
 def test_code_in_a_checkpoint_is_refused_and_not_run(mobilenet: ModelConfig, tmp_path: Path) -> None:

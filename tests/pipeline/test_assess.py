@@ -173,6 +173,7 @@ def test_where_the_budget_cannot_be_met_the_least_latency_is_searched(tmp_path: 
     assert verdict is not None and verdict.answer == "does not pay"
 
 
+@pytest.mark.needs("host units")
 def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each_other(program: Program) -> None:
     write_config(Path("small.json"), small_config(8))
     units = ("--unit", "cpu:1", "--unit", "cpu:2")

@@ -147,6 +147,7 @@ def test_a_network_that_int8_ruins_is_told_when_it_is_exported(
     assert f"{' | '.join((precisions * 2)[: config.branch_count])}: logits " in told.out
 
 
+@pytest.mark.needs("host units")
 def test_the_native_runner_computes_what_the_files_say(bundle: Bundle) -> None:
     units = Unit("cpu", precision="int8"), Unit("cpu", threads=2)
     result = run_bench(bundle, HostDevice(), units, samples=5, launches=1, energy=False)

@@ -75,7 +75,7 @@ def test_what_is_not_there_has_the_code_for_that(places: ModelConfig) -> None:
         pipeline.as_profile("one")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+@pytest.mark.needs("POSIX shell")
 @pytest.mark.parametrize(
     "form", ["{make} | {run} models /dev/stdin", "{run} models <({make})", "{run} models /dev/fd/0 < m"]
 )

@@ -24,6 +24,8 @@ from syncnas_deploy.report.tables import bench_page
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.configs import parse_config
 
+pytestmark = pytest.mark.needs("host units")
+
 QUICK = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1)
 GPU = pytest.mark.skipif(
     vulkan.software_icd() is None,

@@ -47,6 +47,7 @@ def test_kernels_are_split_where_that_is_clearly_faster(times: KernelTimes, chos
     assert str(with_faster_kernels(PAIR[0], times)) == chosen
 
 
+@pytest.mark.needs("host units")
 def test_both_ways_are_measured_on_cpus_with_whole_kernels_alone() -> None:
     large, units = with_large_kernels(small_config(8)), (Unit("cpu", precision="int8"), Unit("cpu", threads=2))
     found = kernel_times(large, HostDevice(), units)
@@ -56,6 +57,7 @@ def test_both_ways_are_measured_on_cpus_with_whole_kernels_alone() -> None:
     assert kernel_times(small_config(8), HostDevice(), units) == {}
 
 
+@pytest.mark.needs("host units")
 def test_what_was_chosen_is_in_the_profile_and_stays_when_it_is_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

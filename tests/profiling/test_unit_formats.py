@@ -47,6 +47,7 @@ def test_each_unit_has_files_of_its_format_and_equal_formats_share_one(base: Mod
     assert used == {(0, "pair0.tflite"), (1, "pair0_1.tflite")}
 
 
+@pytest.mark.needs("host units")
 def test_a_profile_of_int8_beside_fp32_is_measured_and_checked(base: ModelConfig, tmp_path: Path) -> None:
     units = ("cpu:1:int8", "cpu:2")
     found = pipeline.profile(base, HostDevice(), out=tmp_path / "p.json", units=units, settings=QUICK, examine=False)

@@ -20,9 +20,12 @@ from syncnas_bench.adb.link import Link
 from syncnas_bench.adb.run import Patience
 from syncnas_bench.adb.server import server_devices, server_version
 from syncnas_bench.adb.target import find_runtime
-from syncnas_bench.environment import Environment
+from syncnas_bench.environment import DEVICE_LITERT_VARIABLE, Environment
+from syncnas_bench.local.host import find_litert
+from syncnas_bench.systems import HOME_VARIABLE
 from tests.support.adb_daemon import AdbDaemon
 from tests.support.adb_phone import make_phone
+from tests.support.other_systems import SYSTEM
 from tests.support.waiting import wait_for
 
 QUICK = Patience(reconnect_s=15, cool_s=0.15, poll_s=0.05)
@@ -49,13 +52,21 @@ def free_port() -> int:
         return port
 
 
+def environment_of(home: Path, port: int) -> dict[str, str]:
+    """An environment with a home of its own, and a port for the adb server."""
+    places = {"HOME": str(home), HOME_VARIABLE: str(home)}
+    if SYSTEM != "linux":  # whose LiteRT a board cannot load
+        places[DEVICE_LITERT_VARIABLE] = str(find_litert().parent)
+    return {**places, "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(port)}
+
+
 class AdbServer:
     """A private adb server of the real adb, with an environment that leads to it."""
 
     def __init__(self, adb: Path, home: Path) -> None:
         self.adb, self.port = adb, free_port()
         self.address = ("127.0.0.1", self.port)
-        self.env = {"HOME": str(home), "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(self.port)}
+        self.env = environment_of(home, self.port)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -92,7 +103,7 @@ class AdbServer:
 
 def no_server_env(home: Path) -> dict[str, str]:
     """An environment with a home of its own and a port where no adb server listens."""
-    return {"HOME": str(home), "PATH": os.environ["PATH"], "ANDROID_ADB_SERVER_PORT": str(free_port())}
+    return environment_of(home, free_port())
 
 
 def connect_to(serial: str, env: Mapping[str, str]) -> Callable[[], Link]:

@@ -15,7 +15,7 @@ from syncnas_bench import BenchError, Job, Run, RunnerCrashed, RunnerHung, Step,
 from syncnas_bench.adb.device import AdbDevice
 from syncnas_bench.adb.link import Link
 from syncnas_bench.adb.run import Patience
-from syncnas_bench.environment import LITERT_VARIABLE
+from syncnas_bench.environment import DEVICE_LITERT_VARIABLE
 from syncnas_bench.errors import LinkStalled, StorageFull
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.measuring.reference_outputs import OutputCheck
@@ -74,7 +74,7 @@ class Bench:
 
     def lying(self, lie: str) -> AdbDevice:
         """The device with a LiteRT library that lies, and a GPU that computes on the CPU."""
-        env = self.env | {LITERT_VARIABLE: str(lying_litert(lie))}
+        env = self.env | {DEVICE_LITERT_VARIABLE: str(lying_litert(lie).parent)}
         board: AdbDevice = device_of(self.serial, env, PATIENCE, GpuBoard)
         return board
 

@@ -20,6 +20,7 @@ from syncnas_bench.adb.direct import connect_tcp
 from syncnas_bench.adb.link import Link
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import DeviceLeased
+from syncnas_bench.systems import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from tests.support.adb_daemon import AdbDaemon
@@ -56,7 +57,7 @@ def _ask(host: str, port: int, home: str, scratch: str, tries: int, *, dies: boo
     if host != "0":
         adb_lease._host = lambda: host * 16
     link, mark, held, overlaps = (
-        Link(connect_tcp("127.0.0.1", port, Environment({"HOME": home}).adb_keys)),
+        Link(connect_tcp("127.0.0.1", port, Environment({HOME_VARIABLE: home}).adb_keys)),
         f"{home}/mark",
         0,
         0,

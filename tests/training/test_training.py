@@ -262,10 +262,10 @@ def test_an_older_run_is_not_lost_by_mistake(few: Path, tmp_path: Path) -> None:
 
 
 class Exploit:
-    """A pickle that would make a file."""
+    """A pickle that would make a folder."""
 
-    def __reduce__(self) -> tuple[object, tuple[str, str]]:
-        return open, ("exploited", "w")
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("exploited",)
 
 
 def test_a_checkpoint_that_cannot_be_used_is_refused(few: Path, tmp_path: Path) -> None:

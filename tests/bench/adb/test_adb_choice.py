@@ -11,7 +11,7 @@ from syncnas_bench import Choice, DeviceAmbiguous, DeviceNotFound, default_devic
 from syncnas_bench.discovery import phone_specs
 from syncnas_bench.environment import Environment
 from syncnas_deploy import pipeline
-from tests.support.adb_cases import free_port
+from tests.support.adb_cases import free_port, no_server_env
 from tests.support.fake_adb_server import FakeAdbServer, listing
 
 
@@ -42,7 +42,7 @@ def test_a_phone_that_waits_is_told_of() -> None:
 
 
 def test_nobody_there_is_this_host_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    env = {"HOME": str(tmp_path), "ANDROID_ADB_SERVER_PORT": str(free_port())}
+    env = no_server_env(tmp_path)
     monkeypatch.setattr(discovery, "LOOK_S", 600.0)
     start = time.monotonic()
     assert default_device(Environment(env)) == Choice("host", "")

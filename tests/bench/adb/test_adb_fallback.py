@@ -13,7 +13,7 @@ import pytest
 
 from syncnas_bench import BenchPlan, Job, Launch, RunnerCrashed, RunnerHung, Step, UnitUnavailable
 from syncnas_bench.adb.device import AdbDevice
-from syncnas_bench.environment import LITERT_VARIABLE
+from syncnas_bench.environment import DEVICE_LITERT_VARIABLE
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import WrongOutput
 from syncnas_deploy.networks.config import ModelConfig
@@ -35,7 +35,7 @@ class GpuBoard(AdbDevice):
 
 def board_of(phone: AdbDaemon, home: Path, lie: str) -> AdbDevice:
     """The device with that library."""
-    env = no_server_env(home) | {LITERT_VARIABLE: str(lying_litert(lie))}
+    env = no_server_env(home) | {DEVICE_LITERT_VARIABLE: str(lying_litert(lie).parent)}
     serial = phone.address
     board: GpuBoard = device_of(serial, env, QUICK, GpuBoard)
     return board

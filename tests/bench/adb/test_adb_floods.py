@@ -17,6 +17,7 @@ from syncnas_bench.adb.link import Link
 from syncnas_bench.environment import Environment
 from syncnas_bench.errors import CommandFailed, LinkLost
 from syncnas_bench.session import longest_line_bytes
+from syncnas_bench.systems import HOME_VARIABLE
 from tests.support.adb_daemon import HEAD
 from tests.support.bench_cases import run_text, sim_plan
 
@@ -89,7 +90,7 @@ FLOODS = {
 def test_a_flood_is_cut_off(name: str, tmp_path: Path) -> None:
     flood = FLOODS[name]
     with flood.listening() as port:
-        link = Link(connect_tcp("127.0.0.1", port, Environment({"HOME": str(tmp_path)}).adb_keys))
+        link = Link(connect_tcp("127.0.0.1", port, Environment({HOME_VARIABLE: str(tmp_path)}).adb_keys))
         with pytest.raises((LinkLost, CommandFailed), match=r"sends more without waiting|malformed frame|more than"):
             link.shell("true", deadline_s=120)
         link.close()
@@ -100,7 +101,7 @@ def test_a_flood_is_cut_off(name: str, tmp_path: Path) -> None:
 def test_an_endless_answer_that_keeps_to_the_protocol_has_an_end(lines: bool, tmp_path: Path) -> None:
     flood = Flood(frame(1, b"x" * (MB // 4)), keeps_to_protocol=True)
     with flood.listening() as port:
-        link = Link(connect_tcp("127.0.0.1", port, Environment({"HOME": str(tmp_path)}).adb_keys))
+        link = Link(connect_tcp("127.0.0.1", port, Environment({HOME_VARIABLE: str(tmp_path)}).adb_keys))
         with pytest.raises((LinkLost, CommandFailed), match="more than"):
             if lines:
                 link.stream("true", 120).line(time.monotonic() + 120, 1000)
@@ -125,7 +126,7 @@ def test_a_token_is_twenty_bytes(count: int, tmp_path: Path) -> None:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         with pytest.raises(LinkLost, match=f"token has {count} bytes instead of 20.*check the address"):
-            connect_tcp("127.0.0.1", server.getsockname()[1], Environment({"HOME": str(tmp_path)}).adb_keys, 60)
+            connect_tcp("127.0.0.1", server.getsockname()[1], Environment({HOME_VARIABLE: str(tmp_path)}).adb_keys, 60)
         thread.join(timeout=60)
 
 

@@ -29,6 +29,7 @@ from syncnas_bench.errors import (
     StorageFull,
     TransferFailed,
 )
+from syncnas_bench.systems import HOME_VARIABLE
 from tests.support.adb_cases import (
     AdbServer,
     connect_directly,
@@ -248,7 +249,7 @@ def test_unknown_key_is_refused_and_then_accepted(tmp_path: Path) -> None:
         link = Link(connect_tcp("127.0.0.1", daemon.port, Environment(env).adb_keys))
         assert link.shell("echo in").stdout == "in\n"
         link.close()
-        other = env | {"HOME": str(tmp_path / "other"), "ADB_VENDOR_KEYS": str(tmp_path / ".android/adbkey")}
+        other = env | {HOME_VARIABLE: str(tmp_path / "other"), "ADB_VENDOR_KEYS": str(tmp_path / ".android/adbkey")}
         Link(connect_tcp("127.0.0.1", daemon.port, Environment(other).adb_keys)).close()
     key = tmp_path / ".android/adbkey"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -271,7 +272,7 @@ def test_unknown_key_through_a_server(server: AdbServer) -> None:
 def test_keys_that_are_no_keys(tmp_path: Path) -> None:
     bad = tmp_path / "bad.adb_key"
     bad.write_text("hello")
-    env = {"HOME": str(tmp_path), "ADB_VENDOR_KEYS": str(tmp_path)}
+    env = {HOME_VARIABLE: str(tmp_path), "ADB_VENDOR_KEYS": str(tmp_path)}
     assert [path.name for path in key_paths(Environment(env).adb_keys)] == ["adbkey", "bad.adb_key"]
     with pytest.raises(DeviceUnavailable, match=r"bad\.adb_key cannot be read"):
         load_signers(Environment(env).adb_keys)

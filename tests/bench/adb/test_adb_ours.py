@@ -249,7 +249,7 @@ def test_a_phone_with_such_links_is_measured_and_keeps_all(tmp_path: Path) -> No
         assert files_in(victim) == [".hidden", "keep"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+@pytest.mark.needs("/proc")
 def test_a_dead_process_that_nobody_has_waited_for_holds_no_lease() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert here().process_started(child.pid)

@@ -46,6 +46,7 @@ def test_whose_programs_it_runs(answer: str, target: str, says: str) -> None:
         target_of(parse_probe(answer))
 
 
+@pytest.mark.needs("LiteRT for boards")
 def test_android_of_32_bits_is_examined_to_its_end(phone: AdbDaemon, device: AdbDevice) -> None:
     (phone.root / "getprop.txt").write_text("ro.product.cpu.abilist=armeabi-v7a\nro.build.version.sdk=29\n")
     for name in ("getconf", "ldd"):

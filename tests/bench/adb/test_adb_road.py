@@ -14,6 +14,7 @@ from tests.support.adb_cases import new_phone, no_server_env
 from tests.support.killed_profiles import kill_and_compare
 from tests.support.program import Program
 
+pytestmark = pytest.mark.needs("host units")
 CHECKOUT = Path(__file__).resolve().parents[3]
 
 

@@ -16,6 +16,8 @@ from tests.support.app_cases import NATIVE, ROOT, SANITIZERS, app, run_app, smal
 from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched
 
+pytestmark = pytest.mark.needs("native code")
+
 JAVA = ROOT / "bench" / "java"
 SUPPORT = Path(__file__).parents[2] / "support"
 LIBRARY = Path(syncnas_bench.__file__).parent / "_native" / "x86_64-linux"

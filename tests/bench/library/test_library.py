@@ -24,6 +24,8 @@ from tests.support.app_cases import SANITIZERS, app, run_app, small_litert, writ
 from tests.support.bundle_cases import seeded_bundle
 from tests.support.picture_cases import small_branched, small_config
 
+pytestmark = pytest.mark.needs("native code")
+
 ARGUMENT, BUNDLE, RUNTIME, MODEL, UNIT, RUN = "123456"
 
 

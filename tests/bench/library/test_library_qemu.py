@@ -14,6 +14,8 @@ import syncnas_bench
 from tests.bench.local.test_qemu import CORE, GLIBC, litert, qemu  # noqa: F401 - `litert` is a fixture
 from tests.support.app_cases import NATIVE, write_small_bundle
 
+pytestmark = pytest.mark.needs("native code")
+
 SUPPORT = Path(__file__).parents[2] / "support"
 LIBRARY = Path(syncnas_bench.__file__).parent / "_native" / "aarch64-linux"
 

@@ -14,6 +14,8 @@ from syncnas_exporters.tflite import int8
 from syncnas_exporters.tflite.lowering import TfliteLowering
 from tests.support.bench_cases import plan_of
 
+pytestmark = pytest.mark.needs("host units")
+
 
 def joined(parts: int, **options: str) -> bytes:
     """A file of two graphs, the second one a CONCAT of so many tensors."""

@@ -30,6 +30,8 @@ from syncnas_bench.environment import Environment
 from syncnas_bench.local.host import find_litert
 from tests.support.bench_cases import SHAPE, VALUES, Collector, branches, only_child, plan_of, write_branches
 
+pytestmark = pytest.mark.needs("host units")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -121,6 +121,7 @@ def test_metal_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "[]\n"
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize(
     ("system", "library"), [("darwin", "libLiteRt.dylib"), ("win32", "libLiteRt.dll"), ("linux", "libLiteRt.so")]
 )
@@ -140,6 +141,7 @@ def test_litert_is_found_by_what_it_is_called_there(
         host.find_litert(None, system)
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize("machine", [("AMD64", "win32"), ("x86_64", "darwin"), ("riscv64", "linux")])
 def test_a_computer_without_a_runner_says_so(monkeypatch: pytest.MonkeyPatch, machine: tuple[str, str]) -> None:
     monkeypatch.setattr(device_module, "platform", SimpleNamespace(machine=lambda: machine[0]))

@@ -24,6 +24,8 @@ from tests.support.macho_reader import (
 )
 from tests.support.native_sources import bound_functions
 
+pytestmark = pytest.mark.needs("native code")
+
 LITERT_VARIABLE = "SYNCNAS_TEST_DARWIN_LITERT"
 """Names the folder with LiteRT's wheel for macOS."""
 EXPORTS = ROOT / "tests" / "data" / "litert_2.3.0_darwin.symbols"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.documents import ROOT
 
+pytestmark = pytest.mark.needs("native code")
+
 NATIVE, DARWIN = ROOT / "bench" / "native", ROOT / "tests" / "support" / "darwin"
 
 

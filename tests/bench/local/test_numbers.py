@@ -102,6 +102,7 @@ def test_malformed_record(record: object) -> None:
         Run.from_record(record)
 
 
+@pytest.mark.needs("/proc")
 def test_condition_of_a_made_up_machine(tmp_path: Path) -> None:
     cpu = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq"
     zone = tmp_path / "sys/class/thermal/thermal_zone0"

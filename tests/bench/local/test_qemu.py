@@ -32,6 +32,8 @@ from syncnas_bench import (
 )
 from tests.support.bench_cases import VALUES, Collector, branches, plan_of, sim_plan, write_branches
 
+pytestmark = pytest.mark.needs("native code")
+
 NATIVE = Path(syncnas_bench.__file__).parent / "_native"
 GLIBC = Path(os.environ.get("QEMU_LD_PREFIX", "/usr/aarch64-linux-gnu"))
 LITERT_VARIABLE = "SYNCNAS_TEST_AARCH64_LITERT"

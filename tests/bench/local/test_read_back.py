@@ -12,6 +12,8 @@ from syncnas_bench.device import runner_program
 from tests.support.bench_cases import Collector, plan_of, write_branches
 from tests.support.litert_stub import lying_litert
 
+pytestmark = pytest.mark.needs("host units")
+
 CPU, GPU = 0, 1
 RUNS = 3
 

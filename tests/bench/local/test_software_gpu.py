@@ -11,6 +11,8 @@ from syncnas_bench.environment import SOFTWARE_ICD_VARIABLE, Environment
 from syncnas_bench.local.vulkan import software_icd
 from tests.support.bench_cases import Collector, branches, plan_of, write_branches
 
+pytestmark = pytest.mark.needs("host units")
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -50,6 +50,7 @@ def test_a_mac_that_tells_little_is_no_error(monkeypatch: pytest.MonkeyPatch, te
     assert mac.cores() == tuple(range(os.cpu_count() or 1)) and mac.boot_id().isdigit()
 
 
+@pytest.mark.needs("load averages")
 @pytest.mark.parametrize(
     ("pmset", "saving"),
     [(PMSET.format(0), "false"), (PMSET.format(1), "true"), (" powermode 2\n", "false"), ("", "absent")],
@@ -101,7 +102,7 @@ def test_windows_tells_what_its_registry_has(monkeypatch: pytest.MonkeyPatch) ->
     assert facts.memory_bytes > 0
 
 
-@pytest.mark.parametrize("system", [Linux(), windows.Windows()])
+@pytest.mark.parametrize("system", [pytest.param(Linux(), marks=pytest.mark.needs("/proc")), windows.Windows()])
 def test_processes_are_told_apart_by_when_they_began(system: System) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
@@ -128,13 +129,14 @@ def test_what_spoils_numbers_on_a_computer(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, str], name: str, status: str
 ) -> None:
     told = PowerAndHeat(**{"powered": "mains", "power_saving": "false", "thermal_pressure": "nominal", **more})
-    monkeypatch.setattr(Linux, "readings", lambda _: Readings(power_and_heat=told))
+    monkeypatch.setattr(type(here()), "readings", lambda _: Readings(power_and_heat=told))
     condition = Condition.read()
     assert isinstance(condition, ComputerCondition)
     json.dumps(condition.to_dict(), allow_nan=False)
     assert {check.name: check.status for check in computer_checks(condition)}[name] == status
 
 
+@pytest.mark.needs("/proc")
 def test_linux_has_no_more_than_before() -> None:
     condition = Condition.read()
     assert type(condition) is Condition and list(computer_checks(condition)) == []

@@ -51,7 +51,7 @@ def run(folder: Path, text: str, *arguments: object, limit_s: float = 100.0) -> 
     return run_program(words, folder / "own", stdin=folder / "in", seed=1, limit_s=limit_s)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what leaves the process group is not found")
+@pytest.mark.needs("subreapers")
 @pytest.mark.parametrize("end", ["", PRINTS_TOO_MUCH, "os.kill(os.getpid(), 9)", "raise SystemExit(3)"])
 @pytest.mark.parametrize("how", ["session", "no environment", "no parent", "many"])
 def test_what_it_started_is_ended_with_it(tmp_path: Path, how: str, end: str) -> None:

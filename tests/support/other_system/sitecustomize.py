@@ -45,7 +45,7 @@ MISSING = {"macos": (), "windows": ("fcntl", "resource", "pwd", "grp", "termios"
 
 
 class View(types.ModuleType):
-    """A module as it is on the other system; what is set on it is set on the real one."""
+    """A module as it is on the other system. What is set on it is set for this project's modules alone."""
 
     def __init__(self, real: types.ModuleType, absent: set[str], other: dict[str, object]) -> None:
         super().__init__(real.__name__)
@@ -57,11 +57,8 @@ class View(types.ModuleType):
         other = self.__dict__["_other"]
         return other[name] if name in other else getattr(self.__dict__["_real"], name)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self.__dict__["_real"], name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self.__dict__["_real"], name)
+    def __dir__(self) -> list[str]:
+        return sorted({*dir(self.__dict__["_real"]), *self.__dict__["_other"]} - self.__dict__["_absent"])
 
 
 def _open(path, flags, mode=0o777, *, dir_fd=None):  # type: ignore[no-untyped-def]
