@@ -116,7 +116,7 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
     assert (tmp_path / "thesis.txt").read_text() == "theirs"
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+@pytest.mark.needs("/proc")
 @pytest.mark.parametrize("place", ["/proc/p.json", "/proc/self/fd/p.json", "/sys/p.json", "/dev/null/p.json"])
 def test_where_no_file_can_be_made_nobody_is_said_to_write(place: str) -> None:
     with pytest.raises(OSError, match=r"No such file|Permission denied|Not a directory|Read-only|File exists"):

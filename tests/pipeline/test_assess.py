@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 import shlex
 import shutil
@@ -196,7 +195,7 @@ def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each
     assert json.loads(again.out)["int8"]["units"] == ["cpu:1:int8", "cpu:2:int8"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.needs("signals", "host units")
 def test_an_assessment_that_is_ended_in_its_int8_road_goes_on(program: Program) -> None:
     write_config(Path("small.json"), small_config(8))
     units = ("--unit", "cpu:1", "--unit", "cpu:2")

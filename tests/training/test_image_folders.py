@@ -162,7 +162,7 @@ def test_linked_folders_are_counted_once(tmp_path: Path) -> None:
     assert all(found.path(i).is_file() for i in range(len(found)))
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+@pytest.mark.needs("/proc")
 @pytest.mark.parametrize("place", ["/proc", "/proc/self", "/sys", "/dev/fd"])
 def test_what_the_kernel_makes_is_not_walked(place: str, tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "set", 2, 0)
