@@ -61,6 +61,7 @@ def inputs(seed: int) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.needs("host units")
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_it_computes_what_the_binding_does(no_binding: None, monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     runner = TfliteRunner(model(precision))
@@ -74,6 +75,7 @@ def test_it_computes_what_the_binding_does(no_binding: None, monkeypatch: pytest
             np.testing.assert_array_equal(mine[name], theirs[name])
 
 
+@pytest.mark.needs("host units")
 def test_a_network_is_exported_without_the_binding(
     no_binding: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_network_is_exported_without_the_binding(
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.needs("host units")
 def test_outputs_are_the_callers_own(no_binding: None) -> None:
     runner = TfliteRunner(model())
     first = runner.run("two", inputs(1)["two"])

@@ -62,6 +62,7 @@ def test_files_the_runtimes_cannot_load(tmp_path: Path) -> None:
         run_onnx(b"not a model", {})
 
 
+@pytest.mark.needs("stderr of C")
 def test_running_says_nothing_on_stderr(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(write_tflite([add_graph()]))
@@ -79,6 +80,7 @@ os.write(2, b"still open")
     assert result.stderr == "still open"
 
 
+@pytest.mark.needs("stderr of C")
 def test_other_threads_print_while_a_runner_is_made() -> None:
     program = f"""
 import os, select, sys, threading
@@ -113,6 +115,7 @@ print(lines)
     assert lines == [f"progress {i}\n".encode() for i in range(len(lines))]
 
 
+@pytest.mark.needs("stderr of C")
 def test_what_c_prints_comes_through_after_a_runner_was_made(tmp_path: Path) -> None:
     program = f"""
 import ctypes, sys

@@ -19,7 +19,7 @@ SYSTEM = PLAYED or {"darwin": "macos", "win32": "windows"}.get(sys.platform, "li
 
 NOT_PLAYED = frozenset({"host units", "native code"})
 """What another system has of its own, and is not played: LiteRT's units there, and what a compiler makes for it."""
-LINUX_ALONE = frozenset({"/proc", "subreapers", "LiteRT for boards"})
+LINUX_ALONE = frozenset({"/proc", "subreapers", "stderr of C", "LiteRT for boards"})
 LACKS = {
     "linux": frozenset[str](),
     "macos": LINUX_ALONE,
