@@ -27,7 +27,7 @@ from tests.support.native_sources import bound_functions, build_hook
 from tests.support.pe_reader import DYNAMIC_BASE, MACHINE_X64, NX_COMPAT, PeFile
 
 LITERT_VARIABLE = "SYNCNAS_TEST_WINDOWS_LITERT"
-pytestmark = [pytest.mark.needs("native code"), pytest.mark.timeout(3600)]  # the first link takes long on a busy machine
+pytestmark = [pytest.mark.needs("native code"), pytest.mark.timeout(3600)]  # a long first link
 
 
 def test_every_source_compiles_for_windows(tmp_path: Path) -> None:
