@@ -67,9 +67,12 @@ def collect(source: Path, into: Path) -> tuple[FoundLibrary, ...]:
 
 def _from_folder(source: Path, into: Path) -> Iterator[tuple[Path, str]]:
     """Copies of the libraries in a folder, or in the folders of ABIs one or two levels down."""
-    paths = [path for pattern in ("*.so", "*/*.so", "jni/*/*.so") for path in sorted(source.glob(pattern))]
+    try:
+        paths = [path for pattern in ("*.so", "*/*.so", "jni/*/*.so") for path in sorted(source.glob(pattern))]
+    except OSError as e:
+        raise RuntimeRejected(f"{source} cannot be searched ({e.strerror}); name the folder of the libraries.") from e
     for path in dict.fromkeys(paths):
-        if LIBRARY.fullmatch(path.name) is None or not path.is_file():
+        if LIBRARY.fullmatch(path.name) is None or not is_file(path):
             continue
         copy = _fresh(into) / path.name
         _write(copy, _pieces(path))

@@ -13,6 +13,7 @@ import struct
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,18 @@ def test_what_may_not_be_read_is_named(store: RuntimeStore, folder: Path, monkey
     monkeypatch.setattr(Path, "open", refuse)
     assert store.problems(entry) == ("libLiteRt.so cannot be read: Permission denied",)
     with pytest.raises(RuntimeRejected, match=r"libLiteRt\.so cannot be read .Permission denied.; check its rights"):
+        store.add(folder, version="2.3.0")
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO, errno.ENOTCONN])
+def test_a_folder_that_cannot_be_searched_is_named(
+    store: RuntimeStore, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(self: Path, pattern: str) -> Iterator[Path]:
+        raise OSError(number, os.strerror(number), str(self / pattern))
+
+    monkeypatch.setattr(Path, "glob", refused)
+    with pytest.raises(RuntimeRejected, match=rf"cannot be searched \({os.strerror(number)}\); name the"):
         store.add(folder, version="2.3.0")
 
 
