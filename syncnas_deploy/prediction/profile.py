@@ -40,6 +40,13 @@ _RowCount = Meta(max_length=MAX_ROWS)
 Level = Literal["trustworthy", "doubtful", "worthless"]
 LIMITS = (0.10, 0.25)
 """Expected error from which a profile is doubtful, and from which it is worthless."""
+FEW_POINTS = 0.05
+"""Share of the points that may differ between launches before a profile is doubtful.
+
+With so many of them wrong predictions move by less than the profile's own expected error; see docs/design.md.
+"""
+POINTS_DIFFERED = "points differed"
+NO_ENERGY = "no energy: "
 
 KIND_FACTS = ("model", "cpu_model")
 """Two measurements with a different value of one of these facts are of different devices."""
@@ -105,13 +112,20 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
         return float(np.quantile([abs(row.error) for row in self.held_out], 0.9))
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """The warnings that make it doubtful: not that few points differed, nor that there is no energy."""
+        few = sum(row.sample.differs for row in self.points) <= FEW_POINTS * len(self.points)
+        harmless = [text for text in self.warnings if text.startswith(NO_ENERGY) or (few and POINTS_DIFFERED in text)]
+        return tuple(text for text in self.warnings if text not in harmless)
+
+    @property
     def level(self) -> Level:
-        """How far it can be trusted, by its expected error; one with a warning is doubtful at least."""
+        """How far it can be trusted, by its expected error; one with a doubt is doubtful at least."""
         doubtful, worthless = LIMITS
         error = self.expected_error or 0.0
         if error > worthless:
             return "worthless"
-        return "doubtful" if self.warnings or error > doubtful else "trustworthy"
+        return "doubtful" if self.doubts or error > doubtful else "trustworthy"
 
     @cached_property
     def width_steps(self) -> tuple[int, int]:

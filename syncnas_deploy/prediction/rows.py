@@ -26,6 +26,8 @@ PowerState = Literal["idle", "unit_0", "unit_1", "both"]
 INVOCATION_OPS = (1, 9)
 """Numbers of trivial operations in two graphs. Their times, extrapolated to no operation, are the invocation."""
 
+LAUNCH_DISAGREEMENT = 0.25
+"""Relative range of medians over launches. A larger one makes a profile carry a warning."""
 MAX_US = 1e9
 LEAST_US = 1e-3
 """No latency is shorter: the clock of the runner tells nanoseconds."""
@@ -77,6 +79,11 @@ class LaunchSample(Struct, frozen=True, forbid_unknown_fields=True):
     def disagreement(self) -> float:
         """Range of the launches' medians relative to their median."""
         return (max(self.launches_us) - min(self.launches_us)) / max(abs(self.median_us), 1e-9)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the launches disagree so much that a reader should know."""
+        return self.disagreement > LAUNCH_DISAGREEMENT
 
     @classmethod
     def of(cls, launches: Iterable[NDArray[np.float64]]) -> LaunchSample:

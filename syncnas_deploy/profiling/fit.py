@@ -21,8 +21,9 @@ from syncnas_deploy.networks.segments import cut
 from syncnas_deploy.prediction.curve_model import CurveModel
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.predict import predict
-from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
+from syncnas_deploy.prediction.profile import POINTS_DIFFERED, DeviceProfile, flat_text
 from syncnas_deploy.prediction.rows import (
+    LAUNCH_DISAGREEMENT,
     ContentionRow,
     HeldOutRow,
     LaunchSample,
@@ -48,8 +49,6 @@ from syncnas_deploy.profiling.experiment import (
     whole_job,
 )
 
-LAUNCH_DISAGREEMENT = 0.25
-"""Relative range of a point's medians over launches. A larger one makes a profile carry a warning."""
 MOST_SLOWED = 10.0
 """The largest factor of contention: beside the other unit one does a tenth of its work. 1 over it is the least."""
 SHORT_OVERLAP = 0.03
@@ -334,11 +333,12 @@ def _warnings(
         f"{units[row.unit]}: {f'set {row.pair} of channel widths' if row.pair else 'the base'} as a whole network "
         f"differed by {row.sample.disagreement:.0%} between launches"
         for row in networks
-        if row.sample.disagreement > LAUNCH_DISAGREEMENT
+        if row.sample.differs
     ]
-    noisy = sum(row.sample.disagreement > LAUNCH_DISAGREEMENT for row in rows)
+    noisy = sum(row.sample.differs for row in rows)
     if noisy:
-        texts.append(f"{noisy} of {len(rows)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
+        told = f"{noisy} of {len(rows)} {POINTS_DIFFERED}"
+        texts.append(f"{told} by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
     for unit in (0, 1):
         if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
             texts.append(

@@ -36,7 +36,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.curve_model import CurveModel
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.energy import PowerModel
-from syncnas_deploy.prediction.profile import DeviceProfile, base_digest, flat_text
+from syncnas_deploy.prediction.profile import NO_ENERGY, DeviceProfile, base_digest, flat_text
 from syncnas_deploy.prediction.rows import INVOCATION_OPS, LearningRow, PowerRow, PowerState
 from syncnas_deploy.profiling.experiment import (
     CHAIN_OPS,
@@ -217,7 +217,7 @@ class _Measurement:
             PowerModel.of(rows)
         except (BenchError, MeasurementError) as error:
             # The table is measured. It is kept although the power cannot be read.
-            return (), (f"no energy: {error}",)
+            return (), (f"{NO_ENERGY}{error}",)
         return rows, ()
 
     def _measure(self, launch: int, total: int) -> None:

@@ -193,9 +193,9 @@ def doubt_text(profile: DeviceProfile) -> str:
     """Why a profile is doubtful or worthless; "" where it is trustworthy."""
     if profile.level == "trustworthy":
         return ""
-    count, error = len(profile.warnings), profile.expected_error or 0.0
+    doubts, error = profile.doubts, profile.expected_error or 0.0
     reasons = [f"its predictions are {error:.0%} off"] if error > LIMITS[0] else []
-    reasons += [f"{count} warning{'s' * (count > 1)}: {profile.warnings[0]}"] if count else []
+    reasons += [f"{len(doubts)} warning{'s' * (len(doubts) > 1)}: {doubts[0]}"] if doubts else []
     return f"the profile is {profile.level} ({'; '.join(reasons)})"
 
 

@@ -15,7 +15,7 @@ from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.networks.formats import load_config
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction.profile_files import profile_to_json, read_profile, write_profile
-from syncnas_deploy.prediction.rows import LaunchSample, Point
+from syncnas_deploy.prediction.rows import LaunchSample, Point, PointRow
 from tests.support.latency_cases import INVOCATION_US, exactly, law_profile, law_us
 
 
@@ -23,6 +23,44 @@ def test_a_written_profile_reads_back_equal(mobilenet: ModelConfig, tmp_path: Pa
     profile = law_profile(mobilenet)
     write_profile(tmp_path / "p.json", profile)
     assert read_profile(tmp_path / "p.json") == profile
+
+
+def apart(row: PointRow) -> PointRow:
+    """The row with launches that differ by half."""
+    us = row.sample.median_us
+    return msgspec.structs.replace(row, sample=LaunchSample((0.8 * us, us, 1.3 * us), 0.8 * us, 1.3 * us, 30))
+
+
+DIFFERED = "3 of 444 points differed by more than 25% between launches"
+
+
+@pytest.mark.parametrize(
+    ("share", "warnings", "level"),
+    [
+        (0.0, (), "trustworthy"),
+        (0.01, (DIFFERED,), "trustworthy"),
+        (0.05, (DIFFERED,), "trustworthy"),
+        (0.06, (DIFFERED,), "doubtful"),
+        (0.1, (DIFFERED,), "doubtful"),
+        (0.01, (DIFFERED, "the load was 14.0 on 2 cores while it was measured"), "doubtful"),
+        (0.0, ("no energy: the runner missed its deadline",), "trustworthy"),
+        (0.0, ("cpu:1: the base as a whole network differed by 40% between launches",), "doubtful"),
+        (0.0, ("1 of 3 launches were left out",), "doubtful"),
+    ],
+)
+def test_a_few_points_that_differed_are_no_doubt(
+    share: float, warnings: tuple[str, ...], level: str, mobilenet: ModelConfig
+) -> None:
+    law = msgspec.structs.replace(law_profile(mobilenet), warnings=warnings)
+    noisy = int(share * len(law.points))
+    points = (*map(apart, law.points[:noisy]), *law.points[noisy:])
+    assert msgspec.structs.replace(law, points=points).level == level
+
+
+def test_shipped_profiles_are_trustworthy() -> None:
+    house = Path(__file__).parents[2]
+    shipped = [*house.glob("device_profiles/*.json"), house / "docs/demo/profile.json"]
+    assert {path.stem: read_profile(path).level for path in shipped} == {p.stem: "trustworthy" for p in shipped}
 
 
 def test_look_ups_follow_the_measurements(mobilenet: ModelConfig) -> None:

@@ -14,12 +14,14 @@ from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.bundle import Bundle
+from syncnas_deploy.cli.fitting import fitted
 from syncnas_deploy.errors import Incomparable
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.report.contrast.sheets import Sheet, sheets_json, short_names
 from syncnas_deploy.report.html.document import page_text
+from syncnas_deploy.report.page import Page, Table
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched, small_config
@@ -198,15 +200,27 @@ def test_shipped_profiles_have_their_own_names_and_doubts(mobilenet: ModelConfig
     _, (devices, elsewhere) = pipeline.compare([name, own])
     assert [row[0] for row in devices.rows] == [name, "0.json"] and f"on {name} (ms)" in elsewhere.head
     assert cell(devices, 0, "device") == "sim:phone"
-    assert [cell(devices, i, "trust") for i in (0, 1)] == ["doubtful", "trustworthy"]
-    (note,) = [note for note in devices.notes if note.startswith(name)]
-    assert "the profile is doubtful (1 warning: 3 of 444 points" in note and note.endswith("; profile again")
+    assert [cell(devices, i, "trust") for i in (0, 1)] == ["trustworthy", "trustworthy"]
+    (doubted,) = profiles(tmp_path, law)
+    _, (devices, _) = pipeline.compare([name, doubted])
+    assert [cell(devices, i, "trust") for i in (0, 1)] == ["trustworthy", "doubtful"]
+    (note,) = [note for note in devices.notes if note.startswith("0.json")]
+    assert "the profile is doubtful (1 warning: made by hand)" in note and note.endswith("; profile again")
 
 
 def test_names_are_as_short_as_tells_them_apart() -> None:
     assert short_names([Path("a/x.json"), Path("a/y.json")]) == ["x.json", "y.json"]
     assert short_names([Path("a/x.json"), Path("b/x.json")]) == ["a/x.json", "b/x.json"]
-    assert short_names([Path("x.json"), Path("x.json")]) == ["1: x.json", "2: x.json"]
+    assert short_names([Path("x.json"), Path("x.json")]) == ["x.json#1", "x.json#2"]
+
+
+@pytest.mark.parametrize("name", ["profile.json", "mobilenet_v2-sim-phone", "1-shared"])
+def test_a_file_beside_itself_is_named_in_one_piece(name: str) -> None:
+    names = short_names([Path(name)] * 2)
+    lines = fitted(
+        Page(Table(["file", *(f"on {name} (ms)" for name in names)], [[names[0], 1.0, 2.0]])), 80, colour=False
+    )
+    assert all(any(name in line.split() for line in lines) for name in names), lines
 
 
 def test_the_command_prints_and_writes_a_page(result: BenchResult, program: Program, tmp_path: Path) -> None:

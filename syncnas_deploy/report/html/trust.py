@@ -29,7 +29,7 @@ def trust_section(subjects: Sequence[Subject], profiles: Sequence[DeviceProfile]
     charts += [_held_out(profile, subjects) for profile in profiles if profile.held_out]
     found = [line for subject in subjects for line in _checks(subject)]
     found += [("" if p.level == "trustworthy" else "bad", f"the profile is {p.level}") for p in profiles]
-    found += [("bad", text) for profile in profiles for text in profile.warnings]
+    found += [("bad" if text in p.doubts else "", text) for p in profiles for text in p.warnings]
     found += [("", expected_error_text(profile)) for profile in profiles]
     checks = tag("ul", [tag("li", text, class_=kind or None) for kind, text in dict.fromkeys(found)], class_="checks")
     return joined(tag("div", charts, class_="two"), checks)
