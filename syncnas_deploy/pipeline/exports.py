@@ -11,9 +11,10 @@ from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.benchmarking.run import fitting
 from syncnas_deploy.bundle import Bundle, check_bundle_output, write_bundle
 from syncnas_deploy.bundle_formats import check_precisions
+from syncnas_deploy.bundle_manifest import CALIBRATION, MANIFEST
 from syncnas_deploy.bundle_numbers import NEEDS_PICTURES
 from syncnas_deploy.calibration import Calibration, network_digest, read_calibration
-from syncnas_deploy.errors import WRONG_USE, CalibrationError, OutputError
+from syncnas_deploy.errors import WRONG_USE, CalibrationError, DatasetError, OutputError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, weights_in
@@ -137,15 +138,24 @@ def calibration_of(
         source: a folder of pictures, or a calibration that was kept.
 
     Raises:
-        CalibrationError: that is of another network, or cannot be read.
+        CalibrationError: that is of another network, cannot be read, or is a bundle.
+        DatasetError: there are no such pictures.
     """
     if source is None:
         return None, None
-    if is_file(source):
+    if is_file(source) and source.name != MANIFEST:
         calibration = read_calibration(source)
         calibration.check(network_digest(config, weights), str(source))
         return calibration, None
-    pictures = read_pictures(source, config.input_size, seed=seed)
+    try:
+        pictures = read_pictures(source, config.input_size, seed=seed)
+    except DatasetError as error:
+        folder = source.parent if source.name == MANIFEST else source
+        if not is_file(folder / MANIFEST):
+            raise
+        kept = folder / CALIBRATION
+        told = f"; give {kept} or" if is_file(kept) else " without a calibration; give"
+        raise CalibrationError(f"{source}: is a bundle{told} a folder of pictures.") from error
     for sentence in pictures.notices:
         on_notice(sentence)
     return calibrate_network(config, weights, pictures), pictures.images

@@ -72,6 +72,7 @@ def test_a_config_is_evaluated_as_its_files_will_compute_it(tmp_path: Path, prog
         (2, "--precision would do nothing here; a bundle has its own.", "bundle --path set"),
         (2, "has two branches and 3 precisions were given", "net.json --path set --precision int8 --precision int8"),
         (4, "nowhere: no such folder; give one with about 100 pictures", "net.json --path set --calibrate nowhere"),
+        (3, "bundle: is a bundle; give bundle/calibration.json or a", "net.json --path set --calibrate bundle"),
         (3, "is the calibration of another network", "net.json --path set --calibrate bundle/calibration.json"),
     ],
 )  # fmt: skip

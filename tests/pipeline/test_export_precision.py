@@ -72,10 +72,13 @@ def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, picture
         (("--precision", "int8", "--calibrate", "."), 3, ".: holds no pictures; give a folder with about 100"),
         (("--precision", "int8", "--calibrate", "other.json"), 3, "other.json: 'schema' is missing; add it."),
         (
-            ("--precision", "int8", "--calibrate", "{other}"),
+            ("--precision", "int8", "--calibrate", "{b}/calibration.json"),
             3,
             "is the calibration of another network or other weights",
         ),
+        (("--precision", "int8", "--calibrate", "{b}"), 3, "/b: is a bundle; give {b}/calibration.json or a folder of"),
+        (("--precision", "int8", "--calibrate", "{b}/manifest.json"), 3, "is a bundle; give {b}/calibration.json or"),
+        (("--precision", "int8", "--calibrate", "fp32"), 3, "fp32: is a bundle without a calibration; give a folder"),
         (("--precision", "fp16", "--format", "onnx"), 2, "--precision is that of .tflite files; add --format tflite"),
         (("--calibrate", "."), 2, "--calibrate is for int8; add --precision int8 or leave it out."),
         (("--precision", "fp16", "--calibrate", "."), 2, "--calibrate is for int8; add --precision int8 or leave it"),
@@ -95,10 +98,11 @@ def test_what_does_not_fit_is_refused_in_a_sentence(
     arguments: tuple[str, ...], code: int, says: str, network: Path, bundle: Bundle, program: Program
 ) -> None:
     Path("other.json").write_text("{}")
-    other = str(bundle.folder / "calibration.json")
-    given = [argument.replace("{other}", other) for argument in arguments]
+    Path("fp32").mkdir()
+    Path("fp32", "manifest.json").write_text("{}")
+    given = [argument.replace("{b}", str(bundle.folder)) for argument in arguments]
     found, _, err = program("export", str(network), "--seed", "1", *given, "--out", "b")
-    assert (found, says in err) == (code, True), err
+    assert (found, says.replace("{b}", str(bundle.folder)) in err) == (code, True), err
     assert not Path("b").exists()
 
 

@@ -43,12 +43,12 @@ def sheets_json(sheets: Sequence[Sheet]) -> list[dict[str, object]]:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """A name for each file, as short as tells them apart: its own, with its folder's before it, or its whole path."""
+    """A name for each file, as short as tells them apart: its own, with its folders' before it, or a number."""
     for depth in (1, 2, 3):
         names = ["/".join(path.parts[-depth:]) for path in paths]
         if len(set(names)) == len(names):
             return names
-    return [f"{i + 1}: {path.name}" for i, path in enumerate(paths)]
+    return [f"{path.name}#{i + 1}" for i, path in enumerate(paths)]
 
 
 def only_one(what: str, named: Iterable[tuple[str, object]]) -> None:
