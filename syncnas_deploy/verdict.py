@@ -39,6 +39,8 @@ _OPENINGS: dict[Answer, str] = {
     "does not pay": "It does not pay",
     "cannot tell": "Cannot tell whether it pays",
 }
+_SEEMING = {**_OPENINGS, "pays": "It seems to pay", "does not pay": "It seems not to pay"}
+"""Where the numbers are doubtful."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,23 @@ class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
     gain_error: float | None = None
     doubts: Annotated[tuple[_Words, ...], Meta(max_length=32)] = ()
 
+    @property
+    def opening(self) -> str:
+        """The answer as a headline: the sentence up to its first colon."""
+        return self.sentence.partition(": ")[0]
+
+    @property
+    def because(self) -> str:
+        """The rest of the sentence: its numbers, or why there are none."""
+        return self.sentence.partition(": ")[2]
+
 
 def judge(
     ours: Contender,
     rivals: Sequence[Contender],
     *,
     doubts: Sequence[str] = (),
+    doubtful: str = "",
     worthless: str = "",
     how: str = "measured",
 ) -> Verdict:
@@ -107,16 +120,20 @@ def judge(
         ours: the network of two branches.
         rivals: networks of one branch, by unit.
         doubts: sentences that go with the verdict and do not change it.
+        doubtful: why the numbers are doubtful; "" where they are not. The answer is one that seems so, and this is its
+            first doubt.
         worthless: why the numbers mean nothing; "" where they do.
         how: "measured" or "predicted".
     """
     by_reward = ours.reward is not None and bool(rivals) and all(rival.reward is not None for rival in rivals)
     criterion = "reward" if by_reward else "MACs"
+    openings = _SEEMING if doubtful else _OPENINGS
+    doubts = [*filter(None, [doubtful]), *doubts]
     if worthless:
         return Verdict("cannot tell", f"{_OPENINGS['cannot tell']}: {worthless}.", criterion, doubts=tuple(doubts))
     if not rivals:
         why = f"no network of one branch takes {_ms(ours.latency_us)} ms or less on any unit that was profiled"
-        return Verdict("pays", f"{_OPENINGS['pays']}: {why}.", criterion, doubts=tuple(doubts))
+        return Verdict("pays", f"{openings['pays']}: {why}.", criterion, doubts=tuple(doubts))
 
     def value(one: Contender) -> float:
         return float(one.reward) if by_reward and one.reward is not None else math.log(one.macs)
@@ -143,7 +160,7 @@ def judge(
     if rival.guessed:
         wide = f"nothing as wide as {rival.name} was profiled on {rival.units}"
         notes.append(f"{wide}, so its latency is a guess; bench it")
-    sentence = f"{_OPENINGS[answer]}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
+    sentence = f"{openings[answer]}: {_comparison(ours, rival, found, error, by_reward=by_reward, how=how)}."
     return Verdict(answer, sentence, criterion, rival.name, rival.units, round(found, 6), round(error, 6), tuple(notes))
 
 

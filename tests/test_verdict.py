@@ -87,6 +87,17 @@ def test_worthless_numbers_give_no_verdict() -> None:
     assert found.sentence == "Cannot tell whether it pays: worthless: launches differ by 40%."
 
 
+@pytest.mark.parametrize(
+    ("macs", "opening"),
+    [(330e6, "It seems to pay"), (270e6, "It seems not to pay"), (308e6, "Cannot tell whether it pays")],
+)
+def test_doubtful_numbers_only_seem(macs: float, opening: str) -> None:
+    found = judge(dataclasses.replace(OURS, macs=int(macs)), [RIVAL], doubts=["b"], doubtful="it is doubtful: a load")
+    assert found.opening == opening and found.doubts == ("it is doubtful: a load", "b", BY_MACS)
+    assert found.sentence == f"{found.opening}: {found.because}"
+    assert judge(OURS, [], doubtful="x").opening == "It seems to pay"
+
+
 def test_without_a_rival_two_branches_pay() -> None:
     found = judge(OURS, [])
     assert found.answer == "pays" and found.rival == ""

@@ -159,7 +159,6 @@ def verdict_of(result: BenchResult) -> Verdict | None:
         result.standard_error,
         crossings_us=result.crossings_us,
     )
-    worthless = "the measurement is worthless" if judged.level == "worthless" else ""
+    odd = {judged.level: f"the measurement is {judged.sentence}"}
     doubts = [*no_hardware(result.simulated, result.software_gpu)]
-    doubts += ["the measurement is doubtful"] if judged.level == "doubtful" else []
-    return judge(ours, rivals, doubts=doubts, worthless=worthless)
+    return judge(ours, rivals, doubts=doubts, doubtful=odd.get("doubtful", ""), worthless=odd.get("worthless", ""))

@@ -24,6 +24,7 @@ STYLES = (
     ("failure", "red"),
     ("no: ", "yellow"),
     ("It pays", "bold green"),
+    ("It seems", "bold yellow"),
     ("It does not pay", "bold red"),
     ("Cannot tell", "bold yellow"),
     ("This measurement is trustworthy", "green"),

@@ -165,7 +165,7 @@ def search(
     say_page(search_page(found.result, [network.budget for network in found.front]))
     say("", f"best: {found.config.name}, {macs / 1e6:.1f} M MACs (the base has {base_macs / 1e6:.1f} M), predicted:")
     say_page(prediction_page(found.prediction, measured.units))
-    say(expected_error_text(measured, found.prediction.makespan_us))
+    say(expected_error_text(measured, found.prediction.makespan_us, doubt=False))
     several = [f"best-{network.budget}.json" for network in found.front] if len(found.front) > 1 else []
     say(f"written to {out}: {', '.join(['best.json', *several, 'front.csv', 'verdict.json', 'history.csv'])}", "")
     for network in found.front:

@@ -18,6 +18,7 @@ from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Pace
+from syncnas_deploy.report.tables import doubt_text
 from syncnas_deploy.search.evaluators import Evaluator, as_it_runs, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
 from syncnas_deploy.shown import ms_text
@@ -77,10 +78,17 @@ def verdict_on_search(
         crossings_us=prediction.crossings_us,
     )
     software = any(Unit.parse(text).software for text in profile.units)
+    odd = {profile.level: f"{doubt_text(profile):.1000}"}
     doubts = [*no_hardware(profile.kind == "simulated", software)]
-    doubts += ["the profile is doubtful"] if profile.level == "doubtful" else []
-    worthless = "the profile is worthless" if profile.level == "worthless" else ""
-    return judge(ours, contenders, doubts=doubts, worthless=worthless, how="predicted"), found
+    verdict = judge(
+        ours,
+        contenders,
+        doubts=doubts,
+        doubtful=odd.get("doubtful", ""),
+        worthless=odd.get("worthless", ""),
+        how="predicted",
+    )
+    return verdict, found
 
 
 def _rated(evaluator: Evaluator, rival: Rival, profile: DeviceProfile) -> tuple[float | None, float, float]:

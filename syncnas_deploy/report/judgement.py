@@ -32,12 +32,11 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 
 def bench_lines(result: BenchResult) -> Iterator[str]:
-    """Trust and verdict of a result; the verdict is the last word."""
-    judged = trust(result)
-    yield f"This measurement is {judged.level}{':' if judged.reasons else '.'}"
-    for reason in judged.reasons:
-        yield f"  {reason}"
-    found = verdict_of(result)
+    """Trust and verdict of a result; the verdict is the last word, and says itself why to doubt it."""
+    judged, found = trust(result), verdict_of(result)
+    if found is None or judged.level == "trustworthy":
+        yield f"This measurement is {judged.level}{':' if judged.reasons else '.'}"
+        yield from (f"  {reason}" for reason in judged.reasons)
     if found is not None:
         yield from verdict_lines(found)
 

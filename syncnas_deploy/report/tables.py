@@ -164,8 +164,14 @@ def _width_lines(profile: DeviceProfile, unit: int) -> list[str]:
     return lines
 
 
-def expected_error_text(profile: DeviceProfile, predicted_us: float | None = None) -> str:
-    """How far the profile's predictions are off, by the networks that were held out; and what one prediction means."""
+def expected_error_text(profile: DeviceProfile, predicted_us: float | None = None, *, doubt: bool = True) -> str:
+    """How far the profile's predictions are off, by the networks that were held out; and what one prediction means.
+
+    Args:
+        profile: that predicts.
+        predicted_us: the prediction.
+        doubt: whether to say with it why the profile is doubtful; a verdict says it itself.
+    """
     if profile.expected_error is None:
         told = "how far predictions are off is not known: no networks were measured as a test"
     else:
@@ -185,8 +191,8 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
         if abs(bias) >= LARGE_BIAS:
             side = "long" if bias > 0 else "short"
             told += f"; predictions were {abs(bias):.1%} too {side} in the median, and are shown as they are"
-    doubt = doubt_text(profile) if predicted_us is not None else ""
-    return f"{told}; {doubt}" if doubt else told
+    odd = doubt_text(profile) if doubt and predicted_us is not None else ""
+    return f"{told}; {odd}" if odd else told
 
 
 def doubt_text(profile: DeviceProfile) -> str:

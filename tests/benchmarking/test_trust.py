@@ -74,9 +74,10 @@ def test_a_doubtful_measurement_keeps_its_verdict_and_a_worthless_one_has_none(r
     found = verdict_of(beside)
     assert found is not None and found.answer == "does not pay" and found.gain == pytest.approx(-np.log(2))
     loaded = verdict_of(msgspec.structs.replace(beside, before={"load_1min": "12"}))
-    assert loaded is not None and loaded.answer == "does not pay" and "the measurement is doubtful" in loaded.doubts
+    assert loaded is not None and loaded.answer == "does not pay" and loaded.opening == "It seems not to pay"
+    assert loaded.doubts[0].startswith("the measurement is doubtful: the load was 12.0 on 4 cores")
     noise = verdict_of(msgspec.structs.replace(beside, again=scaled(QUIET, 1.5)))
-    assert noise is not None and noise.answer == "cannot tell"
+    assert noise is not None and noise.answer == "cannot tell" and "worthless: the same network" in noise.because
 
 
 def test_the_error_of_a_ratio_is_that_of_the_launches(result: BenchResult) -> None:

@@ -52,6 +52,6 @@ def test_predicted_is_one_number(name: str, mobilenet: ModelConfig, program: Pro
         assert len(lines) >= 2 and all(ms_text(told, 1) in line for line in lines), lines
     assert ms_text(told) in program("compare", out, out).out
     worthless = name == "biased"
-    assert ("Cannot tell whether it pays: the profile is worthless." in done.out) == worthless
+    assert ("Cannot tell whether it pays: the profile is worthless (its predictions are " in done.out) == worthless
     assert ("next, since the profile is worthless, profile again" in done.err) == worthless
     assert ("next, write its files" in done.err) == (not worthless) == ("but: the profile is doubtful" in done.out)

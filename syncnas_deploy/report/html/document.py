@@ -26,6 +26,7 @@ from syncnas_deploy.report.html.subjects import Subject, subjects
 from syncnas_deploy.report.html.timing import segments_section, time_section
 from syncnas_deploy.report.html.trust import trust_section
 from syncnas_deploy.report.html.verdict import verdict_section
+from syncnas_deploy.report.html.words import Explainer
 
 ON_PAGES = {"faint": ("#6f7a86", "#8793a0")}
 """Roles that need more contrast on a page than in a drawing: text stands in them."""
@@ -113,7 +114,8 @@ def page_text(comparison: Comparison, *, commands: str = "", sheets: Sequence[Sh
     else:
         title = f"{comparison.probes[0].base}, a width probe"
     title = f"comparison: {title}" if sheets else title
-    return document(title, sections, data)
+    explained = Explainer().explained
+    return document(title, [(place, heading, explained(content)) for place, heading, content in sections], data)
 
 
 def _named(name: str, content: Markup, count: int) -> Markup:

@@ -20,7 +20,6 @@ MOST_VERDICTS = 4
 SMALL_ERROR = 0.02
 """Relative error of a prediction that nobody needs to be warned of."""
 _NOTHING = "Nothing of one branch was measured beside it, so whether two units pay is not known; bench with --profile."
-_ANSWERS = {"pays": "It pays", "does not pay": "It does not pay", "cannot tell": "Cannot tell whether it pays"}
 _ROLES = {
     "own": "two branches",
     "app": "the same network in an app",
@@ -66,8 +65,11 @@ def _of_result(result: BenchResult, subject: Subject) -> Markup:
         )
     else:
         told = joined(_headline(found), _sentences(found))
-    sure = tag("p", tag("strong", f"The measurement is {judged.level}."), class_=f"sure {judged.level}")
-    left = tag("div", _badges(subject.labels, subject.name), told, sure, _doubts(judged.reasons))
+    sure = None
+    if found is None or judged.level == "trustworthy":
+        told_level = tag("strong", f"The measurement is {judged.level}.")
+        sure = joined(tag("p", told_level, class_=f"sure {judged.level}"), _doubts(judged.reasons))
+    left = tag("div", _badges(subject.labels, subject.name), told, sure)
     return joined(tag("div", left, _contenders(result, subject.apps), class_="duo"), _tiles(result, subject))
 
 
@@ -78,7 +80,8 @@ def _badges(labels: Sequence[str], name: str = "") -> Markup:
 def _headline(found: Verdict) -> Markup:
     """The answer, and by how much."""
     by = how_much(found)
-    answer = tag("em", _ANSWERS[found.answer], class_=found.answer.replace(" ", "-"))
+    seems = " seems" if "seem" in found.opening else ""
+    answer = tag("em", found.opening, class_=found.answer.replace(" ", "-") + seems)
     return tag("h1", answer, f": {by[0]}" if by else "")
 
 
@@ -100,8 +103,8 @@ def _times(ratio: float) -> str:
 def _sentences(found: Verdict, opening: str = "") -> Markup:
     by = how_much(found)
     sure = tag("p", "In 95 of 100 cases: ", tag("strong", by[1]), ".", class_="between") if by else None
-    told = found.sentence if by else found.sentence.partition(": ")[2] or found.sentence
-    return joined(sure, tag("p", f"{opening}{told[:1].upper()}{told[1:]}", class_="lead"), _doubts(found.doubts))
+    why = found.because
+    return joined(sure, _doubts(found.doubts), tag("p", f"{opening}{why[:1].upper()}{why[1:]}", class_="lead"))
 
 
 def _doubts(texts: Sequence[str]) -> Markup | None:
@@ -171,7 +174,7 @@ def _tiles(result: BenchResult, subject: Subject) -> Markup:
         bad = expected is not None and abs(error) > max(expected, SMALL_ERROR)
         tiles.append(("Predicted", ms(subject.prediction.makespan_us), f"{error:+.1%} off{told}", "bad" if bad else ""))
     if result.config.branch_count == 2:
-        most = f"solo times over makespan; at most {result.overlap_ceiling:.2f} with these segments"
+        most = f"at most {result.overlap_ceiling:.2f} with these segments"
         if result.crossings_us:
             most += f"; {crossings_text(result.crossings_us)}"
         tiles.append(("Overlap", number(result.overlap, 3), most, ""))

@@ -24,6 +24,22 @@ SLOWEST = """() => {
 }"""
 WIDTHS_OF_TRACKS = """() => [...document.querySelectorAll('#m0 .track')].map(
     (track) => [...track.children].reduce((sum, item) => sum + parseFloat(item.style.width), 0))"""
+BARS = """() => {
+    const bar = (inside, kind) => `<${inside[0]} class="${inside[1]}"><i class="${kind}"></i></${inside[0]}>`;
+    const stack = "work slowed crossing wait idle".split(" ").map((kind) => bar(["div", "stack u0"], kind));
+    const beside = bar(["span", "bb"], "");
+    const contenders = "own rival app today".split(" ").map((kind) => `<p class="${kind}">${beside}</p>`);
+    return [stack, contenders].map((kinds) => kinds.map((html) => {
+        const place = document.body.appendChild(document.createElement("div"));
+        place.innerHTML = html;
+        const style = getComputedStyle(place.querySelector("i"));
+        const look = [style.backgroundImage.split(/rgba?.[^)]*./g), style.borderStyle];
+        const empty = style.backgroundImage === "none" && /0\\)$|rgb.255, 255, 255/.test(style.backgroundColor);
+        place.remove();
+        return JSON.stringify([look, empty]);
+    }));
+}"""
+"""By chart, how each kind of bar looks to somebody who sees no colours: patterns, borders, and whether it is empty."""
 IN_PAGE = (Path(__file__).parents[2] / "support" / "in_page.js").read_text()
 WIDTHS = (390, 820, 1440)
 NAMES = ("phone", "hostile", "large", "probe", "demo", "comparison")
@@ -104,6 +120,12 @@ def test_the_timeline_moves(browser: Any, pages: dict[str, Path]) -> None:
         page.hover(".plot.small .area")
         assert page.pdf(format="A4").startswith(b"%PDF")
     assert visit.wrong == []
+
+
+def test_bars_of_each_kind_differ_without_their_colours(browser: Any, pages: dict[str, Path]) -> None:
+    with Visit(browser, pages["phone"]) as page:
+        for looks in page.evaluate(BARS):
+            assert len(set(looks)) == len(looks) > 3, looks
 
 
 def test_the_charts_of_a_notebook_are_drawn(browser: Any, phone: list[Path], tmp_path: Path) -> None:

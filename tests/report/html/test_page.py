@@ -18,6 +18,7 @@ import pytest
 
 from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import RunSamples
+from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.bundle_manifest import AgainstFp32, BranchFile
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig, branched
@@ -30,6 +31,8 @@ from syncnas_deploy.report.html.markup import Markup, data_script, joined, tag
 from syncnas_deploy.report.html.plot import Plot, round_values
 from syncnas_deploy.report.html.searches import WholeTrial, trial_charts
 from syncnas_deploy.report.html.subjects import formats_of
+from syncnas_deploy.report.html.words import WORDS
+from syncnas_deploy.report.tables import bench_page
 from tests.support import page_cases
 from tests.support.page_cases import HOSTILE, UNPRINTABLE
 from tests.support.program import Program
@@ -119,7 +122,9 @@ def test_hostile_texts_are_shown_as_they_are(pages: dict[str, Path]) -> None:
 def test_it_says_first_whether_it_pays_and_what_was_measured(phone: list[Path], pages: dict[str, Path]) -> None:
     shown = Elements(pages["phone"].read_text(encoding="utf-8").partition("<main")[2]).text
     verdict = json.loads(phone[-1].read_text())["verdict"]
-    assert verdict["sentence"] in shown and shown.index("It pays") < shown.index("What was measured on what")
+    opening, _, because = verdict["sentence"].partition(": ")
+    assert opening == "It pays" and shown.index(opening) < shown.index(because[1:])
+    assert shown.index(because[1:]) < shown.index("What was measured on what")
     assert re.findall("<h2>(.*?)</h2>", pages["phone"].read_text(encoding="utf-8")) == [
         "What was measured on what", "One inference on both units", "Where the time goes",
         "Predicted and measured, by segment", "Architecture", "Search", "Latency table",
@@ -128,6 +133,45 @@ def test_it_says_first_whether_it_pays_and_what_was_measured(phone: list[Path], 
     for text in ("SIMULATED", "What each stage's letter is worth", "Contention", "held-out", "run 1", "sha256"):
         assert text in shown, text
     assert "MEASURED" not in shown
+
+
+@pytest.mark.parametrize(
+    ("change", "opening", "doubt"),
+    [
+        ({}, "It pays", ""),
+        ({"before": {"load_1min": "12", "cores": "2"}}, "It seems to pay", "the measurement is doubtful: the load was"),
+        (
+            {"change": -0.07},
+            "It seems to pay",
+            "the measurement is doubtful: within a launch its time changed by -7.0%",
+        ),
+        ({"change": 0.3}, "Cannot tell whether it pays", "the measurement is worthless: within a launch its time"),
+    ],
+)
+def test_terminal_and_page_say_the_same_verdict_and_its_doubt_once(
+    change: dict[str, Any], opening: str, doubt: str, phone: list[Path]
+) -> None:
+    read = read_all(phone)
+    read.results = [msgspec.structs.replace(read.results[0], **change)]
+    verdict = verdict_of(read.results[0])
+    assert verdict is not None and verdict.opening == opening and doubt in f"{verdict.sentence} {verdict.doubts}"
+    first_screen = page_text(read).partition("<main")[2].partition("</section>")[0]
+    shown, told = Elements(first_screen).text.lower(), str(bench_page(read.results[0])).lower()
+    for text in (opening.lower(), verdict.because.lower(), *verdict.doubts):
+        assert text.lower() in shown and text.lower() in told, text
+    for text in (shown, told):
+        odd = len(re.findall("doubtful|worthless", text))
+        assert odd == bool(doubt) and ("this measurement is trustworthy" in told) == (not doubt), text
+
+
+@pytest.mark.parametrize("name", ["phone", "probe", "demo", "comparison"])
+def test_a_word_is_explained_once_where_it_stands_first(pages: dict[str, Path], name: str) -> None:
+    sections = pages[name].read_text(encoding="utf-8").partition("<main")[2].split("<section")[1:]
+    texts = [re.sub("<[^>]*>", " ", section) for section in sections]
+    for word, meaning in WORDS.items():
+        uses = [bool(re.search(rf"\b{word}", text, re.I)) for text in texts]
+        told = [text.count(f" {word} : {meaning} ") for text in texts]
+        assert sum(told) == any(uses) and (not any(uses) or told.index(1) == uses.index(True)), word
 
 
 def test_regret_is_shown_where_every_strategy_was_tried(pages: dict[str, Path]) -> None:
