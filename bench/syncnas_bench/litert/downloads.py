@@ -166,7 +166,8 @@ def _receive(
 ) -> None:
     length = answer.headers.get("Content-Length", "")
     total = have + int(length) if re.fullmatch(_NUMBER, length) else 0
-    for chunk in iter(lambda: answer.read1(_CHUNK_BYTES), b""):
+    # Never more at once than tells that it is too much, so that one reason is given however fast it comes.
+    while chunk := answer.read1(max(1, min(_CHUNK_BYTES, max_bytes + 1 - have))):
         have += len(chunk)
         if have > max_bytes:
             part.forget()

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from syncnas_bench.errors import DownloadFailed, NotWritable, RuntimeRejected
+from syncnas_bench.litert import downloads
 from syncnas_bench.litert.downloads import NotThere, download
-from syncnas_bench.litert.http import PacedSource
+from syncnas_bench.litert.http import PacedSource, _Answer
 from syncnas_bench.litert.store import DEFAULT_URL, RuntimeStore
 from tests.support.runtime_cases import (
     X86_64,
@@ -28,6 +29,10 @@ from tests.support.runtime_cases import (
 BUCKET = "/litert/binaries/{version}/{platform}/{library}"
 CONTENT = random.Random(0).randbytes(300_000)
 SUM = hashlib.sha256(CONTENT).hexdigest()
+
+
+def answer(head: str, body: bytes = b"") -> bytes:
+    return f"HTTP/1.1 {head}\r\n\r\n".encode("latin-1") + body
 
 
 @pytest.fixture
@@ -120,14 +125,55 @@ def test_too_much_is_refused(server: FileServer, tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+class Arrived(io.RawIOBase):
+    """A connection: the head of an answer comes, and then all of its body at once, since nobody had time to read it."""
+
+    def __init__(self, whole: bytes) -> None:
+        head, end, body = whole.partition(b"\r\n\r\n")
+        self._left = [head + end, body]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._left[0][: len(buffer)]
+        buffer[: len(part)] = part
+        self._left[0] = self._left[0][len(part) :]
+        if not self._left[0] and len(self._left) > 1:
+            del self._left[0]
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        answer(f"200 OK\r\nContent-Length: {len(CONTENT)}", CONTENT),
+        answer("200 OK", CONTENT),
+        answer("200 OK\r\nTransfer-Encoding: chunked", b"%x\r\n%s\r\n0\r\n\r\n" % (len(CONTENT), CONTENT)),
+        answer("200 OK", bytes(1001)),
+    ],
+)
+def test_too_much_is_refused_however_much_comes_at_once(
+    whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(url: str, _headers: object, **bounds: Any) -> tuple[Any, str]:
+        found = _Answer(Arrived(whole), **bounds)
+        found.begin()
+        return found, url
+
+    monkeypatch.setattr(downloads, "open_address", opened)
+    with pytest.raises(DownloadFailed, match="larger than 1000 bytes"):
+        download("http://127.0.0.1/file", tmp_path / "into", partial=tmp_path / "part", max_bytes=1000)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
 def test_only_http_is_spoken(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     with pytest.raises(DownloadFailed, match="not an http or https address"):
         download((tmp_path / "secret").as_uri(), tmp_path / "into", partial=tmp_path / "part")
-
-
-def answer(head: str, body: bytes = b"") -> bytes:
-    return f"HTTP/1.1 {head}\r\n\r\n".encode("latin-1") + body
 
 
 @pytest.mark.parametrize(
