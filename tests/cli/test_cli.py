@@ -15,6 +15,7 @@ import pytest
 
 from syncnas_deploy import bundle as bundles
 from syncnas_deploy import pipeline
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import config_text
@@ -22,7 +23,9 @@ from syncnas_deploy.networks.weights import parameter_shapes, random_weights
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import small_config
 from tests.support.program import Program
+from tests.support.virtual_time import VirtualDevice
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -228,13 +231,16 @@ def test_a_temporary_file_that_may_not_be_written_is_exit_code_8(command: tuple[
     )
 
 
-def test_bench_takes_the_units_of_the_profile(program: Program, tmp_path: Path, mobilenet: ModelConfig) -> None:
+def test_bench_takes_the_units_of_the_profile(
+    program: Program, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "device", lambda name=None, _=None: VirtualDevice(name.removeprefix("sim:")))
     # The other way round than the device's default.
     units = ("sim:gpu", "sim:cpu")
-    profile = msgspec.structs.replace(law_profile(mobilenet), units=units, device={"name": "sim:phone"})
+    law, device = law_profile(small_config()), {"name": "sim:phone"}
+    profile = msgspec.structs.replace(law, units=units, device=device, held_out=())
     write_profile(tmp_path / "p.json", profile)
-    assert program("export", "syncnas_mobilenet_v2_100", "--out", "b").code == 0
-    words = ("bench", "b", "--device", "sim:phone", "--samples", "6", "--launches", "1", "--json")
+    words = ("bench", bundle.folder, "--device", "sim:phone", "--samples", "6", "--launches", "1", "--json")
     plain, profiled = (json.loads(program(*words, *more).out) for more in ((), ("--profile", "p.json")))
     assert plain["units"] == ["sim:cpu", "sim:gpu"] and "predicted" not in plain
     assert profiled["units"] == list(units) and profiled["predicted"]["makespan_us"] > 0
