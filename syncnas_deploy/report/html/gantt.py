@@ -117,7 +117,9 @@ def _run_text(timeline: Timeline, result: BenchResult) -> str:
 
 
 def _legend(subject: Subject, timeline: Timeline) -> Markup:
-    units = [tag("li", tag("i", class_=f"sw u{unit}"), text) for unit, text in enumerate(subject.units)]
+    lanes = [""] if len(subject.units) == 1 else [" (upper lanes)", " (lower lanes)"]
+    named = enumerate(zip(subject.units, lanes, strict=True))
+    units = [tag("li", tag("i", class_=f"sw u{unit}"), text, lane) for unit, (text, lane) in named]
     if len(subject.units) == 1:
         return tag("ul", units, class_="legend")
     crossings_us = max(timeline.spent_us(unit, "crossing") for unit in (0, 1))

@@ -104,7 +104,8 @@ def _sentences(found: Verdict, opening: str = "") -> Markup:
     by = how_much(found)
     sure = tag("p", "In 95 of 100 cases: ", tag("strong", by[1]), ".", class_="between") if by else None
     why = found.because
-    return joined(sure, _doubts(found.doubts), tag("p", f"{opening}{why[:1].upper()}{why[1:]}", class_="lead"))
+    lead, doubts = tag("p", f"{opening}{why[:1].upper()}{why[1:]}", class_="lead"), _doubts(found.doubts)
+    return joined(sure, doubts, lead) if by else joined(lead, doubts)
 
 
 def _doubts(texts: Sequence[str]) -> Markup | None:

@@ -130,7 +130,16 @@ def test_it_says_first_whether_it_pays_and_what_was_measured(phone: list[Path], 
         "Predicted and measured, by segment", "Architecture", "Search", "Latency table",
         "Can this be trusted?", "How to repeat it",
     ]  # fmt: skip
-    for text in ("SIMULATED", "What each stage's letter is worth", "Contention", "held-out", "run 1", "sha256"):
+    for text in (
+        "SIMULATED",
+        "sim:cpu (upper lanes)",
+        "sim:gpu (lower lanes)",
+        "What each stage's letter is worth",
+        "Contention",
+        "held-out",
+        "run 1",
+        "sha256",
+    ):
         assert text in shown, text
     assert "MEASURED" not in shown
 
