@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,36 +174,9 @@ def test_where_the_budget_cannot_be_met_the_least_latency_is_searched(tmp_path: 
     assert verdict is not None and verdict.answer == "does not pay"
 
 
-@pytest.mark.needs("host units")
-def test_the_same_units_are_assessed_in_int8_and_both_verdicts_stand_beside_each_other(program: Program) -> None:
-    write_config(Path("small.json"), small_config(8))
-    units = ("--unit", "cpu:1", "--unit", "cpu:2")
-    words = ("assess", "--base", "small.json", "--device", "host", *units, "--evaluator", "capacity", "--trials", 2)
-    words = (*words, "--budget", "9.0x", "--samples", 6, "--int8", "--out", "a")
-    told = program(*words)
-    assert told.code in (0, 6), told.err  # a busy machine measures what is worthless, and says so
-    table = told.out.partition("does it pay, by the units' formats:")[2].splitlines()[3:5]
-    assert [line.split("  ")[0] for line in table] == ["cpu:1 + cpu:2", "cpu:1:int8 + cpu:2:int8"]
-    assert len(re.findall("(?:This|the) measurement is ", told.out)) == 2
-    assert read_bundle(Path("a/int8/bundle")).precisions == ("int8", "int8")
-    page, commands = Path("a/page.html").read_text(), Path("a/commands.sh").read_text()
-    assert "cpu:1:int8 and cpu:2:int8" in page and page.count('class="answer"') == 2
-    assert "--profile a/int8/profile.json --timing-only --out a/int8/bundle" in commands
-    assert [path.parent.name for path in pipeline.documents_in(["a"]) if path.name == "bench.json"] == ["a", "int8"]
-    assert program("compare", "a", "a").code == 0
-    measured = {path: path.read_bytes() for path in Path("a").rglob("profile.json")}
-    again = program(*words, "--json")
-    assert {path: path.read_bytes() for path in Path("a").rglob("profile.json")} == measured and len(measured) == 2
-    assert json.loads(again.out)["int8"]["units"] == ["cpu:1:int8", "cpu:2:int8"]
-
-
-@pytest.mark.needs("signals", "host units")
-def test_an_assessment_that_is_ended_in_its_int8_road_goes_on(program: Program) -> None:
-    write_config(Path("small.json"), small_config(8))
-    units = ("--unit", "cpu:1", "--unit", "cpu:2")
-    words = ["assess", "--base", "small.json", "--device", "host", *units, "--evaluator", "capacity", "--trials", "2"]
-    words += ["--budget", "9.0x", "--samples", "6", "--int8", "--out", "a"]
-    kept_first = b""
+def ended_twice(words: Sequence[str]) -> bytes:
+    """The first profile of an assessment that was ended as its int8 road began, and once more in its middle."""
+    kept = b""
     for number, begun in ((signal.SIGTERM, "profile.json.journal"), (signal.SIGINT, "bundle")):
         with subprocess.Popen(
             [sys.executable, "-c", "from syncnas_deploy.cli import main; main()", *words],
@@ -216,13 +190,38 @@ def test_an_assessment_that_is_ended_in_its_int8_road_goes_on(program: Program) 
             _, said = running.communicate(timeout=300)
         assert running.returncode == 128 + number and "Traceback" not in said, said
         assert f"give the same command again: syncnas-deploy {' '.join(words)}\n" in said
-        kept_first = kept_first or Path("a/profile.json").read_bytes()
-    assert program(*words).code in (0, 6) and Path("a/profile.json").read_bytes() == kept_first
+        kept = kept or Path("a/profile.json").read_bytes()
+    return kept
+
+
+@pytest.mark.needs("signals", "host units")
+def test_the_same_units_in_int8_stand_beside_each_other_although_it_was_ended_twice(program: Program) -> None:
+    write_config(Path("small.json"), small_config(8))
+    units = ("--unit", "cpu:1", "--unit", "cpu:2")
+    words = ["assess", "--base", "small.json", "--device", "host", *units, "--evaluator", "capacity", "--trials", "2"]
+    words += ["--budget", "9.0x", "--samples", "6", "--int8", "--out", "a"]
+    kept = ended_twice(words)
+    told = program(*words)
+    assert told.code in (0, 6), told.err  # a busy machine measures what is worthless, and says so
+    assert Path("a/profile.json").read_bytes() == kept
     mine, int8 = (
         {path.relative_to(folder) for path in folder.rglob("*") if path.relative_to(folder).parts[0] != "int8"}
         for folder in (Path("a"), Path("a/int8"))
     )
     assert mine - {Path("commands.sh"), Path("page.html")} == int8
+    table = told.out.partition("does it pay, by the units' formats:")[2].splitlines()[3:5]
+    assert [line.split("  ")[0] for line in table] == ["cpu:1 + cpu:2", "cpu:1:int8 + cpu:2:int8"]
+    assert len(re.findall("(?:This|the) measurement is ", told.out)) == 2
+    assert read_bundle(Path("a/int8/bundle")).precisions == ("int8", "int8")
+    page, commands = Path("a/page.html").read_text(), Path("a/commands.sh").read_text()
+    assert "cpu:1:int8 and cpu:2:int8" in page and page.count('class="answer"') == 2
+    assert "--profile a/int8/profile.json --timing-only --out a/int8/bundle" in commands
+    assert [path.parent.name for path in pipeline.documents_in(["a"]) if path.name == "bench.json"] == ["a", "int8"]
+    assert program("compare", "a", "a").code == 0
+    measured = {path: path.read_bytes() for path in Path("a").rglob("profile.json")}
+    again = program(*words, "--json")
+    assert {path: path.read_bytes() for path in Path("a").rglob("profile.json")} == measured and len(measured) == 2
+    assert json.loads(again.out)["int8"]["units"] == ["cpu:1:int8", "cpu:2:int8"]
 
 
 def test_simulated_units_have_no_other_format(whole: Assessment, tmp_path: Path) -> None:
