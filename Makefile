@@ -7,7 +7,6 @@ DEMO ?= demo
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := $(BIN)/syncnas-deploy
-SEEN_ON_WINDOWS := tests/files tests/bench tests/search/evaluators tests/search/workers tests/pipeline tests/measuring tests/benchmarking
 
 .PHONY: demo test check docs install clean
 
@@ -24,8 +23,8 @@ demo: $(READY)
 
 test: check
 	$(BIN)/python -m pytest -n auto --dist loadfile
-	$(BIN)/python -m tests.support.other_systems windows -n auto --dist loadfile $(SEEN_ON_WINDOWS)
-	$(BIN)/python -m tests.support.other_systems macos -n auto --dist loadfile tests/files tests/bench
+	$(BIN)/python -m tests.support.other_systems windows -n auto --dist loadfile
+	$(BIN)/python -m tests.support.other_systems macos -n auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .

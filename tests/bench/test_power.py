@@ -96,6 +96,7 @@ def busy(seconds: float) -> Step:
     return Step("busy", (Job.solo("j", 0, Call(0, 0, "c", spend=Spend(5000))),), rounds=int(seconds * 200))
 
 
+@pytest.mark.needs("power files")
 def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
     battery = make_battery(tmp_path)
     device = HostDevice(root=tmp_path)
@@ -126,6 +127,7 @@ def test_the_runner_reads_the_meter_while_it_works(tmp_path: Path) -> None:
     assert Run.from_record(runs[0].to_record()).power.microwatts.tolist() == trace.microwatts.tolist()  # type: ignore[union-attr]
 
 
+@pytest.mark.needs("power files")
 @pytest.mark.parametrize("text", ["", "many", "1e300", "nan"])
 def test_what_cannot_be_read_leaves_no_reading(tmp_path: Path, text: str) -> None:
     battery = make_battery(tmp_path)

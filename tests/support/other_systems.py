@@ -22,7 +22,7 @@ NOT_PLAYED = frozenset({"host units", "native code"})
 LINUX_ALONE = frozenset({"/proc", "subreapers", "stderr of C", "LiteRT for boards"})
 LACKS = {
     "linux": frozenset[str](),
-    "macos": LINUX_ALONE,
+    "macos": LINUX_ALONE | {"power files"},
     "windows": LINUX_ALONE | {"fork", "signals", "process limits", "load averages", "file rights", "POSIX shell"},
 }
 

@@ -170,6 +170,7 @@ def test_cores_are_split_in_halves(cores: tuple[int, ...], units: tuple[str, str
     assert tuple(str(unit) for unit in split_cores(cores)) == units
 
 
+@pytest.mark.needs("host units")
 def test_host_without_a_gpu_uses_cpu_cores_and_says_why() -> None:
     device = HostDevice(
         environment=Environment({**os.environ, "VK_DRIVER_FILES": "/none.json", "VK_ICD_FILENAMES": "/none.json"})
