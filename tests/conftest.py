@@ -36,14 +36,21 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A test that needs what this run's system has not is skipped, and says what it is."""
-    needs = {item: [name for mark in item.iter_markers("needs") for name in mark.args] for item in items}
+    needs, missing = {}, {}
+    for item in items:
+        marks = list(item.iter_markers("needs"))
+        needs[item] = [name for mark in marks for name in (*mark.args, *mark.kwargs.values())]
+        try:
+            missing[item] = lacking(needs[item])
+        except ValueError as e:
+            raise pytest.UsageError(f"{item.nodeid}: {e}") from e
     known = [item for item in items if not is_tested(item.nodeid.removeprefix("tests/"), needs[item])]
     if known:
         config.hook.pytest_deselected(items=known)
         items[:] = [item for item in items if item not in set(known)]
     for item in items:
-        if name := lacking(needs[item]):
-            item.add_marker(pytest.mark.skip(reason=f"{LACKED} {name}"))
+        if missing[item]:
+            item.add_marker(pytest.mark.skip(reason=f"{LACKED} {missing[item]}"))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 
 import pytest
 
@@ -31,10 +33,18 @@ def test_a_need_is_met_or_named(
     assert lacking(needs) == missing
 
 
-@pytest.mark.parametrize("name", ["signal", "Signals", ""])
-def test_a_need_that_no_system_lacks_is_a_mistake(name: str) -> None:
+@pytest.mark.parametrize("names", [["signal"], ["Signals"], [""], [["signals"]], ["signals", "zzz"]])
+def test_a_need_that_no_system_lacks_is_a_mistake(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(other_systems, "SYSTEM", "windows")
     with pytest.raises(ValueError, match="needs are /proc, "):
-        lacking([name])
+        lacking(names)
+
+
+@pytest.mark.parametrize("words", [[], ["plan9"], ["Windows"], ["linux", "tests"], ["--help"]])
+def test_another_word_than_a_system_is_told_in_one_line(words: list[str]) -> None:
+    command = [sys.executable, "-m", "tests.support.other_systems", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "macos|windows" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ MAX_CHANNELS = 16_384
 MAX_SIZE = 4_096
 MAX_STAGES = 16
 MAX_BLOCKS = 64
+MAX_NAME = 128
 ACTIVATIONS = ("relu", "relu6", "hswish", "silu")
 GATES = ("sigmoid", "hsigmoid")
 
@@ -332,6 +333,11 @@ def stage_outputs(out_channels: int, op: SyncOp) -> tuple[int, int]:
     return out_channels, out_channels
 
 
+def name_after(base: str, ending: str) -> str:
+    """The name of what is made of a network, such as "mobilenet_v2_x1.68": never longer than a name may be."""
+    return f"{base[: MAX_NAME - len(ending) - 1]}_{ending}"
+
+
 def branched(
     base: ModelConfig,
     strategy: str,
@@ -373,7 +379,7 @@ def branched(
         feed = stage.branches[0][-1].out_channels
     return dataclasses.replace(
         base,
-        name=name or f"{base.name}_{strategy}",
+        name=name or name_after(base.name, strategy),
         stages=tuple(stages),
         strategy=strategy,
         base=base.name,

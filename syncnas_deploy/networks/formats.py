@@ -16,6 +16,7 @@ from syncnas_deploy.networks.config import (
     GATES,
     MAX_BLOCKS,
     MAX_CHANNELS,
+    MAX_NAME,
     MAX_SIZE,
     MAX_STAGES,
     BlockSpec,
@@ -117,9 +118,9 @@ def config_from_fields(top: Fields, where: str) -> ModelConfig:
     )
     head.done()
     rest: dict[str, Any] = {
-        "name": top.text("name", max_length=128),
+        "name": top.text("name", max_length=MAX_NAME),
         "strategy": top.text("strategy", max_length=MAX_STAGES) if top.has("strategy") else None,
-        "base": top.text("base", max_length=128) if top.has("base") else None,
+        "base": top.text("base", max_length=MAX_NAME) if top.has("base") else None,
         "placement": Placement(
             top.integer("trunk", 0, 1) if top.has("trunk") else 0,
             top.flag("twin_stem") if top.has("twin_stem") else False,
@@ -212,7 +213,7 @@ def _published(top: Fields, where: str, default_name: str) -> ModelConfig:
             stage = top.fields(str(s))
             stages.append(StageSpec(tuple(_published_rows(stage, b, activation) for b in ("0", "1"))))
             stage.done()
-    name = top.text("name", max_length=128) if top.has("name") else default_name
+    name = top.text("name", max_length=MAX_NAME) if top.has("name") else default_name
     momentum = top.number("bn_momentum", 0.0, 1.0) if top.has("bn_momentum") else 0.1
     if top.has("eps") and top.number("eps", 0.0, 1.0) != _PUBLISHED_EPSILON:
         top.fail("eps", "must be 1e-5, with which the published code computes whatever stands here")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_deploy.networks.config import BlockSpec, ModelConfig, StageSpec, SyncOp, stage_outputs
+from syncnas_deploy.networks.config import BlockSpec, ModelConfig, StageSpec, SyncOp, name_after, stage_outputs
 from syncnas_deploy.networks.widths import WIDTH_STEP, BlockKey, Widths
 
 
@@ -39,7 +39,7 @@ def at_widths(base: ModelConfig, widths: Widths) -> ModelConfig:
             for i, b in enumerate(stage.branches[0])
         ]
         stages.append(StageSpec((tuple(blocks),)))
-    return dataclasses.replace(base, name=f"{base.name}_other", stages=tuple(stages))
+    return dataclasses.replace(base, name=name_after(base.name, "other"), stages=tuple(stages))
 
 
 def input_width(base: ModelConfig, key: BlockKey, branch: int = 0) -> int:

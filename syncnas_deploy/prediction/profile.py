@@ -23,12 +23,14 @@ from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.prediction.energy import PowerModel
 from syncnas_deploy.prediction.identity import condition_to_share, facts_to_share, other_name, text_to_share
 from syncnas_deploy.prediction.rows import (
+    DIFFERING,
     MAX_ROWS,
     MAX_UNITS,
     HeldOutRow,
     LearningRow,
     MeasuredRows,
     PowerRow,
+    differing_text,
 )
 from syncnas_deploy.prediction.table import LatencyTable
 from syncnas_deploy.prediction.width_steps import width_step
@@ -45,7 +47,6 @@ FEW_POINTS = 0.05
 
 With so many of them wrong predictions move by less than the profile's own expected error; see docs/design.md.
 """
-POINTS_DIFFERED = "points differed"
 NO_ENERGY = "no energy: "
 
 KIND_FACTS = ("model", "cpu_model")
@@ -113,10 +114,10 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """The warnings that make it doubtful: not that few points differed, nor that there is no energy."""
-        few = sum(row.sample.differs for row in self.points) <= FEW_POINTS * len(self.points)
-        harmless = [text for text in self.warnings if text.startswith(NO_ENERGY) or (few and POINTS_DIFFERED in text)]
-        return tuple(text for text in self.warnings if text not in harmless)
+        """What makes it doubtful: many points that differed, and all warnings but that there is no energy."""
+        many = sum(row.sample.differs for row in self.points) > FEW_POINTS * len(self.points)
+        texts = [text for text in self.warnings if not (DIFFERING.fullmatch(text) or text.startswith(NO_ENERGY))]
+        return (*texts, differing_text(self.points)) if many else tuple(texts)
 
     @property
     def level(self) -> Level:

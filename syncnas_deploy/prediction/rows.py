@@ -5,8 +5,9 @@ All latencies are microseconds of one inference of batch 1. Units are 0 and 1, a
 
 from __future__ import annotations
 
+import re
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -127,6 +128,16 @@ class PointRow(Struct, frozen=True, forbid_unknown_fields=True):
     unit: UnitIndex
     point: Point
     sample: LaunchSample
+
+
+DIFFERING = re.compile(r"\d+ of \d+ points differed by more than \d+% between launches")
+
+
+def differing_text(points: Sequence[PointRow]) -> str:
+    """How many points the launches disagree about, as a sentence; "" for none."""
+    count = sum(row.sample.differs for row in points)
+    told = f"{count} of {len(points)} points differed by more than {LAUNCH_DISAGREEMENT:.0%} between launches"
+    return told if count else ""
 
 
 class NetworkRow(Struct, frozen=True, forbid_unknown_fields=True):

@@ -21,9 +21,8 @@ from syncnas_deploy.networks.segments import cut
 from syncnas_deploy.prediction.curve_model import CurveModel
 from syncnas_deploy.prediction.curves import curves_of
 from syncnas_deploy.prediction.predict import predict
-from syncnas_deploy.prediction.profile import POINTS_DIFFERED, DeviceProfile, flat_text
+from syncnas_deploy.prediction.profile import DeviceProfile, flat_text
 from syncnas_deploy.prediction.rows import (
-    LAUNCH_DISAGREEMENT,
     ContentionRow,
     HeldOutRow,
     LaunchSample,
@@ -35,6 +34,7 @@ from syncnas_deploy.prediction.rows import (
     PowerRow,
     SyncPlace,
     SyncRow,
+    differing_text,
 )
 from syncnas_deploy.prediction.table import curve_model
 from syncnas_deploy.profiling.experiment import (
@@ -335,10 +335,7 @@ def _warnings(
         for row in networks
         if row.sample.differs
     ]
-    noisy = sum(row.sample.differs for row in rows)
-    if noisy:
-        told = f"{noisy} of {len(rows)} {POINTS_DIFFERED}"
-        texts.append(f"{told} by more than {LAUNCH_DISAGREEMENT:.0%} between launches")
+    texts += filter(None, [differing_text(rows)])
     for unit in (0, 1):
         if any(row.factor >= MOST_SLOWED for row in contention if row.unit == unit):
             texts.append(

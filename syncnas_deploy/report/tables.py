@@ -120,6 +120,7 @@ def profile_page(profile: DeviceProfile) -> Page:
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
     lines += [line for unit in (0, 1) for line in _width_lines(profile, unit)]
     lines += [expected_error_text(profile)] if profile.held_out else []
+    lines += filter(None, [doubt_text(profile)])
     lines += [f"warning: {text}" for text in profile.warnings]
     return Page(*head, Table(["unit", "base (ms)", "contention", "invocation (us)"], rows), *lines)
 

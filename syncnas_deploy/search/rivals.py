@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from syncnas_deploy.errors import InfeasibleBudget
-from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.config import ModelConfig, name_after
 from syncnas_deploy.networks.resizing import at_widths, ratio_widths
 from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.one_branch import OneBranchLatency
@@ -103,7 +103,7 @@ class RivalSolver:
 
 
 def _named(base: ModelConfig, network: ModelConfig) -> ModelConfig:
-    return dataclasses.replace(network, name=f"{base.name}_x{network.macs() / base.macs():.2f}")
+    return dataclasses.replace(network, name=name_after(base.name, f"x{network.macs() / base.macs():.2f}"))
 
 
 def _with_macs(base: ModelConfig, macs: float) -> ModelConfig:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from syncnas_deploy.errors import ConfigError, StrategyError, UnknownModel
-from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched, check_strategy, stage_outputs
-from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, read_config
+from syncnas_deploy.networks.config import ModelConfig, SyncOp, branched, check_strategy, name_after, stage_outputs
+from syncnas_deploy.networks.formats import config_text, config_to_json, load_config, read_config, write_config
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.segments import Feed, cut
 from syncnas_deploy.networks.weights import parameter_count, parameter_shapes
@@ -291,3 +291,13 @@ def test_branches_of_different_size_are_refused() -> None:
     wrong = dataclasses.replace(config.stages[1], branches=(first, (dataclasses.replace(second[0], stride=1),)))
     with pytest.raises(ConfigError, match="differ in size"):
         dataclasses.replace(config, stages=(config.stages[0], wrong))
+
+
+@pytest.mark.parametrize("length", [9, 120, 121, 128])
+def test_what_is_made_of_a_network_has_a_name_that_can_be_read(length: int, tmp_path: Path) -> None:
+    base = dataclasses.replace(load_config("mobilenet_v2"), name="é" * length)
+    made = branched(base, "nnncnna")
+    assert made.name.endswith("é_nnncnna") and made.base == base.name
+    write_config(tmp_path / "made.json", made)
+    assert read_config(tmp_path / "made.json") == made
+    assert len(name_after(base.name, "x1.03")) <= 128

@@ -46,6 +46,9 @@ DIFFERED = "3 of 444 points differed by more than 25% between launches"
         (0.0, ("no energy: the runner missed its deadline",), "trustworthy"),
         (0.0, ("cpu:1: the base as a whole network differed by 40% between launches",), "doubtful"),
         (0.0, ("1 of 3 launches were left out",), "doubtful"),
+        (1.0, (), "doubtful"),
+        (0.06, ("1 of 444 points differed by more than 25% between launches",), "doubtful"),
+        (0.0, ("the CPU melted and 3 points differed from reality",), "doubtful"),
     ],
 )
 def test_a_few_points_that_differed_are_no_doubt(

@@ -191,6 +191,7 @@ sim:left: a chain of unseen widths was predicted within 3.0% after 120 points
 sim:right: a chain of unseen widths was predicted within 2.0% after 120 points
 expected error 3.0%: of 1 network measured as a test, 9 in 10 were predicted within 3.0%, all within 3.0%; predictions \
 were 3.0% too long in the median, and are shown as they are
+the profile is doubtful (1 warning: made by hand)
 warning: made by hand"""
 
 

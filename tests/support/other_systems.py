@@ -47,12 +47,11 @@ def lacking(needs: Iterable[str]) -> str:
     """
     known = NOT_PLAYED.union(*LACKS.values())
     lacks = LACKS[SYSTEM] | (NOT_PLAYED if PLAYED else frozenset())
-    for name in needs:
-        if name not in known:
-            raise ValueError(f"no system lacks {name!r}; needs are {', '.join(sorted(known))}")
-        if name in lacks:
-            return name
-    return ""
+    names = list(needs)
+    for name in names:
+        if not isinstance(name, str) or name not in known:
+            raise ValueError(f"no system lacks {name!r}; needs are {', '.join(sorted(known))}.")
+    return next((name for name in names if name in lacks), "")
 
 
 def environment_as(system: str) -> dict[str, str]:
@@ -76,7 +75,7 @@ def printed_as(system: str, code: str, **variables: str) -> str:
 
 
 if __name__ == "__main__":
+    if sys.platform != "linux" or not set(sys.argv[1:2]) & set(SYSTEMS):
+        sys.exit("Usage, on Linux alone: python -m tests.support.other_systems macos|windows [ARGUMENT OF PYTEST]...")
     system, *arguments = sys.argv[1:]
-    if sys.platform != "linux":
-        sys.exit(f"Linux alone can play {system}.")
     os.execve(sys.executable, [sys.executable, "-m", "pytest", *arguments], environment_as(system))
