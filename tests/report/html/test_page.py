@@ -310,6 +310,27 @@ def test_a_search_that_is_not_finished_is_told(tmp_path: Path) -> None:
         read_all([tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("files", "device", "menu"),
+    [
+        (("search", "profile.json"), "sim:phone", "Predicted"),
+        (("search/best.json", "profile.json"), "sim:phone", "Predicted"),
+        (("bundle", "profile.json"), "sim:phone", "Predicted"),
+        (("search",), "", "Predicted"),
+        (("bundle",), "", "Shown"),
+        (("profile.json",), "", "Measured"),
+        (("bench.json", "profile.json"), "sim:phone", "Measured"),
+    ],
+)
+def test_a_page_names_the_device_and_what_is_there(
+    phone: list[Path], files: tuple[str, ...], device: str, menu: str
+) -> None:
+    text = page_text(read_all([phone[0].parent / name for name in files]))
+    title, first = re.findall("<title>(.*?) - syncnas", text)[0], text.partition("<main")[2].partition("<h2")[0]
+    assert title.endswith(f" on {device}") if device else " on " not in title
+    assert device in first and re.findall('<nav.*?<a href="#(.*?)">(.*?)<', text) == [(menu.lower(), menu)]
+
+
 def test_an_assessment_has_its_page(phone: list[Path]) -> None:
     text = (phone[0].parent / "page.html").read_text(encoding="utf-8")
     assert "syncnas-deploy assess" not in text and "--trials 12" in text
