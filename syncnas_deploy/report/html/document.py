@@ -72,7 +72,7 @@ def page_text(comparison: Comparison, *, commands: str = "", sheets: Sequence[Sh
     head = sheets_section(sheets) if sheets else verdict_section(comparison, shown)
     sections: list[Section] = [
         ("verdict", "", head),
-        ("measured", "What was measured on what", measured_section(comparison, shown)),
+        (*_what_it_is(comparison, shown), measured_section(comparison, shown)),
     ]
     timelines, known = [], [subject for subject in shown if subject.result or subject.prediction]
     for place, subject in enumerate(known):
@@ -116,6 +116,15 @@ def page_text(comparison: Comparison, *, commands: str = "", sheets: Sequence[Sh
     title = f"comparison: {title}" if sheets else title
     explained = Explainer().explained
     return document(title, [(place, heading, explained(content)) for place, heading, content in sections], data)
+
+
+def _what_it_is(comparison: Comparison, shown: Sequence[Subject]) -> tuple[str, str]:
+    """Name and heading of the cards: networks that nothing has run were not measured."""
+    if comparison.results or comparison.apps or comparison.probes or not shown:
+        return "measured", "What was measured on what"
+    if comparison.searches or any(subject.prediction for subject in shown):
+        return "predicted", "What was predicted from what"
+    return "shown", "What is shown"
 
 
 def _named(name: str, content: Markup, count: int) -> Markup:

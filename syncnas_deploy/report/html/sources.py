@@ -7,15 +7,19 @@ import gzip
 import hashlib
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import syncnas_deploy
 from syncnas_bench.files import regular_bytes
-from syncnas_deploy.benchmarking.result import BenchResult
-from syncnas_deploy.report.comparison import Comparison
+from syncnas_deploy.files.journal import journal_key
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import load_config
+from syncnas_deploy.report.comparison import JOURNAL, Comparison, SearchFolder
 from syncnas_deploy.report.html.markup import Markup, data_table, joined, tag
+from syncnas_deploy.resources import shipped
+from syncnas_deploy.search.algorithms import ALGORITHMS
 
 LARGE = 20_000
 """Bytes from which a download is compressed."""
@@ -24,6 +28,13 @@ MOST_BYTES = 300_000
 MOST_IN_ALL = 800_000
 SERIAL = '"$ANDROID_SERIAL"'
 """What stands in commands for a phone's serial or address."""
+STAND_INS = {
+    "BASE.json": 'the config of the base model; a profile holds it as "base"',
+    "PROFILE": "the profile's file",
+    "BUNDLE": "the bundle's folder",
+    "EVALUATOR": "what rated the networks; see search --help",
+}
+"""Words of commands to be replaced by one's own, and by what."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,9 @@ def repeat_section(comparison: Comparison, sources: Sequence[RawFile], commands:
     """
     lines = commands.splitlines() if commands else list(told_commands(comparison))
     code = tag("ol", [tag("li", tag("code", line)) for line in lines], class_="commands") if lines else None
+    words = {word for line in lines for word in line.split()} if not commands else set()
+    own = "; ".join(f"{word}: {text}" for word, text in STAND_INS.items() if word in words)
+    note = tag("p", f"Replace by your own: {own}.", class_="note") if own else None
     versions = {name: text for profile in comparison.profiles for name, text in profile.versions.items()}
     rows = [
         ["this page: syncnas-deploy", syncnas_deploy.__version__],
@@ -90,7 +104,7 @@ def repeat_section(comparison: Comparison, sources: Sequence[RawFile], commands:
         tag("p", "Names end in .gz where a file was compressed.", class_="note"),
     )
     versions_table = data_table(["what", "version"], rows[:100], caption="Versions")
-    return joined(code, tag("h3", "Versions"), versions_table, files if hashes else None)
+    return joined(code, note, tag("h3", "Versions"), versions_table, files if hashes else None)
 
 
 def _download(source: RawFile) -> Markup:
@@ -107,18 +121,56 @@ def _download(source: RawFile) -> Markup:
 def told_commands(comparison: Comparison) -> Iterator[str]:
     """The commands that measure the same again, as far as the files tell them."""
     for profile in comparison.profiles:
-        yield _line(
-            "profile", *_on(profile.device.get("name", "")), "--base", profile.base.name, *_units(profile.units)
-        )
+        told = profile.settings
+        amount = _amount(launches=(told.get("launches"), 100), rounds=(told.get("rounds"), 10_000))
+        base = _base(profile.base.name, profile.base)
+        yield _line("profile", *_on(profile.device.get("name", "")), "--base", base, *_units(profile.units), *amount)
     for probe in comparison.probes:
         place = f"{probe.stage + 1}.{probe.block + 1}@{probe.rows[len(probe.rows) // 2].width}"
-        words = ("--base", probe.base, "--unit", probe.unit, "--probe", place, "--out", "probe.json")
+        words = ("--base", _base(probe.base), "--unit", probe.unit, "--probe", place, "--out", "probe.json")
         yield _line("profile", *_on(probe.device.get("name", "")), *words)
     for search in comparison.searches:
         budgets = [word for row in search.front for word in ("--budget", row.get("budget") or "1.0x")]
-        yield _line("search", "--profile", "PROFILE", *budgets, "--out", search.folder.name)
+        yield _line("search", "--profile", "PROFILE", *budgets, *_how(search), "--out", search.folder.name)
     for result in comparison.results:
-        yield _line("bench", "BUNDLE", *_on(result.device), *_units(result.units), *_amount(result))
+        runs, launches = len(result.makespan.samples_us), max(1, len(result.launch_samples))
+        amount = _amount(samples=(max(5, runs), 10_000), launches=(launches, 100))
+        beside = ["--profile", "PROFILE"] if any(b.role != "baseline" for b in result.baselines) else []
+        beside += ["--evaluator", "EVALUATOR"] if result.reward is not None else []
+        yield _line("bench", "BUNDLE", *_on(result.device), *_units(result.units), *amount, *beside)
+
+
+def _base(name: str, config: ModelConfig | None = None) -> str:
+    """The name of a shipped model, where it is that one; else what stands for a config of one's own."""
+    known = name in shipped("model_configs") and config in (None, load_config(name))
+    return name if known else "BASE.json"
+
+
+def _how(search: SearchFolder) -> list[str]:
+    """What rated and how many; where the folder has its journal, also what proposed, and the seed."""
+    key = journal_key(search.folder / JOURNAL)
+    evaluator, searcher, seed = key.get("evaluator"), key.get("searcher"), key.get("seed")
+    words = ["--evaluator", _rated(evaluator if isinstance(evaluator, dict) else {})]
+    if isinstance(searcher, dict) and searcher.get("algorithm") in ALGORITHMS:
+        published = searcher["algorithm"] == "uct" and searcher.get("normalise") is False
+        words += ["--algorithm", "uct-published" if published else searcher["algorithm"]]
+    words += _amount(trials=(sum(bool(row.get("trial")) for row in search.history), 100_000))
+    return words + (["--seed", str(seed)] if type(seed) is int and 0 <= seed < 2**31 else [])
+
+
+def _rated(evaluator: Mapping[str, object]) -> str:
+    """The evaluator of a journal, where its key is all of it."""
+    name, pixels = evaluator.get("name"), evaluator.get("input_size")
+    if name == "zen" and type(pixels) is int and 32 <= pixels <= 1024:
+        return f"zen:{pixels}"
+    return "capacity" if name == "capacity" else "EVALUATOR"
+
+
+def _amount(**counts: tuple[object, int]) -> list[str]:
+    """Options of the counts that are known, from 1 to the most that each may be."""
+    texts = [(name, str(value), most) for name, (value, most) in counts.items()]
+    fits = [(name, text) for name, text, most in texts if re.fullmatch("[1-9][0-9]{0,5}", text) and int(text) <= most]
+    return [word for name, text in fits for word in (f"--{name}", text)]
 
 
 def _on(device: str) -> list[str]:
@@ -127,11 +179,6 @@ def _on(device: str) -> list[str]:
 
 def _units(units: Sequence[str]) -> list[str]:
     return [word for unit in units for word in ("--unit", unit)]
-
-
-def _amount(result: BenchResult) -> list[str]:
-    launches = max(1, len(result.launch_samples))
-    return ["--samples", str(len(result.makespan.samples_us)), "--launches", str(launches)]
 
 
 def _line(*words: str) -> str:

@@ -41,10 +41,12 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The network's, the device's where it was measured, and its units where they run int8 or fp16."""
+        """The network's, the device's where it was measured or predicted, and its units where they run int8 or fp16."""
         rounded = any(word in ("int8", "fp16") for unit in self.units for word in unit.split(":"))
-        device = f" on {self.result.device}" if self.result else ""
-        return f"{self.config.name}{device}" + (f", {' and '.join(self.units)}" if rounded else "")
+        known = self.profile.device.get("name", "") if self.profile else ""
+        device = self.result.device if self.result else known
+        where = f" on {device}" if device else ""
+        return f"{self.config.name}{where}" + (f", {' and '.join(self.units)}" if rounded else "")
 
     @property
     def labels(self) -> tuple[str, ...]:

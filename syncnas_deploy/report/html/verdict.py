@@ -38,7 +38,7 @@ def verdict_section(comparison: Comparison, subjects: Sequence[Subject]) -> Mark
         lines: list[Markup] = []
         for row in comparison.searches[0].verdicts[:MOST_VERDICTS]:
             lines += [_headline(row.verdict), _sentences(row.verdict, f"Within {row.budget}: ")]
-        return joined(_badges(subjects[0].labels), *lines)
+        return joined(_badges(subjects[0].labels, subjects[0].name), *lines)
     if comparison.apps:
         app = comparison.apps[0]
         head = tag("h1", f"{ms(app.makespan.median_us)} in an app, on {' and '.join(app.units)}")

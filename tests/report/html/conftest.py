@@ -31,7 +31,8 @@ def pages(phone: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[s
     }
     for name, paths in sources.items():
         (folder / f"{name}.html").write_text(page_text(read_all(paths)), encoding="utf-8")
-    compared = [phone[0], sources["large"][0]]
-    read, sheets = pipeline.compare(compared)
-    (folder / "comparison.html").write_text(page_text(read, sheets=sheets), encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in (*sources, "comparison")}
+    compared = {"comparison": [phone[0], sources["large"][0]], "benches": [phone[-1], sources["demo"][2]]}
+    for name, paths in compared.items():
+        read, sheets = pipeline.compare(paths)
+        (folder / f"{name}.html").write_text(page_text(read, sheets=sheets), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in (*sources, *compared)}

@@ -42,7 +42,7 @@ BARS = """() => {
 """By chart, how each kind of bar looks to somebody who sees no colours: patterns, borders, and whether it is empty."""
 IN_PAGE = (Path(__file__).parents[2] / "support" / "in_page.js").read_text()
 WIDTHS = (390, 820, 1440)
-NAMES = ("phone", "hostile", "large", "probe", "demo", "comparison")
+NAMES = ("phone", "hostile", "large", "probe", "demo", "comparison", "benches")
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,28 @@ def test_the_timeline_moves(browser: Any, pages: dict[str, Path]) -> None:
         page.hover(".plot.small .area")
         assert page.pdf(format="A4").startswith(b"%PDF")
     assert visit.wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["comparison", "benches", "phone"])
+def test_a_narrow_screen_shows_names_and_that_there_is_more(
+    browser: Any, pages: dict[str, Path], name: str, scheme: str
+) -> None:
+    with Visit(browser, pages[name]) as page:
+        page.set_viewport_size({"width": 360, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        names = page.locator(".sheet tbody th").all()
+        widths = [name.bounding_box()["width"] for name in names]
+        assert bool(widths) == (name != "phone") and all(width >= 120 for width in widths), widths
+        wider = "box => box.scrollWidth > box.clientWidth"
+        boxes = [box for box in page.locator(".scroll").all() if box.is_visible() and box.evaluate(wider)]
+        assert boxes
+        for box in boxes:
+            # Without its content there is the edge alone.
+            box.evaluate("box => { box.firstElementChild.style.visibility = 'hidden' }")
+            begin = box.screenshot()
+            box.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+            assert begin != box.screenshot()
 
 
 def test_bars_of_each_kind_differ_without_their_colours(browser: Any, pages: dict[str, Path]) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
+import shlex
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,20 +23,25 @@ from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import RunSamples
 from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.bundle_manifest import AgainstFp32, BranchFile
+from syncnas_deploy.cli import cli
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig, branched
-from syncnas_deploy.networks.formats import write_config
+from syncnas_deploy.networks.formats import load_config, write_config
+from syncnas_deploy.networks.scaling import at_width
 from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.report.comparison import Comparison, read_all
 from syncnas_deploy.report.drawing.svg import PALETTE
 from syncnas_deploy.report.html.document import ON_PAGES, page_text
 from syncnas_deploy.report.html.markup import Markup, data_script, joined, tag
 from syncnas_deploy.report.html.plot import Plot, round_values
 from syncnas_deploy.report.html.searches import WholeTrial, trial_charts
+from syncnas_deploy.report.html.sources import SERIAL
 from syncnas_deploy.report.html.subjects import formats_of
 from syncnas_deploy.report.html.words import WORDS
 from syncnas_deploy.report.tables import bench_page
 from tests.support import page_cases
+from tests.support.latency_cases import law_profile
 from tests.support.page_cases import HOSTILE, UNPRINTABLE
 from tests.support.program import Program
 
@@ -302,9 +310,84 @@ def test_a_search_that_is_not_finished_is_told(tmp_path: Path) -> None:
         read_all([tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("files", "device", "menu"),
+    [
+        (("search", "profile.json"), "sim:phone", "Predicted"),
+        (("search/best.json", "profile.json"), "sim:phone", "Predicted"),
+        (("bundle", "profile.json"), "sim:phone", "Predicted"),
+        (("search",), "", "Predicted"),
+        (("bundle",), "", "Shown"),
+        (("profile.json",), "", "Measured"),
+        (("bench.json", "profile.json"), "sim:phone", "Measured"),
+    ],
+)
+def test_a_page_names_the_device_and_what_is_there(
+    phone: list[Path], files: tuple[str, ...], device: str, menu: str
+) -> None:
+    text = page_text(read_all([phone[0].parent / name for name in files]))
+    title, first = re.findall("<title>(.*?) - syncnas", text)[0], text.partition("<main")[2].partition("<h2")[0]
+    assert title.endswith(f" on {device}") if device else " on " not in title
+    assert device in first and re.findall('<nav.*?<a href="#(.*?)">(.*?)<', text) == [(menu.lower(), menu)]
+
+
 def test_an_assessment_has_its_page(phone: list[Path]) -> None:
     text = (phone[0].parent / "page.html").read_text(encoding="utf-8")
     assert "syncnas-deploy assess" not in text and "--trials 12" in text
+
+
+def commands_of(page: str) -> list[list[str]]:
+    found = re.findall("<li><code>(.*?)</code>", page.partition('class="commands"')[2].partition("</ol>")[0])
+    return [shlex.split(html.unescape(line).replace(SERIAL, "a-serial"))[1:] for line in found]
+
+
+def test_every_command_to_repeat_it_is_one(pages: dict[str, Path]) -> None:
+    for path in pages.values():
+        found = commands_of(path.read_text(encoding="utf-8"))
+        assert found
+        for name, *words in found:
+            cli.commands[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("change", ["width", "name", "classes", ""])
+def test_a_base_of_ones_own_is_a_config_to_be_named(mobilenet: ModelConfig, tmp_path: Path, change: str) -> None:
+    base = {
+        "width": lambda: at_width(mobilenet, 0.5),
+        "name": lambda: replace(mobilenet, name="mine"),
+        "classes": lambda: replace(mobilenet, classes=10),
+        "": lambda: mobilenet,
+    }[change]()
+    profile = law_profile(base)
+    settings = {"launches": "2", "rounds": "4", "seed": "7"}
+    text = page_text(Comparison(profiles=[msgspec.structs.replace(profile, settings=settings)]))
+    words = " ".join(commands_of(text)[0])
+    assert f"--base {'BASE.json' if change else 'mobilenet_v2'} " in words and "--launches 2 --rounds 4" in words
+    assert ("BASE.json: the config of the base model" in text) == bool(change)
+    write_profile(tmp_path / "p.json", profile)
+    (tmp_path / "BASE.json").write_text(json.dumps(json.loads((tmp_path / "p.json").read_text())["base"]))
+    assert load_config(tmp_path / "BASE.json") == base
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ({"evaluator": {"name": "capacity"}, "searcher": {"algorithm": "uct"}, "seed": 3},
+         "--evaluator capacity --algorithm uct --trials 20 --seed 3"),
+        ({"evaluator": {"name": "zen", "input_size": 96}, "searcher": {"algorithm": "uct", "normalise": False},
+          "seed": 0},
+         "--evaluator zen:96 --algorithm uct-published --trials 20 --seed 0"),
+        ({"evaluator": {"name": "train"}, "seed": True}, "--evaluator EVALUATOR --trials 20 --out"),
+        ({"evaluator": 1, "searcher": {"algorithm": ["uct"]}, "seed": -1}, "--evaluator EVALUATOR --trials 20 --out"),
+        (None, "--evaluator EVALUATOR --trials 20 --out"),
+    ],
+)  # fmt: skip
+def test_a_search_is_repeated_as_its_files_tell(tmp_path: Path, key: object, told: str) -> None:
+    shutil.copytree(page_cases.demo()[1], tmp_path / "s")
+    if key is not None:
+        (tmp_path / "s" / "search.journal").write_text(json.dumps({"journal": 1, "kind": "search", "key": key}) + "\n")
+    [words] = commands_of(page_text(read_all([tmp_path / "s"])))
+    assert told in " ".join(words)
+    cli.commands["search"].make_context("search", words[1:])
 
 
 def luminance(colour: str) -> float:
