@@ -47,7 +47,8 @@ def verdict_section(comparison: Comparison, subjects: Sequence[Subject]) -> Mark
         profile = comparison.profiles[0]
         head = tag("h1", f"{profile.base.name} on {profile.device.get('name', 'a device')}: its latency table")
         told = tag("p", expected_error_text(profile), class_="lead")
-        return joined(_badges(profile_labels(profile)), head, told, _doubts(profile.doubts))
+        sure = tag("p", tag("strong", f"The profile is {profile.level}."), class_=f"sure {profile.level}")
+        return joined(_badges(profile_labels(profile)), head, told, sure, _doubts(profile.doubts))
     if comparison.probes and not subjects:
         probe = comparison.probes[0]
         told = joined(tag("h1", probe_name(probe)), [tag("p", rule, class_="lead") for rule in probe_rules(probe)[:1]])

@@ -39,7 +39,7 @@ from syncnas_deploy.report.html.searches import WholeTrial, trial_charts
 from syncnas_deploy.report.html.sources import SERIAL
 from syncnas_deploy.report.html.subjects import formats_of
 from syncnas_deploy.report.html.words import WORDS
-from syncnas_deploy.report.tables import bench_page
+from syncnas_deploy.report.tables import bench_page, profile_page
 from tests.support import page_cases
 from tests.support.latency_cases import law_profile
 from tests.support.page_cases import HOSTILE, UNPRINTABLE
@@ -179,6 +179,24 @@ def test_terminal_and_page_say_the_same_verdict_and_its_doubt_once(
     for text in (shown, told):
         odd = len(re.findall("doubtful|worthless", text))
         assert odd == bool(doubt) and ("this measurement is trustworthy" in told) == (not doubt), text
+
+
+@pytest.mark.parametrize(
+    ("error", "warnings", "level"),
+    [(0.01, (), "trustworthy"), (0.01, ("it was hot",), "doubtful"), (0.2, (), "doubtful"), (0.9, (), "worthless")],
+)
+def test_a_profile_says_how_far_it_can_be_trusted(
+    error: float, warnings: tuple[str, ...], level: str, mobilenet: ModelConfig
+) -> None:
+    law = law_profile(mobilenet)
+    held_out = tuple(
+        msgspec.structs.replace(row, predicted_us=row.sample.median_us * (1 + error)) for row in law.held_out
+    )
+    profile = msgspec.structs.replace(law, held_out=held_out, warnings=warnings)
+    first_screen = page_text(Comparison(profiles=[profile])).partition("<main")[2].partition("</section>")[0]
+    told = str(profile_page(profile))
+    assert f"The profile is {level}." in Elements(first_screen).text
+    assert (f"the profile is {level} (" in told) == (level != "trustworthy"), told
 
 
 @pytest.mark.parametrize("name", ["phone", "probe", "demo", "comparison"])
