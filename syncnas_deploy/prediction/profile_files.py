@@ -11,7 +11,7 @@ import msgspec
 
 from syncnas_bench import Unit
 from syncnas_bench.errors import nearest
-from syncnas_deploy.errors import ABSENT, ProfileError, SyncNasError
+from syncnas_deploy.errors import ABSENT, MeasurementError, ProfileError, SyncNasError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
 from syncnas_deploy.files.output import write_text
 from syncnas_deploy.files.places import is_document, neighbours
@@ -92,6 +92,10 @@ def read_profile(path: Path) -> DeviceProfile:
             network.full_widths(base)
     except (SyncNasError, ValueError) as error:
         raise ProfileError(f"{path}: a network: {str(error).rstrip('.')}; measure the device again.") from error
+    try:
+        profile.power_model  # noqa: B018 - made when it is first asked for
+    except MeasurementError as error:
+        raise ProfileError(f"{path}: power: {error}") from error
     return profile
 
 

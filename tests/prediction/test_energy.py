@@ -13,7 +13,7 @@ from syncnas_bench import PowerMeter, RunnerHung
 from syncnas_bench.simulated.power import IDLE_W
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
-from syncnas_deploy.errors import MeasurementError
+from syncnas_deploy.errors import MeasurementError, ProfileError
 from syncnas_deploy.measuring import power
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.placement import Placement
@@ -55,6 +55,22 @@ def test_the_model_finds_the_law() -> None:
     # 300 us of unit 0 and 500 us of unit 1, 300 us of them together.
     assert model.phase_mj([300.0, 500.0]) == pytest.approx((2 * 300 * 1.1 + 3 * (300 * 1.1 + 200)) / 1e3)
     assert model.phase_mj([0.0, 500.0]) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (ROWS[:1], "state 'unit_0'"),
+        ((ROWS[0], *(PowerRow(row.state, 0.0, row.busy) for row in ROWS[1:])), "drew nothing"),
+        (tuple(PowerRow(row.state, row.watts, ROWS[0].busy) for row in ROWS), "too much alike"),
+    ],
+)
+def test_power_that_tells_nothing_is_refused_with_the_file(
+    rows: tuple[PowerRow, ...], says: str, mobilenet: ModelConfig, tmp_path: Path
+) -> None:
+    write_profile(tmp_path / "p.json", msgspec.structs.replace(law_profile(mobilenet), power=rows))
+    with pytest.raises(ProfileError, match=rf"p\.json: power: .*{says}"):
+        read_profile(tmp_path / "p.json")
 
 
 @pytest.mark.parametrize(
