@@ -83,7 +83,14 @@ def read_calibration(path: Path) -> Calibration:
     Raises:
         CalibrationError: naming file, field and remedy.
     """
-    value = read_json(path, CalibrationError)
+    try:
+        value = read_json(path, CalibrationError)
+    except CalibrationError as error:
+        if isinstance(error.__context__, OSError):
+            raise
+        value = None
+    if not isinstance(value, dict) or not str(value.get("schema")).startswith(f"{SCHEMA}/"):
+        raise CalibrationError(f"{path}: is no calibration; give a folder of pictures or a bundle's calibration.json.")
     return decode_document(Calibration, value, str(path), CalibrationError, version=(SCHEMA, VERSION))
 
 

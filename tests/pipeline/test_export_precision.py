@@ -70,7 +70,7 @@ def test_the_command_says_how_far_the_files_are_from_fp32(network: Path, picture
         (("--precision", "int9"), 2, "'int9' is not one of 'fp32', 'fp16', 'int8'"),
         (("--precision", "int8", "--calibrate", "nowhere"), 4, "nowhere: no such folder; give one with about 100"),
         (("--precision", "int8", "--calibrate", "."), 3, ".: holds no pictures; give a folder with about 100"),
-        (("--precision", "int8", "--calibrate", "other.json"), 3, "other.json: 'schema' is missing; add it."),
+        (("--precision", "int8", "--calibrate", "other.json"), 3, "other.json: is no calibration; give a folder"),
         (
             ("--precision", "int8", "--calibrate", "{b}/calibration.json"),
             3,

@@ -167,6 +167,31 @@ def test_a_document_that_does_not_fit_is_refused(
         read_calibration(path)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"notes",
+        b"\x89PNG\r\n\x1a\n\xff",
+        b"",
+        b"[1, 2]",
+        b"{}",
+        b'{"schema": "syncnas-deploy/profile/3"}',
+        b" " * 9_000_000,
+    ],
+    ids=["text", "picture", "empty", "list", "object", "profile", "large"],
+)
+def test_a_file_that_is_no_calibration_says_what_to_give(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "given").write_bytes(content)
+    says = "given: is no calibration; give a folder of pictures or a bundle's calibration.json.$"
+    with pytest.raises(CalibrationError, match=says):
+        read_calibration(tmp_path / "given")
+
+
+def test_a_calibration_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="cannot be read"):
+        read_calibration(tmp_path / "gone")
+
+
 def test_pictures_of_another_size_are_refused_in_a_sentence(pictures: Path) -> None:
     config = small_branched()
     weights = random_weights(parameter_shapes(config), 0)
