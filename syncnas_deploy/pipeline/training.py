@@ -147,7 +147,9 @@ def evaluate(
         config, weights = as_config(source), weights or weights_in(source)
         if weights is None:
             raise WeightsError(
-                f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME.", code=WRONG_USE
+                f"{config.name}: evaluation needs weights; give --weights FILE or timm:NAME, or train it "
+                "(syncnas-deploy train) and give its run.",
+                code=WRONG_USE,
             )
         values = load_weights(weights, config, on_notice)
         if precisions:

@@ -12,16 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench.files import exists, is_folder
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.bundle import graphs
 from syncnas_deploy.calibration import Calibrated, Calibration, network_digest, new_calibration
-from syncnas_deploy.errors import ABSENT, DatasetError
+from syncnas_deploy.errors import DatasetError
 from syncnas_deploy.files.one_line import one_line
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.segments import cut, run_chain
 from syncnas_deploy.networks.weights import Weights
-from syncnas_deploy.training.image_folders import ImageSet, all_pictures, parts_of
+from syncnas_deploy.training.image_folders import ImageSet, all_pictures, check_folder, parts_of
 from syncnas_deploy.training.images import (
     Pixels,
     UnreadableImage,
@@ -65,13 +64,7 @@ def read_pictures(folder: Path, size: int, *, count: int = PICTURES, seed: int =
         DatasetError: no such folder, no picture that can be read, all alike, or among too many other files.
         MissingDependency: Pillow is not installed.
     """
-    if not is_folder(folder):
-        there = exists(folder)
-        raise DatasetError(
-            f"{folder}: {'is no folder' if there else 'no such folder'}; give one with about {PICTURES} pictures to "
-            "calibrate with.",
-            code=None if there else ABSENT,
-        )
+    check_folder(folder, f"give one with about {PICTURES} pictures to calibrate with")
     names = all_pictures(parts_of(folder).get("train", folder))
     if not names:
         raise DatasetError(f"{folder}: holds no pictures; give a folder with about {PICTURES} to calibrate with.")

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from syncnas_bench.files import is_folder
+from syncnas_bench.files import exists, is_file, is_folder
 from syncnas_deploy.errors import ABSENT, DatasetError
 
 _SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".ppm", ".pgm", ".bmp", ".tif", ".tiff", ".webp", ".gif")
@@ -71,17 +71,26 @@ class ImageSet:
         )
 
 
+def check_folder(folder: Path, remedy: str) -> None:
+    """Refuse what is no folder, and say what it is.
+
+    Raises:
+        DatasetError: with `remedy` at its end.
+    """
+    if not exists(folder):
+        raise DatasetError(f"{folder}: no such folder; {remedy}.", code=ABSENT)
+    if not is_folder(folder):
+        raise DatasetError(f"{folder}: is {'a file, no folder' if is_file(folder) else 'no folder'}; {remedy}.")
+
+
 def read_image_set(folder: Path) -> ImageSet:
     """List a folder of class folders; no picture is opened.
 
     Raises:
-        DatasetError: no such folder, no class folders, or one without pictures.
+        DatasetError: no folder, no class folders, or one without pictures.
     """
     with _listing():
-        if not is_folder(folder):
-            raise DatasetError(
-                f"{folder}: no such folder; give one that holds one folder of pictures per class.", code=ABSENT
-            )
+        check_folder(folder, "give one that holds one folder of pictures per class")
         classes = _folders(folder)
         labelled = [(label, name) for label, c in enumerate(classes) for name in _pictures(folder, c)]
     if not classes:

@@ -124,7 +124,10 @@ def test_it_is_said_that_weights_are_taken_and_not_their_average(tmp_path: Path,
 @pytest.mark.parametrize(
     ("code", "sentence", "arguments"),
     [
-        (2, "needs weights; give --weights", "eval net.json --path set"),
+        (2, "or train it (syncnas-deploy train) and give its run", "eval net.json --path set"),
+        (2, "or train it (syncnas-deploy train) and give its run", "eval found --path set"),
+        (2, "or train it (syncnas-deploy train) and give its run", "eval mobilenet_v2 --path set"),
+        (3, "net.json: is a file, no folder", "train net.json --path net.json --out run -b 8"),
         (4, "no such folder", "train net.json --path absent --out run"),
         (5, "torch finds none here", "train net.json --path set --out run --device cuda -b 8"),
         (2, "rate must be between", "train net.json --path set --out run --lr -1"),
@@ -141,6 +144,8 @@ def test_wrong_use_is_one_sentence(
     program: Program,
 ) -> None:
     write_config(Path("net.json"), small_branched(8))
+    Path("found").mkdir()
+    write_config(Path("found/best.json"), small_branched(8))
     draw_set(tmp_path / "set", 2, 0)
     told = program(*arguments.split())
     assert told.code == code and sentence in told.err

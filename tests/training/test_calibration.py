@@ -109,7 +109,7 @@ def alike(folder: Path) -> None:
     ("make", "says"),
     [
         (no_folder, "no such folder; give one with about 100 pictures"),
-        (file, "given: is no folder; give one with about 100 pictures"),
+        (file, "given: is a file, no folder; give one with about 100 pictures"),
         (device, "given: is no folder; give one with about 100 pictures"),
         (kernel, "holds no pictures; give a folder with about 100"),
         (lambda folder: None, "holds no pictures; give a folder with about 100"),

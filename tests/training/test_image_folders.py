@@ -37,8 +37,19 @@ def test_classes_are_numbered_by_name_and_pictures_found_at_any_depth(tmp_path: 
 def test_unusable_folders_are_refused_in_one_sentence(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "set", 1, 0)
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(DatasetError, match="no such folder"):
-        read_image_set(tmp_path / "absent")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "link").symlink_to(tmp_path / "notes.txt")
+    (tmp_path / "device").symlink_to(os.devnull)
+    for name, says, code in (
+        ("absent", "no such folder; give one that", 4),
+        ("notes.txt", "is a file, no folder; give one that", None),
+        ("link", "is a file, no folder; give one that", None),
+        ("set/circle/0000.png", "is a file, no folder; give one that", None),
+        ("device", "is no folder; give one that", None),
+    ):
+        with pytest.raises(DatasetError, match=f"{name}: {says}") as raised:
+            read_image_set(tmp_path / name)
+        assert raised.value.code == code
     with pytest.raises(DatasetError, match="holds no class folders"):
         read_image_set(tmp_path / "nothing")
     with pytest.raises(DatasetError, match="4 class folders and the model has 1000 classes"):
