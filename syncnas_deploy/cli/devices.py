@@ -108,8 +108,8 @@ def _device_json(device: Device) -> dict[str, Any]:
 def doctor(device_name: str | None, report_path: Path | None, force: bool, as_json: bool) -> None:
     """Look at a device from all sides: what it has, what it does now, and what that does to numbers.
 
-    Looks at this installation, too: optional packages, adb, runtimes for phones. The last line says what to do first.
-    Exits with 5 where something must be mended before anything can be measured.
+    Looks at this installation, too: optional packages, adb, runtimes for phones. Below the table stands what to do
+    first, then the next command. Exits with 5 where something must be mended before anything can be measured.
     """
     from syncnas_bench.doctor import worst
     from syncnas_deploy.pipeline.toolchain import toolchain, what_first

@@ -192,6 +192,16 @@ def test_doctor_looks_at_the_installation_and_says_what_first(program: Program) 
     assert program("doctor", "--device", "sim:phone").out.rstrip("\n").endswith(told["first"])
 
 
+@pytest.mark.parametrize("device", ["phone", "duo", "midrange"])
+def test_the_help_of_doctor_says_what_its_output_ends_with(device: str, program: Program) -> None:
+    help_text = " ".join(program("doctor", "--help").out.split())
+    assert "Below the table stands what to do first, then the next command." in help_text
+    told = program("doctor", "--device", f"sim:{device}")
+    table, first = told.out.rstrip("\n").split("\n\n")
+    assert "\n" in table and first.startswith(("first: ", "nothing is in the way"))
+    assert told.err.splitlines()[-1].startswith("next, ")
+
+
 def test_what_is_missing_says_its_extra_and_the_gravest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
