@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from syncnas_deploy.cli.next_step import suggest
+from syncnas_deploy.cli.next_step import PROGRAM, suggest, suggest_measuring_again
 from syncnas_deploy.cli.options import (
     base_option,
     base_or_setting,
@@ -21,7 +22,7 @@ from syncnas_deploy.cli.options import (
 )
 from syncnas_deploy.cli.progress import showing
 from syncnas_deploy.cli.settings import path_setting
-from syncnas_deploy.cli.terminal import emit, note, say, say_page
+from syncnas_deploy.cli.terminal import emit, note_command, say, say_page
 
 
 @click.command(
@@ -99,7 +100,7 @@ def assess(
             )
     except (BenchError, MeasurementError):
         if any(folder.glob("*")):
-            note(f"what was finished is in {folder}; give the same command again to go on")
+            note_command(f"what was finished is in {folder}; go on with", [PROGRAM, *sys.argv[1:]])
         raise
     if as_json:
         first, *others = (
@@ -121,6 +122,7 @@ def assess(
         say(f"page: {folder / pipeline.PAGE}")
     for judged in (trust(road.result) for road in done.roads):
         if judged.level == "worthless":
+            suggest_measuring_again()
             raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")
     found = folder / SEARCH / "best.json"
     suggest("draw it", "draw", found, "--profile", folder / PROFILE, "--out", folder / "best.svg")

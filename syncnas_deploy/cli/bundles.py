@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from syncnas_deploy.bundle_formats import FORMATS
-from syncnas_deploy.cli.next_step import device_words, suggest
+from syncnas_deploy.cli.next_step import device_words, suggest, suggest_measuring_again
 from syncnas_deploy.cli.options import (
     device_option,
     epilog,
@@ -341,6 +341,7 @@ def bench(
         note(f"the timeline is written to {trace_path}")
     judged = trust(result)
     if judged.level == "worthless":
+        suggest_measuring_again()
         raise MeasurementError(f"The measurement is {judged.sentence}. It is kept; measure again.")
     profiles = [str(profile_path)] if profile_path else []
     files = [*profiles, bundle, out, *([app_path] if app_path else [])]

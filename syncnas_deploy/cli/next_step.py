@@ -70,6 +70,13 @@ def device_words(profile: DeviceProfile) -> tuple[str, ...]:
     return ("--device", name) if name == "host" or name.startswith("sim:") else ()
 
 
+def suggest_measuring_again() -> None:
+    """Note the command that measures again what was worthless: the same one, which may replace the --out it has."""
+    options = click.get_current_context().params
+    replaces = options.get("force") is False and options["out"]
+    suggest("measure again on a quiet device", *sys.argv[1:], *(["--force"] if replaces else []))
+
+
 def suggest_going_on(command: click.Group) -> None:
     """Note the command that goes on with this one, which was interrupted."""
     words = sys.argv[1:]

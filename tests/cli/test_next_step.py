@@ -14,8 +14,10 @@ import pytest
 
 from syncnas_bench import SIM_DEVICES
 from syncnas_deploy import pipeline
+from syncnas_deploy.benchmarking.trust import Trust
+from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.cli.fitting import fitted, folded_command
-from syncnas_deploy.errors import JournalMismatch, OutputExists
+from syncnas_deploy.errors import JournalMismatch, MeasurementError, OutputExists
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.prediction.profile_files import write_profile
@@ -205,6 +207,45 @@ def test_what_comes_after_a_profile_depends_on_how_far_it_can_be_trusted(
     assert len(steps) == len(told) and all(words in step for words, step in zip(told, steps, strict=True)), steps
     again = "syncnas-deploy profile --device sim:duo --base p.json --unit sim:left --unit sim:right --out p-again.json"
     assert ("profile" not in told[0]) or steps[0].endswith(again)
+
+
+MEASURED = "assess --device sim:phone --evaluator capacity --trials 2 --samples 6 --out 'my phone'"
+BENCHED = "bench {bundle} --device sim:phone --samples 6"
+WORTHLESS = {
+    MEASURED: MEASURED,
+    BENCHED: BENCHED,
+    f"{BENCHED} --out 'my bench'": f"{BENCHED} --out 'my bench' --force",
+    f"{BENCHED} --out=bench.json --force": f"{BENCHED} --out=bench.json --force",
+    f"{BENCHED} --json": None,
+}
+
+
+@pytest.mark.parametrize("command", list(WORTHLESS))
+def test_what_was_worthless_says_with_which_command_it_is_measured_again(
+    command: str, bundle: Bundle, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "device", lambda *_: VirtualDevice("phone"))
+    monkeypatch.setattr("syncnas_deploy.benchmarking.trust.trust", lambda _: Trust("worthless", ("it was made up",)))
+    told = program(*shlex.split(command.format(bundle=bundle.folder)))
+    again = WORTHLESS[command]
+    steps = [line for line in told.err.splitlines() if line.startswith("next, ")]
+    assert told.code == 6 and "worthless: it was made up. It is kept; measure again." in told.err, told.err
+    said = f"next, measure again on a quiet device: syncnas-deploy {again}"
+    assert steps == ([said.format(bundle=bundle.folder)] if again else [])
+
+
+def test_an_assessment_that_failed_on_its_way_says_the_command(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failed(*_: Any, **__: Any) -> None:
+        raise MeasurementError("It cannot be right; try.")
+
+    Path("a").mkdir()
+    Path("a/profile.json").write_text("{}")
+    monkeypatch.setattr(pipeline, "assess", failed)
+    told = program("assess", "--device", "sim:phone", "--out", "a")
+    assert told.code == 6
+    assert "in a; go on with: syncnas-deploy assess --device sim:phone --out a\n" in told.err
 
 
 def test_a_command_is_folded_as_a_shell_reads_it() -> None:
