@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from syncnas_bench.environment import STORE_VARIABLE
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
@@ -100,8 +101,9 @@ def program(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every test runs in a folder of its own, and no device of the developer's shell leaks in."""
+    """Every test has a folder and a store of its own, and no device of the developer's shell leaks in."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "store"))
     monkeypatch.delenv("ANDROID_SERIAL", raising=False)
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")  # where no adb server listens
     yield

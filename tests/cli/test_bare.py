@@ -62,7 +62,7 @@ CASES = (
 
 
 @pytest.fixture
-def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, tmp_path: Path) -> None:
+def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig) -> None:
     """A folder with what the commands name, a device that takes no time, and no optional package."""
     for name in ("law.json", "other.json"):
         write_profile(Path(name), law_profile(mobilenet))
@@ -74,7 +74,6 @@ def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig, tmp_path: Pat
     draw_set(Path("set"), 2, 0)
     pipeline.export("small.json", "bundle")
     monkeypatch.setattr(pipeline, "device", lambda name=None, _=None: VirtualDevice("phone"))
-    monkeypatch.setenv("SYNCNAS_RUNTIMES", str(tmp_path / "store"))
     for name in {*EXTRAS, *(name for name in sys.modules if name.partition(".")[0] in EXTRAS)}:
         monkeypatch.setitem(sys.modules, name, None)
 

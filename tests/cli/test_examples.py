@@ -91,7 +91,6 @@ def project(
         monkeypatch.setattr(pipeline, name, _stand_in(getattr(pipeline, name)))
     for name in ("add", "fetch"):
         monkeypatch.setattr(RuntimeStore, name, _stand_in(getattr(RuntimeStore, name)))
-    monkeypatch.setenv("SYNCNAS_RUNTIMES", str(tmp_path / "store"))
     monkeypatch.setattr(pipeline, "device", lambda _name, _environment=None: SimDevice("phone"))
     monkeypatch.setattr(pipeline, "device_names", lambda names, _environment=None: tuple(names))
     yield tmp_path

@@ -23,7 +23,6 @@ def test_a_small_file_gets_little_memory_and_one_sentence(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = CASES[case](tmp_path, ASKED_BYTES)
-    monkeypatch.setenv("SYNCNAS_RUNTIMES", str(tmp_path / "store"))
     monkeypatch.setattr(sys, "argv", ["syncnas-deploy", *command])
     tracemalloc.start()
     try:

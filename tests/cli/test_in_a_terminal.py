@@ -128,10 +128,7 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("command", list(ENDINGS))
-def test_each_command_ends_with_the_next_one(
-    command: str, tmp_path: Path, program: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SYNCNAS_RUNTIMES", str(tmp_path / "store"))
+def test_each_command_ends_with_the_next_one(command: str, tmp_path: Path, program: Program) -> None:
     prepare(tmp_path)
     done = program(*shlex.split(command))
     assert done.code == 0 and done.err.splitlines()[-1].partition(": ")[2] == ENDINGS[command]

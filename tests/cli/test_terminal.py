@@ -92,10 +92,7 @@ CASES: dict[str, Callable[[str], list[object]]] = {
 
 @pytest.mark.parametrize("hostile", list(HOSTILE))
 @pytest.mark.parametrize("name", list(CASES))
-def test_only_printable_lines_are_shown(
-    program: Program, monkeypatch: pytest.MonkeyPatch, name: str, hostile: str
-) -> None:
-    monkeypatch.setenv("SYNCNAS_RUNTIMES", "store")
+def test_only_printable_lines_are_shown(program: Program, name: str, hostile: str) -> None:
     done = program(*CASES[name](HOSTILE[hostile]))
     lines = (done.out + done.err).split("\n")
     assert done.code != 1 and [line for line in lines if not line.isprintable()] == []

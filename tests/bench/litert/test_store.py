@@ -10,6 +10,8 @@ import multiprocessing
 import os
 import stat
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 import zlib
@@ -438,6 +440,13 @@ def test_many_processes_lose_nothing(store: RuntimeStore, folder: Path) -> None:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 8
     assert sorted(entry.version for entry in store.entries()) == versions
+
+
+def test_no_test_uses_the_store_of_the_user(tmp_path: Path) -> None:
+    asked = "from syncnas_bench.litert.store import RuntimeStore; print(RuntimeStore().path)"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    stores = {Environment.of_process().store, RuntimeStore().path, Path(told.stdout.strip())}
+    assert stores == {tmp_path / "store"}
 
 
 def test_where_the_store_is(tmp_path: Path) -> None:
