@@ -100,6 +100,11 @@ class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
         return self.sentence.partition(": ")[0]
 
     @property
+    def in_short(self) -> str:
+        """The headline in a cell of a table: "pays", "seems to pay", "cannot tell"."""
+        return self.opening.removeprefix("It ").partition(" whether")[0].lower()
+
+    @property
     def because(self) -> str:
         """The rest of the sentence: its numbers, or why there are none."""
         return self.sentence.partition(": ")[2]

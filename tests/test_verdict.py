@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from syncnas_deploy.verdict import BY_MACS, Contender, judge
+from syncnas_deploy.verdict import BY_MACS, Contender, Verdict, judge
 
 OURS = Contender("mine", "cpu and gpu", 10_000.0, 330_000_000)
 RIVAL = Contender("base_x1.00", "gpu", 10_000.0, 300_000_000, slope=1.5, latency_error=0.01)
@@ -123,3 +123,17 @@ def test_what_crossings_cost_stands_beside_what_they_bring(crossings_us: tuple[f
     ours = Contender("ours", "cpu and gpu", 10_000.0, 400_000_000, crossings_us=crossings_us)
     rival = Contender("base", "gpu", 10_000.0, 300_000_000, latency_error=0.005)
     assert judge(ours, [rival]).sentence.endswith(f"({'400 M MACs against 300 M'}; 10 ms against 10 ms, {told}.")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "short"),
+    [
+        ("It pays: in the same time", "pays"),
+        ("It does not pay: 0.9 times", "does not pay"),
+        ("It seems to pay: 1.1 times", "seems to pay"),
+        ("It seems not to pay: 0.9 times", "seems not to pay"),
+        ("Cannot tell whether it pays: worthless", "cannot tell"),
+    ],
+)
+def test_in_a_cell_it_is_as_doubtful_as_in_its_headline(sentence: str, short: str) -> None:
+    assert Verdict("cannot tell", sentence, "MACs").in_short == short

@@ -18,7 +18,7 @@ def pairings_page(results: Sequence[BenchResult]) -> Page:
 def _row(result: BenchResult) -> list[Cell]:
     own = [" + ".join(result.units), f"{result.makespan.median_us / 1e3:.2f}", f"{result.config.macs() / 1e6:,.0f}"]
     verdict = verdict_of(result)
-    answer = verdict.answer if verdict else "cannot tell"
+    answer = verdict.in_short if verdict else "cannot tell"
     rivals = [b for b in result.baselines if b.role == "rival"]
     strongest = next((b for b in rivals if verdict and (b.name, b.unit) == (verdict.rival, verdict.rival_units)), None)
     if strongest is None:
