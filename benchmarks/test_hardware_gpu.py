@@ -32,6 +32,7 @@ from syncnas_bench import HostDevice, RunnerCrashed, Unit, UnitUnavailable
 from syncnas_bench.local.vulkan import Adapter
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 LAVAPIPE, CARD = Adapter("llvmpipe", "cpu", "1.3.0"), Adapter("Card 7", "discrete", "1.3.274")
@@ -427,22 +428,33 @@ def test_what_cannot_be_packed(packable: Path, tmp_path: Path, monkeypatch: pyte
         pack(tmp_path / "d", "3.12", download=fake_wheels, loader=packable)
 
 
+WAITS = """#!/bin/sh
+[ "$1" = - ] || exec PYTHON "$@"
+shift
+exec PYTHON -c 'import sys, time, zipfile
+def wait(_):
+    open(sys.argv[2] + "/begun", "w").close()
+    time.sleep(600)
+zipfile.ZipFile = wait
+exec(sys.stdin.read())' "$@"
+"""
+"""A Python that never comes to the end of the first wheel."""
+
+
 def test_nothing_unpacked_is_left_when_it_is_stopped_at_once(packable: Path, tmp_path: Path) -> None:
-    """Stopped while it unpacks: one wheel is a pipe that nobody writes to."""
-    folder, temporary = tmp_path / "gpu", tmp_path / "tmp"
+    folder, temporary, python = tmp_path / "gpu", tmp_path / "tmp", tmp_path / "python"
     pack(folder, f"3.{sys.version_info.minor}", download=fake_wheels, loader=packable)
-    pipe = folder / "wheels" / "aa.whl"
-    os.mkfifo(pipe)
     temporary.mkdir()
-    env = {"PATH": os.environ["PATH"], "PYTHON": sys.executable, "TMPDIR": str(temporary)}
+    python.write_text(WAITS.replace("PYTHON", sys.executable))
+    python.chmod(0o755)
+    env = {"PATH": os.environ["PATH"], "PYTHON": str(python), "TMPDIR": str(temporary)}
     command = ["sh", str(folder / "start.sh")]
     started = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    with pipe.open("wb"):  # it opens once the other side reads
-        assert list(temporary.iterdir())
-        os.killpg(started.pid, signal.SIGINT)
-        _, said = started.communicate(timeout=60)
+    wait_for(lambda: list(temporary.glob("*/begun")))
+    os.killpg(started.pid, signal.SIGINT)
+    _, said = started.communicate(timeout=60)
     assert started.returncode == 130
-    assert "Traceback" not in said
+    assert said == "stopped\n"
     assert not list(temporary.iterdir())
 
 

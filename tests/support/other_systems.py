@@ -26,7 +26,7 @@ LACKS = {
     "windows": LINUX_ALONE | {"fork", "signals", "process limits", "load averages", "file rights", "POSIX shell"},
 }
 
-COMPUTE_ALONE = ("networks/", "prediction/", "search/algorithms/", "search/widths/")
+COMPUTE_ALONE = ("networks/", "prediction/", "profiling/", "search/algorithms/", "search/widths/")
 """Rooms that ask nothing of a system themselves, since their files go through `files`: not tested as on another."""
 BOTH_DIFFER = ("bench/", "files/")
 """Rooms with code for macOS alone. As on macOS they are tested, and what Windows has not; the rest is as there."""
