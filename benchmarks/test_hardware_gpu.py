@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -440,21 +441,37 @@ exec(sys.stdin.read())' "$@"
 """
 """A Python that never comes to the end of the first wheel."""
 
+AS_A_TERMINAL_STARTS_IT = """
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp("sh", ["sh", *sys.argv[1:]])
+"""
+"""The tests may be a job in the background, which ignores Ctrl-C and hands that down."""
 
-def test_nothing_unpacked_is_left_when_it_is_stopped_at_once(packable: Path, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize(("number", "says"), [("INT", "stopped"), ("TERM", "Terminated"), ("HUP", "Hangup")])
+def test_nothing_unpacked_is_left_when_it_is_stopped_at_once(
+    packable: Path, tmp_path: Path, number: str, says: str
+) -> None:
     folder, temporary, python = tmp_path / "gpu", tmp_path / "tmp", tmp_path / "python"
     pack(folder, f"3.{sys.version_info.minor}", download=fake_wheels, loader=packable)
     temporary.mkdir()
     python.write_text(WAITS.replace("PYTHON", sys.executable))
     python.chmod(0o755)
     env = {"PATH": os.environ["PATH"], "PYTHON": str(python), "TMPDIR": str(temporary)}
-    command = ["sh", str(folder / "start.sh")]
+    command = [sys.executable, "-c", AS_A_TERMINAL_STARTS_IT, str(folder / "start.sh")]
     started = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    wait_for(lambda: list(temporary.glob("*/begun")))
-    os.killpg(started.pid, signal.SIGINT)
-    _, said = started.communicate(timeout=60)
+    try:
+        wait_for(lambda: list(temporary.glob("*/begun")))
+        os.killpg(started.pid, signal.Signals[f"SIG{number}"])
+        _, said = started.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
     assert started.returncode == 130
-    assert said == "stopped\n"
+    assert said.strip() == says
     assert not list(temporary.iterdir())
 
 
