@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 _Words = Annotated[str, Meta(max_length=2000)]
+_Sentence = Annotated[str, Meta(min_length=1, max_length=2000)]
 Answer = Literal["pays", "does not pay", "cannot tell"]
 
 SIGMAS = 2.0
@@ -86,13 +87,13 @@ class Verdict(Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     answer: Answer
-    sentence: _Words
+    sentence: _Sentence
     criterion: _Words
     rival: _Words = ""
     rival_units: _Words = ""
     gain: float | None = None
     gain_error: float | None = None
-    doubts: Annotated[tuple[_Words, ...], Meta(max_length=32)] = ()
+    doubts: Annotated[tuple[_Sentence, ...], Meta(max_length=32)] = ()
 
     @property
     def opening(self) -> str:
@@ -211,4 +212,4 @@ def _number(value: float, digits: int) -> str:
 
 
 def _ms(us: float) -> str:
-    return f"{us / 1e3:.3g}" if us < 1e5 else f"{us / 1e3:.0f}"
+    return f"{us / 1e3:#.3g}" if us < 99_950 else f"{us / 1e3:.0f}"

@@ -101,7 +101,7 @@ def test_doubtful_numbers_only_seem(macs: float, opening: str) -> None:
 def test_without_a_rival_two_branches_pay() -> None:
     found = judge(OURS, [])
     assert found.answer == "pays" and found.rival == ""
-    assert found.sentence == "It pays: no network of one branch takes 10 ms or less on any unit that was profiled."
+    assert found.sentence == "It pays: no network of one branch takes 10.0 ms or less on any unit that was profiled."
 
 
 def test_rewards_that_cannot_be_compared_give_no_verdict() -> None:
@@ -122,7 +122,7 @@ def test_rewards_that_cannot_be_compared_give_no_verdict() -> None:
 def test_what_crossings_cost_stands_beside_what_they_bring(crossings_us: tuple[float, ...], told: str) -> None:
     ours = Contender("ours", "cpu and gpu", 10_000.0, 400_000_000, crossings_us=crossings_us)
     rival = Contender("base", "gpu", 10_000.0, 300_000_000, latency_error=0.005)
-    assert judge(ours, [rival]).sentence.endswith(f"({'400 M MACs against 300 M'}; 10 ms against 10 ms, {told}.")
+    assert judge(ours, [rival]).sentence.endswith(f"({'400 M MACs against 300 M'}; 10.0 ms against 10.0 ms, {told}.")
 
 
 @pytest.mark.parametrize(

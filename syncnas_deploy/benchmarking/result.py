@@ -17,7 +17,7 @@ from syncnas_deploy.verdict import USUAL_SLOPE
 
 _Microseconds = Annotated[float, Meta(ge=-1e12, le=1e12)]
 _Millijoules = Annotated[float, Meta(ge=-1e12, le=1e12)]
-_Sentence = Annotated[str, Meta(max_length=2000)]
+_Sentence = Annotated[str, Meta(min_length=1, max_length=2000)]
 
 
 class RunSamples(Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,7 +143,7 @@ class BenchResult(Tabled, Struct, frozen=True, forbid_unknown_fields=True):
     difference: Annotated[float, Meta(ge=0)] | None
     warnings: tuple[_Sentence, ...] = ()
     energy: Energy | None = None
-    no_energy: _Sentence = ""
+    no_energy: Annotated[str, Meta(max_length=2000)] = ""
     launch_samples: tuple[Annotated[int, Meta(ge=1)], ...] = ()
     before: Mapping[str, str] = {}
     reward: float | None = None

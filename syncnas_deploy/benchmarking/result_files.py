@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from syncnas_deploy.benchmarking.result import BenchResult
-from syncnas_deploy.benchmarking.stamps import wrong_stamps
+from syncnas_deploy.benchmarking.stamps import ROUNDING_US, wrong_stamps
 from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Fields, decode_document, read_json
@@ -113,6 +114,10 @@ def read_result(path: Path) -> BenchResult:
     times += [samples for s in result.segments for samples in (s.solo, s.concurrent)]
     if any(min(samples.samples_us) < LEAST_US for samples in times):
         measured.fail("samples_us", f"has a latency that is not above {LEAST_US} us; run `bench` again")
+    whole_us = np.array(result.makespan.samples_us)
+    for part in [*(s.concurrent for s in result.segments), *result.syncs]:
+        if len(part.samples_us) != len(whole_us) or np.any(np.abs(part.samples_us) > whole_us + ROUNDING_US):
+            measured.fail("samples_us", "has a part of a run that is longer than the run; run `bench` again")
     if result.launch_samples and counts != {sum(result.launch_samples)}:
         measured.fail("launch_samples", "must add up to the number of each network's samples; run `bench` again")
     if result.energy is not None and len(result.energy.baselines_mj) != len(result.baselines):

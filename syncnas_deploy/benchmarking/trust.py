@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
-from syncnas_deploy.prediction.profile import Level
+from syncnas_deploy.benchmarking.result import Baseline, BenchResult, RunSamples
+from syncnas_deploy.prediction.predict import Prediction
+from syncnas_deploy.prediction.profile import DeviceProfile, Level
 from syncnas_deploy.verdict import SIGMAS, Contender, Verdict, judge, no_hardware
 
 LIMITS = {"A/A": (0.03, 0.10), "launches": (0.05, 0.20), "spread": (0.25, 1.0), "change": (0.05, 0.25)}
@@ -133,32 +134,46 @@ def _load(result: BenchResult) -> Iterator[str]:
 def verdict_of(result: BenchResult) -> Verdict | None:
     """Whether two branches pay, by what was measured; None where no rival was."""
     rivals = [
-        Contender(
-            b.name,
-            b.unit,
-            b.makespan.median_us,
-            b.macs,
-            b.reward,
-            b.standard_error,
-            b.slope,
-            ratio_error(result, b.makespan),
-        )
+        _contender(b, b.makespan.median_us, ratio_error(result, b.makespan))
         for b in result.baselines
         if b.role == "rival"
     ]
     if not rivals or result.config.branch_count == 1:
         return None
-    config, judged = result.config, trust(result)
-    units, latency_us = " and ".join(result.units), result.makespan.median_us
-    ours = Contender(
+    judged = trust(result)
+    ours = _ours(result, result.makespan.median_us, result.crossings_us)
+    odd = {judged.level: f"the measurement is {judged.sentence}"}
+    doubts = [*no_hardware(result.simulated, result.software_gpu)]
+    return judge(ours, rivals, doubts=doubts, doubtful=odd.get("doubtful", ""), worthless=odd.get("worthless", ""))
+
+
+def foretold(result: BenchResult, prediction: Prediction, profile: DeviceProfile) -> Verdict | None:
+    """Whether two branches pay, by predictions of the networks that were measured; None where no rival has one."""
+    rivals = [
+        _contender(b, b.predicted_us, profile.ratio_error)
+        for b in result.baselines
+        if b.role == "rival" and b.predicted_us is not None
+    ]
+    if not rivals or result.config.branch_count == 1:
+        return None
+    ours = _ours(result, prediction.makespan_us, prediction.crossings_us)
+    odd = {profile.level: profile.doubt}
+    doubtful, worthless = odd.get("doubtful", ""), odd.get("worthless", "")
+    return judge(ours, rivals, doubtful=doubtful, worthless=worthless, how="predicted")
+
+
+def _ours(result: BenchResult, latency_us: float, crossings_us: Sequence[float]) -> Contender:
+    config = result.config
+    return Contender(
         config.name,
-        units,
+        " and ".join(result.units),
         latency_us,
         config.macs(),
         result.reward,
         result.standard_error,
-        crossings_us=result.crossings_us,
+        crossings_us=crossings_us,
     )
-    odd = {judged.level: f"the measurement is {judged.sentence}"}
-    doubts = [*no_hardware(result.simulated, result.software_gpu)]
-    return judge(ours, rivals, doubts=doubts, doubtful=odd.get("doubtful", ""), worthless=odd.get("worthless", ""))
+
+
+def _contender(b: Baseline, latency_us: float, latency_error: float) -> Contender:
+    return Contender(b.name, b.unit, latency_us, b.macs, b.reward, b.standard_error, b.slope, latency_error)

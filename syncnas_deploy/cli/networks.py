@@ -187,7 +187,6 @@ def draw(
 ) -> None:
     """Draw CONFIG (a file, a shipped name, a search's folder): blocks, segments and what crosses between the units."""
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import doubt_text
 
     measured, model = read_profile(profile_path) if profile_path else None, pipeline.as_config(config)
     out = out or Path(f"{file_name(model.name)}.svg")
@@ -196,6 +195,6 @@ def draw(
         emit({"config": config, "out": str(out), "profile": str(profile_path) if profile_path else None})
     else:
         say(f"drawn in {out}")
-    if measured is not None and (doubt := doubt_text(measured)):
+    if measured is not None and (doubt := measured.doubt):
         note(f"Doubt the times in the drawing, since {doubt}.")
     suggest("write its files", "export", config)

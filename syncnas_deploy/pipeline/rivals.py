@@ -18,7 +18,6 @@ from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.progress import Pace
-from syncnas_deploy.report.tables import doubt_text
 from syncnas_deploy.search.evaluators import Evaluator, as_it_runs, compares_branches, rate
 from syncnas_deploy.search.rivals import Rival, RivalSolver, rivals
 from syncnas_deploy.shown import ms_text
@@ -28,12 +27,6 @@ PILOT_SAMPLES, PILOTS, REMEMBERED = 60, 5, 3
 """Runs of a pilot, the most pilots that bring the rivals to the network's latency, and how many of them count."""
 NEAR_ENOUGH = 0.01
 """Largest relative difference of latencies after which there is no further pilot."""
-USUAL_ERROR = 0.05
-"""Relative error of a prediction where the profile does not tell it."""
-LEAST_ERROR = 0.01
-"""Relative standard error of the ratio of two predicted latencies, one of two branches and one of a single branch, that
-no profile is better than. Held-out networks do not show what the model has wrong alike in all networks of two branches;
-on a simulated device without any noise that was 1 %."""
 
 
 def verdict_on_search(
@@ -55,15 +48,13 @@ def verdict_on_search(
     """
     found = tuple(rivals(profile, prediction.makespan_us))
     rated = compares_branches(evaluator)
-    # Nine of ten predictions are within the expected error: 1.64 standard deviations.
-    latency_error = max(LEAST_ERROR, (profile.expected_error or USUAL_ERROR) / 1.64)
     contenders = []
     for rival in found:
         reward_of, error, slope = _rated(evaluator, rival, profile) if rated else (None, 0.0, rival.slope)
         contenders.append(
             Contender(
                 rival.config.name, rival.unit, rival.predicted_us, rival.config.macs(), reward_of, error, slope,
-                latency_error, rival.beyond,
+                profile.ratio_error, rival.beyond,
             )
         )  # fmt: skip
     units = " and ".join(profile.units)
@@ -78,7 +69,7 @@ def verdict_on_search(
         crossings_us=prediction.crossings_us,
     )
     software = any(Unit.parse(text).software for text in profile.units)
-    odd = {profile.level: f"{doubt_text(profile):.1000}"}
+    odd = {profile.level: f"{profile.doubt:.1000}"}
     doubts = [*no_hardware(profile.kind == "simulated", software)]
     verdict = judge(
         ours,

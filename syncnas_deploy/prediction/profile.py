@@ -48,6 +48,13 @@ FEW_POINTS = 0.05
 With so many of them wrong predictions move by less than the profile's own expected error; see docs/design.md.
 """
 NO_ENERGY = "no energy: "
+USUAL_ERROR = 0.05
+"""Relative error of a prediction where no networks were held out."""
+LEAST_RATIO_ERROR = 0.01
+"""Relative standard error of the ratio of two predicted latencies, one of two branches and one of a single branch, that
+no profile is better than. Held-out networks do not show what the model has wrong alike in all networks of two branches;
+on a simulated device without any noise that was 1 %.
+"""
 
 KIND_FACTS = ("model", "cpu_model")
 """Two measurements with a different value of one of these facts are of different devices."""
@@ -74,7 +81,7 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
     condition: Mapping[str, str]
     created: Text
     settings: Mapping[str, str]
-    warnings: Annotated[tuple[str, ...], Meta(max_length=1000)]
+    warnings: Annotated[tuple[Annotated[str, Meta(min_length=1)], ...], Meta(max_length=1000)]
     learning: Annotated[tuple[LearningRow, ...], _RowCount] = ()
     held_out: Annotated[tuple[HeldOutRow, ...], _RowCount] = ()
     power: Annotated[tuple[PowerRow, ...], _RowCount] = ()
@@ -127,6 +134,23 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
         if error > worthless:
             return "worthless"
         return "doubtful" if self.doubts or error > doubtful else "trustworthy"
+
+    @property
+    def doubt(self) -> str:
+        """Why it is doubtful or worthless, in a sentence; "" where it is trustworthy."""
+        if self.level == "trustworthy":
+            return ""
+        error = self.expected_error or 0.0
+        reasons = [f"its predictions are {error:.0%} off"] if error > LIMITS[0] else []
+        if self.doubts:
+            reasons.append(f"{len(self.doubts)} warning{'s' * (len(self.doubts) > 1)}: {self.doubts[0]}")
+        return f"the profile is {self.level} ({'; '.join(reasons)})"
+
+    @property
+    def ratio_error(self) -> float:
+        """Relative standard error of the ratio of a predicted latency to that of a network of one branch."""
+        # Nine of ten predictions are within the expected error: 1.64 standard deviations.
+        return max(LEAST_RATIO_ERROR, (self.expected_error or USUAL_ERROR) / 1.64)
 
     @cached_property
     def width_steps(self) -> tuple[int, int]:

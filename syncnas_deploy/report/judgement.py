@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from syncnas_deploy.benchmarking.result import BenchResult
-from syncnas_deploy.benchmarking.trust import trust, verdict_of
+from syncnas_deploy.benchmarking.trust import foretold, trust, verdict_of
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.breakdown import (
     FAST_CROSSING_US,
@@ -18,7 +19,7 @@ from syncnas_deploy.prediction.breakdown import (
 from syncnas_deploy.prediction.drift import MOST_DRIFT, Drift
 from syncnas_deploy.prediction.predict import Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.verdict import Verdict, crossings_text
+from syncnas_deploy.verdict import SIGMAS, Verdict, crossings_text
 
 Row = tuple[str, float | None, float | None]
 """What the time goes to, and its share of the makespan, predicted and measured, in percent."""
@@ -39,6 +40,37 @@ def bench_lines(result: BenchResult) -> Iterator[str]:
         yield from (f"  {reason}" for reason in judged.reasons)
     if found is not None:
         yield from verdict_lines(found)
+
+
+def how_much(found: Verdict) -> tuple[str, str] | None:
+    """The gain in words, and between what it is in 95 of 100 cases; None where there is no number."""
+    if found.gain is None or found.gain_error is None:
+        return None
+    low, high = (found.gain + sign * SIGMAS * found.gain_error for sign in (-1, 1))
+    if found.criterion == "reward":
+        return f"reward {found.gain:+.3g} in the same time", f"{low:+.3g} to {high:+.3g}"
+    ratio, least, most = (math.exp(min(max(log, -50.0), 50.0)) for log in (found.gain, low, high))
+    return f"{_factor(ratio)} times the work in the same time", f"{_factor(least)} to {_factor(most)} times"
+
+
+def _factor(ratio: float) -> str:
+    return f"{ratio:.2f}" if 0.1 <= ratio < 1000 else f"{ratio:.3g}"
+
+
+def foretold_text(result: BenchResult, prediction: Prediction, profile: DeviceProfile) -> str:
+    """What predictions alone said, and whether the measurement agrees; "" where one of both says nothing."""
+    said, found = foretold(result, prediction, profile), verdict_of(result)
+    if said is None or found is None:
+        return ""
+    by = how_much(said)
+    numbers = f", {by[0]} ({by[1]})" if by else ""
+    if said.answer == found.answer:
+        then = "the measurement agrees"
+    elif found.answer == "cannot tell":
+        then = "the measurement cannot tell"
+    else:
+        then = "the measurement says otherwise, and counts" if said.answer != "cannot tell" else "the measurement can"
+    return f"by prediction alone: {said.in_short}{numbers}; {then}"
 
 
 def drift_text(drift: Drift, units: Sequence[str], measured_us: float) -> str:

@@ -15,11 +15,18 @@ from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.prediction.identity import label
 from syncnas_deploy.prediction.predict import Prediction
-from syncnas_deploy.prediction.profile import LIMITS, DeviceProfile
+from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.width_probe import WidthProbe, explained
 from syncnas_deploy.prediction.width_steps import ERRATIC
 from syncnas_deploy.profiling.recheck import ProfileCheck
-from syncnas_deploy.report.judgement import bench_lines, breakdown_rows, crossing_line, drift_text, outlook_text
+from syncnas_deploy.report.judgement import (
+    bench_lines,
+    breakdown_rows,
+    crossing_line,
+    drift_text,
+    foretold_text,
+    outlook_text,
+)
 from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.shown import ms_text
 
@@ -120,7 +127,7 @@ def profile_page(profile: DeviceProfile) -> Page:
     lines += [_learning(profile, unit) for unit in (0, 1) if any(row.unit == unit for row in profile.learning)]
     lines += [line for unit in (0, 1) for line in _width_lines(profile, unit)]
     lines += [expected_error_text(profile)] if profile.held_out else []
-    lines += filter(None, [doubt_text(profile)])
+    lines += filter(None, [profile.doubt])
     lines += [f"warning: {text}" for text in profile.warnings]
     return Page(*head, Table(["unit", "base (ms)", "contention", "invocation (us)"], rows), *lines)
 
@@ -183,7 +190,8 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
             low_ms, high_ms = (predicted_us / 1e3 / (1 + bound) for bound in bounds)
             most = max(3, 2 - math.floor(math.log10(max(high_ms, 1e-6))))
             digits = max(0, min(most, 1 - math.floor(math.log10(max(high_ms - low_ms, 1e-6)))))
-            opening = f"expect {low_ms:.{digits}f} to {high_ms:.{digits}f} ms"
+            low, high = math.floor(low_ms * 10**digits + 1e-9), math.ceil(high_ms * 10**digits - 1e-9)
+            opening = f"expect {low / 10**digits:.{digits}f} to {high / 10**digits:.{digits}f} ms"
         told = (
             f"{opening}: of {len(errors)} network{'s' * (len(errors) > 1)} measured as a test, 9 in 10 were predicted "
             f"within {profile.expected_error:.1%}, all within {max(abs(error) for error in errors):.1%}"
@@ -192,18 +200,8 @@ def expected_error_text(profile: DeviceProfile, predicted_us: float | None = Non
         if abs(bias) >= LARGE_BIAS:
             side = "long" if bias > 0 else "short"
             told += f"; predictions were {abs(bias):.1%} too {side} in the median, and are shown as they are"
-    odd = doubt_text(profile) if doubt and predicted_us is not None else ""
+    odd = profile.doubt if doubt and predicted_us is not None else ""
     return f"{told}; {odd}" if odd else told
-
-
-def doubt_text(profile: DeviceProfile) -> str:
-    """Why a profile is doubtful or worthless; "" where it is trustworthy."""
-    if profile.level == "trustworthy":
-        return ""
-    doubts, error = profile.doubts, profile.expected_error or 0.0
-    reasons = [f"its predictions are {error:.0%} off"] if error > LIMITS[0] else []
-    reasons += [f"{len(doubts)} warning{'s' * (len(doubts) > 1)}: {doubts[0]}"] if doubts else []
-    return f"the profile is {profile.level} ({'; '.join(reasons)})"
 
 
 def check_page(check: ProfileCheck) -> Page:
@@ -285,6 +283,7 @@ def bench_page(result: BenchResult, prediction: Prediction | None = None, profil
         if len(result.today_us) == 2:
             found = drift(result.config, profile, result.today_us)
             lines.append(drift_text(found, result.units, result.makespan.median_us))
+        lines += filter(None, [foretold_text(result, prediction, profile)])
     return Page(*lines, "", *bench_lines(result))
 
 

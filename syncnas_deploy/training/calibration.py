@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from syncnas_deploy.arrays import Float32Array
-from syncnas_deploy.bundle import graphs
+from syncnas_deploy.bundle import graphs, is_bundle
 from syncnas_deploy.calibration import Calibrated, Calibration, network_digest, new_calibration
 from syncnas_deploy.errors import DatasetError
 from syncnas_deploy.files.one_line import one_line
@@ -67,7 +67,8 @@ def read_pictures(folder: Path, size: int, *, count: int = PICTURES, seed: int =
     check_folder(folder, f"give one with about {PICTURES} pictures to calibrate with")
     names = all_pictures(parts_of(folder).get("train", folder))
     if not names:
-        raise DatasetError(f"{folder}: holds no pictures; give a folder with about {PICTURES} to calibrate with.")
+        what = "is a bundle" if is_bundle(folder) else "holds no pictures"
+        raise DatasetError(f"{folder}: {what}; give a folder with about {PICTURES} pictures to calibrate with.")
     return _pictures(names, folder, size, count, seed)
 
 

@@ -62,6 +62,12 @@ def first(name: str, value: float) -> Callable[[Any], object]:
         ),
         (lambda m: m["launch_samples"].append(1), "launch_samples"),
         (lambda m: m["again"]["samples_us"].pop(), "launch_samples"),
+        (lambda m: m["syncs"][0]["samples_us"].__setitem__(0, 1e12), "a part of a run that is longer than the run"),
+        (lambda m: m["syncs"][1]["samples_us"].__setitem__(2, -1e9), "a part of a run that is longer than the run"),
+        (lambda m: m["syncs"][0]["samples_us"].pop(), "a part of a run that is longer than the run"),
+        (lambda m: m["segments"][1]["concurrent"]["samples_us"].__setitem__(4, 1e9), "longer than the run"),
+        (lambda m: m.update(makespan={"samples_us": [1e-3] * 17 + [1e12]}, stamps=[]), "longer than the run"),
+        (lambda m: m.update(warnings=[""]), "warnings"),
         (lambda m: m["baselines"][0]["makespan"]["samples_us"].pop(), "launch_samples"),
     ],
 )
@@ -83,7 +89,7 @@ def test_what_no_measurement_holds_is_refused(
         lambda m: m["before"].update(load_1min="1e308"),
         lambda m: m.update(launch_samples=[1, 17]),
         lambda m: m.update(change=1e6),
-        lambda m: m.update(makespan={"samples_us": [1e-3] * 17 + [1e12]}, stamps=[]),
+        lambda m: m["makespan"]["samples_us"].__setitem__(3, 1e12) or m.update(stamps=[]),
     ],
 )
 def test_what_is_read_can_be_reported(good: Any, tmp_path: Path, change: Callable[[Any], object]) -> None:

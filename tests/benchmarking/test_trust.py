@@ -10,6 +10,9 @@ from syncnas_deploy.benchmarking.result import Baseline, BenchResult, RunSamples
 from syncnas_deploy.benchmarking.run import _change
 from syncnas_deploy.benchmarking.trust import LEAST_ERROR, ratio_error, trust, verdict_of
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.prediction.predict import PhasePrediction, Prediction, SegmentPrediction
+from syncnas_deploy.report.judgement import foretold_text
+from tests.support.latency_cases import law_profile
 
 QUIET = RunSamples(tuple(1000.0 + (i % 5) for i in range(60)))
 
@@ -89,3 +92,30 @@ def test_the_error_of_a_ratio_is_that_of_the_launches(result: BenchResult) -> No
     logs = np.log([1.0, 1.1, 1.2])
     assert ratio_error(result, slow) == pytest.approx(4.30 / 2 * np.std(logs, ddof=1) / np.sqrt(3), rel=1e-3)
     assert ratio_error(msgspec.structs.replace(result, launch_samples=()), slow) == LEAST_ERROR
+
+
+@pytest.mark.parametrize(
+    ("rival_us", "rival_ratio", "said", "then"),
+    [
+        (1002.0, 0.8, "pays, 1.25 times", "the measurement agrees"),
+        (1002.0, 1.25, "does not pay, 0.80 times", "the measurement agrees"),
+        (1900.0, 1.25, "does not pay, 0.80 times", "the measurement says otherwise, and counts"),
+        (800.0, 0.8, "pays, 1.25 times", "the measurement cannot tell"),
+        (1002.0, 1.02, "cannot tell, 0.98 times", "the measurement can"),
+    ],
+)
+def test_what_predictions_alone_said_stands_beside_the_measurement(
+    result: BenchResult, mobilenet: ModelConfig, rival_us: float, rival_ratio: float, said: str, then: str
+) -> None:
+    profile = msgspec.structs.replace(law_profile(mobilenet), warnings=())
+    macs = round(rival_ratio * result.config.macs())
+    rival = Baseline("base_x", "cpu:2", macs, RunSamples((rival_us,) * 60), role="rival", predicted_us=5000.0)
+    whole = PhasePrediction((SegmentPrediction("all", 0, 5000.0, 5000.0),), 0.0, 0.0)
+    prediction = Prediction((whole,), 5000.0, None)
+
+    def told(*baselines: Baseline) -> str:
+        return foretold_text(msgspec.structs.replace(result, baselines=baselines), prediction, profile)
+
+    assert told(rival).startswith(f"by prediction alone: {said} the work in the same time (")
+    assert told(rival).endswith(f"; {then}")
+    assert told() == told(msgspec.structs.replace(rival, predicted_us=None)) == ""

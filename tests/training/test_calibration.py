@@ -114,6 +114,7 @@ def alike(folder: Path) -> None:
         (kernel, "holds no pictures; give a folder with about 100"),
         (lambda folder: None, "holds no pictures; give a folder with about 100"),
         (lambda folder: (folder / "notes.txt").write_text("x"), "holds no pictures"),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "is a bundle; give a folder with about 100"),
         (lambda folder: (folder / "x.png").write_text("x"), "no picture could be read (.*x.png: is no picture"),
         (alike, "all 3 pictures are alike, which tells no ranges"),
         (lambda folder: paint(folder / "x.png", 7), "one picture is too few"),

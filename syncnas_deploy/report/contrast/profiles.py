@@ -10,7 +10,6 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
 from syncnas_deploy.report.contrast.sheets import Sheet, kinds_of, networks_alike, only_one
-from syncnas_deploy.report.tables import doubt_text
 from syncnas_deploy.shown import ms_text
 
 
@@ -35,7 +34,7 @@ def compare_profiles(
     head = ("file", "device", "units", *numbers, "trust")
     rows = tuple(_row(name, profile) for name, profile in named)
     notes = ["base, contention: of each unit; a difference smaller than that between launches may be chance"]
-    notes += [f"{name}: {doubt}; profile again" for name, profile in named for doubt in [doubt_text(profile)] if doubt]
+    notes += [f"{name}: {doubt}; profile again" for name, profile in named for doubt in [profile.doubt] if doubt]
     return [Sheet("devices", head, rows, tuple(notes)), _elsewhere(named, best, budget)]
 
 

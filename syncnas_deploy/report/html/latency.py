@@ -23,7 +23,7 @@ MOST_CURVES = 200
 def latency_section(profile: DeviceProfile) -> Markup:
     """Everything that predictions are made of."""
     units = [tag("li", tag("i", class_=f"sw u{unit}"), text) for unit, text in enumerate(profile.units)]
-    keys = tag("ul", units, tag("li", "dots: measured; band: two standard deviations"), class_="legend")
+    keys = tag("ul", units, tag("li", "dots and squares: measured; band: two standard deviations"), class_="legend")
     full, halved = ([_curve(profile, key) for key in _keys(profile, half)] for half in (False, True))
     half = tag(
         "details", tag("summary", f"{len(halved)} blocks with half of their outputs"), tag("div", halved, class_="many")
@@ -125,8 +125,8 @@ def _crossings(profile: DeviceProfile) -> Markup | None:
         if mine:
             plot.line(mine, kind)
             plot.dots(mine, kind, [f"{op.name}, stage {stage}: {micro(us)} us" for stage, us in mine])
-    told = "Time of a crossing after each stage, ADD (dark) and CONCAT (pale); the table below has all numbers."
-    return plot.figure("Crossings: ADD dark, CONCAT pale", told, ("after stage", "us"))
+    told = "Time of a crossing after each stage, ADD dark dots and CONCAT pale squares; numbers are in the table below."
+    return plot.figure("Crossings: ADD dark dots, CONCAT pale squares", told, ("after stage", "us"))
 
 
 def _crossing_table(profile: DeviceProfile) -> Markup:

@@ -199,6 +199,7 @@ def _letters(trials: Sequence[WholeTrial]) -> Markup | None:
     if not worth:
         return None
     largest = max(abs(row.gain) for row in worth) or 1.0
+    decimals = min(9, max(0, 2 - math.floor(math.log10(largest))))
     words = {"a": "ADD", "c": "CONCAT", "n": "no sync"}
 
     def bar(row: LetterWorth) -> list[Content]:
@@ -207,7 +208,7 @@ def _letters(trials: Sequence[WholeTrial]) -> Markup | None:
         drawn = tag(
             "i", tag("i", style=side, class_="gain" if row.gain > 0 else None), class_="bar", aria_hidden="true"
         )
-        value = joined(drawn, tag("span", f"{row.gain:+.3g}", class_="err"))
+        value = joined(drawn, tag("span", f"{row.gain:+.{decimals}f}", class_="err"))
         return [f"stage {row.stage + 1}", f"{words[row.letter]} instead of {words[row.beside]}", value]
 
     head = ["after", "letter", "reward"]

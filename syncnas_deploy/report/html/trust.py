@@ -97,6 +97,6 @@ def _held_out(profile: DeviceProfile, subjects: Sequence[Subject]) -> Markup:
     plot.dots([(p, m) for p, m, _ in rows], "u0", tips)
     if own:
         plot.dots(own, "u1", [f"this network: predicted {number(p)} ms, measured {number(m)} ms" for p, m in own])
-    title = f"{len(rows)} held-out networks" + (", and this one (orange)" if own else "")
+    title = f"{len(rows)} held-out networks" + (", and this one (the orange square)" if own else "")
     told = f"Measured over predicted latency; on the line both are the same. {expected_error_text(profile)}"
     return plot.figure(title, told, ("predicted, ms", "measured, ms"))

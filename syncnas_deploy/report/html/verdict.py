@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,11 +9,12 @@ from syncnas_deploy.benchmarking.app_times import AppTimes
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.benchmarking.trust import trust, verdict_of
 from syncnas_deploy.report.comparison import Comparison
-from syncnas_deploy.report.html.markup import Markup, badges, joined, ms, number, percent, tag
+from syncnas_deploy.report.html.markup import Markup, badges, joined, ms, percent, tag
 from syncnas_deploy.report.html.probes import probe_name
 from syncnas_deploy.report.html.subjects import Subject, probe_labels, profile_labels
+from syncnas_deploy.report.judgement import foretold_text, how_much
 from syncnas_deploy.report.tables import expected_error_text, probe_rules
-from syncnas_deploy.verdict import SIGMAS, Verdict, crossings_text
+from syncnas_deploy.verdict import Verdict, crossings_text
 
 MOST_VERDICTS = 4
 SMALL_ERROR = 0.02
@@ -65,13 +65,20 @@ def _of_result(result: BenchResult, subject: Subject) -> Markup:
             head, tag("p", _NOTHING if result.config.branch_count == 2 else result.config.name, class_="lead")
         )
     else:
-        told = joined(_headline(found), _sentences(found))
+        told = joined(_headline(found), _sentences(found), _foretold(result, subject))
     sure = None
     if found is None or judged.level == "trustworthy":
         told_level = tag("strong", f"The measurement is {judged.level}.")
         sure = joined(tag("p", told_level, class_=f"sure {judged.level}"), _doubts(judged.reasons))
     left = tag("div", _badges(subject.labels, subject.name), told, sure)
     return joined(tag("div", left, _contenders(result, subject.apps), class_="duo"), _tiles(result, subject))
+
+
+def _foretold(result: BenchResult, subject: Subject) -> Markup | None:
+    if subject.prediction is None or subject.profile is None:
+        return None
+    said = foretold_text(result, subject.prediction, subject.profile)
+    return tag("p", f"{said[0].upper()}{said[1:]}.", class_="note") if said else None
 
 
 def _badges(labels: Sequence[str], name: str = "") -> Markup:
@@ -84,21 +91,6 @@ def _headline(found: Verdict) -> Markup:
     seems = " seems" if "seem" in found.opening else ""
     answer = tag("em", found.opening, class_=found.answer.replace(" ", "-") + seems)
     return tag("h1", answer, f": {by[0]}" if by else "")
-
-
-def how_much(found: Verdict) -> tuple[str, str] | None:
-    """The gain in words, and between what it is in 95 of 100 cases; None where there is no number."""
-    if found.gain is None or found.gain_error is None:
-        return None
-    low, high = (found.gain + sign * SIGMAS * found.gain_error for sign in (-1, 1))
-    if found.criterion == "reward":
-        return f"reward {found.gain:+.3g} in the same time", f"{low:+.3g} to {high:+.3g}"
-    ratio, least, most = (math.exp(min(max(log, -50.0), 50.0)) for log in (found.gain, low, high))
-    return f"{_times(ratio)} times the work in the same time", f"{_times(least)} to {_times(most)} times"
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}" if 0.1 <= ratio < 1000 else number(ratio, 3)
 
 
 def _sentences(found: Verdict, opening: str = "") -> Markup:
@@ -179,7 +171,7 @@ def _tiles(result: BenchResult, subject: Subject) -> Markup:
         most = f"at most {result.overlap_ceiling:.2f} with these segments"
         if result.crossings_us:
             most += f"; {crossings_text(result.crossings_us)}"
-        tiles.append(("Overlap", number(result.overlap, 3), most, ""))
+        tiles.append(("Overlap", f"{result.overlap:.2f}", most, ""))
     apart = abs(result.aa_ratio - 1) > 0.03
     tiles.append(("Same network twice", f"{result.aa_ratio:.3f}", "A/A; 1 is no difference", "bad" if apart else ""))
     if result.difference is not None:
