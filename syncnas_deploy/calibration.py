@@ -52,6 +52,14 @@ class Calibration(Schema, frozen=True):
     by: Calibrated
     ranges: dict[Text, dict[Text, TensorRange]]
 
+    def __post_init__(self) -> None:
+        if not self.ranges:
+            raise ValueError("there are no ranges in it; calibrate again")
+        for name, ranges in self.ranges.items():
+            for tensor, (low, high) in ranges.items():
+                if low > high:
+                    raise ValueError(f"the range of {name}/{tensor} is {low:g} to {high:g}; calibrate again")
+
     def check(self, network: str, where: str) -> None:
         """Refuse to be used for another network.
 

@@ -155,6 +155,11 @@ def test_every_segment_has_ranges_and_the_document_is_read_as_it_was_written(
         ({"ranges": {"stem": {"image": [1]}}}, "'ranges"),
         ({"ranges": {"stem": {"image": [-1e308, 1e308]}}}, "'ranges"),
         ({"ranges": {"stem": {"image": [0, 1e39]}}}, "'ranges"),
+        (
+            {"ranges": {"stem": {"image": [1, 0.5]}}},
+            "json: The range of stem/image is 1 to 0.5; calibrate again",
+        ),
+        ({"ranges": {}}, "json: There are no ranges in it; calibrate again"),
         ({"by": {"pictures": 1}}, "'by"),
         ({"network": "x"}, "'network' must be a sha256"),
     ],
