@@ -21,14 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import SIM_DEVICES, SimUnit
+from syncnas_bench import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.evaluators.evaluation import Evaluation
 from syncnas_deploy.search.loop import SearchSettings
-from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = ProfileSettings(launches=3, rounds=2, discard=0, repeats=3, networks=2)
 Laws = tuple[SimUnit, SimUnit]
@@ -71,7 +70,7 @@ def laws_with(cost_us: float) -> Laws:
 def profiled(name: str, laws: Laws, seed: int) -> DeviceProfile:
     """A profile of such a phone."""
     with tempfile.TemporaryDirectory(prefix="syncnas-crossings-") as folder:
-        device = VirtualDevice(name, laws, seed=seed)
+        device = SimDevice(name, laws, seed=seed)
         return pipeline.profile("mobilenet_v2", device, out=Path(folder) / "p.json", settings=SETTINGS)
 
 

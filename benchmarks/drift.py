@@ -15,14 +15,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from syncnas_bench import Device, HostDevice
+from syncnas_bench import Device, HostDevice, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.trust import trust
 from syncnas_deploy.prediction.drift import drift
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.loop import SearchSettings
-from tests.support.virtual_time import VirtualDevice
 
 SLOWER = (1.02, 1.05, 1.1, 1.2)
 NETWORK_TRIALS = 24
@@ -61,10 +60,10 @@ def alternate(times: int, budget: str, folder: Path) -> None:
 def recover(folder: Path) -> None:
     """Drift of a known size on a simulated device."""
     settings = ProfileSettings(launches=3, networks=4)
-    profile, bundle = prepared(VirtualDevice("phone"), folder, "1.0x", settings)
+    profile, bundle = prepared(SimDevice("phone"), folder, "1.0x", settings)
     print("injected (%)  recovered (%)  error as made (%)  at today's speed (%)")
     for slower in SLOWER:
-        found, made, today, _ = told(profile, VirtualDevice("phone", pace=_paced(slower)), bundle)
+        found, made, today, _ = told(profile, SimDevice("phone", pace=_paced(slower)), bundle)
         print(f"{100 * slower - 100:12.1f}  {100 * found:13.1f}  {100 * made:+17.1f}  {100 * today:+20.1f}", flush=True)
 
 

@@ -23,7 +23,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.prediction import WAYS, draw, predicted_us, summary
-from syncnas_bench import BenchPlan, Run, Step
+from syncnas_bench import BenchPlan, Run, SimDevice, Step
 from syncnas_bench.work_groups import WorkGroupRule
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig
@@ -34,7 +34,6 @@ from syncnas_deploy.profiling import random_networks
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.random_networks import write_network
 from syncnas_deploy.profiling.timing_files import write_to
-from tests.support.virtual_time import VirtualDevice
 
 PHONES = ("midrange", "flagship", "mali", "shared")
 SETTINGS = ProfileSettings(rounds=2, discard=0, repeats=3)
@@ -56,13 +55,13 @@ def profiled(name: str, seed: int) -> DeviceProfile:
     """A profile of a simulated device, as `profile` makes it."""
     with tempfile.TemporaryDirectory(prefix="syncnas-phones-") as folder:
         out = Path(folder) / "p.json"
-        return pipeline.profile("mobilenet_v2", VirtualDevice(name, seed=seed), out=out, settings=SETTINGS)
+        return pipeline.profile("mobilenet_v2", SimDevice(name, seed=seed), out=out, settings=SETTINGS)
 
 
 @functools.cache
 def _found(name: str, config: ModelConfig, seed: int) -> tuple[float, ...]:
     """What one network takes: both branches at once, and each alone, microseconds."""
-    device = VirtualDevice(name, seed=seed)
+    device = SimDevice(name, seed=seed)
     with tempfile.TemporaryDirectory(prefix="syncnas-phones-") as folder:
         files: list[Path] = []
         with mock.patch.object(random_networks, "random_weights", lambda shapes, _: zeros(shapes)):

@@ -17,13 +17,12 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from syncnas_bench import SIM_DEVICES, SimUnit
+from syncnas_bench import SIM_DEVICES, SimDevice, SimUnit
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.loop import SearchSettings
 from syncnas_deploy.verdict import Verdict
-from tests.support.virtual_time import VirtualDevice
 
 Laws = tuple[SimUnit, SimUnit]
 PROFILE = ProfileSettings(launches=3, networks=4)
@@ -43,7 +42,7 @@ def with_crossing(transfer_us: float) -> Laws:
 
 def assessed(laws: Laws, seed: int) -> tuple[Verdict, Verdict]:
     """The verdicts by prediction and by measurement."""
-    device = VirtualDevice("phone", laws, seed=seed)
+    device = SimDevice("phone", laws, seed=seed)
     with tempfile.TemporaryDirectory(prefix="syncnas-verdicts-") as text:
         folder = Path(text)
         profile = pipeline.profile("mobilenet_v2", device, out=folder / "p.json", settings=PROFILE)

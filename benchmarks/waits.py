@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from syncnas_bench import BenchPlan, Device, HostDevice, JobRun, Run, Step, Unit
+from syncnas_bench import BenchPlan, Device, HostDevice, JobRun, Run, SimDevice, Step, Unit
 from syncnas_deploy import pipeline
 from syncnas_deploy.measuring.jobs import DISCARD, SPIN_US
 from syncnas_deploy.networks.config import ModelConfig, branched
@@ -26,7 +26,6 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.scaling import variant
 from syncnas_deploy.profiling.random_networks import write_network
 from syncnas_deploy.profiling.timing_files import write_to
-from tests.support.virtual_time import VirtualDevice
 
 STRATEGY = "nanancc"
 PLACEMENTS = (Placement(0), Placement(1), Placement(0, twin_stem=True), Placement(1, twin_stem=True))
@@ -69,7 +68,7 @@ def main() -> None:
     parser.add_argument("--runner", type=Path)
     args = parser.parse_args()
     virtual = args.device.startswith("sim:")
-    device = VirtualDevice(args.device[4:]) if virtual else HostDevice(runner=args.runner)
+    device = SimDevice(args.device[4:]) if virtual else HostDevice(runner=args.runner)
     units = tuple(map(Unit.parse, args.unit)) or device.default_units()
     base = variant(pipeline.base_model(args.base), input_size=args.size)
     for placement in PLACEMENTS:

@@ -19,20 +19,11 @@ nbclient = pytest.importorskip("nbclient", reason="the notebook needs nbclient a
 pytest.importorskip("ipykernel", reason="the notebook needs nbclient and ipykernel")
 
 
-SETUP = """
-from syncnas_deploy import pipeline
-from tests.support.virtual_time import VirtualDevice
-pipeline.device = lambda name: VirtualDevice(name.removeprefix("sim:"))
-"""
-"""A simulated phone takes its time, and longer on a busy machine; this one takes none."""
-
-
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The notebook after it ran in a kernel of this environment, with this checkout."""
     found = nbformat.read(ROOT / "docs" / "notebook.ipynb", as_version=4)
     assert all(not cell.get("outputs") for cell in found.cells), "keep it without outputs"
-    found.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     folder = tmp_path_factory.mktemp("notebook")
     before, places = os.environ.get("PYTHONPATH"), (ROOT, ROOT / "exporters", ROOT / "bench")
     os.environ["PYTHONPATH"] = os.pathsep.join(map(str, places))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import syncnas_deploy as sd
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import BudgetError
 from syncnas_deploy.networks.config import ModelConfig
@@ -21,7 +22,6 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_exporters import read_signatures
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
-from tests.support.virtual_time import VirtualDevice
 
 
 def run(code: str) -> str:
@@ -94,7 +94,7 @@ def test_what_is_no_budget_is_one_sentence(mobilenet: ModelConfig, budget: Any) 
 
 
 def test_a_path_may_be_text_everywhere(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    with VirtualDevice("phone") as phone:
+    with SimDevice("phone") as phone:
         bundle = sd.export(small_branched(8), f"{tmp_path}/b")
         sd.bench(bundle, phone, samples=6, launches=1, out=f"{tmp_path}/bench.json")
     write_profile(tmp_path / "p.json", law_profile(mobilenet))
@@ -108,7 +108,7 @@ def test_a_profile_has_a_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("syncnas_deploy.profiling.measure.measure", lambda *_a, keep, **_n: keep)
     monkeypatch.setattr("syncnas_deploy.pipeline.profiles.check_output", lambda path, **_: asked.append(path))
     asked: list[Path] = []
-    sd.profile("mobilenet_v2", VirtualDevice("phone"))
+    sd.profile("mobilenet_v2", SimDevice("phone"))
     assert asked == [Path("mobilenet_v2-sim-phone.profile.json")]
 
 

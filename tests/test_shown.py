@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 import syncnas_deploy as sd
+from syncnas_bench import SimDevice
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.pipeline.road import Road
 from syncnas_deploy.progress import Progress
@@ -23,7 +24,6 @@ from syncnas_deploy.report.notebook import show_progress
 from syncnas_deploy.shown import ms_text
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
-from tests.support.virtual_time import VirtualDevice
 
 HOSTILE = "<script>alert(1)</script>&\x1b[2J" + 300 * "x"
 
@@ -52,7 +52,7 @@ def values(mobilenet: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> 
     profile, folder = law_profile(mobilenet), tmp_path_factory.mktemp("values")
     found = sd.search(profile, budget=[1.0, 2.0], evaluator="capacity", settings=sd.SearchSettings(trials=3))
     bundle = sd.export(small_branched(8), folder / "b")
-    result = sd.bench(bundle, VirtualDevice("phone"), samples=6, launches=1)
+    result = sd.bench(bundle, SimDevice("phone"), samples=6, launches=1)
     return {
         "DeviceProfile": profile,
         "Found": found,
@@ -64,12 +64,12 @@ def values(mobilenet: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> 
         "BenchResult": result,
         "Assessment": sd.Assessment(folder, (), (Road(folder, profile, "1.0x", found.prediction, bundle, result),)),
         "Drawing": sd.draw(found.config, profile=profile),
-        "VirtualDevice": VirtualDevice("phone"),
+        "SimDevice": SimDevice("phone"),
     }
 
 
 KINDS = ("DeviceProfile", "Found", "FoundNetwork", "SearchResult", "ModelConfig", "Prediction", "Bundle",
-         "BenchResult", "Assessment", "Drawing", "VirtualDevice")  # fmt: skip
+         "BenchResult", "Assessment", "Drawing", "SimDevice")  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CALL_S = 5.0
 LOOK_S = 1.0
 """How long a look for phones may take that nobody asked for."""
+BY_RUNNER = ":runner"
+"""Ends the name of a simulated device whose times the native runner spends."""
 
 
 def _attached(environment: Environment | None, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
@@ -76,7 +78,8 @@ def default_device(environment: Environment | None = None) -> Choice:
 
 
 def find_device(spec: str, environment: Environment | None = None) -> Device:
-    """The device "host" (this machine), "sim:NAME" (a simulated one), or one over ADB by serial or HOST:PORT.
+    """The device "host" (this machine), "sim:NAME" (a simulated one; with ":runner" behind it
+    the native runner spends its times), or one over ADB by serial or HOST:PORT.
 
     Args:
         environment: by default this process's.
@@ -94,7 +97,7 @@ def find_device(spec: str, environment: Environment | None = None) -> Device:
     if kind == "sim":
         from syncnas_bench.simulated.device import SimDevice
 
-        return SimDevice(name)
+        return SimDevice(name.removesuffix(BY_RUNNER), by_runner=name.endswith(BY_RUNNER))
     from syncnas_bench.adb.discovery import find_adb_device
 
     try:

@@ -118,7 +118,7 @@ def _of_launches(logs: Sequence[float]) -> float:
 def _load(result: BenchResult) -> Iterator[str]:
     """Whether other programs were at work before the first launch. A phone's load counts sleeping drivers, too.
 
-    A simulated device keeps time on this computer, so what else runs here disturbs it.
+    Where the runner spends a simulated device's times, that is this computer's load.
     """
     if result.facts.get("os", "").startswith("Android"):
         return

@@ -114,7 +114,7 @@ def _wrong_launches(runs: Runs, anchors: Sequence[Anchor]) -> frozenset[int]:
 def _busy(runs: Runs) -> Iterator[str]:
     """Whether other programs were at work while most steps ran. A phone's load counts sleeping drivers, too.
 
-    A simulated device keeps time on this computer, so its runs have this computer's load and cores.
+    Where the runner spends a simulated device's times, that is this computer's load.
     """
     loads: list[float] = []
     cores = 0

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.report.comparison import read_all
 from tests.support.picture_cases import small_branched
-from tests.support.virtual_time import VirtualDevice
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("result")
-    device = VirtualDevice("phone")
+    device = SimDevice("phone")
     bundle, base = pipeline.export(small_branched(), folder / "b"), pipeline.export("mobilenet_v2", folder / "base")
     pipeline.bench(bundle, device, samples=18, baselines=[(base, "sim:gpu")], out=folder / "r.json")
     value = json.loads((folder / "r.json").read_text())

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from syncnas_bench import BenchPlan, Launch
+from syncnas_bench import BenchPlan, Launch, SimDevice
+from syncnas_bench.simulated.virtual import Pace, steady
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -26,7 +27,6 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_page
 from tests.support.latency_cases import quick
-from tests.support.virtual_time import Pace, VirtualDevice, steady
 
 LAWS = tuple(
     dataclasses.replace(law, vices=dataclasses.replace(law.vices, noise=0.0, slowdown=1.0))
@@ -34,8 +34,8 @@ LAWS = tuple(
 )
 
 
-def phone(pace: Pace = steady) -> VirtualDevice:
-    return VirtualDevice("phone", (LAWS[0], LAWS[1]), pace=pace)
+def phone(pace: Pace = steady) -> SimDevice:
+    return SimDevice("phone", (LAWS[0], LAWS[1]), pace=pace)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def profile(tmp_path_factory: pytest.TempPathFactory) -> DeviceProfile:
     return pipeline.profile("mobilenet_v2", phone(), out=tmp_path_factory.mktemp("bench") / "p.json", settings=settings)
 
 
-class Spoiled(VirtualDevice):
+class Spoiled(SimDevice):
     """Its first launches are marked, and slower."""
 
     def __init__(self, spoiled: int) -> None:
@@ -62,7 +62,7 @@ class Spoiled(VirtualDevice):
         self._spoiled = spoiled
 
     def run(self, plan: BenchPlan, *, on_run: Any, deadline_s: float = 60.0, stall_s: float = 60.0) -> Launch:
-        mark = {"invalid": "thermal status 3"} if self._launch + 1 < self._spoiled else {}
+        mark = {"invalid": "thermal status 3"} if self._launches < self._spoiled else {}
         return super().run(plan, on_run=lambda run: on_run(run.with_metadata(mark)))
 
 
@@ -114,7 +114,7 @@ def test_a_prediction_holds_where_the_device_is_the_profiled_one(
         assert baseline.makespan.median_us == pytest.approx(profile.table.network_us(unit), rel=1e-3)
 
 
-class Other(VirtualDevice):
+class Other(SimDevice):
     """Another phone."""
 
     @property

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import DeviceUnavailable, library
+from syncnas_bench import DeviceUnavailable, SimDevice, library
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
 from syncnas_deploy.cli.exit_codes import EXTRAS, exit_code
@@ -23,7 +23,6 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import draw_set, small_branched, small_config
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 CASES = (
     (0, "devices"),
@@ -73,7 +72,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig) -> None:
         Path(name).write_text("no weights")
     draw_set(Path("set"), 2, 0)
     pipeline.export("small.json", "bundle")
-    monkeypatch.setattr(pipeline, "device", lambda name=None, _=None: VirtualDevice("phone"))
+    monkeypatch.setattr(pipeline, "device", lambda name=None, _=None: SimDevice("phone"))
     for name in {*EXTRAS, *(name for name in sys.modules if name.partition(".")[0] in EXTRAS)}:
         monkeypatch.setitem(sys.modules, name, None)
 
@@ -82,7 +81,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig) -> None:
 @pytest.mark.parametrize(("end", "words"), CASES, ids=[words[:60] for _, words in CASES])
 def test_a_bare_environment_has_a_result_or_a_sentence(program: Program, end: int | str, words: str) -> None:
     if "checked.json" in words:
-        pipeline.profile("base.json", VirtualDevice("phone"), out="checked.json", examine=False)
+        pipeline.profile("base.json", SimDevice("phone"), out="checked.json", examine=False)
     done = program(*shlex.split(words))
     if end == 0:
         assert done.code == 0 and done.out + done.err, done.err

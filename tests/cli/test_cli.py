@@ -25,7 +25,6 @@ from syncnas_deploy.training.checkpoints import write_safetensors
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_config
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 
 def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
@@ -231,10 +230,7 @@ def test_a_temporary_file_that_may_not_be_written_is_exit_code_8(command: tuple[
     )
 
 
-def test_bench_takes_the_units_of_the_profile(
-    program: Program, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline, "device", lambda name=None, _=None: VirtualDevice(name.removeprefix("sim:")))
+def test_bench_takes_the_units_of_the_profile(program: Program, bundle: Bundle, tmp_path: Path) -> None:
     # The other way round than the device's default.
     units = ("sim:gpu", "sim:cpu")
     law, device = law_profile(small_config()), {"name": "sim:phone"}

@@ -31,7 +31,6 @@ from tests.support.documents import ROOT, document, steps
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 HISTORY = {"docs/benchmarks.md", "docs/design.md"}
 """What was done once, by commands of that day."""
@@ -58,7 +57,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A bench result's text."""
     folder = tmp_path_factory.mktemp("result")
     bundle = pipeline.export(small_branched(8), folder / "b")
-    pipeline.bench(bundle, VirtualDevice("phone"), samples=6, launches=1, out=folder / "bench.json")
+    pipeline.bench(bundle, SimDevice("phone"), samples=6, launches=1, out=folder / "bench.json")
     return (folder / "bench.json").read_text()
 
 
@@ -66,7 +65,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> str:
 def probe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A width probe's text."""
     path = tmp_path_factory.mktemp("probe") / "probe.json"
-    pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=path)
+    pipeline.probe_widths("mobilenet_v2", SimDevice("midrange"), "7.1@704", out=path)
     return path.read_text()
 
 
@@ -110,7 +109,7 @@ def test_an_example_runs(program: Program, example: str) -> None:
 
 
 def test_the_python_of_the_documents_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "device", lambda _name: VirtualDevice("phone"))
+    monkeypatch.setattr(pipeline, "device", lambda _name: SimDevice("phone"))
     (code,) = re.findall(r"```python\n(.*?)```", document("docs/python.md"), flags=re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from syncnas_bench import SIM_DEVICES
+from syncnas_bench import SIM_DEVICES, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.trust import Trust
 from syncnas_deploy.bundle import Bundle
@@ -26,7 +26,6 @@ from syncnas_deploy.report.page import Page, Table
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_config
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 INTERRUPTED = {
     "search --profile law.json --out 'my found' --force": (
@@ -169,7 +168,7 @@ def test_an_assessment_with_another_option_says_which(
     monkeypatch.chdir(tmp_path)
     Path("t.csv").write_text("strategy,reward\naaa,1\n")
     settings = pipeline.AssessSettings("1.5x", "capacity", 2, 6, ProfileSettings(launches=1, rounds=1, networks=1))
-    device, base = VirtualDevice("duo", SIM_DEVICES["duo"]), small_config(8)
+    device, base = SimDevice("duo", SIM_DEVICES["duo"]), small_config(8)
 
     def enough(text: str) -> None:
         if text.startswith("4/5"):
@@ -224,7 +223,7 @@ WORTHLESS = {
 def test_what_was_worthless_says_with_which_command_it_is_measured_again(
     command: str, bundle: Bundle, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "device", lambda *_: VirtualDevice("phone"))
+    monkeypatch.setattr(pipeline, "device", lambda *_: SimDevice("phone"))
     monkeypatch.setattr("syncnas_deploy.benchmarking.trust.trust", lambda _: Trust("worthless", ("it was made up",)))
     told = program(*shlex.split(command.format(bundle=bundle.folder)))
     again = WORTHLESS[command]

@@ -9,6 +9,7 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 
+from syncnas_bench import SimDevice
 from syncnas_bench.doctor import Check
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
@@ -20,7 +21,6 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.program import Outcome, Program
-from tests.support.virtual_time import VirtualDevice
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
         found.update(named, base=model.name, device=on)
         raise click.exceptions.Exit(0)
 
-    def device(name: str, environment: object) -> VirtualDevice:
+    def device(name: str, environment: object) -> SimDevice:
         found.update(name=name, environment=environment)
-        return VirtualDevice("phone")
+        return SimDevice("phone")
 
     monkeypatch.setattr(pipeline, "profile", profile)
     monkeypatch.setattr(pipeline, "device", device)
@@ -145,7 +145,7 @@ def test_a_runtime_that_is_not_there(program: Program) -> None:
 
 
 def test_results_have_default_names(program: Program, monkeypatch: pytest.MonkeyPatch, mobilenet: ModelConfig) -> None:
-    monkeypatch.setattr(pipeline, "device", lambda _name, _environment: VirtualDevice("phone"))
+    monkeypatch.setattr(pipeline, "device", lambda _name, _environment: SimDevice("phone"))
     write_profile(Path("law.profile.json"), law_profile(mobilenet))
     write_config(Path("net.json"), small_branched(8))
     bench = ("bench", "small_nca.bundle", "--samples", 6, "--launches", 1)

@@ -1,6 +1,6 @@
 """The tutorial and the README, word for word, as someone follows them in an empty folder.
 
-Simulated devices take no time here, and in the README this host is one of them: there the commands are for real base
+In the README this host is a simulated device: there the commands are for real base
 models. What is learned is learned in one thread and one process, since many on few cores take several times as long.
 """
 
@@ -14,12 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import Device
+from syncnas_bench import Device, SimDevice
 from syncnas_bench.environment import Environment
 from syncnas_deploy import pipeline
 from tests.support.documents import document, steps
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 TIMING = {"bench": {0, 6}, "profile --check": {0, 7}}
 """Exit codes that a busy machine may cause: a measurement that is worth nothing, a profile that holds no more."""
@@ -59,8 +58,7 @@ def test_a_document_runs_as_it_stands(
     found = pipeline.device
 
     def device(name: str, environment: Environment) -> Device:
-        simulated = host if name == "host" else name.partition("sim:")[2]
-        return VirtualDevice(simulated) if simulated else found(name, environment)
+        return SimDevice(host) if host and name == "host" else found(name, environment)
 
     monkeypatch.setattr(pipeline, "device", device)
     if host:  # half a second for each of a hundred candidates is what zen takes

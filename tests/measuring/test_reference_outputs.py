@@ -134,7 +134,7 @@ def test_a_runtime_that_computes_nonsense_gives_no_profile(tiny: ModelConfig, tm
 
 
 def test_simulated_units_compute_nothing_and_pass(tiny: ModelConfig, tmp_path: Path) -> None:
-    device = SimDevice("duo")
+    device = SimDevice("duo", by_runner=True)
     measure(tiny, device, device.default_units(), QUICK, tmp_path / "j")
     assert [row["step"] for row in rows_of(tmp_path / "j")][-1] == "held_out"
 

@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from syncnas_bench import Run
+from syncnas_bench import Run, SimDevice
 from syncnas_bench.conditions import Condition, allowed_cores
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.trust import trust
 from syncnas_deploy.measuring.usable import usable
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from tests.support.picture_cases import small_branched, small_config
-from tests.support.virtual_time import VirtualDevice
 
 LINUX = {"os": "Debian", "cores": 4, "boot_id": "b"}
 
@@ -47,7 +46,7 @@ def test_a_load_of_other_programs_is_told(loads: tuple[object, ...], facts: dict
     assert list(warnings(loads, facts)) == told
 
 
-class Busy(VirtualDevice):
+class Busy(SimDevice):
     """On a computer that does much else."""
 
     def condition(self) -> Condition:
@@ -56,13 +55,13 @@ class Busy(VirtualDevice):
 
 def test_a_simulated_device_on_a_busy_computer_says_why_to_doubt_it(tmp_path: Path) -> None:
     settings = ProfileSettings(launches=1, rounds=1, networks=1)
-    told: list[str] = []
     busy, base = Busy("duo"), small_config(8)
-    profile = pipeline.profile(base, busy, out=tmp_path / "p.json", settings=settings, on_notice=told.append)
+    profile = pipeline.profile(base, busy, out=tmp_path / "p.json", settings=settings)
     assert profile.warnings[0].startswith("the load was") and profile.level != "trustworthy"
-    assert any("other programs run" in line for line in told)
+    assert any("other programs run" in check.advice for check in Busy("duo", by_runner=True).examine())
+    assert not any("other programs run" in check.advice for check in busy.examine())
     result = pipeline.bench(pipeline.export(small_branched(8), tmp_path / "b"), busy, samples=6, launches=1)
     assert any(reason.startswith("the load was") for reason in trust(result).reasons)
-    quiet = pipeline.profile(base, VirtualDevice("duo"), out=tmp_path / "q.json", settings=settings)
+    quiet = pipeline.profile(base, SimDevice("duo"), out=tmp_path / "q.json", settings=settings)
     assert not any("load" in text for text in quiet.warnings)
     assert msgspec.structs.replace(quiet, warnings=(), held_out=()).level == "trustworthy"

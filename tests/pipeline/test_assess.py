@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from syncnas_bench import SIM_DEVICES, UnitError
+from syncnas_bench import SIM_DEVICES, SimDevice, UnitError
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
 from syncnas_deploy.benchmarking.trust import verdict_of
@@ -33,7 +33,6 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from tests.support.picture_cases import small_config
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 from tests.support.worker_cases import wait_for
 
 SETTINGS = pipeline.AssessSettings(
@@ -42,12 +41,12 @@ SETTINGS = pipeline.AssessSettings(
 INTERRUPTIONS = 10
 
 
-def device(transfer_us: float = 15.0) -> VirtualDevice:
+def device(transfer_us: float = 15.0) -> SimDevice:
     """sim:phone without noise, so that the same is measured however often one begins."""
     cpu, gpu = (
         dataclasses.replace(law, vices=dataclasses.replace(law.vices, noise=0.0)) for law in SIM_DEVICES["phone"]
     )
-    return VirtualDevice("phone", (cpu, dataclasses.replace(gpu, transfer_us=transfer_us)))
+    return SimDevice("phone", (cpu, dataclasses.replace(gpu, transfer_us=transfer_us)))
 
 
 class Interrupter:

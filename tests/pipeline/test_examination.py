@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import SIM_DEVICES
+from syncnas_bench import SIM_DEVICES, SimDevice
 from syncnas_bench.doctor import Check
 from syncnas_deploy import pipeline
 from syncnas_deploy.profiling.experiment import ProfileSettings
-from tests.support.virtual_time import VirtualDevice
 
 QUICK = ProfileSettings(launches=1, rounds=1, networks=1)
 CHECKS = (
@@ -22,7 +21,7 @@ CHECKS = (
 TOLD = ["sim:phone: heat throttling: cool it", "sim:phone: battery 3 %: charge it"]
 
 
-class Warned(VirtualDevice):
+class Warned(SimDevice):
     """A device that is hot."""
 
     examined = 0

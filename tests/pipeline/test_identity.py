@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from syncnas_bench import DeviceFacts, PowerMeter
+from syncnas_bench import DeviceFacts, PowerMeter, SimDevice
 from syncnas_bench.conditions import Condition
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result
@@ -24,14 +24,13 @@ from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.drawing.plots import learning_plot
 from tests.support.latency_cases import quick
-from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = ProfileSettings(launches=1, rounds=2, discard=1, repeats=1, networks=1)
 NAMES = ("R58M123ABC", "192.168.1.77:5555", "usb:1-2.3")
 BOOT = "0ec5dd1a-3b5f-4f52-8f2e-7f1d4f6d1c11"
 
 
-class Phone(VirtualDevice):
+class Phone(SimDevice):
     """A phone with a serial or an address; its times are simulated, and it says that they are measured."""
 
     def __init__(self, name: str, model: str = "Example Phone 8") -> None:

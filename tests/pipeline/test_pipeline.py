@@ -115,7 +115,9 @@ def test_both_at_once_give_the_logits_of_one_after_the_other(road: Path) -> None
 
 
 def test_a_simulated_result_is_labelled(road: Path, tmp_path: Path) -> None:
-    result = pipeline.bench(road / "winner", SimDevice("phone"), samples=5, launches=1, out=tmp_path / "sim.json")
+    result = pipeline.bench(
+        road / "winner", SimDevice("phone", by_runner=True), samples=5, launches=1, out=tmp_path / "sim.json"
+    )
     assert result.simulated and result.difference is None
     assert "SIMULATED" in read_all([tmp_path / "sim.json"]).to_text()
 

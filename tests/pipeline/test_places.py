@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from syncnas_bench import BenchPlan, Launch
+from syncnas_bench import BenchPlan, Launch, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalError, OutputBusy, OutputExists
 from syncnas_deploy.networks.config import ModelConfig
@@ -18,13 +18,12 @@ from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile, quick
-from tests.support.virtual_time import VirtualDevice
 
 FAST = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
 SEARCH_FILES = ("best.json", "history.csv", "front.csv", "verdict.json")
 
 
-class Dead(VirtualDevice):
+class Dead(SimDevice):
     """A device that measures nothing any more."""
 
     def run(self, plan: BenchPlan, **_: Any) -> Launch:
@@ -38,7 +37,7 @@ def once(action: Callable[[], None]) -> Callable[[object], None]:
 
 
 def profiled(
-    mobilenet: ModelConfig, out: Path, action: Callable[[], None] = lambda: None, kind: type = VirtualDevice, **how: Any
+    mobilenet: ModelConfig, out: Path, action: Callable[[], None] = lambda: None, kind: type = SimDevice, **how: Any
 ) -> DeviceProfile:
     device = kind("duo", quick("duo"))
     return pipeline.profile(mobilenet, device, out=out, settings=FAST, on_progress=once(action), **how)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from syncnas_bench import PowerMeter, RunnerHung
+from syncnas_bench import PowerMeter, RunnerHung, SimDevice
 from syncnas_bench.simulated.power import IDLE_W
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -28,7 +28,6 @@ from syncnas_deploy.report.comparison import read_all
 from syncnas_deploy.report.tables import bench_page, prediction_page, profile_page
 from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile, quick
-from tests.support.virtual_time import VirtualDevice
 
 # By the law: 1 W at rest, units of 2 and 3 W, a tenth more together.
 ROWS = (
@@ -113,7 +112,7 @@ def test_the_energy_of_a_prediction_by_hand(mobilenet: ModelConfig, tmp_path: Pa
 
 @pytest.mark.usefixtures("short")
 def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig, tmp_path: Path) -> None:
-    device = VirtualDevice("battery", quick("battery"))
+    device = SimDevice("battery", quick("battery"))
     profile = pipeline.profile(mobilenet, device, out=tmp_path / "p.json", settings=FAST)
     model = profile.power_model
     assert model is not None and not any("energy" in text for text in profile.warnings)
@@ -140,7 +139,7 @@ def test_profile_and_bench_find_what_simulated_units_draw(mobilenet: ModelConfig
     assert f"{prediction.energy_mj:.3f}" in read_all([tmp_path / "p.json", tmp_path / "b.json"]).to_text()
 
 
-class Deaf(VirtualDevice):
+class Deaf(SimDevice):
     """Its meter was found and tells nothing."""
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
@@ -170,7 +169,7 @@ def test_a_meter_that_tells_nothing_spoils_nothing_else(mobilenet: ModelConfig, 
     assert read_result(tmp_path / "b.json") == result
 
 
-class Brittle(VirtualDevice):
+class Brittle(SimDevice):
     """It is lost as soon as its power is read."""
 
     def run(self, plan, **more):  # type: ignore[no-untyped-def]
@@ -189,7 +188,7 @@ def test_latencies_are_not_lost_with_the_power(mobilenet: ModelConfig, tmp_path:
     assert result.makespan.median_us > 0 and "missed its deadline" in result.no_energy
 
 
-class Feverish(VirtualDevice):
+class Feverish(SimDevice):
     """Too warm while its power is read, as a phone may be."""
 
     def run(self, plan, *, on_run, **more):  # type: ignore[no-untyped-def]
@@ -208,11 +207,11 @@ def test_power_read_on_an_unfit_device_counts_for_nothing(mobilenet: ModelConfig
 def test_the_reading_of_power_is_resumed_too(
     mobilenet: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device = VirtualDevice("battery", quick("battery"))
+    device = SimDevice("battery", quick("battery"))
     out, asked = tmp_path / "p.json", []
-    run = VirtualDevice.run
+    run = SimDevice.run
 
-    def stopped(self: VirtualDevice, plan, **more):  # type: ignore[no-untyped-def]
+    def stopped(self: SimDevice, plan, **more):  # type: ignore[no-untyped-def]
         if plan.power is None:
             return run(self, plan, **more)
         asked.append([step.name for step in plan.steps])
@@ -225,7 +224,7 @@ def test_the_reading_of_power_is_resumed_too(
 
         return run(self, plan, on_run=keep_two, **more)
 
-    monkeypatch.setattr(VirtualDevice, "run", stopped)
+    monkeypatch.setattr(SimDevice, "run", stopped)
     with pytest.raises(KeyboardInterrupt):
         pipeline.profile(mobilenet, device, out=out, settings=FAST)
     steps: list[Progress] = []

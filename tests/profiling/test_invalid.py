@@ -8,19 +8,18 @@ from typing import Any
 
 import pytest
 
-from syncnas_bench import BenchPlan, Launch, Run
+from syncnas_bench import BenchPlan, Launch, Run, SimDevice
 from syncnas_deploy.errors import MeasurementError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.fit import settings_text
 from syncnas_deploy.profiling.measure import REPEATED_LAUNCHES, measure
 from tests.support.latency_cases import quick
-from tests.support.virtual_time import VirtualDevice
 
 FAST = ProfileSettings(launches=2, rounds=3, discard=1, repeats=1, networks=2)
 
 
-class Hot(VirtualDevice):
+class Hot(SimDevice):
     """A simulated device that marks a step of its first launches."""
 
     def __init__(self, spoiled: int) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from syncnas_bench import JobRun, LaneRun, Output, PhaseRun, SimUnit
+from syncnas_bench import JobRun, LaneRun, Output, PhaseRun, SimDevice, SimUnit
 from syncnas_bench.simulated.law import Vices
+from syncnas_bench.simulated.virtual import Pace, steady
 from syncnas_bench.simulated.work import Work, read_works
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import ModelConfig, SyncOp
@@ -25,7 +26,6 @@ from syncnas_deploy.profiling.parts import chain
 from syncnas_deploy.profiling.width_design import DOMINATED_WEIGHT, worth
 from syncnas_exporters.tflite import write_tflite
 from tests.support.latency_cases import quick
-from tests.support.virtual_time import Pace, VirtualDevice, steady
 
 SETTINGS = ProfileSettings(launches=2, rounds=3, discard=0, repeats=1, networks=3)
 
@@ -42,7 +42,7 @@ def laws(*, noise: float = 0.0, slowdown: tuple[float, float] = (1.3, 1.15)) -> 
 def profiled(
     folder: Path, base: ModelConfig, units: tuple[SimUnit, SimUnit], settings: ProfileSettings, pace: Pace = steady
 ) -> DeviceProfile:
-    device = VirtualDevice("phone", units, pace=pace)
+    device = SimDevice("phone", units, pace=pace)
     return pipeline.profile(base, device, out=folder / "p.json", settings=settings)
 
 

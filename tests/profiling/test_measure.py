@@ -27,7 +27,6 @@ from syncnas_exporters.tflite import write_tflite
 from tests.support.killed_profiles import kill_and_compare
 from tests.support.latency_cases import quick
 from tests.support.picture_cases import small_config
-from tests.support.virtual_time import VirtualDevice
 
 FAST = ProfileSettings(launches=1, rounds=3, discard=1, repeats=1, networks=2)
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -146,7 +145,7 @@ def test_a_profiles_total_stays(change: dict[str, Any], wrong: tuple[int, ...], 
 
     seen: list[Progress] = []
     settings = dataclasses.replace(ProfileSettings(launches=5, rounds=1, networks=1), **change)
-    device = VirtualDevice("battery", quick("battery"), pace=pace)
+    device = SimDevice("battery", quick("battery"), pace=pace)
     pipeline.profile(small_config(8), device, out=tmp_path / "p.json", settings=settings, on_progress=seen.append)
     assert len({p.total for p in seen}) == 1 and [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[0].done == 0 and seen[-1].done == seen[-1].total and seen[-1].eta_s == 0.0

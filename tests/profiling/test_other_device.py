@@ -7,19 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from syncnas_bench import DeviceFacts, DeviceIdentity
+from syncnas_bench import DeviceFacts, DeviceIdentity, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalMismatch, OutputExists
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.progress import Progress
 from tests.support.latency_cases import quick
-from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = ProfileSettings(launches=1, rounds=4, discard=1, repeats=1, networks=1)
 FIRST = DeviceIdentity("Example Nine, EX1", "R1", "example/9")
 
 
-class Phone(VirtualDevice):
+class Phone(SimDevice):
     """One of several that answer to the same name."""
 
     def __init__(self, identity: DeviceIdentity, model: str = "Nine") -> None:

@@ -7,18 +7,18 @@ from unittest import mock
 
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.prediction import dispatch
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.tables import profile_page
-from tests.support.virtual_time import VirtualDevice
 
-SETTINGS = ProfileSettings(rounds=2, discard=0, repeats=2, networks=6)
+SETTINGS = ProfileSettings(discard=0, networks=6)
 
 
 def profiled(name: str, folder: Path) -> DeviceProfile:
-    return pipeline.profile("mobilenet_v2", VirtualDevice(name), out=folder / "p.json", settings=SETTINGS)
+    return pipeline.profile("mobilenet_v2", SimDevice(name), out=folder / "p.json", settings=SETTINGS)
 
 
 @pytest.mark.parametrize(("name", "family", "wave"), [("midrange", "adreno", 64), ("mali", "mali", None)])

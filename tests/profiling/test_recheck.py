@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from syncnas_bench import BenchPlan, Launch
+from syncnas_bench import BenchPlan, Launch, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
 from syncnas_deploy.errors import ProfileMismatch
@@ -20,7 +20,6 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
 from tests.support.latency_cases import exactly, quick
-from tests.support.virtual_time import VirtualDevice
 
 SETTINGS = ProfileSettings(launches=1, rounds=4, discard=1, repeats=1, networks=2)
 
@@ -28,7 +27,7 @@ SETTINGS = ProfileSettings(launches=1, rounds=4, discard=1, repeats=1, networks=
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> DeviceProfile:
     out = tmp_path_factory.mktemp("check") / "p.json"
-    return pipeline.profile("mobilenet_v2", VirtualDevice("duo", quick("duo")), out=out, settings=SETTINGS)
+    return pipeline.profile("mobilenet_v2", SimDevice("duo", quick("duo")), out=out, settings=SETTINGS)
 
 
 def test_the_same_networks_are_measured_again(measured: DeviceProfile) -> None:
@@ -36,7 +35,7 @@ def test_the_same_networks_are_measured_again(measured: DeviceProfile) -> None:
         dataclasses.replace(law, macs_per_us=law.macs_per_us / 2, bytes_per_us=law.bytes_per_us / 2)
         for law in quick("duo")
     )
-    found = pipeline.check_profile(measured, VirtualDevice("duo", (slower[0], slower[1])))
+    found = pipeline.check_profile(measured, SimDevice("duo", (slower[0], slower[1])))
     assert [row.name for row in found.rows][:2] == ["mobilenet_v2"] * 2
     assert [row.name for row in found.rows][2:] == [row.strategy for row in measured.held_out]
     assert [row.then_us for row in found.rows][2:] == [row.sample.median_us for row in measured.held_out]
@@ -44,15 +43,15 @@ def test_the_same_networks_are_measured_again(measured: DeviceProfile) -> None:
 
 
 def test_it_holds_on_the_device_it_was_made_on(measured: DeviceProfile) -> None:
-    found = pipeline.check_profile(measured, VirtualDevice("duo", quick("duo"), seed=1))
+    found = pipeline.check_profile(measured, SimDevice("duo", quick("duo"), seed=1))
     assert found.holds and abs(found.change) < 0.01 and found.warnings == () and found.differences == ()
 
 
-class Warm(VirtualDevice):
+class Warm(SimDevice):
     """Too hot in its first launch, and slower there."""
 
     def run(self, plan: BenchPlan, *, on_run: Any, deadline_s: float = 60.0, stall_s: float = 60.0) -> Launch:
-        mark = {"invalid": "thermal status 3"} if self._launch < 0 else {}
+        mark = {"invalid": "thermal status 3"} if self._launches == 0 else {}
         return super().run(plan, on_run=lambda run: on_run(run.with_metadata(mark)))
 
 
@@ -67,7 +66,7 @@ def test_what_was_hot_counts_in_no_check(measured: DeviceProfile) -> None:
 
 def test_another_device_is_refused(measured: DeviceProfile) -> None:
     with pytest.raises(ProfileMismatch, match="give --device"):
-        pipeline.check_profile(measured, VirtualDevice("phone"))
+        pipeline.check_profile(measured, SimDevice("phone"))
 
 
 def test_a_few_percent_hold() -> None:

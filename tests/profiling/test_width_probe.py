@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from syncnas_bench import UnitError
+from syncnas_bench import SimDevice, UnitError
 from syncnas_bench.work_groups import WorkGroupRule
 from syncnas_deploy import pipeline
 from syncnas_deploy.cli import cli
@@ -22,11 +22,10 @@ from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.prediction.width_probe import WidthProbe, explained, read_probe
 from syncnas_deploy.report.comparison import read_all
 from tests.support.latency_cases import law_profile
-from tests.support.virtual_time import VirtualDevice
 
 
 def probed(name: str, out: Path, place: str = "7.1@704", **more: object) -> WidthProbe:
-    return pipeline.probe_widths("mobilenet_v2", VirtualDevice(name), place, out=out, **more)  # type: ignore[arg-type]
+    return pipeline.probe_widths("mobilenet_v2", SimDevice(name), place, out=out, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult, RunSamples
 from syncnas_deploy.benchmarking.result_files import result_to_json
@@ -27,12 +28,11 @@ from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched, small_config
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 
 @pytest.fixture(scope="module")
 def result(bundle: Bundle) -> BenchResult:
-    return pipeline.bench(bundle, VirtualDevice("phone"), samples=90)
+    return pipeline.bench(bundle, SimDevice("phone"), samples=90)
 
 
 def slower(result: BenchResult, ratio: float, **changes: Any) -> BenchResult:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.benchmarking.result_files import read_result, result_to_json
@@ -21,7 +22,6 @@ from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.prediction.predict import Circumstances, predict
 from syncnas_deploy.report.timeline import Timeline, measured_timelines, median_timeline, timeline_of_prediction
 from tests.support.latency_cases import law_profile
-from tests.support.virtual_time import VirtualDevice
 
 
 def check(timeline: Timeline, units: int = 2) -> None:
@@ -52,7 +52,7 @@ def test_a_prediction_is_laid_out_whole(mobilenet: ModelConfig, strategy: str, p
 
 @pytest.fixture(scope="module")
 def result(bundle: Bundle) -> BenchResult:
-    return pipeline.bench(bundle, VirtualDevice("phone"), samples=180)
+    return pipeline.bench(bundle, SimDevice("phone"), samples=180)
 
 
 def test_measured_runs_are_laid_out_whole(result: BenchResult, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_stamps_that_no_run_has_are_refused(result: BenchResult, tmp_path: Path,
 
 def test_a_network_of_one_branch_is_one_slice_of_work(tmp_path: Path) -> None:
     bundle = pipeline.export("mobilenet_v2", tmp_path / "b")
-    result = pipeline.bench(bundle, VirtualDevice("phone"), units=("sim:gpu",), samples=6, launches=1)
+    result = pipeline.bench(bundle, SimDevice("phone"), units=("sim:gpu",), samples=6, launches=1)
     timeline = median_timeline(result)
     check(timeline, units=1)
     assert timeline.spent_us(0, "work") == pytest.approx(timeline.makespan_us)

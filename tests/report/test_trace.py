@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.benchmarking.result import BenchResult
 from syncnas_deploy.networks.config import ModelConfig, branched
@@ -28,7 +29,6 @@ from syncnas_deploy.report.trace import trace_of
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.program import Program
-from tests.support.virtual_time import VirtualDevice
 
 UNITS = ("sim:cpu", "sim:gpu")
 
@@ -46,7 +46,7 @@ def prediction(mobilenet: ModelConfig, config: ModelConfig) -> Prediction:
 @pytest.fixture(scope="module")
 def result(config: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -> BenchResult:
     bundle = pipeline.export(config, tmp_path_factory.mktemp("trace") / "b")
-    measured = pipeline.bench(bundle, VirtualDevice("phone"), samples=18)
+    measured = pipeline.bench(bundle, SimDevice("phone"), samples=18)
     clocks = {"cpu_mhz.cpu0": "1800.0", "temperature_c.0:soc": "41.5", "governors.cpu0": "absent", "load_1min": "nan"}
     return msgspec.structs.replace(measured, before=clocks, condition={**clocks, "cpu_mhz.cpu0": "1500.0"})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import InfeasibleBudget, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
@@ -17,19 +18,18 @@ from syncnas_deploy.prediction.rows import NetworkRow
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.search.rivals import RivalSolver, rivals
 from tests.support.latency_cases import exactly, law_profile
-from tests.support.virtual_time import VirtualDevice
 
 
 @pytest.fixture(scope="module")
 def profile(tmp_path_factory: pytest.TempPathFactory) -> DeviceProfile:
     settings = ProfileSettings(launches=2, networks=0)
     out = tmp_path_factory.mktemp("rivals") / "p.json"
-    return pipeline.profile("mobilenet_v2", VirtualDevice("phone"), out=out, settings=settings)
+    return pipeline.profile("mobilenet_v2", SimDevice("phone"), out=out, settings=settings)
 
 
 def measured_us(config: ModelConfig, unit: str, folder: Path) -> float:
     bundle = pipeline.export(config, folder / "b")
-    result = pipeline.bench(bundle, VirtualDevice("phone"), units=[unit], samples=30, launches=1)
+    result = pipeline.bench(bundle, SimDevice("phone"), units=[unit], samples=30, launches=1)
     return result.makespan.median_us
 
 

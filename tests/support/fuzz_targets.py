@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from syncnas_bench import SimDevice
 from syncnas_bench.litert.downloads import download
 from syncnas_bench.litert.elf import read_elf
 from syncnas_bench.litert.lock import LockFile
@@ -36,7 +37,6 @@ from tests.support.hostile import ESCAPE, answering
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
 from tests.support.runtime_cases import library_bytes, runtime_files, write_aar, write_folder, write_zip
-from tests.support.virtual_time import VirtualDevice
 
 Reader = Callable[[Path], object]
 
@@ -69,7 +69,7 @@ def _calibration(folder: Path) -> Target:
 
 
 def _probe(folder: Path) -> Target:
-    pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "w.json")
+    pipeline.probe_widths("mobilenet_v2", SimDevice("midrange"), "7.1@704", out=folder / "w.json")
 
     def read(path: Path) -> object:
         return explained(read_probe(path))
@@ -79,7 +79,7 @@ def _probe(folder: Path) -> Target:
 
 def _result(folder: Path) -> Target:
     bundle, base = pipeline.export(small_branched(), folder / "b"), pipeline.export("mobilenet_v2", folder / "base")
-    device = VirtualDevice("phone")
+    device = SimDevice("phone")
     pipeline.bench(bundle, device, samples=6, launches=1, baselines=[(base, None)], out=folder / "r.json")
     return Target([(folder / "r.json").read_bytes()], spoiled_json, _by_path("r.json", read_result))
 

@@ -76,12 +76,13 @@ class TimedPhone(AdbDevice):
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """See `AdbDevice.run`."""
-        return super().run(SimDevice("duo").timed(plan), on_run=on_run, deadline_s=deadline_s, stall_s=stall_s)
+        timed = SimDevice("duo").timed(plan)
+        return super().run(timed, on_run=on_run, deadline_s=deadline_s, stall_s=stall_s)
 
 
 def profile(out: Path, serial: str | None) -> None:
     """The profile that is killed."""
-    device: Device = SimDevice("duo")
+    device: Device = SimDevice("duo", by_runner=True)
     if serial is not None:
         device = device_of(serial, os.environ, Patience(), TimedPhone)
     units = ("sim:left", "sim:right")

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.networks.config import branched
 from syncnas_deploy.networks.formats import load_config, write_config
@@ -18,7 +19,6 @@ from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from tests.support.latency_cases import law_profile
-from tests.support.virtual_time import VirtualDevice
 
 PARTS = ("profile.json", "search", "bundle", "bench.json")
 HOSTILE = "</script><img src=x onerror=alert(1)><b onclick=alert(2)>\"'`&amp;{{7*7}}${7*7}"
@@ -31,13 +31,13 @@ def assessed(folder: Path) -> list[Path]:
     settings = pipeline.AssessSettings(
         evaluator="capacity", trials=12, samples=36, profile=ProfileSettings(launches=2, networks=2)
     )
-    pipeline.assess(VirtualDevice("phone"), "mobilenet_v2", folder, settings)
+    pipeline.assess(SimDevice("phone"), "mobilenet_v2", folder, settings)
     return [folder / name for name in PARTS]
 
 
 def probed(folder: Path) -> list[Path]:
     """A width probe of a simulated phone, and a profile of the same device."""
-    probe = pipeline.probe_widths("mobilenet_v2", VirtualDevice("midrange"), "7.1@704", out=folder / "probe.json")
+    probe = pipeline.probe_widths("mobilenet_v2", SimDevice("midrange"), "7.1@704", out=folder / "probe.json")
     law = law_profile(load_config("mobilenet_v2"))
     write_profile(folder / "p.json", msgspec.structs.replace(law, units=("sim:cpu", "sim:gpu"), device=probe.device))
     return [folder / "probe.json", folder / "p.json"]

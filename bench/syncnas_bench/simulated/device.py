@@ -1,7 +1,8 @@
-"""Simulated devices: the real native runner on units whose times follow a law (see `simulated.law`).
+"""Simulated devices: units whose times follow a law (see `simulated.law`).
 
 They let every command run, and be tested, without a phone. No number of theirs is a measurement of
-any hardware, and their facts say so.
+any hardware, and their facts say so. Their clock is virtual (see `simulated.virtual`), or the native runner spends the
+times on the clock of this computer.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from syncnas_bench.simulated.law import SimUnit, Vices
 from syncnas_bench.simulated.phones import PHONES
 from syncnas_bench.simulated.power import simulated_power
 from syncnas_bench.simulated.spend import Spend
+from syncnas_bench.simulated.virtual import Pace, VirtualLaunch, steady
 from syncnas_bench.units import Unit
 
 if TYPE_CHECKING:
@@ -108,19 +110,32 @@ class SimDevice:
     Args:
         name: of a shipped one.
         laws: of its units, where it is not a shipped one.
+        by_runner: whether the native runner spends its times, which takes as long and is disturbed by what else runs
+            on this computer. Otherwise they are computed.
+        pace: of computed times, see `simulated.virtual.Pace`.
+        seed: of the noise of computed times.
 
     Raises:
         DeviceNotFound: there is none of that name; the message lists those there are.
     """
 
-    def __init__(self, name: str, laws: tuple[SimUnit, SimUnit] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        laws: tuple[SimUnit, SimUnit] | None = None,
+        *,
+        by_runner: bool = False,
+        pace: Pace = steady,
+        seed: int = 0,
+    ) -> None:
         if laws is None and name not in SIM_DEVICES:
             known = [f"sim:{known}" for known in SIM_DEVICES]
             raise DeviceNotFound(
                 f"there is no simulated device {name!r}; there are {', '.join(known)}.{nearest(f'sim:{name}', known)}"
             )
         self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
-        self._name = f"sim:{name}"
+        self._name, self._by_runner = f"sim:{name}", by_runner
+        self._pace, self._seed, self._launches = pace, seed, 0
 
     def __enter__(self) -> SimDevice:
         return self
@@ -167,8 +182,9 @@ class SimDevice:
         return first.unit, second.unit
 
     def condition(self) -> Condition:
-        """The condition of the machine that simulates."""
-        return Condition.read()
+        """The condition of this computer, whose load does not count where times are computed."""
+        found = Condition.read()
+        return found if self._by_runner else dataclasses.replace(found, load_1min=0.0)
 
     def power_meter(self) -> tuple[PowerMeter | None, str]:
         """By the law: what its units draw while they are in a call. See `Device.power_meter`."""
@@ -177,9 +193,10 @@ class SimDevice:
         return None, f"{self.name} has no gauge"
 
     def examine(self) -> tuple[doctor.Check, ...]:
-        """Its facts, and the load of this computer, on which it keeps time. See `Device.examine`."""
-        connection, load = doctor.Check("connection", "ok", "this machine"), doctor.load_check(self.condition())
-        return (connection, *doctor.facts_checks(self), load)
+        """Its facts, and the load of this computer, where it keeps time. See `Device.examine`."""
+        connection = doctor.Check("connection", "ok", "this machine")
+        load = (doctor.load_check(self.condition()),) if self._by_runner else ()
+        return (connection, *doctor.facts_checks(self), *load)
 
     def run(self, plan: BenchPlan, *, on_run: OnRun, deadline_s: float = 3600.0, stall_s: float = 600.0) -> Launch:
         """Run a plan with times by the law. See `Device.run`.
@@ -193,13 +210,15 @@ class SimDevice:
             keep(dataclasses.replace(run, power=simulated_power(run, watts)) if plan.power is not None else run)
 
         keep = with_conditions(on_run, self.facts(), self.condition)
-        return run_plan(
-            self.timed(plan),
-            command=[str(runner_program())],
-            on_run=gauged,
-            deadline_s=deadline_s,
-            stall_s=stall_s,
-        )
+        timed = self.timed(plan)
+        if self._by_runner:
+            command = [str(runner_program())]
+            return run_plan(timed, command=command, on_run=gauged, deadline_s=deadline_s, stall_s=stall_s)
+        vices = [self._law(unit).vices for unit in plan.units]
+        launch, self._launches = self._launches, self._launches + 1
+        for run in VirtualLaunch(timed, vices, pace=self._pace, launch=launch, seed=self._seed).runs():
+            gauged(run)
+        return Launch(str(launch), None, (), "0")
 
     def timed(self, plan: BenchPlan) -> BenchPlan:
         """The plan with what each call spends by the law; a call that says what it spends keeps that.

@@ -14,7 +14,7 @@ it ended with a read of its output. Later kernels of a call are submitted every 
 before the next was submitted leaves the unit waiting.
 
 A download moves the call's own output, an upload the outputs it reads from its partner. A unit whose memory is the
-host's moves nothing. The vices are added by the runner (see bench/native/simulated.h).
+host's moves nothing. The vices are added by the virtual clock, or by the runner (see bench/native/simulated.h).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Vices:
-    """How a simulated unit departs from its law. `bench/native/simulated.c` reads them and acts by them.
+    """How a simulated unit departs from its law. `virtual.py` and `bench/native/simulated.c` act by them.
 
     Attributes:
         noise: standard deviation of a call's time, relative to that time.

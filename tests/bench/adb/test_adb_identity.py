@@ -105,4 +105,4 @@ def test_what_an_identity_is_made_of() -> None:
     assert parse_probe("").identity == DeviceIdentity("unknown, unknown, 0.0 GiB")
     assert DeviceIdentity("a", "b", "c").to_key() == {"device_kind": "a", "device_serial": "b", "device_system": "c"}
     assert HostDevice().identity() == HostDevice().identity() and "GiB" in HostDevice().identity().kind
-    assert SimDevice("duo").identity() != SimDevice("phone").identity()
+    assert SimDevice("duo").identity() != SimDevice("phone", by_runner=True).identity()

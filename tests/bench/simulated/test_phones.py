@@ -64,7 +64,7 @@ def test_a_gpu_takes_what_it_dispatches(whole: Work) -> None:
 
 
 def test_a_crossing_costs_the_same_whatever_crosses_and_another_way_back(tmp_path: Path) -> None:
-    device, model = SimDevice("midrange"), write_branches(tmp_path / "m.tflite")
+    device, model = SimDevice("midrange", by_runner=True), write_branches(tmp_path / "m.tflite")
     timed = device.timed(BenchPlan(device.default_units(), (model,), (Step("s", (Job("net", branches()),)),)))
     (cpu, gpu) = (lane.calls[1].spend for lane in timed.steps[0].jobs[0].lanes)
     assert cpu is not None and (cpu.download_us, cpu.upload_us) == (0, 0)
