@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 
 MAIN = [sys.executable, "-c", "from syncnas_deploy.cli import main; main()"]
 WAIT_S = 300.0
-PROFILE = ["profile", "--device", "sim:phone", "--base", "mobilenet_v2", "--launches", "9", "--rounds", "500"]
+PROFILE = ["profile", "--device", "sim:phone:runner", "--base", "mobilenet_v2", "--launches", "9", "--rounds", "500"]
 SEARCH = ["search", "--base", "mobilenet_v2", "--profile", "law.json", "--trials", "9", "--evaluator"]
 
 
