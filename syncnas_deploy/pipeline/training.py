@@ -236,4 +236,13 @@ def train(
         force=force,
         tensorboard=None if tensorboard is None else Path(tensorboard),
     )
-    return training.train(found, Path(folder), Path(out), recipe, options, on_progress=on_progress, on_epoch=on_epoch)
+    return training.train(
+        found,
+        Path(folder),
+        Path(out),
+        recipe,
+        options,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
+        on_notice=on_notice,
+    )

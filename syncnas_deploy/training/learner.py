@@ -85,7 +85,10 @@ def initialize(model: nn.Module, seed: int) -> None:
 
 
 class Learner:
-    """One process's part of a run: network, optimizer, batches, and what happened so far."""
+    """One process's part of a run: network, optimizer, batches, and what happened so far.
+
+    `before_validation` is given the network that is validated, before each validation.
+    """
 
     def __init__(
         self,
@@ -95,7 +98,9 @@ class Learner:
         validation: ImageSet,
         group: Group,
         workers: int | None,
+        before_validation: Callable[[nn.Module], None] = lambda _: None,
     ) -> None:
+        self._before_validation = before_validation
         self._recipe, self._training, self._group = recipe, training, group
         self._check(recipe, training, group)
         pin, count = group.device.type == "cuda", default_workers() if workers is None else workers
@@ -307,6 +312,7 @@ class Learner:
     def _validate(self) -> Tally:
         """Sums over the validation pictures of all processes."""
         model = (self._average or self._model).eval()
+        self._before_validation(model)
 
         def classify(pixels: Tensor) -> Tensor:
             with torch.inference_mode():

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights
-from syncnas_deploy.training.batches import evaluation_loader, network_input
+from syncnas_deploy.training.batch_norms import fit_batch_norms
 from syncnas_deploy.training.evaluation import torch_device
 from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.learner import Learner
@@ -32,7 +31,7 @@ def train_briefly(
     readers: int = 0,
     goes_on: Callable[[EpochRow], bool] = lambda _: True,
 ) -> tuple[tuple[EpochRow, ...], dict[str, Float32Array]]:
-    """Train a network and write nothing.
+    """Train a network and write nothing; before each validation its batch norms are fitted to training pictures.
 
     Args:
         config: the network, with the input size of the recipe and the classes of the pictures.
@@ -52,7 +51,12 @@ def train_briefly(
         TorchDeviceUnavailable: no such device here.
     """
     with group_of(device) as group:
-        run = Learner(config, recipe, training, validation, group, readers)
+
+        def fit(model: nn.Module) -> None:
+            size, batch = config.input_size, recipe.batch
+            fit_batch_norms(model, training, size, batch=batch, device=group.device, readers=readers)
+
+        run = Learner(config, recipe, training, validation, group, readers, before_validation=fit)
         nowhere = Path()
         run.start(None, weights, nowhere)
         for row in run.epochs(nowhere, lambda _: None):
@@ -64,28 +68,17 @@ def train_briefly(
 def recalibrated(
     config: ModelConfig, weights: Weights, images: ImageSet, *, batch: int, device: str = "cpu", readers: int = 0
 ) -> dict[str, Float32Array]:
-    """Weights whose batch norms have the statistics of some pictures; all else stays.
-
-    Weights that were made from another network's give features of another scale than the old statistics.
+    """Weights whose batch norms have the statistics of some pictures, see `fit_batch_norms`.
 
     Args:
         config: the network, with the input size of the pictures.
         weights: its named arrays.
-        images: a few hundred are enough.
+        images: to choose from.
         batch: pictures at once.
         device: cpu, cuda or mps.
         readers: processes that decode pictures; 0 for none but this one.
-
-    Source: Yu and Huang, "Universally Slimmable Networks and Improved Training Techniques", ICCV 2019, section 3.3.
     """
     place = torch_device(device)
-    model = build(config, weights).to(place).train()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # the mean over all batches
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        for pictures in evaluation_loader(images, config.input_size, batch, readers):
-            if len(pictures.labels):
-                model(network_input(pictures.pixels, place))
+    model = build(config, weights).to(place)
+    fit_batch_norms(model, images, config.input_size, batch=batch, device=place, readers=readers)
     return state_arrays(model)

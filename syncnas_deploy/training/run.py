@@ -22,6 +22,7 @@ from syncnas_deploy.files.output import lock_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
+from syncnas_deploy.training.batch_norms import stale_statistics
 from syncnas_deploy.training.event_file import EventFile
 from syncnas_deploy.training.image_folders import ImageSet, training_sets
 from syncnas_deploy.training.learner import Learner, TrainingProgress
@@ -86,6 +87,7 @@ def train(
     *,
     on_progress: Callable[[TrainingProgress], None] = lambda _: None,
     on_epoch: Callable[[EpochRow], None] = lambda _: None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Trained:
     """Train a network; under torchrun each process calls this, and the first one writes and reports.
 
@@ -96,6 +98,7 @@ def train(
         recipe: all numbers; the published recipe where None.
         options: how it begins and where it computes; the defaults where None.
         on_progress: told after each step; on_epoch: after each epoch.
+        on_notice: told before the first step what makes the run's validation say little.
 
     Raises:
         DatasetError: pictures that cannot be used, or fewer than one step needs.
@@ -130,6 +133,9 @@ def train(
             run_folder.begin(out, network, facts)
         elif group.leads:
             run_folder.write_history(out / run_folder.HISTORY, run.history)
+        updates = chosen.epochs * run.steps_an_epoch * chosen.accumulate
+        if group.leads and (said := stale_statistics(network.bn_momentum, updates)):
+            on_notice(said)
         events = None
         if group.leads and how.tensorboard is not None:
             events = EventFile(how.tensorboard, [(row.epoch, _scalars(row)) for row in run.history])

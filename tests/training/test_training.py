@@ -90,6 +90,25 @@ def test_two_branches_learn_four_shapes_and_the_bundle_agrees_on_every_picture(t
     assert evaluate_bundle(bundle, tmp_path / "set", workers=0).guesses == by_torch.guesses
 
 
+@pytest.mark.parametrize(("momentum", "told"), [(0.01, "96%"), (0.1, "66%"), (0.0, "100%"), (0.6, ""), (1.0, "")])
+def test_statistics_that_stay_the_initial_ones_are_told_before_the_first_step(
+    momentum: float, told: str, few: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    recipe = replace(QUICK, epochs=1)
+    config = replace(small_config(8), bn_momentum=momentum)
+
+    def stop(progress: TrainingProgress) -> None:
+        raise Killed(said)
+
+    with pytest.raises(Killed):
+        train(
+            config, few, tmp_path / "run", recipe, TrainingOptions(workers=0), on_notice=said.append, on_progress=stop
+        )
+    assert len(said) == bool(told)
+    assert all(f"After all 4 batches of this run {told} of the batch norms' statistics" in text for text in said)
+
+
 class Killed(Exception):
     """Stands for what ends a run at any moment."""
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from syncnas_bench.files import is_file, sha256_of
 from syncnas_deploy.errors import ABSENT, UnknownEvaluator, UnknownModel, WeightsError
 from syncnas_deploy.networks.config import ModelConfig
@@ -25,16 +23,12 @@ from syncnas_deploy.search.evaluators.options import Options
 from syncnas_deploy.search.evaluators.training import Train, device_of, opened, proxy_recipe, trained
 from syncnas_deploy.training.checkpoints import TIMM, load_weights
 
-SEEN = 512
-"""Pictures, of all classes, that the batch norms see before a network is evaluated without training."""
-
 
 @dataclass(frozen=True)
 class Inherit:
     """Top-1 of a candidate with its base's weights, without or after a short fine-tuning.
 
-    Without fine-tuning, the batch norms first see a few hundred pictures, since the base's statistics are of other
-    features.
+    Before a validation the batch norms see a few hundred pictures, since the base's statistics are of other features.
 
     Attributes:
         weights: of the base model: a file or ``timm:NAME``.
@@ -132,9 +126,8 @@ class Inherit:
 
         how = self.how
         training, validation = how.pictures.sets()
-        seen = training.subset(np.linspace(0, len(training) - 1, min(len(training), SEEN)).astype(np.int64))
         batch, size = how.recipe.batch, network.input_size
-        fitted = recalibrated(network, weights, seen, batch=batch, device=how.device, readers=how.readers)
+        fitted = recalibrated(network, weights, training, batch=batch, device=how.device, readers=how.readers)
         if how.rounded:
             return rated_as_exported(how, network, fitted, started, {})
         accuracy = evaluate_images(

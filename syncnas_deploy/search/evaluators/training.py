@@ -126,6 +126,7 @@ class Train:
             "recipe": recipe,
             "width": self.width,
             "halving": self.halving.factor,
+            "batch_norms": "fitted",  # rewards of before are others
             **rounded,
         }
 

@@ -87,6 +87,31 @@ def test_a_candidate_is_worth_what_it_learns_the_same_for_the_same_seed(pictures
     assert other.details["train_loss"] != first.details["train_loss"]
 
 
+@pytest.mark.parametrize("momentum", [0.01, 0.001, 0.0])
+def test_few_steps_are_validated_with_statistics_of_the_pictures(
+    momentum: float, pictures: Path, trained_base: tuple[Path, Path, Path]
+) -> None:
+    """What is learnt does not depend on how fast running statistics follow, so no reward may."""
+    config, weights, own = trained_base
+    slow = dataclasses.replace(NETWORK, bn_momentum=momentum)
+    for text in (f"train:{pictures},{OPTIONS}", f"inherit:{weights},{own},base={config},epochs=1,size=32,batch=32"):
+        evaluator = make_evaluator(text)
+        first, other = evaluator.evaluate(NETWORK, 1), evaluator.evaluate(slow, 1)
+        assert (other.reward, other.details["val_loss"]) == (first.reward, first.details["val_loss"])
+    far_better = [Evaluation(1.3, 1.0, {"top1_epoch_1": 1.1})] * 2
+    given_up = Train.parse(f"{pictures},{OPTIONS},halving=2").informed(far_better)
+    assert given_up.evaluate(slow, 1).details == given_up.evaluate(NETWORK, 1).details
+    assert evaluator.key["batch_norms"] == given_up.key["batch_norms"] == "fitted", "a journal of before is another one"
+
+
+@pytest.mark.parametrize("batch", [15, 16, 47])
+def test_a_last_picture_alone_is_no_batch(batch: int, trained_base: tuple[Path, Path, Path], pictures: Path) -> None:
+    """48 pictures to train on; the last features are 1 x 1, whose statistics one picture does not have."""
+    config, weights, _ = trained_base
+    found = make_evaluator(f"inherit:{weights},{pictures},base={config},size=8,batch={batch}").evaluate(NETWORK, 1)
+    assert found.reward is not None
+
+
 def test_width_and_size_make_the_network_that_is_trained(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from syncnas_deploy.training import proxy
 
