@@ -113,7 +113,7 @@ def assess(
     """
     model, out, settings = base_model(base), Path(out), settings or AssessSettings()
     evaluator = settings.evaluator or default_evaluator(on_notice)
-    judge, budget = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator, budget_text(settings.budget)
+    judge, budget = make_evaluator(evaluator), budget_text(settings.budget)
     check_budget(budget)
     given = units_of(on, units)
     if settings.calibrate is not None:

@@ -184,7 +184,7 @@ def bench(
         for b, text in ((as_bundle(b), text) for b, text in baselines)
         for unit in ([unit_of(on, text)] if text else _baseline_units(on, chosen, b.formats[0]))
     ]
-    judge = make_evaluator(evaluator) if isinstance(evaluator, str) else evaluator
+    judge = None if evaluator is None else make_evaluator(evaluator)
     opened.reference()  # a damaged one is refused before anything is measured
     if examine:
         tell_what_spoils_numbers(on, on_notice)

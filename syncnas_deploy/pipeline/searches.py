@@ -194,7 +194,7 @@ def search(
     texts = [budget_text(one) for one in ([budget] if isinstance(budget, (str, float, int)) else budget)]
     limits = _ascending(texts, measured)
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
-    judge = evaluators.make_evaluator(chosen) if isinstance(chosen, str) else chosen
+    judge = evaluators.make_evaluator(chosen)
     out = None if out is None else Path(out)
     held = frozenset() if out is None else _check_folder(out, _files(texts), resume=resume, force=force)
 

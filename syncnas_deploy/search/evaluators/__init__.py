@@ -14,6 +14,7 @@ from pathlib import Path
 from syncnas_bench.errors import nearest
 from syncnas_deploy.errors import ABSENT, UnknownEvaluator
 from syncnas_deploy.search.evaluators.capacity import Capacity
+from syncnas_deploy.search.evaluators.checking import checked
 from syncnas_deploy.search.evaluators.command import Command
 from syncnas_deploy.search.evaluators.evaluation import (
     Evaluation,
@@ -22,6 +23,7 @@ from syncnas_deploy.search.evaluators.evaluation import (
     as_it_runs,
     compares_branches,
     described,
+    evaluated,
     rate,
 )
 from syncnas_deploy.search.evaluators.inheriting import Inherit
@@ -43,6 +45,7 @@ __all__ = [
     "compares_branches",
     "default_evaluator",
     "described",
+    "evaluated",
     "make_evaluator",
     "rate",
 ]
@@ -63,16 +66,18 @@ def default_evaluator(on_notice: Callable[[str], None] = lambda _: None) -> str:
     return "capacity"
 
 
-def make_evaluator(text: str) -> Evaluator:
-    """The evaluator that `text` names, see `docs/reference.md`.
+def make_evaluator(text: str | Evaluator) -> Evaluator:
+    """The evaluator that `text` names, see `docs/reference.md`; or one of the user's own, checked.
 
     Raises:
-        UnknownEvaluator: none of these, or an option that it does not have.
+        UnknownEvaluator: none of these, or an option that it does not have; or an object that is none.
         MissingDependency: zen without torch.
         RewardTableError: the file is no table of rewards.
         DatasetError: an image folder that cannot be used.
         WeightsError: no such weights.
     """
+    if not isinstance(text, str):
+        return checked(text)
     name, _, rest = text.partition(":")
     if text == "capacity":
         return Capacity()

@@ -22,7 +22,7 @@ from syncnas_deploy.search.evaluators.program import MAX_OUTPUT_BYTES, ProgramEn
 DEFAULT_LIMIT_S = 86_400
 MAX_WORD = 40
 """How many characters of a word of the command line a message shows."""
-_SETTING = re.compile(r"(timeout|spread)=(.*)")
+_SETTING = re.compile(r"(timeout|spread|compares)=(.*)")
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,17 @@ class Command:
         words: program and arguments.
         limit_s: after that many seconds it is ended, with all that it started.
         spread: standard deviation of a reward between seeds, where it is declared.
+        compares_branches: whether its rewards of one branch and of two can be compared.
     """
 
     words: tuple[str, ...]
     limit_s: float = DEFAULT_LIMIT_S
     spread: float | None = None
+    compares_branches: bool = True
 
     @classmethod
     def parse(cls, text: str) -> Command:
-        """From a command line; ``timeout=SECONDS`` and ``spread=NUMBER`` may stand before the program.
+        """From a command line; ``timeout=SECONDS``, ``spread=NUMBER`` and ``compares=no`` may stand before the program.
 
         Raises:
             UnknownEvaluator: no program, unbalanced quotes, or a setting out of range.
@@ -56,13 +58,18 @@ class Command:
             words = split_words(text)
         except ValueError as e:
             raise UnknownEvaluator(f"command: {text[:80]!r} cannot be split into words ({e}); balance it.") from None
-        settings: dict[str, float] = {}
+        settings: dict[str, str] = {}
         while words and (match := _SETTING.fullmatch(words[0])):
-            settings[match[1]] = _positive(match[1], match[2])
+            settings[match[1]] = match[2]
             words.pop(0)
+        compares = settings.get("compares", "yes")
+        if compares not in ("yes", "no"):
+            raise UnknownEvaluator(f"command: compares must be yes or no, found {compares[:40]!r}.")
+        spread = _number("spread", settings["spread"], zero=True) if "spread" in settings else None
+        limit_s = _number("timeout", settings.get("timeout", str(DEFAULT_LIMIT_S)), zero=False)
         if not words:
             raise UnknownEvaluator("command: names no program; write command:PROGRAM ARGUMENTS.")
-        return cls(tuple(words), settings.get("timeout", DEFAULT_LIMIT_S), settings.get("spread"))
+        return cls(tuple(words), limit_s, spread, compares == "yes")
 
     @property
     def name(self) -> str:
@@ -132,7 +139,10 @@ class Command:
             value = _object(output, lines[-1], where)
             return _evaluation(Fields(value, where, DocumentError), seconds)
         except DocumentError as e:
-            raise EvaluationError(f"{str(e).rstrip('.')}; mend it and give --resume.") from None
+            raise EvaluationError(
+                f"{str(e).rstrip('.')}; it ends with the line {lines[-1][:80]!r} and should end with one such as "
+                '{"reward": 0.71}; mend it and give --resume.'
+            ) from None
 
     @property
     def _title(self) -> str:
@@ -170,11 +180,12 @@ def _filled(word: str, values: dict[str, str]) -> str:
     return word
 
 
-def _positive(name: str, text: str) -> float:
+def _number(name: str, text: str, *, zero: bool) -> float:
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value < 1e9:
-        raise UnknownEvaluator(f"command: {name} must be a number above 0, found {text[:40]!r}.")
+    if not 0 <= value < 1e9 or (value == 0 and not zero):
+        least = "of 0 or more" if zero else "above 0"
+        raise UnknownEvaluator(f"command: {name} must be a number {least}, found {text[:40]!r}.")
     return value

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from syncnas_deploy.errors import EvaluationError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.precision import Precision
 
@@ -34,7 +35,10 @@ class Evaluation:
 
 
 class Evaluator(Protocol):
-    """What gives a network its reward; workers receive a pickle of it."""
+    """What gives a network its reward; workers receive a pickle of it.
+
+    A class may also have `compares_branches`: False where its rewards of one branch and of two cannot be compared.
+    """
 
     @property
     def name(self) -> str:
@@ -64,6 +68,28 @@ class Evaluator(Protocol):
         ...
 
 
+def evaluated(evaluator: Evaluator, config: ModelConfig, seed: int) -> Evaluation:
+    """What an evaluator gives a network.
+
+    Raises:
+        EvaluationError: no `Evaluation`, or one with something else than numbers in it.
+    """
+    found: object = evaluator.evaluate(config, seed)
+    if not isinstance(found, Evaluation):
+        raise EvaluationError(
+            f"The evaluator {evaluator.name} returned {found!r:.40} for {config.name}; let it return "
+            "Evaluation(reward, seconds)."
+        )
+    for name, value in {"reward": found.reward, "spread": found.spread, **found.details}.items():
+        try:
+            value is None or float(value)
+        except (TypeError, ValueError):
+            raise EvaluationError(
+                f"The evaluator {evaluator.name} gave {config.name} the {name} {value!r:.40}; it must be a number."
+            ) from None
+    return found
+
+
 REPEATS = 3
 """Evaluations of a network whose reward depends on the seed, where it is rated by itself."""
 
@@ -75,7 +101,7 @@ def compares_branches(evaluator: Evaluator) -> bool:
 
 def rate(evaluator: Evaluator, config: ModelConfig) -> tuple[float | None, float]:
     """A network's reward and its standard error; None where it is infeasible."""
-    found = [evaluator.evaluate(config, seed) for seed in range(1 if evaluator.spread == 0.0 else REPEATS)]
+    found = [evaluated(evaluator, config, seed) for seed in range(1 if evaluator.spread == 0.0 else REPEATS)]
     rewards = [one.reward for one in found if one.reward is not None]
     if len(rewards) < len(found):
         return None, 0.0

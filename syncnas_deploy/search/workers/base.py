@@ -16,7 +16,7 @@ import syncnas_deploy
 from syncnas_deploy.errors import EvaluationError, SyncNasError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.search.algorithms.searcher import Candidate
-from syncnas_deploy.search.evaluators import Evaluation, Evaluator
+from syncnas_deploy.search.evaluators import Evaluation, Evaluator, evaluated
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Task:
     seed: int
 
     def carry_out(self) -> Evaluation:
-        return self.evaluator.evaluate(self.config, self.seed)
+        return evaluated(self.evaluator, self.config, self.seed)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from syncnas_deploy.errors import EvaluationError, UnknownEvaluator
 from syncnas_deploy.networks.config import branched
-from syncnas_deploy.search.evaluators import Command, make_evaluator
+from syncnas_deploy.search.evaluators import Command, compares_branches, make_evaluator
 from syncnas_deploy.search.loop import SearchSettings, search
 from tests.support.configs import parse_config
 from tests.support.synthetic import SyntheticTable, toy_base
@@ -69,6 +69,12 @@ def test_what_it_may_print(tmp_path: Path, output: str, reward: float | None) ->
         ("print('0.5')", "expected an object, found a number"),
         ("print('[0.5]')", "expected an object"),
         ("print('{')", "not JSON"),
+        (
+            "print('epoch 1'); print('acc 0.7')",
+            r"""not JSON.*; it ends with the line 'acc 0\.7' and should end with one such as {"reward": 0\.71}; mend""",
+        ),
+        ("print('{\"reward\": 1}'); print('done\\x1b[31m')", r"it ends with the line 'done\\x1b\[31m' and"),
+        ("print('1,2,' * 99)", "it ends with the line '(1,2,){20}' and"),
         ("print('{\"reward\": NaN}')", "contains NaN"),
         ("print('{\"reward\": Infinity}')", "contains Infinity"),
         ("print('{\"reward\": 1e999}')", "too large for a number"),
@@ -147,11 +153,26 @@ def test_settings_before_the_program() -> None:
     assert evaluator.name == "command:python rate.py 'a b'"
     assert "60 s" in evaluator.cost
     assert evaluator.key == Command.parse("timeout=5 python rate.py 'a b'").key
+    assert make_evaluator("command:spread=0 python rate.py").spread == 0.0
+    for text, compares in (
+        ("", True),
+        ("compares=yes ", True),
+        ("compares=no ", False),
+        ("spread=0 compares=no ", False),
+    ):
+        assert compares_branches(make_evaluator(f"command:{text}rate.py")) is compares
+    assert make_evaluator("command:compares=no python rate.py 'a b'").key == evaluator.key
     for text, says in (
+        ("compares=maybe x", "compares must be yes or no, found 'maybe'"),
+        ("compares= x", "compares must be yes or no, found ''"),
+        ("compares=no", "names no program"),
+        ("spread=-1 x", "spread must be a number of 0 or more"),
+        ("spread=nan x", "spread must be a number of 0 or more"),
+        ("timeout=0.0 x", "timeout must be a number above 0"),
         ("", "names no program"),
         ("timeout=60", "names no program"),
         ("timeout=0 x", "timeout must be a number above 0"),
-        ("spread=much x", "spread must be a number above 0"),
+        ("spread=much x", "spread must be a number of 0 or more"),
         ("'x", "cannot be split into words"),
     ):
         with pytest.raises(UnknownEvaluator, match=says):

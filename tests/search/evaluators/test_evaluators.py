@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
-from syncnas_deploy.errors import MissingDependency, RewardTableError, UnknownEvaluator
+from syncnas_deploy import pipeline
+from syncnas_deploy.errors import EvaluationError, MissingDependency, RewardTableError, UnknownEvaluator
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.widths import Widths
-from syncnas_deploy.search.evaluators import Capacity, RewardTable, Zen, make_evaluator
+from syncnas_deploy.search.evaluators import Capacity, Evaluation, RewardTable, Zen, make_evaluator, rate
 from syncnas_deploy.search.evaluators import zen as zen_module
+from syncnas_deploy.search.loop import SearchSettings
 from tests.support.synthetic import resized_input, toy_base
 
 BASE = resized_input(toy_base((1, 2)), 32)
@@ -147,3 +151,72 @@ def test_zen_gives_back_the_scale_that_batch_norm_takes(monkeypatch: pytest.Monk
 def test_zen_refuses_parameters_that_mean_nothing(kwargs: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="zen needs"):
         Zen(**kwargs)  # type: ignore[arg-type]
+
+
+class Own:
+    """An evaluator of a user's."""
+
+    name, cost, spread = "own", "nothing", 0.0
+    key: ClassVar = {"name": "own", "version": 1}
+    gives: object = Evaluation(0.5, 0.1)
+
+    def evaluate(self, config: ModelConfig, seed: int) -> object:
+        return self.gives
+
+
+def own(**others: object) -> object:
+    """An object of a class like `Own` with other attributes; those that are `...` are missing."""
+    kept = {name: value for name, value in vars(Own).items() if not name.startswith("__")} | others
+    return type("E0", (), {name: value for name, value in kept.items() if value is not ...})()
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (own(spread=...), "an object of E0: has no spread;"),
+        (own(spread=..., cost=..., key=...), "an object of E0: has no key, cost, spread;"),
+        (own(spread=..., key={1: 2}), "has no spread, and its key is not a dictionary of plain JSON;"),
+        (own(key={"of": {1, 2}}), "E0: its key is not a dictionary of plain JSON;"),
+        (own(key="own"), "E0: its key is not a dictionary of plain JSON;"),
+        (own(spread="0"), "E0: its spread is not a number of 0 or more, or None;"),
+        (own(spread=-1, name=3), "its name is not a text, and its spread is not a number of 0 or more"),
+        (own(evaluate=lambda self, config: 1), "its evaluate is not a method that takes (config, seed);"),
+        (own(evaluate=0.5), "its evaluate is not a method that takes (config, seed);"),
+        (Own, "the class Own in place of an object: has no name, key, cost, spread, evaluate;"),
+        (own, "the function own in place of an object: has no name, key, cost, spread, evaluate;"),
+        (0.5, "an object of float: has no name, key, cost, spread, evaluate;"),
+    ],
+)
+def test_what_an_evaluator_lacks_is_said_in_one_sentence(found: Any, says: str) -> None:
+    with pytest.raises(UnknownEvaluator) as caught:
+        pipeline.search("mobilenet_v2-sim-phone", evaluator=found)
+    assert says in str(caught.value) and str(caught.value).endswith(" has a class to begin with.")
+
+
+@pytest.mark.parametrize(
+    ("gives", "says"),
+    [
+        (0.7, "The evaluator own returned 0.7 for "),
+        (None, "The evaluator own returned None for "),
+        ({"reward": 0.7}, "The evaluator own returned {'reward': 0.7} for "),
+        (Evaluation("good", 1.0), "the reward 'good'; it must be a number."),  # type: ignore[arg-type]
+        (Evaluation(0.5, 1.0, {"loss": [1]}), "the loss [1]; it must be a number."),  # type: ignore[dict-item]
+        (Evaluation(0.5, 1.0, spread=[1]), "the spread [1]; it must be a number."),  # type: ignore[arg-type]
+    ],
+)
+def test_what_an_evaluator_returns_wrongly_is_said_in_one_sentence(gives: object, says: str) -> None:
+    evaluator = make_evaluator(own(gives=gives))  # type: ignore[arg-type]
+    with pytest.raises(EvaluationError) as caught:
+        pipeline.search("mobilenet_v2-sim-phone", evaluator=evaluator, settings=SearchSettings(trials=1))
+    assert says in str(caught.value) and str(caught.value).endswith(".")
+    with pytest.raises(EvaluationError):
+        rate(evaluator, BASE)
+
+
+@pytest.mark.parametrize("reward", [1, 0.5, np.float32(0.5), np.int64(1)])
+def test_numbers_of_any_kind_are_rewards(reward: Any) -> None:
+    evaluator = make_evaluator(own(gives=Evaluation(reward, 1)))  # type: ignore[arg-type]
+    settings = SearchSettings(trials=1)
+    assert (
+        pipeline.search("mobilenet_v2-sim-phone", evaluator=evaluator, settings=settings).result.best.reward == reward
+    )
