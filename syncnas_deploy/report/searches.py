@@ -11,7 +11,7 @@ from syncnas_deploy.search.results import SearchResult
 
 WORDS = (
     "strategy: a letter for each stage; n: the branches do not meet, a: their features are added, c: put side by side",
-    "reward: larger is better; sure: yes where its scatter cannot hide that one of the next ones is better",
+    "reward: larger is better; sure: yes where scatter cannot hide that another one that was tried is better",
 )
 
 

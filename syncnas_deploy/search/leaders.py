@@ -1,21 +1,26 @@
 """The leaders of a search, and whether the noise of the evaluations could hide that another should lead.
 
 A reward is one draw where it depends on a seed. The leader is the candidate of the largest mean; it is sure of its
-place when its distance to each of the next ones is larger than the standard error of the difference of both means.
-Until then the leaders are evaluated again with other seeds, the one with the fewest evaluations first.
+place when its distance to each other one is larger than two standard errors of the difference of both means, as many
+as a verdict asks for. Of the largest of many draws one is too few. An accuracy has the error of its few pictures, too,
+which another seed does not make smaller. While seeds can help, the leaders are evaluated again with other ones, the one
+with the fewest evaluations first.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from syncnas_deploy.search.algorithms.searcher import Candidate
 from syncnas_deploy.search.evaluators import Evaluation
 
 CONTENDERS = 4
 """The leader and the next ones, which may be evaluated again."""
+ERRORS = 2
+"""Standard errors of a difference that scatter can hide."""
 LEAST_FREEDOM = 3
 """Degrees of freedom from which the scatter of rewards is known; fewer may be alike by chance."""
 
@@ -51,10 +56,11 @@ class Leaders:
     Args:
         spread: standard deviation of a reward between seeds, as the evaluator declares it; 0 where the seed does
             not matter, None where evaluations, or repeated ones, will say.
+        picture_error: standard error of a mean that no seed makes smaller.
     """
 
-    def __init__(self, spread: float | None) -> None:
-        self._declared = spread
+    def __init__(self, spread: float | None, picture_error: Callable[[float], float] = lambda _: 0.0) -> None:
+        self._declared, self._picture_error = spread, picture_error
         self._candidates: dict[Candidate, ScoredCandidate] = {}
 
     def add(self, candidate: Candidate, number: int, evaluation: Evaluation) -> ScoredCandidate:
@@ -77,7 +83,12 @@ class Leaders:
         self._candidates.pop(candidate, None)
 
     def standard_error(self, scored: ScoredCandidate) -> float | None:
-        """Of its mean reward; None where nothing says how much rewards scatter."""
+        """Of its mean reward, by seeds and pictures; None where nothing says how much rewards scatter."""
+        error = self.seed_error(scored)
+        return None if error is None else math.hypot(error, self._picture_error(scored.mean))
+
+    def seed_error(self, scored: ScoredCandidate) -> float | None:
+        """Standard error of its mean by seeds alone; None where nothing says how much rewards scatter."""
         count = len(scored.rewards)
         if self._declared is not None:
             return self._declared / math.sqrt(count)
@@ -91,35 +102,29 @@ class Leaders:
         return next(iter(self._ranked(budget)), None)
 
     def to_repeat(self, budget: int, in_flight: Mapping[Candidate, int]) -> Candidate | None:
-        """Which candidate to evaluate again, so that the leader within a budget becomes sure; None when it is.
+        """Which candidate to evaluate again, so that the leader within a budget becomes sure; None where none helps.
 
         Args:
             budget: index of the budget.
             in_flight: how many evaluations of a candidate are on their way.
         """
-        close = [scored for scored in self._close_ones(budget) if not scored.closed]
+        rivals = list(islice(self._close_ones(budget, self.seed_error), CONTENDERS - 1))
+        close = [scored for scored in [*self._ranked(budget)[:1], *rivals] if rivals and not scored.closed]
         counts = [len(scored.rewards) + in_flight.get(scored.candidate, 0) for scored in close]
         return close[counts.index(min(counts))].candidate if close else None
 
     def is_sure(self, budget: int) -> bool:
-        """Whether noise cannot have put the leader within a budget first."""
-        return not self._close_ones(budget)
+        """Whether scatter cannot hide that another one within a budget is better."""
+        return next(self._close_ones(budget, self.standard_error), None) is None
 
-    def _close_ones(self, budget: int) -> list[ScoredCandidate]:
-        """The leader and the next ones that it is not sure of; none when it is sure of all."""
-        ranked = self._ranked(budget)[:CONTENDERS]
-        rivals = [scored for scored in ranked[1:] if self._is_close(ranked[0], scored)]
-        return [ranked[0], *rivals] if rivals else []
-
-    def _is_close(self, leader: ScoredCandidate, other: ScoredCandidate) -> bool:
-        """Whether the noise could have put them in this order."""
-        if self._declared == 0.0:
-            return False
-        leader_error, other_error = self.standard_error(leader), self.standard_error(other)
-        if leader_error is None or other_error is None:
-            return True
-        scatter = math.hypot(leader_error, other_error)
-        return scatter > 0 and leader.mean - other.mean <= scatter
+    def _close_ones(self, budget: int, error: Callable[[ScoredCandidate], float | None]) -> Iterator[ScoredCandidate]:
+        """Those that the leader is not sure to be better than, the largest mean first."""
+        ranked = self._ranked(budget)
+        for other in ranked[1:]:
+            first, second = error(ranked[0]), error(other)
+            scatter = math.inf if first is None or second is None else math.hypot(first, second)
+            if scatter > 0 and ranked[0].mean - other.mean <= ERRORS * scatter:
+                yield other
 
     def _ranked(self, budget: int) -> list[ScoredCandidate]:
         """Those within a budget that were not given up early, the largest mean first, the earlier of equals."""

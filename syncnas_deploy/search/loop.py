@@ -8,6 +8,7 @@ until it is sure which is the best, see `leaders`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import math
@@ -26,7 +27,7 @@ from syncnas_deploy.progress import Progress
 from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.candidates import CandidateSpace, Forecast, digest
-from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described
+from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described, picture_error
 from syncnas_deploy.search.leaders import Leaders
 from syncnas_deploy.search.results import Best, SearchResult, Trial
 from syncnas_deploy.search.rows import SearchRow
@@ -184,7 +185,7 @@ class _SearchRun:
         reserve = settings.trials // REPEAT_SHARE if noisy else 0
         self._explorations = min(settings.trials - reserve, candidates.count)
         self._total = self._explorations + min(reserve, self._explorations // (REPEAT_SHARE - 1))
-        self._leaders = Leaders(evaluator.spread)
+        self._leaders = Leaders(evaluator.spread, functools.partial(picture_error, evaluator))
         # What is finished and what is on its way, by candidate and repetition.
         self._trials: dict[tuple[Candidate, int], Trial] = {}
         self._in_flight: dict[tuple[Candidate, int], Task] = {}
@@ -241,7 +242,7 @@ class _SearchRun:
             self._first_evaluations.append(evaluation)
         if evaluation.reward is not None:
             scored = self._leaders.add(candidate, trial.number, evaluation)
-            error = self._leaders.standard_error(scored)
+            error = self._leaders.seed_error(scored)
             variance = None if error is None else min(error, 1e150) ** 2
             for twin in self._candidates.twins(candidate):
                 self._searcher.tell(twin, scored.mean, noise_variance=variance)

@@ -75,8 +75,9 @@ class Best:
         widths: expanded channels.
         reward: mean of its evaluations.
         evaluations: how many.
-        standard_error: of the mean; 0 where the seed does not matter, None where nothing tells it.
-        sure: whether the noise cannot hide that one of the next ones is better.
+        standard_error: of the mean, by seeds and by the number of validation pictures; 0 where neither matters, None
+            where nothing tells it.
+        sure: whether scatter cannot hide that another one that was tried is better. The best of all may be untried.
     """
 
     budget_us: float

@@ -123,6 +123,13 @@ def test_the_program_that_rates_networks_runs(mobilenet: ModelConfig) -> None:
     assert json.loads(done.stdout)["reward"] > 0
 
 
+def test_the_evaluator_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    *_, code = re.findall(r"```python\n(.*?)```", document("docs/own-evaluator.md"), flags=re.DOTALL)
+    exec(code, {"__name__": "example"})
+    strategy, reward = capsys.readouterr().out.split()
+    assert len(strategy) == 7 and float(reward) > 0
+
+
 def test_there_are_examples_of_every_command() -> None:
     text = "\n".join(EXAMPLES)
     assert [name for name in cli.commands if f"syncnas-deploy {name}" not in text] == []

@@ -34,7 +34,7 @@ budget  (ms)  strategy  predicted (ms)  reward  standard error  evaluations  sur
 ------  ----  --------  --------------  ------  --------------  -----------  ----
 1.0x    1.00  nnnnnna            0.910  0.7500  0.0100                    1  yes
 strategy: a letter for each stage; n: the branches do not meet, a: their features are added, c: put side by side
-reward: larger is better; sure: yes where its scatter cannot hide that one of the next ones is better
+reward: larger is better; sure: yes where scatter cannot hide that another one that was tried is better
 
 trial  strategy  predicted (ms)  reward
 -----  --------  --------------  ------

@@ -24,6 +24,7 @@ from syncnas_deploy.search.evaluators.evaluation import (
     compares_branches,
     described,
     evaluated,
+    picture_error,
     rate,
 )
 from syncnas_deploy.search.evaluators.inheriting import Inherit
@@ -47,6 +48,7 @@ __all__ = [
     "described",
     "evaluated",
     "make_evaluator",
+    "picture_error",
     "rate",
 ]
 

@@ -37,7 +37,8 @@ class Evaluation:
 class Evaluator(Protocol):
     """What gives a network its reward; workers receive a pickle of it.
 
-    A class may also have `compares_branches`: False where its rewards of one branch and of two cannot be compared.
+    A class may also have `compares_branches`: False where its rewards of one branch and of two cannot be compared; and
+    `validation_pictures`: of how many pictures a reward is the share that is right.
     """
 
     @property
@@ -99,8 +100,18 @@ def compares_branches(evaluator: Evaluator) -> bool:
     return bool(getattr(evaluator, "compares_branches", True))
 
 
+def picture_error(evaluator: Evaluator, reward: float) -> float:
+    """Standard error of an accuracy by the number of pictures that it is of (binomial); 0 of another reward.
+
+    One right and one wrong picture are added, so that it is not 0 where all were alike.
+    """
+    pictures = getattr(evaluator, "validation_pictures", 0)
+    share = (min(max(reward, 0.0), 1.0) * pictures + 1) / (pictures + 2)
+    return math.sqrt(share * (1 - share) / pictures) if pictures else 0.0
+
+
 def rate(evaluator: Evaluator, config: ModelConfig) -> tuple[float | None, float]:
-    """A network's reward and its standard error; None where it is infeasible."""
+    """A network's reward and its standard error, that of its pictures included; None where it is infeasible."""
     found = [evaluated(evaluator, config, seed) for seed in range(1 if evaluator.spread == 0.0 else REPEATS)]
     rewards = [one.reward for one in found if one.reward is not None]
     if len(rewards) < len(found):
@@ -112,11 +123,12 @@ def rate(evaluator: Evaluator, config: ModelConfig) -> tuple[float | None, float
         spread = math.sqrt(statistics.fmean(s * s for s in spreads))
     else:
         spread = statistics.stdev(rewards)
-    return statistics.fmean(rewards), spread / math.sqrt(len(found))
+    reward = statistics.fmean(rewards)
+    return reward, math.hypot(spread / math.sqrt(len(found)), picture_error(evaluator, reward))
 
 
 def described(evaluator: Evaluator) -> str:
-    """Its name, cost and spread in a sentence."""
+    """Its name, cost and errors in a sentence."""
     spread = evaluator.spread
     if spread is None:
         scatter = "how much rewards scatter between seeds is measured on the way"
@@ -124,6 +136,8 @@ def described(evaluator: Evaluator) -> str:
         scatter = "the seed does not matter"
     else:
         scatter = f"declared to scatter by {spread:g} between seeds"
+    if error := picture_error(evaluator, 0.5):
+        scatter += f"; an accuracy of its validation pictures has a standard error of up to {error:.2g}"
     return f"{evaluator.name}: {evaluator.cost}; {scatter}."
 
 

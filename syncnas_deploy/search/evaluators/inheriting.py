@@ -84,6 +84,10 @@ class Inherit:
         return f"inherit:{self.weights},{self.how.pictures.folder},{facts}"
 
     @property
+    def validation_pictures(self) -> int:
+        return self.how.pictures.validating
+
+    @property
     def cost(self) -> str:
         """How many pictures go through the network per candidate, and how large they are."""
         if self.epochs:

@@ -23,12 +23,14 @@ class Pictures:
         digest: of the names of all pictures.
         classes: how many.
         count: pictures to train on.
+        validating: pictures to validate with.
     """
 
     folder: Path
     digest: str
     classes: int
     count: int
+    validating: int
 
     @classmethod
     def open(cls, folder: Path) -> Pictures:
@@ -38,7 +40,8 @@ class Pictures:
             DatasetError: it cannot be used.
         """
         training, validation = _sets(folder.absolute())
-        return cls(folder.absolute(), _digest(training, validation), len(training.classes), len(training))
+        digest = _digest(training, validation)
+        return cls(folder.absolute(), digest, len(training.classes), len(training), len(validation))
 
     @property
     def key(self) -> str:

@@ -95,6 +95,10 @@ class Train:
         return f"train:{self.pictures.folder},{facts}{self.rounding}"
 
     @property
+    def validation_pictures(self) -> int:
+        return self.pictures.validating
+
+    @property
     def rounded(self) -> tuple[Precision, ...]:
         """The precisions that candidates are rated in; empty where that is fp32, by torch."""
         precisions = self.precisions or ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,9 @@ from syncnas_deploy.search.evaluators import (
     LearningEvaluator,
     Train,
     as_it_runs,
+    described,
     make_evaluator,
+    rate,
 )
 from syncnas_deploy.search.evaluators.halving import Halving
 from syncnas_deploy.search.loop import SearchSettings, search
@@ -181,6 +184,28 @@ def test_inherited_weights_are_worth_something_without_training(trained_base: tu
     assert first.reward > 0.6 and first.reward > other.reward + 0.1
     assert evaluator.evaluate(whole, 2).reward == first.reward, "without fine-tuning the seed does not matter"
     assert evaluator.spread == 0.0
+
+
+def test_an_accuracy_has_the_error_of_its_few_pictures(
+    trained_base: tuple[Path, Path, Path], pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 and 40 pictures to validate with; 0.6 of them are right, whatever the seed."""
+    config, weights, own = trained_base
+    for kind in (Train, Inherit):
+        monkeypatch.setattr(kind, "evaluate", lambda self, config, seed: Evaluation(0.6, 0.0))
+    for text, error, most in (
+        (f"inherit:{weights},{own},base={config},size=32,batch=32", 0.049, "0.05"),
+        (f"train:{own},{OPTIONS}", 0.049, "0.05"),
+        (f"train:{pictures},{OPTIONS},spread=0", 0.077, "0.079"),
+        (f"train:{pictures},{OPTIONS},spread=0.1", math.hypot(0.1 / math.sqrt(3), 0.077), "0.079"),
+    ):
+        evaluator = make_evaluator(text)
+        assert rate(evaluator, NETWORK) == (pytest.approx(0.6), pytest.approx(error, abs=1e-3))
+        assert f"an accuracy of its validation pictures has a standard error of up to {most}." in described(evaluator)
+        settings = SearchSettings(trials=4, algorithm="random")
+        best = search(BASE, SyntheticTable(BASE, 1), [1e7], evaluator, settings).best
+        assert not best.sure and (best.standard_error is None or best.standard_error > 0.04)
+    assert "validation pictures" not in described(Capacity())
 
 
 def test_fine_tuning_begins_where_the_base_ended(trained_base: tuple[Path, Path, Path], pictures: Path) -> None:
