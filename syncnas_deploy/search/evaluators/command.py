@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from syncnas_bench.errors import nearest
 from syncnas_bench.systems.processes import split_words
 from syncnas_deploy.errors import DocumentError, EvaluationError, UnknownEvaluator
 from syncnas_deploy.files.documents import Fields, parse_json
@@ -22,7 +23,8 @@ from syncnas_deploy.search.evaluators.program import MAX_OUTPUT_BYTES, ProgramEn
 DEFAULT_LIMIT_S = 86_400
 MAX_WORD = 40
 """How many characters of a word of the command line a message shows."""
-_SETTING = re.compile(r"(timeout|spread|compares)=(.*)")
+SETTINGS = ("timeout", "spread", "compares")
+_SETTING = re.compile(r"([A-Za-z_]+)=(.*)")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Command:
             raise UnknownEvaluator(f"command: {text[:80]!r} cannot be split into words ({e}); balance it.") from None
         settings: dict[str, str] = {}
         while words and (match := _SETTING.fullmatch(words[0])):
+            if match[1] not in SETTINGS:
+                raise UnknownEvaluator(
+                    f"command: no setting {match[1][:40]!r}; {', '.join(SETTINGS)} may stand before the program."
+                    + nearest(match[1], SETTINGS)
+                )
             settings[match[1]] = match[2]
             words.pop(0)
         compares = settings.get("compares", "yes")

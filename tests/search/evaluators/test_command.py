@@ -164,6 +164,9 @@ def test_settings_before_the_program() -> None:
     assert make_evaluator("command:compares=no python rate.py 'a b'").key == evaluator.key
     for text, says in (
         ("compares=maybe x", "compares must be yes or no, found 'maybe'"),
+        ("compare=no x", "no setting 'compare'; timeout, spread, compares may stand before the program.*'compares'"),
+        ("spread=0 CUDA=0 x", "no setting 'CUDA'; timeout, spread, compares may stand"),
+        ("seed= x", "no setting 'seed'; timeout"),
         ("compares= x", "compares must be yes or no, found ''"),
         ("compares=no", "names no program"),
         ("spread=-1 x", "spread must be a number of 0 or more"),
