@@ -26,7 +26,7 @@
     ├── ProfileMismatch          a profile that does not fit the model or lacks an entry
     ├── InfeasibleBudget         no widths meet the latency budget
     │   └── BudgetError              ... because it is none, or is given twice
-    ├── SettingsError            a syncnas.toml that cannot be used
+    ├── SettingsError            a search's settings, or a syncnas.toml, that cannot be used
     ├── OutputError              a result cannot be written
     │   ├── OutputExists         ... because it is there already
     │   └── OutputBusy           ... because another process is writing it
@@ -169,7 +169,7 @@ class BudgetError(InfeasibleBudget):
 
 
 class SettingsError(SyncNasError):
-    """The project's syncnas.toml cannot be used."""
+    """The settings of a search, or the project's syncnas.toml, cannot be used."""
 
 
 class OutputError(SyncNasError):

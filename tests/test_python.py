@@ -78,19 +78,95 @@ def test_one_name_catches_what_any_package_raises(fails: Callable[[], object]) -
         fails()
 
 
-@pytest.mark.parametrize(("budget", "times"), [(1.0, 1.0), (2, 2.0), (np.float64(1.5), 1.5), ("1.25x", 1.25)])
+@pytest.mark.parametrize(
+    ("budget", "times"),
+    [(1.0, 1.0), (2, 2.0), (10, 10.0), (np.float64(1.5), 1.5), (np.float32(1.1), 1.1), (np.int64(2), 2.0),
+     (4 / 3, 1.333333), ("1.25x", 1.25), ("25x", 25.0)],
+)  # fmt: skip
 def test_a_number_is_a_budget_in_times_of_the_base(mobilenet: ModelConfig, budget: Any, times: float) -> None:
     profile = law_profile(mobilenet)
     assert pipeline.budget_us(budget, profile) == times * pipeline.budget_us("1.0x", profile)
     found = sd.search(profile, budget=budget, evaluator="capacity", settings=sd.SearchSettings(trials=2))
     assert found.budget_us == pipeline.budget_us(budget, profile)
-    assert found.main.budget == (budget if isinstance(budget, str) else f"{float(budget)}x")
+    assert found.main.budget == (budget if isinstance(budget, str) else f"{times}x")
 
 
-@pytest.mark.parametrize("budget", [0.0, -1.0, float("nan"), float("inf"), 1e-9, "fast", [1.0, "1.0x"]])
+NO_BUDGETS = (
+    0.0, -1.0, float("nan"), float("inf"), 1e-9, 25, 7.8e3, 10.5, np.float32(16), True, np.bool_(True), None, "fast",
+    "25",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("budget", [*NO_BUDGETS, [], [1.0, "1.0x"], [1.0, 25], np.array([0.8, 25])])
 def test_what_is_no_budget_is_one_sentence(mobilenet: ModelConfig, budget: Any) -> None:
-    with pytest.raises(BudgetError):
+    with pytest.raises(BudgetError, match=r"\dms\b|same latency"):
         sd.search(law_profile(mobilenet), budget=budget, evaluator="capacity")
+
+
+@pytest.mark.parametrize("budget", NO_BUDGETS)
+def test_what_is_no_budget_is_refused_before_anything_is_measured(tmp_path: Path, budget: Any) -> None:
+    with pytest.raises(BudgetError, match=r"\dms\b"):
+        sd.assess(VirtualDevice("phone"), "mobilenet_v2", tmp_path / "a", sd.AssessSettings(budget, "capacity"))
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"algorithm": "mcts"}, "one of surrogate, uct, .*MCTS is uct"),
+        ({"algorithm": None}, "one of surrogate"),
+        ({"trials": 0}, "trials is a whole number from 1 on, found 0"),
+        ({"trials": 24.0}, "trials"),
+        ({"trials": "24"}, "trials"),
+        ({"trials": True}, "trials"),
+        ({"seed": -1}, "seed"),
+        ({"max_energy_mj": float("nan")}, "max_energy_mj"),
+        ({"max_energy_mj": 0}, "max_energy_mj"),
+        ({"width_step": 6}, "a multiple of 4, found 6"),
+        ({"width_step": 0}, "width_step"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_sentence(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(sd.Error, match=says):
+        sd.SearchSettings(**settings)
+
+
+def test_settings_may_be_numbers_of_numpy(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    settings = sd.SearchSettings(np.int64(2), seed=np.int64(1))  # type: ignore[arg-type]
+    sd.search(law_profile(mobilenet), evaluator="capacity", settings=settings, out=tmp_path / "found")
+    with pytest.raises(sd.Error, match="trials"):
+        sd.AssessSettings(trials=0)
+
+
+CALLS = {
+    "search": "sd.search('p.json', evaluator='capacity', settings=sd.SearchSettings(trials=4), workers=2, out='out')",
+    "evaluate": "sd.evaluate('mobilenet_v2', 'pictures', weights='nowhere')",
+    "train": "sd.train('mobilenet_v2', 'pictures', 'out')",
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_worker_that_imports_its_script_starts_no_workers(mobilenet: ModelConfig, call: str) -> None:
+    write_profile(Path("p.json"), law_profile(mobilenet))
+    start = "import multiprocessing\nif __name__ == '__main__':\n"
+    start += "    process = multiprocessing.get_context('spawn').Process()\n    process.start()\n    process.join()\n"
+    Path("script.py").write_text(f"{start}else:\n    import syncnas_deploy as sd\n    {CALLS[call]}\n")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    last = done.stderr.rstrip().rpartition("\n")[2]
+    assert re.search(rf'WorkersUnavailable: {call} .*`if __name__ == "__main__":`', last), done.stderr
+    assert not Path("out").exists()
+
+
+def test_a_script_without_a_guard_hears_of_it(mobilenet: ModelConfig) -> None:
+    write_profile(Path("p.json"), law_profile(mobilenet))
+    Path("script.py").write_text(f"import syncnas_deploy as sd\n{CALLS['search']}\n")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert re.search(
+        r'WorkersUnavailable: .*--workers 1; .*`if __name__ == "__main__":`', done.stderr.rstrip().rpartition("\n")[2]
+    )
+    Path("guarded.py").write_text(f"import syncnas_deploy as sd\nif __name__ == '__main__':\n    {CALLS['search']}\n")
+    subprocess.run([sys.executable, "guarded.py"], capture_output=True, check=True)
+    assert Path("out/best.json").exists()
 
 
 def test_a_path_may_be_text_everywhere(mobilenet: ModelConfig, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ is a path.
 from __future__ import annotations
 
 import math
+import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from syncnas_bench.errors import nearest
@@ -48,6 +49,8 @@ INT8 = "int8"
 """The folder in it that holds the same of its units in int8."""
 RUN_CONFIG, RUN_WEIGHTS = "config.json", "best.pth"
 """What a training's folder holds."""
+MOST_TIMES = 10
+"""A budget that is a plain number, and more than this, is meant as something else than times the base."""
 _ROOM = 1.25
 """How much more than the least latency a budget needs, so that there is something to choose."""
 
@@ -175,8 +178,34 @@ def _is_profile(path: Path) -> bool:
 
 
 def budget_text(budget: BudgetLike) -> str:
-    """A latency budget's text; a number is a multiple of the base's latency."""
-    return budget.strip() if isinstance(budget, str) else f"{float(budget)}x"
+    """A latency budget's text; a number, above 0 and up to `MOST_TIMES`, is a multiple of the base's latency.
+
+    Raises:
+        BudgetError: another number, or no budget.
+    """
+    if isinstance(budget, str):
+        return budget.strip()
+    if isinstance(budget, numbers.Real) and not isinstance(budget, bool) and 0 < budget <= MOST_TIMES:
+        return f"{round(float(budget), 6)}x"
+    said = str(budget)[:40]
+    like = said if re.fullmatch(r"[1-9][0-9]{0,5}(\.[0-9]{1,6})?", said) else "25"
+    raise BudgetError(
+        f"The budget {said} is no number above 0 and up to {MOST_TIMES}, which is times the base's latency; write "
+        f"1.0 for the base's own, or a text such as '{like}ms' or '{like}x'."
+    )
+
+
+def budget_texts(budget: BudgetLike | Sequence[BudgetLike]) -> list[str]:
+    """The texts of one latency budget or of several.
+
+    Raises:
+        BudgetError: there is none, or see `budget_text`.
+    """
+    several = [budget] if isinstance(budget, str) or not isinstance(budget, Iterable) else budget
+    texts = [budget_text(one) for one in several]
+    if not texts:
+        raise BudgetError("There is no budget; write 1.0 for the base's latency, or a text such as '25ms'.")
+    return texts
 
 
 def budget_us(budget: BudgetLike, profile: DeviceProfile) -> float:

@@ -47,6 +47,9 @@ class AssessSettings:
         calibrate: pictures for int8. With them, the default units are those of `devices.paired_units`; without them an
             int8 network is made for timing alone.
         int8: whether the same units are assessed in int8 (a GPU in fp16), too.
+
+    Raises:
+        SettingsError: no such number of trials.
     """
 
     budget: BudgetLike = "1.0x"
@@ -56,6 +59,9 @@ class AssessSettings:
     profile: ProfileSettings = field(default_factory=ProfileSettings)
     calibrate: Path | None = None
     int8: bool = False
+
+    def __post_init__(self) -> None:
+        SearchSettings(self.trials)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from syncnas_deploy.pipeline.inputs import (
     as_config,
     as_profile,
     base_model,
-    budget_text,
+    budget_texts,
     budget_us,
 )
 from syncnas_deploy.pipeline.rivals import verdict_on_search
@@ -43,6 +43,7 @@ from syncnas_deploy.search.verdict_file import NAME as VERDICT
 from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.shown import Drawn, Tabled, brief, ms_text
+from syncnas_deploy.spawning import check_guarded
 from syncnas_deploy.verdict import Verdict
 
 JOURNAL = "search.journal"
@@ -182,6 +183,8 @@ def search(
         UnknownEvaluator, UnknownWorkers, WorkersUnavailable: see `make_evaluator` and `make_workers`.
         EvaluationError: an evaluation failed; what was finished is in the journal.
     """
+    if str(workers) != "1":
+        check_guarded("search")
     measured = as_profile(profile)
     if base is not None and not _names(base, measured.base):
         measured.check_base(base_model(base))
@@ -191,7 +194,7 @@ def search(
             "power meter, or search without --max-energy."
         )
     costs = ProfileCosts(measured, fastest_placement(measured), settings.width_step)
-    texts = [budget_text(one) for one in ([budget] if isinstance(budget, (str, float, int)) else budget)]
+    texts = budget_texts(budget)
     limits = _ascending(texts, measured)
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
     judge = evaluators.make_evaluator(chosen)

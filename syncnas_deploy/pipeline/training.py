@@ -18,6 +18,7 @@ from syncnas_deploy.pipeline.inputs import ConfigLike, as_config, base_model, we
 from syncnas_deploy.precision import Precision
 from syncnas_deploy.progress import OnProgress
 from syncnas_deploy.report.notebook import show_progress
+from syncnas_deploy.spawning import check_guarded
 from syncnas_deploy.training.checkpoints import TIMM, load_other_classes, load_weights, write_safetensors
 from syncnas_deploy.training.image_folders import evaluation_set, parts_of
 
@@ -125,6 +126,8 @@ def evaluate(
     from syncnas_deploy.training.bundle_accuracy import evaluate_bundle, evaluate_exported
     from syncnas_deploy.training.evaluation import DEFAULT_BATCH, evaluate_model, write_guesses
 
+    if workers != 0:
+        check_guarded("evaluate")
     folder, guesses = Path(folder), None if predictions is None else Path(predictions)
     if guesses is not None:
         check_output(guesses, force=force)
@@ -221,6 +224,8 @@ def train(
     _need_torch("Training")
     from syncnas_deploy.training import run as training
 
+    if workers != 0:
+        check_guarded("train")
     found = as_config(config)
     start = None
     if weights is not None:

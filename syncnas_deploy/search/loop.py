@@ -12,19 +12,27 @@ import functools
 import hashlib
 import itertools
 import math
+import numbers
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncnas_deploy.errors import InfeasibleBudget, JournalMismatch, MeasurementError, StrategyError
+from syncnas_deploy.errors import (
+    WRONG_USE,
+    InfeasibleBudget,
+    JournalMismatch,
+    MeasurementError,
+    SettingsError,
+    StrategyError,
+)
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
 from syncnas_deploy.networks.formats import config_to_json
 from syncnas_deploy.networks.widths import WIDTH_STEP
 from syncnas_deploy.progress import Progress
-from syncnas_deploy.search.algorithms import DEFAULT_ALGORITHM, make_searcher
+from syncnas_deploy.search.algorithms import ALGORITHMS, DEFAULT_ALGORITHM, make_searcher
 from syncnas_deploy.search.algorithms.searcher import Candidate, Searcher
 from syncnas_deploy.search.candidates import CandidateSpace, Forecast, digest
 from syncnas_deploy.search.evaluators import Evaluation, Evaluator, LearningEvaluator, described, picture_error
@@ -64,7 +72,7 @@ class SearchSettings:
         width_step: widths are multiples of it, channels; None: of what the profile says of each unit.
 
     Raises:
-        ValueError: trials, seed or step are not positive (seed may be 0), or the step is no multiple of 4.
+        SettingsError: one of them is none of these.
     """
 
     trials: int = 100
@@ -74,12 +82,29 @@ class SearchSettings:
     width_step: int | None = None
 
     def __post_init__(self) -> None:
-        if self.width_step is not None and (self.width_step < 1 or self.width_step % WIDTH_STEP):
-            raise ValueError(f"a width step is a multiple of {WIDTH_STEP} channels, found {self.width_step}")
-        if self.trials < 1 or self.seed < 0:
-            raise ValueError(
-                f"a search needs at least one trial and a seed of 0 or more, found {self.trials} and {self.seed}"
-            )
+        energy, step = self.max_energy_mj, self.width_step
+        wanted = {
+            "trials": (_is_whole(self.trials, 1), "a whole number from 1 on"),
+            "algorithm": (self.algorithm in ALGORITHMS, f"one of {', '.join(ALGORITHMS)} (MCTS is uct)"),
+            "seed": (_is_whole(self.seed, 0), "a whole number from 0 on"),
+            "max_energy_mj": (energy is None or _is_energy(energy), "millijoules above 0, or None"),
+            "width_step": (
+                step is None or (_is_whole(step, 1) and step % WIDTH_STEP == 0),
+                f"a multiple of {WIDTH_STEP}",
+            ),
+        }
+        for name, (fits, words) in wanted.items():
+            if not fits:
+                found = repr(getattr(self, name))[:40]
+                raise SettingsError(f"A search's {name} is {words}, found {found}; correct it.", code=WRONG_USE)
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least
+
+
+def _is_energy(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +165,6 @@ def search(
         JournalMismatch: the journal is of another run.
         MeasurementError: the evaluator gave a reward that is not finite.
         WorkersUnavailable: no workers are left.
-        ValueError: no such algorithm.
     """
     with contextlib.closing(workers or InProcess()) as pool:
         candidates = CandidateSpace(base, table, budgets_us, forecast=forecast, max_energy_mj=settings.max_energy_mj)
@@ -435,7 +459,7 @@ def _key(
         "table_sha256": candidates.table_digest(),
         "budgets_us": list(candidates.budgets_us),
         "evaluator": evaluator.key,
-        "seed": settings.seed,
+        "seed": int(settings.seed),
         "trunk": candidates.placement.trunk,
         "twin_stem": candidates.placement.twin_stem,
         "searcher": searcher.key,

@@ -20,6 +20,7 @@ from syncnas_deploy.errors import (
     JournalMismatch,
     MeasurementError,
     OutputExists,
+    SettingsError,
 )
 from syncnas_deploy.files.journal import Journal
 from syncnas_deploy.networks.config import ModelConfig, check_strategy
@@ -403,7 +404,7 @@ def test_history_has_a_row_a_trial_and_one_for_what_is_infeasible(tmp_path: Path
 
 
 def test_no_trials_are_no_search() -> None:
-    with pytest.raises(ValueError, match="at least one trial"):
+    with pytest.raises(SettingsError, match="from 1 on"):
         run(trials=0)
 
 

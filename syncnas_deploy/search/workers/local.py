@@ -22,6 +22,7 @@ from typing import Any
 from syncnas_bench.systems.processes import terminate_self
 from syncnas_deploy.errors import WorkersUnavailable
 from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, sendable
+from syncnas_deploy.spawning import GUARD
 
 _READY = "ready"
 _BEGUN = "begun"
@@ -133,7 +134,7 @@ class LocalWorkers:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             if not worker.ready and code > 0:
                 raise WorkersUnavailable(
-                    f"A worker process {how} while it started; see its message above, or give --workers 1."
+                    f"A worker process {how} while it started; see its message above, or give --workers 1; {GUARD}."
                 ) from None
             return Lost(task, f"worker process {worker.process.pid} {how}")
         if message in (_READY, _BEGUN):
