@@ -69,3 +69,9 @@ class CallableRoom(ModuleType):
     @property
     def __signature__(self) -> Any:
         return importlib.import_module("inspect").signature(self._function())
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        """What `help` shows: the function's signature and docstring."""
+        function = self._function()
+        return f"{function.__name__}{self.__signature__}\n\n{importlib.import_module('inspect').getdoc(function)}"

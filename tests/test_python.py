@@ -18,10 +18,11 @@ from syncnas_bench import SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import BudgetError
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_exporters import read_signatures
 from tests.support.latency_cases import law_profile
-from tests.support.picture_cases import small_branched
+from tests.support.picture_cases import draw_set, small_branched, small_config
 
 
 def run(code: str) -> str:
@@ -48,6 +49,11 @@ def test_search_is_called_whatever_was_imported_first(imports: str) -> None:
     use = "from syncnas_deploy.search import loop; import syncnas_deploy.search.loop as same; assert same is loop"
     code = f"{imports}; {ask}; print(sd.search(0, budget=1.0), *inspect.signature(sd.search).parameters); {use}"
     assert run(code) == "1.0 profile budget"
+
+
+def test_help_shows_the_function() -> None:
+    shown = run("import syncnas_deploy as sd; help(sd.search)")
+    assert "search(profile: " in shown and "budget: one latency or several" in shown and "trials=100" in shown
 
 
 def test_an_import_alone_imports_nothing_more() -> None:
@@ -106,7 +112,7 @@ def test_what_is_no_budget_is_one_sentence(mobilenet: ModelConfig, budget: Any) 
 @pytest.mark.parametrize("budget", NO_BUDGETS)
 def test_what_is_no_budget_is_refused_before_anything_is_measured(tmp_path: Path, budget: Any) -> None:
     with pytest.raises(BudgetError, match=r"\dms\b"):
-        sd.assess(VirtualDevice("phone"), "mobilenet_v2", tmp_path / "a", sd.AssessSettings(budget, "capacity"))
+        sd.assess(SimDevice("phone"), "mobilenet_v2", tmp_path / "a", sd.AssessSettings(budget, "capacity"))
     assert not (tmp_path / "a").exists()
 
 
@@ -155,6 +161,16 @@ def test_a_worker_that_imports_its_script_starts_no_workers(mobilenet: ModelConf
     last = done.stderr.rstrip().rpartition("\n")[2]
     assert re.search(rf'WorkersUnavailable: {call} .*`if __name__ == "__main__":`', last), done.stderr
     assert not Path("out").exists()
+
+
+def test_a_training_script_without_a_guard_hears_of_it() -> None:
+    draw_set(Path("pictures"), 4, seed=0)
+    write_config(Path("c.json"), small_config(8))
+    recipe = "from syncnas_deploy.training.recipe import Recipe"
+    call = "sd.train('c.json', 'pictures', 'out', Recipe(epochs=1, batch=4, warmup_epochs=0))"
+    Path("script.py").write_text(f"import syncnas_deploy as sd\n{recipe}\n{call}\n")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, check=False)
+    assert re.search(r'WorkersUnavailable: .*`if __name__ == "__main__":`', done.stderr.rstrip().rpartition("\n")[2])
 
 
 def test_a_script_without_a_guard_hears_of_it(mobilenet: ModelConfig) -> None:

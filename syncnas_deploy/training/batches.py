@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from syncnas_bench.conditions import allowed_cores
-from syncnas_deploy.errors import DatasetError
+from syncnas_deploy.errors import DatasetError, WorkersUnavailable
+from syncnas_deploy.spawning import GUARD
 from syncnas_deploy.training.image_folders import ImageSet
 from syncnas_deploy.training.images import (
     DEVIATION,
@@ -165,7 +166,7 @@ def _loader(
     pictures: Dataset[DecodedPicture], places: list[list[int]] | TrainingOrder, workers: int, pin: bool
 ) -> DataLoader[Batch]:
     pillow()
-    return DataLoader(
+    return _Loader(
         cast("Dataset[Batch]", pictures),  # torch's type has no word for what `collate_fn` makes of them
         batch_sampler=places,
         num_workers=workers,
@@ -176,6 +177,25 @@ def _loader(
         # Not fork: this process has threads (torch's own, LiteRT's), and a fork copies their locks as they are.
         multiprocessing_context="spawn" if workers else None,
     )
+
+
+class _Loader(DataLoader[Batch]):
+    """Batches; a process that is gone is one sentence."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        return _told(super().__iter__())
+
+
+def _told(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except RuntimeError as e:
+        if "exited unexpectedly" not in str(e):
+            raise
+        raise WorkersUnavailable(
+            "A process that decodes pictures ended; see its message above, free memory, or give fewer --workers "
+            f"(0 for none); {GUARD}."
+        ) from None
 
 
 def _quiet(_: int) -> None:
