@@ -127,6 +127,7 @@ def search(
     The base model is in the profile.
     """
     from syncnas_deploy import pipeline
+    from syncnas_deploy.pipeline.search_folder import files_of
     from syncnas_deploy.report.html.live import search_charts
     from syncnas_deploy.report.judgement import verdict_lines
     from syncnas_deploy.report.searches import search_page
@@ -166,8 +167,7 @@ def search(
     say("", f"best: {found.config.name}, {macs / 1e6:.1f} M MACs (the base has {base_macs / 1e6:.1f} M), predicted:")
     say_page(prediction_page(found.prediction, measured.units))
     say(expected_error_text(measured, found.prediction.makespan_us, doubt=False))
-    several = [f"best-{network.budget}.json" for network in found.front] if len(found.front) > 1 else []
-    say(f"written to {out}: {', '.join(['best.json', *several, 'front.csv', 'verdict.json', 'history.csv'])}", "")
+    say(f"written to {out}: {', '.join(files_of([network.budget for network in found.front]))}", "")
     for network in found.front:
         opening = f"{network.budget}: " if len(found.front) > 1 else ""
         first, *doubts = verdict_lines(network.verdict)

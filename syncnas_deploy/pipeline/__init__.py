@@ -47,8 +47,9 @@ from syncnas_deploy.pipeline.profiles import (
     profile_path,
 )
 from syncnas_deploy.pipeline.road import AssessSettings
-from syncnas_deploy.pipeline.searches import JOURNAL, Found, FoundNetwork, predict, search
+from syncnas_deploy.pipeline.searches import Found, FoundNetwork, predict, search
 from syncnas_deploy.pipeline.training import convert_weights, evaluate, inherit_weights, train
+from syncnas_deploy.report.comparison import JOURNAL
 
 __all__ = [
     "ALL_DEVICES", "COMMANDS", "JOURNAL", "PAGE", "AssessSettings", "Assessment", "BundleLike", "ConfigLike",

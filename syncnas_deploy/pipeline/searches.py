@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncnas_bench import Unit
-from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
-from syncnas_deploy.files.output import check_no_file, check_output
+from syncnas_deploy.errors import BudgetError, ProfileMismatch
 from syncnas_deploy.networks.config import ModelConfig
-from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.inputs import (
     BudgetLike,
     ConfigLike,
@@ -23,11 +21,12 @@ from syncnas_deploy.pipeline.inputs import (
     budget_us,
 )
 from syncnas_deploy.pipeline.rivals import verdict_on_search
+from syncnas_deploy.pipeline.search_folder import check_search_output, files_of, how_it_went, write_found
 from syncnas_deploy.precision import FileFormat
 from syncnas_deploy.prediction.predict import Prediction, ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.predict import predict as predict_network
 from syncnas_deploy.prediction.profile import DeviceProfile
-from syncnas_deploy.report.comparison import BEST, FRONT, HISTORY
+from syncnas_deploy.report.comparison import JOURNAL
 from syncnas_deploy.report.html.document import document
 from syncnas_deploy.report.html.searches import result_charts
 from syncnas_deploy.report.judgement import verdict_lines
@@ -39,14 +38,10 @@ from syncnas_deploy.search import evaluators, loop, results
 from syncnas_deploy.search.candidates import Forecast
 from syncnas_deploy.search.loop import SearchProgress, SearchSettings
 from syncnas_deploy.search.rivals import Rival
-from syncnas_deploy.search.verdict_file import NAME as VERDICT
-from syncnas_deploy.search.verdict_file import write_verdicts
 from syncnas_deploy.search.workers import caution, make_workers
 from syncnas_deploy.shown import Drawn, Tabled, brief, ms_text
 from syncnas_deploy.spawning import check_guarded
 from syncnas_deploy.verdict import Verdict
-
-JOURNAL = "search.journal"
 
 
 def predict(config: ConfigLike, profile: ProfileLike) -> Prediction:
@@ -166,7 +161,8 @@ def search(
         base: checked against the profile's base, where it is given.
         budget: one latency or several, such as 1.0, ``1.0x`` or ``25ms``; see `budget_us`.
         evaluator: gives the rewards; see `make_evaluator`. Where None, ``zen``, or ``capacity`` without torch.
-        settings: with `max_energy_mj`, networks that take more by the profile's power are infeasible.
+        settings: how many trials, by which algorithm, and so on, see `SearchSettings`. With `max_energy_mj`, networks
+            that take more by the profile's power are infeasible.
         workers: 1 (this process), a number of processes, or the address of a dask scheduler.
         worker_resources: what an evaluation needs of a dask worker, by name.
         out: the folder of the results and of the journal; without it nothing is written.
@@ -199,7 +195,7 @@ def search(
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
     judge = evaluators.make_evaluator(chosen)
     out = None if out is None else Path(out)
-    held = frozenset() if out is None else _check_folder(out, _files(texts), resume=resume, force=force)
+    held = frozenset() if out is None else check_search_output(out, files_of(texts), resume=resume, force=force)
 
     def found_of(result: results.SearchResult) -> Found:
         front = tuple(_found(measured, judge, text, best) for (_, text), best in zip(limits, result.front, strict=True))
@@ -210,15 +206,16 @@ def search(
     def keep(result: results.SearchResult) -> None:
         assert out is not None
         kept.append(found_of(result))
-        _write_found(out, kept[0], held)
+        write_found(out, kept[0], how_it_went(measured, texts, rates, settings, len(result.trials)), held)
 
+    rates = evaluators.as_it_runs(judge, [FileFormat.exported(Unit.parse(text)).precision for text in measured.units])
     if warning := caution(workers):
         on_notice(warning)
     result = loop.search(
         measured.base,
         costs,
         [us for us, _ in limits],
-        evaluators.as_it_runs(judge, [FileFormat.exported(Unit.parse(text)).precision for text in measured.units]),
+        rates,
         settings,
         forecast=_forecast(measured),
         workers=make_workers(workers, worker_resources),
@@ -234,27 +231,6 @@ def search(
 def _names(text: ConfigLike, base: ModelConfig) -> bool:
     """Whether a text is the name of a profile's own base, which is neither shipped nor a file here."""
     return text == base.name and text not in shipped("model_configs") and not Path(base.name).exists()
-
-
-def _check_folder(out: Path, files: Sequence[str], *, resume: bool, force: bool) -> frozenset[str]:
-    """Refuse a folder where a search cannot go.
-
-    Returns:
-        Its files that are there already. What others put there meanwhile is not replaced.
-
-    Raises:
-        OutputExists: it holds a search and neither `resume` nor `force` is given, or files of something else.
-    """
-    check_no_file(out)
-    for name in files:
-        check_output(out / name, force=True)
-    held = frozenset(name for name in files if (out / name).exists())
-    if (out / JOURNAL).exists():
-        if not (resume or force):
-            raise OutputExists(f"{out}: holds a search already; give --resume to go on or --force to begin anew.")
-    elif held:
-        raise OutputExists(f"{out}: holds files of something else, {min(held)} for one; choose another --out.")
-    return held
 
 
 def _ascending(texts: Sequence[str], profile: DeviceProfile) -> list[tuple[float, str]]:
@@ -283,27 +259,3 @@ def _found(measured: DeviceProfile, judge: evaluators.Evaluator, text: str, best
     prediction = predict_network(config, measured)
     verdict, found = verdict_on_search(config, prediction, measured, judge, best.reward, best.standard_error)
     return FoundNetwork(text, best, config, prediction, verdict, found)
-
-
-def _best_name(budget: str, budgets: int) -> str:
-    return f"best-{budget}.json" if budgets > 1 else BEST
-
-
-def _files(texts: Sequence[str]) -> tuple[str, ...]:
-    """What a search of these budgets writes besides its journal."""
-    return tuple(dict.fromkeys((BEST, HISTORY, FRONT, VERDICT, *(_best_name(text, len(texts)) for text in texts))))
-
-
-def _write_found(out: Path, found: Found, held: frozenset[str]) -> None:
-    """best.json, history.csv, front.csv and verdict.json; with several budgets best-BUDGET.json for each, too."""
-    write_config(out / BEST, found.config, force=BEST in held)
-    results.write_history(out / HISTORY, found.result, force=HISTORY in held)
-    rows = []
-    for network in found.front:
-        name = _best_name(network.budget, len(found.front))
-        if name != BEST:
-            write_config(out / name, network.config, force=name in held)
-        rows.append((network.budget, network.best, name))
-    results.write_front(out / FRONT, rows, force=FRONT in held)
-    rated = [(network.budget, network.verdict, network.rivals) for network in found.front]
-    write_verdicts(out / VERDICT, rated, force=VERDICT in held)

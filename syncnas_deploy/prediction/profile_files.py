@@ -42,6 +42,11 @@ def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> 
     Raises:
         OutputError: it cannot be written, or exists and `force` is false.
     """
+    write_text(path, profile_text(profile), force=force)
+
+
+def profile_text(profile: DeviceProfile) -> str:
+    """What a profile's file holds."""
     lines = []
     for key, item in profile_to_json(profile).items():
         text = json.dumps(item, ensure_ascii=False, allow_nan=False)
@@ -49,7 +54,7 @@ def write_profile(path: Path, profile: DeviceProfile, *, force: bool = True) -> 
             rows = ",\n".join("  " + json.dumps(row, allow_nan=False) for row in item)
             text = f"[\n{rows}\n ]" if rows else "[]"
         lines.append(f" {json.dumps(key)}: {text}")
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n", force=force)
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def load_profile(source: str | Path) -> DeviceProfile:

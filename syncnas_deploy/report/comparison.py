@@ -32,6 +32,7 @@ from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.report.prediction_json import prediction_to_json
 from syncnas_deploy.report.searches import folder_page
 from syncnas_deploy.report.tables import app_page, bench_page, config_page, probe_page, profile_page
+from syncnas_deploy.search.search_file import SearchFile, read_search
 from syncnas_deploy.search.verdict_file import VerdictRow, read_verdicts
 
 BEST, HISTORY, FRONT, JOURNAL = "best.json", "history.csv", "front.csv", "search.journal"
@@ -42,13 +43,18 @@ MAX_HISTORY_BYTES, MAX_HISTORY_ROWS = 32 * 1024 * 1024, 200_000
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """A search's folder: the best network, the rows of its history, the best by budget, and a verdict for each."""
+    """A search's folder: the best network, the rows of its history, the best by budget, and a verdict for each.
+
+    Attributes:
+        how: it went; None where the search is of before 0.3.
+    """
 
     folder: Path
     best: ModelConfig
     history: tuple[dict[str, str], ...]
     front: tuple[dict[str, str], ...]
     verdicts: tuple[VerdictRow, ...]
+    how: SearchFile | None = None
 
 
 @dataclass
@@ -138,6 +144,7 @@ class Comparison:
                     "history": list(s.history),
                     "front": list(s.front),
                     "verdicts": [{"budget": row.budget, **msgspec.to_builtins(row.verdict)} for row in s.verdicts],
+                    "how": msgspec.to_builtins(s.how),
                 }
                 for s in self.searches
             ],
@@ -208,7 +215,8 @@ def _read_folder(path: Path, page: Comparison) -> None:
         page.kinds.append("bundle")
     elif is_file(path / BEST):
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
-        page.searches.append(SearchFolder(path, read_config(path / BEST), history, front, read_verdicts(path)))
+        best, verdicts, how = read_config(path / BEST), read_verdicts(path), read_search(path)
+        page.searches.append(SearchFolder(path, best, history, front, verdicts, how))
         page.kinds.append("search")
     elif (path / JOURNAL).is_file():
         raise DocumentError(f"{path}: its search has not finished; let it end, or go on with `search --resume`.")
@@ -238,7 +246,8 @@ def _rows(path: Path) -> tuple[dict[str, str], ...]:
 
 def _search_page(search: SearchFolder) -> Page:
     verdicts = [line for row in search.verdicts for line in ("", *verdict_lines(row.verdict))]
-    return Page(f"search in {search.folder}", folder_page(search.history, search.front), *verdicts)
+    how = [str(search.how)] if search.how else []
+    return Page(f"search in {search.folder}", *how, folder_page(search.history, search.front), *verdicts)
 
 
 def _bundle_page(bundle: Bundle) -> Page:

@@ -8,6 +8,7 @@ On one CPU and the same number of threads the losses are equal to the last bit.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from syncnas_deploy.training.learner import Learner, TrainingProgress
 from syncnas_deploy.training.processes import Group, group_of
 from syncnas_deploy.training.recipe import Recipe, facts_of_run
 from syncnas_deploy.training.run_folder import EpochRow
+from syncnas_deploy.versions import versions_of
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ def train(
         group.wait()
         if group.leads and checkpoint is None:
             run_folder.check_place(out, resume=how.resume, force=how.force)  # again: now nobody else is writing there
-            run_folder.begin(out, network, facts)
+            schedule = dataclasses.asdict(chosen.schedule(network, group.processes))
+            told = {"folder": folder.absolute().name, "device": group.device.type, "schedule": schedule}
+            run_folder.begin(out, network, facts, {**told, "versions": versions_of("numpy", "torch")})
         elif group.leads:
             run_folder.write_history(out / run_folder.HISTORY, run.history)
         updates = chosen.epochs * run.steps_an_epoch * chosen.accumulate

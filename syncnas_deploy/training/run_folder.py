@@ -1,6 +1,7 @@
 """The folder of a training run: what is in it, and how it survives a kill.
 
-run.json       what decides the run; a resume with other settings is refused by it
+run.json       what decides the run; a resume with other settings is refused by it. And what follows from that: the
+               learning rate, versions, where it computed, the name of the pictures' folder
 config.json    the network, with the classes and the input size of the run
 last.pth       all that is needed to go on after an epoch; a ``state_dict`` in it makes it a file of weights as well
 best.pth       the state dict with the best top-1 so far (of the moving average, where there is one)
@@ -121,14 +122,17 @@ def check_same(out: Path, facts: Mapping[str, Any]) -> None:
             )
 
 
-def begin(out: Path, config: ModelConfig, facts: Mapping[str, Any]) -> None:
+def begin(out: Path, config: ModelConfig, facts: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     """Write what decides this run, then clear away an older one: by its `facts` a checkpoint belongs to one of them.
+
+    Args:
+        told: what else is written down, for people.
 
     Raises:
         OutputExists: files appeared there that are no run's.
         OutputError: it cannot be written.
     """
-    write_json(out / RUN, {"schema": RUN_SCHEMA, "facts": dict(facts)}, force=_is_run(out))
+    write_json(out / RUN, {"schema": RUN_SCHEMA, "facts": dict(facts), **told}, force=_is_run(out))
     try:
         for name in (LAST, BEST, HISTORY):
             (out / name).unlink(missing_ok=True)

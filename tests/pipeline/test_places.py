@@ -20,7 +20,7 @@ from syncnas_deploy.search.loop import SearchSettings
 from tests.support.latency_cases import law_profile, quick
 
 FAST = ProfileSettings(launches=1, rounds=3, discard=0, repeats=1, networks=1)
-SEARCH_FILES = ("best.json", "history.csv", "front.csv", "verdict.json")
+SEARCH_FILES = ("best.json", "history.csv", "front.csv", "verdict.json", "search.json")
 
 
 class Dead(SimDevice):

@@ -50,7 +50,7 @@ def test_only_whole_evaluations_are_among_the_best(mobilenet: ModelConfig, tmp_p
     assert read_all([tmp_path]).to_text() == PRINTED.format(folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["history.csv", "front.csv", "verdict.json"])
+@pytest.mark.parametrize("name", ["history.csv", "front.csv", "verdict.json", "search.json"])
 def test_a_pipe_or_a_device_in_a_searchs_folder_is_refused_at_once(
     name: str, mobilenet: ModelConfig, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from syncnas_deploy.training.learner import TrainingProgress
 from syncnas_deploy.training.recipe import Recipe
 from syncnas_deploy.training.run import Trained, TrainingOptions, train
 from syncnas_deploy.training.run_folder import BEST, CONFIG, HISTORY, LAST, RUN
+from syncnas_deploy.versions import versions_of
 from tests.support.picture_cases import draw_set, small_config
 
 RECIPE = Recipe(rate=0.05, epochs=2, batch=8, warmup_epochs=1, ema_decay=0.0)
@@ -48,6 +50,34 @@ def lay_out(out: Path, files: dict[str, bytes]) -> Path:
 
 def again(few: Path, out: Path, options: TrainingOptions, recipe: Recipe = RECIPE, **how: Any) -> Trained:
     return train(small_config(8), few, out, recipe, options, **how)
+
+
+@pytest.mark.parametrize(
+    ("how", "rate"),
+    [
+        ({}, 0.256),
+        ({"rate": 0.1}, 0.1),
+        ({"rate_batch": 256}, 0.256 * 8 / 256),
+        ({"rate": 1.0, "rate_batch": 32}, 0.25),
+    ],
+)
+def test_a_run_says_what_followed_from_its_settings(
+    few: Path, tmp_path: Path, how: dict[str, float], rate: float
+) -> None:
+    recipe = Recipe(**{"epochs": 1, "batch": 8, "warmup_epochs": 0, **how})  # type: ignore[arg-type]
+    train(small_config(8), few, tmp_path / "run", recipe, TrainingOptions(workers=0))
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["schedule"]["rate"] == pytest.approx(rate) and told["facts"]["rate"] == how.get("rate")
+    assert (told["folder"], told["device"]) == (few.name, "cpu") and str(few.parent) not in json.dumps(told)
+    assert told["versions"] == versions_of("numpy", "torch") and "python" in told["versions"]
+
+
+def test_a_run_of_before_said_less_and_goes_on(few: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(small_config(8), few, run, RECIPE, TrainingOptions(workers=0))
+    before = {name: json.loads((run / "run.json").read_text())[name] for name in ("schema", "facts")}
+    (run / "run.json").write_text(json.dumps(before))
+    assert len(train(small_config(8), few, run, RECIPE, TrainingOptions(workers=0, resume=True)).history) == 2
 
 
 def test_a_run_leaves_its_five_files(finished: dict[str, bytes]) -> None:

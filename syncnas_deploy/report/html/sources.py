@@ -20,6 +20,7 @@ from syncnas_deploy.report.comparison import JOURNAL, Comparison, SearchFolder
 from syncnas_deploy.report.html.markup import Markup, data_table, joined, tag
 from syncnas_deploy.resources import shipped
 from syncnas_deploy.search.algorithms import ALGORITHMS
+from syncnas_deploy.search.search_file import SearchFile
 
 LARGE = 20_000
 """Bytes from which a download is compressed."""
@@ -33,6 +34,10 @@ STAND_INS = {
     "PROFILE": "the profile's file",
     "BUNDLE": "the bundle's folder",
     "EVALUATOR": "what rated the networks; see search --help",
+    "FOLDER": "the folder of pictures",
+    "WEIGHTS": "the base's weights",
+    "PROGRAM": "the program that rated the networks, and its arguments",
+    "TABLE": "the file of rewards",
 }
 """Words of commands to be replaced by one's own, and by what."""
 
@@ -76,7 +81,7 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    names = ("manifest.json", "front.csv", "history.csv", "verdict.json")
+    names = ("manifest.json", "front.csv", "history.csv", "verdict.json", "search.json")
     yield from sorted(path.glob("best*.json"))
     yield from (path / name for name in names if (path / name).is_file())
 
@@ -89,13 +94,14 @@ def repeat_section(comparison: Comparison, sources: Sequence[RawFile], commands:
     """
     lines = commands.splitlines() if commands else list(told_commands(comparison))
     code = tag("ol", [tag("li", tag("code", line)) for line in lines], class_="commands") if lines else None
-    words = {word for line in lines for word in line.split()} if not commands else set()
+    words = {word for line in lines for word in re.split("[ :,']", line)} if not commands else set()
     own = "; ".join(f"{word}: {text}" for word, text in STAND_INS.items() if word in words)
     note = tag("p", f"Replace by your own: {own}.", class_="note") if own else None
     versions = {name: text for profile in comparison.profiles for name, text in profile.versions.items()}
     rows = [
         ["this page: syncnas-deploy", syncnas_deploy.__version__],
         *([name, text] for name, text in versions.items()),
+        *(row for search in comparison.searches for row in _search_rows(search)),
     ]
     hashes = [[_download(source), f"{source.size:,}", tag("code", source.sha256[:16])] for source in sources]
     files = joined(
@@ -105,6 +111,14 @@ def repeat_section(comparison: Comparison, sources: Sequence[RawFile], commands:
     )
     versions_table = data_table(["what", "version"], rows[:100], caption="Versions")
     return joined(code, note, tag("h3", "Versions"), versions_table, files if hashes else None)
+
+
+def _search_rows(search: SearchFolder) -> Iterator[list[str]]:
+    """What computed a search's rewards, where its folder says it."""
+    if search.how is not None:
+        yield [f"{search.folder.name}: rated by", search.how.rated_by]
+        yield from ([f"{search.folder.name}: {name}", text] for name, text in search.how.versions.items())
+        yield [f"{search.folder.name}: profile's sha256 begins with", search.how.profile.sha256[:16]]
 
 
 def _download(source: RawFile) -> Markup:
@@ -130,7 +144,8 @@ def told_commands(comparison: Comparison) -> Iterator[str]:
         words = ("--base", _base(probe.base), "--unit", probe.unit, "--probe", place, "--out", "probe.json")
         yield _line("profile", *_on(probe.device.get("name", "")), *words)
     for search in comparison.searches:
-        budgets = [word for row in search.front for word in ("--budget", row.get("budget") or "1.0x")]
+        texts = search.how.budgets if search.how else [row.get("budget") or "1.0x" for row in search.front]
+        budgets = [word for text in texts for word in ("--budget", text)]
         yield _line("search", "--profile", "PROFILE", *budgets, *_how(search), "--out", search.folder.name)
     for result in comparison.results:
         runs, launches = len(result.makespan.samples_us), max(1, len(result.launch_samples))
@@ -147,7 +162,9 @@ def _base(name: str, config: ModelConfig | None = None) -> str:
 
 
 def _how(search: SearchFolder) -> list[str]:
-    """What rated and how many; where the folder has its journal, also what proposed, and the seed."""
+    """What rated and how many; where the folder says it, or has its journal, also what proposed, and the seed."""
+    if search.how is not None:
+        return _told_by(search.how)
     key = journal_key(search.folder / JOURNAL)
     evaluator, searcher, seed = key.get("evaluator"), key.get("searcher"), key.get("seed")
     words = ["--evaluator", _rated(evaluator if isinstance(evaluator, dict) else {})]
@@ -158,12 +175,42 @@ def _how(search: SearchFolder) -> list[str]:
     return words + (["--seed", str(seed)] if type(seed) is int and 0 <= seed < 2**31 else [])
 
 
+def _told_by(how: SearchFile) -> list[str]:
+    """The same from a search's own file."""
+    words = ["--evaluator", _rated(how.evaluator)]
+    words += ["--algorithm", how.algorithm] if how.algorithm in ALGORITHMS else []
+    words += [*_amount(trials=(how.trials, 100_000)), "--seed", str(min(how.seed, 2**31 - 1))]
+    words += [] if how.max_energy_mj is None else ["--max-energy", f"{how.max_energy_mj:g}"]
+    return words + ([] if how.width_step not in (4, 8, 16, 32, 64) else ["--width-step", str(how.width_step)])
+
+
 def _rated(evaluator: Mapping[str, object]) -> str:
-    """The evaluator of a journal, where its key is all of it."""
+    """The evaluator, from its key; what the key does not say has a stand-in."""
     name, pixels = evaluator.get("name"), evaluator.get("input_size")
     if name == "zen" and type(pixels) is int and 32 <= pixels <= 1024:
         return f"zen:{pixels}"
-    return "capacity" if name == "capacity" else "EVALUATOR"
+    if name in ("train", "inherit"):
+        return ",".join(["train:FOLDER" if name == "train" else "inherit:WEIGHTS,FOLDER", *_options(evaluator)])
+    stand_ins = {"capacity": "capacity", "command": "command:PROGRAM", "table": "table:TABLE"}
+    return stand_ins.get(str(name), "EVALUATOR")
+
+
+def _options(evaluator: Mapping[str, object]) -> Iterator[str]:
+    """Options of an evaluator with pictures, as far as its key has them."""
+    recipe = evaluator.get("recipe")
+    recipe = recipe if isinstance(recipe, dict) else {}
+    known = {
+        "epochs": evaluator.get("epochs", recipe.get("epochs")),
+        "size": recipe.get("input_size"),
+        "batch": recipe.get("batch"),
+        "crop": recipe.get("smallest_crop"),
+        "rate": recipe.get("rate"),
+        "width": evaluator.get("width") if evaluator.get("name") == "train" else None,
+        "halving": evaluator.get("halving") if evaluator.get("name") == "train" else None,
+    }
+    for option, value in known.items():
+        if isinstance(value, (int, float)) and type(value) is not bool and 0 <= value < 1e5:
+            yield f"{option}={value:g}"
 
 
 def _amount(**counts: tuple[object, int]) -> list[str]:

@@ -394,7 +394,7 @@ def test_a_base_of_ones_own_is_a_config_to_be_named(mobilenet: ModelConfig, tmp_
         ({"evaluator": {"name": "zen", "input_size": 96}, "searcher": {"algorithm": "uct", "normalise": False},
           "seed": 0},
          "--evaluator zen:96 --algorithm uct-published --trials 20 --seed 0"),
-        ({"evaluator": {"name": "train"}, "seed": True}, "--evaluator EVALUATOR --trials 20 --out"),
+        ({"evaluator": {"name": "train"}, "seed": True}, "--evaluator train:FOLDER --trials 20 --out"),
         ({"evaluator": 1, "searcher": {"algorithm": ["uct"]}, "seed": -1}, "--evaluator EVALUATOR --trials 20 --out"),
         (None, "--evaluator EVALUATOR --trials 20 --out"),
     ],
@@ -405,6 +405,42 @@ def test_a_search_is_repeated_as_its_files_tell(tmp_path: Path, key: object, tol
         (tmp_path / "s" / "search.journal").write_text(json.dumps({"journal": 1, "kind": "search", "key": key}) + "\n")
     [words] = commands_of(page_text(read_all([tmp_path / "s"])))
     assert told in " ".join(words)
+    cli.commands["search"].make_context("search", words[1:])
+
+
+HOW = {
+    "schema": "syncnas-deploy/search/1", "versions": {"syncnas-deploy": "0.2.0", "torch": "2.8.0"}, "base": "b",
+    "profile": {"device": "d", "sha256": "0" * 64}, "budgets": ["1.5x", "1.0x"], "algorithm": "uct", "seed": 7,
+    "trials": 40, "done": 20,
+}  # fmt: skip
+RECIPE = {"epochs": 9, "input_size": 96, "batch": 64, "smallest_crop": 0.35, "rate": None}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "told", "stand_in"),
+    [
+        ({"name": "zen", "input_size": 64}, "zen:64", ""),
+        ({"name": "train", "recipe": RECIPE, "width": 0.5, "halving": 3},
+         "train:FOLDER,epochs=9,size=96,batch=64,crop=0.35,width=0.5,halving=3", "FOLDER: the folder of pictures"),
+        ({"name": "inherit", "recipe": {**RECIPE, "rate": 0.1}, "epochs": 0},
+         "inherit:WEIGHTS,FOLDER,epochs=0,size=96,batch=64,crop=0.35,rate=0.1", "WEIGHTS: the base"),
+        ({"name": "command", "program": "python"}, "command:PROGRAM", "PROGRAM: the program"),
+        ({"name": "table"}, "table:TABLE", "TABLE: the file"),
+        ({"name": "a score of mine"}, "EVALUATOR", "EVALUATOR: what rated"),
+        ({"name": ["<b>"], "recipe": 1}, "EVALUATOR", "EVALUATOR: what rated"),
+        ({"name": "train", "recipe": {"epochs": "9;rm", "batch": True, "input_size": 1e9}}, "train:FOLDER", "FOLDER"),
+    ],
+)  # fmt: skip
+def test_a_search_is_repeated_as_its_own_file_tells(
+    tmp_path: Path, evaluator: dict[str, object], told: str, stand_in: str
+) -> None:
+    shutil.copytree(page_cases.demo()[1], tmp_path / "s")
+    (tmp_path / "s" / "search.json").write_text(json.dumps({**HOW, "evaluator": evaluator}))
+    text = page_text(read_all([tmp_path / "s"]))
+    [words] = commands_of(text)
+    rest = f"--evaluator {told} --algorithm uct --trials 40 --seed 7 --out s"
+    assert " ".join(words[3:]) == f"--budget 1.5x --budget 1.0x {rest}" and stand_in in text
+    assert "s: torch" in text and "2.8.0" in text and "s: rated by" in text
     cli.commands["search"].make_context("search", words[1:])
 
 

@@ -1,0 +1,83 @@
+"""A search's folder says what decided its results, and nothing of where the user's files are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import syncnas_deploy as sd
+from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.networks.strategy import all_strategies
+from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_deploy.report.comparison import read_all
+from syncnas_deploy.search.evaluators import Evaluation
+from tests.support.latency_cases import law_profile
+from tests.support.picture_cases import draw_set
+
+SECRET = "private-place"
+
+
+class Own:
+    """An evaluator of one's own, whose key has a path in it."""
+
+    name, cost, spread, key = "mine", "none", 0.0, {"name": "mine", "data": f"/home/{SECRET}"}
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        return Evaluation(float(config.macs()), 0.0)
+
+
+def searched(mobilenet: ModelConfig, out: Path, evaluator: Any, **how: Any) -> dict[str, Any]:
+    """A search's file, after it was written."""
+    settings = sd.SearchSettings(**{"trials": 2, **how})
+    sd.search(law_profile(mobilenet), budget=[1.5, "30ms"], evaluator=evaluator, settings=settings, out=out)
+    found: dict[str, Any] = json.loads((out / "search.json").read_text())
+    return found
+
+
+def test_a_search_says_what_decided_it(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    found = searched(mobilenet, tmp_path / "s", "capacity", algorithm="uct", seed=5, trials=3, width_step=8)
+    write_profile(tmp_path / "p.json", law_profile(mobilenet))
+    assert found.pop("versions") | {"torch": ""} == {
+        "syncnas-deploy": sd.__version__, "python": platform.python_version(), "numpy": version("numpy"), "torch": "",
+    }  # fmt: skip
+    assert found == {
+        "schema": "syncnas-deploy/search/1", "base": "mobilenet_v2", "budgets": ["1.5x", "30ms"],
+        "profile": {"device": "law", "sha256": hashlib.sha256((tmp_path / "p.json").read_bytes()).hexdigest()},
+        "evaluator": {"name": "capacity"}, "algorithm": "uct", "seed": 5, "trials": 3, "done": 3,
+        "max_energy_mj": None, "width_step": 8,
+    }  # fmt: skip
+    page = read_all([tmp_path / "s"])
+    assert "rated by capacity, proposed by uct, 3 of 3 trials, seed 5; syncnas-deploy" in page.to_text()
+    assert page.to_json()["searches"][0]["how"]["seed"] == 5
+
+
+def test_a_search_of_before_has_none_and_is_read(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    searched(mobilenet, tmp_path / "s", "capacity")
+    (tmp_path / "s" / "search.json").unlink()
+    assert read_all([tmp_path / "s"]).to_json()["searches"][0]["how"] is None
+
+
+@pytest.mark.parametrize("kind", ["table", "command", "train", "own"])
+def test_a_search_says_nothing_of_where_the_users_files_are(mobilenet: ModelConfig, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / SECRET
+    draw_set(place / "pictures", 3, 0)
+    (place / "table.csv").write_text("strategy,reward\n" + "".join(f"{s},1\n" for s in all_strategies(7)))
+    (place / "rate.py").write_text("print('{\"reward\": 1}')")
+    evaluator = {
+        "table": f"table:{place}/table.csv",
+        "command": f"command:{sys.executable} {place}/rate.py --token {SECRET}",
+        "train": f"train:{place}/pictures,epochs=1,size=32,batch=4,width=0.05",
+        "own": Own(),
+    }[kind]
+    found = searched(mobilenet, tmp_path / "s", evaluator)
+    assert found["evaluator"]["name"] == {"own": "mine"}.get(kind, kind)
+    assert SECRET not in (tmp_path / "s" / "search.json").read_text()
+    assert not any(SECRET in str(value) or "words" in name for name, value in found["evaluator"].items())
+    assert ("torch" in found["versions"]) >= (kind == "train")
