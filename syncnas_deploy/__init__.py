@@ -26,6 +26,7 @@ _ROOMS = {
         "inherit_weights", "models", "predict", "profile", "profile_many", "train",
     ),
     "search.loop": ("SearchSettings",),
+    "training.recipe": ("Recipe",),
     "benchmarking.trust": ("trust", "verdict_of"),
     "profiling.experiment": ("ProfileSettings",),
     "benchmarking.result": ("BenchResult",),

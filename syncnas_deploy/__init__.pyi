@@ -40,6 +40,7 @@ from syncnas_deploy.profiling.experiment import ProfileSettings as ProfileSettin
 from syncnas_deploy.progress import Progress as Progress
 from syncnas_deploy.report.drawing.svg import Drawing as Drawing
 from syncnas_deploy.search.loop import SearchSettings as SearchSettings
+from syncnas_deploy.training.recipe import Recipe as Recipe
 from syncnas_deploy.verdict import Verdict as Verdict
 
 __version__: str

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     type=click.Choice(ALGORITHMS),
     default=DEFAULT_ALGORITHM,
     show_default=True,
-    help="What proposes candidates.",
+    help="What proposes candidates; uct is Monte Carlo tree search (MCTS).",
 )
 @click.option("--trials", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Evaluations.")
 @seed_option()

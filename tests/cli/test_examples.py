@@ -20,6 +20,7 @@ from typing import Any
 import click
 import pytest
 
+import syncnas_deploy as sd
 from syncnas_bench import SimDevice
 from syncnas_bench.litert.store import RuntimeStore
 from syncnas_deploy import pipeline
@@ -27,6 +28,7 @@ from syncnas_deploy.cli import cli
 from syncnas_deploy.networks.config import ModelConfig, branched
 from syncnas_deploy.networks.formats import config_to_json, write_config
 from syncnas_deploy.prediction.profile_files import write_profile
+from syncnas_deploy.search.algorithms import ALGORITHMS
 from tests.support.documents import ROOT, document, steps
 from tests.support.latency_cases import law_profile
 from tests.support.picture_cases import small_branched
@@ -110,10 +112,19 @@ def test_an_example_runs(program: Program, example: str) -> None:
 
 def test_the_python_of_the_documents_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "device", lambda _name: SimDevice("phone"))
-    (code,) = re.findall(r"```python\n(.*?)```", document("docs/python.md"), flags=re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(code, names)
+    blocks = re.findall(r"```python\n(.*?)```", document("docs/python.md"), flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    # Worker processes would import this test's program.
+    exec("\n".join(blocks).replace(", workers=2", ""), names)
     assert Path("host.json").exists() and Path("bundle").is_dir() and names["result"].makespan.median_us > 0
+    assert len(names["rewards"]) == 6 and len(names["found"].front) == 3
+
+
+def test_the_python_face_is_documented() -> None:
+    text = document("docs/python.md")
+    functions = [name for name in sd.__all__ if name.islower() and not name.startswith("_")]
+    assert [name for name in functions if f"sd.{name}" not in text] == []
+    assert [name for name in ALGORITHMS if f'"{name}"' not in text] == [] and "MCTS" in text
 
 
 def test_the_program_that_rates_networks_runs(mobilenet: ModelConfig) -> None:
