@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +57,42 @@ def test_a_search_says_what_decided_it(mobilenet: ModelConfig, tmp_path: Path) -
     page = read_all([tmp_path / "s"])
     assert "rated by capacity, proposed by uct, 3 of 3 trials, seed 5; syncnas-deploy" in page.to_text()
     assert page.to_json()["searches"][0]["how"]["seed"] == 5
+
+
+def same_but_seconds(first: Path, second: Path) -> list[str]:
+    """Names of files that differ, but for the column `seconds`; none may be missing."""
+    assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
+    texts = [
+        {
+            path.name: re.sub(r"(?<=,)[0-9]+\.[0-9]{3}(?=,)", "", path.read_text())
+            for path in sorted(each.glob("*.*[vn]"))
+        }
+        for each in (first, second)
+    ]
+    return [name for name in texts[0] if texts[0][name] != texts[1][name]]
+
+
+class Timed(Own):
+    """It takes another time in each evaluation."""
+
+    taken = 0.0
+
+    def evaluate(self, config: ModelConfig, seed: int) -> Evaluation:
+        type(self).taken += 1.25
+        return Evaluation(float(config.macs()), self.taken)
+
+
+def test_what_the_reference_calls_equal_is(mobilenet: ModelConfig, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        searched(mobilenet, tmp_path / name, Timed(), trials=8)
+    searched(mobilenet, tmp_path / "more", Timed(), trials=5)
+    sd.search(
+        law_profile(mobilenet), budget=[1.5, "30ms"], evaluator=Timed(), settings=sd.SearchSettings(trials=8),
+        out=tmp_path / "more", resume=True,
+    )  # fmt: skip
+    for other in ("b", "more"):
+        assert (tmp_path / "a/history.csv").read_bytes() != (tmp_path / other / "history.csv").read_bytes()
+        assert same_but_seconds(tmp_path / "a", tmp_path / other) == []
 
 
 def test_a_search_of_before_has_none_and_is_read(mobilenet: ModelConfig, tmp_path: Path) -> None:
