@@ -270,13 +270,14 @@ def _fill(
     np.savez(work / REFERENCE, image=image, logits=logits)
     if numbers.calibration is not None:
         (work / CALIBRATION).write_text(dump_json(calibration_to_json(numbers.calibration)), encoding="utf-8")
+    files = {path.name: sha256_of(path) for path in sorted(work.iterdir())}
     manifest = Manifest(
         schema=f"{SCHEMA}/{VERSION}",
         made_by=f"syncnas-deploy {syncnas_deploy.__version__}",
         config=config_to_json(config),
         weights=source,
-        files={path.name: sha256_of(path) for path in sorted(work.iterdir())},
-        segments=manifest_segments(config),
+        files=files,
+        segments=manifest_segments(config, files),
         network=numbers.network,
         branches=numbers.branches(),
         against_fp32=numbers.against_fp32(segments, lowered, written["tflite"], image),
@@ -314,7 +315,9 @@ def read_bundle(folder: Path) -> Bundle:
     manifest = read_manifest(path)
     where = f"{path}: config"
     config = config_from_fields(Fields(manifest.config, where, BundleError), where)
-    if manifest.segments != manifest_segments(config):
+    # Before 0.3 each segment named its .tflite file, whether there was one or not.
+    named = (manifest.files, [tflite_name(branch) for branch in range(config.branch_count)])
+    if manifest.segments not in [manifest_segments(config, files) for files in named]:
         raise BundleError(f"{path}: 'segments' are not those of the config; export the bundle again.")
     for name, digest in manifest.files.items():
         file = folder / name

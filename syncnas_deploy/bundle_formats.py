@@ -60,7 +60,7 @@ def _onnx_files(
     """One file per graph, in fp32."""
     from syncnas_exporters import write_onnx
 
-    return {f"{name}.onnx": write_onnx(graph, opset) for name, graph in graphs.items()}
+    return {onnx_name(name): write_onnx(graph, opset) for name, graph in graphs.items()}
 
 
 FORMATS: Mapping[str, WriteFormat] = {"tflite": _tflite_files, "onnx": _onnx_files}
@@ -70,6 +70,11 @@ FORMATS: Mapping[str, WriteFormat] = {"tflite": _tflite_files, "onnx": _onnx_fil
 def tflite_name(branch: int) -> str:
     """The file with all segments of a branch."""
     return f"branch{branch}.tflite"
+
+
+def onnx_name(graph: str) -> str:
+    """The file with one segment."""
+    return f"{graph}.onnx"
 
 
 def check_precisions(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from syncnas_deploy.bundle_formats import tflite_name
+from syncnas_deploy.bundle_formats import onnx_name, tflite_name
 from syncnas_deploy.calibration import Calibrated
 from syncnas_deploy.errors import BundleError
 from syncnas_deploy.files.documents import Schema, Sha256, Text, decode_document, printable_text, read_json
@@ -40,16 +41,22 @@ class ManifestInput(Schema, frozen=True):
 
 
 class ManifestSegment(Schema, frozen=True):
-    """A segment, as an app needs it: where it runs, what it is called in which file, what goes in and comes out."""
+    """A segment, as an app needs it: where it runs, what it is called in which file, what goes in and comes out.
+
+    Attributes:
+        file: its branch's .tflite file; None where there is none.
+        onnx: its own .onnx file, where there is one. Shapes in it are [1, C, H, W].
+    """
 
     name: Text
     phase: Annotated[int, Meta(ge=0, le=64)]
     branch: Annotated[int, Meta(ge=0, le=1)]
-    file: FileName
+    file: FileName | None
     signature: Text
     inputs: Annotated[tuple[ManifestInput, ...], Meta(min_length=1, max_length=2)]
     output_shape: FeatureShape
     sync: SyncOp
+    onnx: FileName | None = None
 
 
 class BranchFile(Schema, frozen=True):
@@ -98,14 +105,18 @@ class Manifest(Schema, frozen=True):
     against_fp32: AgainstFp32 | None = None
 
 
-def manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
-    """The segments of a network, as a manifest has them."""
+def manifest_segments(config: ModelConfig, files: Collection[str]) -> tuple[ManifestSegment, ...]:
+    """The segments of a network, as a manifest has them that names these files."""
+
+    def there(name: str) -> str | None:
+        return name if name in files else None
+
     return tuple(
         ManifestSegment(
             name=segment.name,
             phase=segment.phase,
             branch=segment.branch,
-            file=tflite_name(segment.branch),
+            file=there(tflite_name(segment.branch)),
             signature=segment.name,
             inputs=tuple(
                 ManifestInput(source=feed, shape=shape)
@@ -113,6 +124,7 @@ def manifest_segments(config: ModelConfig) -> tuple[ManifestSegment, ...]:
             ),
             output_shape=segment.output_shape,
             sync=segment.sync,
+            onnx=there(onnx_name(segment.name)),
         )
         for segment in cut(config)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from syncnas_bench.files import sha256_of
 from syncnas_deploy.bundle import Bundle, read_bundle
 from syncnas_deploy.errors import BundleError
 from syncnas_deploy.networks.config import ModelConfig, branched
+from syncnas_deploy.networks.placement import Placement
 from tests.support.bundle_cases import manifest_of, seeded_bundle
+from tests.support.documents import document
 from tests.support.picture_cases import small_branched, small_config
 from tests.support.precision_cases import with_large_kernels
 from tests.support.program import Program
@@ -99,6 +102,41 @@ def test_a_bundle_of_version_1_is_read_as_fp32(bundle: Bundle, tmp_path: Path) -
     read = read_bundle(folder)
     assert read.precisions == ("fp32", "fp32") and read.against_fp32 is None and not read.timing_only
     np.testing.assert_array_equal(read.reference()[1], bundle.reference()[1])
+
+
+@pytest.mark.parametrize("formats", [("tflite",), ("onnx",), ("tflite", "onnx")])
+def test_a_manifest_names_the_files_that_are_there(formats: tuple[str, ...], tmp_path: Path) -> None:
+    folder = seeded_bundle(tmp_path / "b", CONFIG, formats=formats).folder
+    with manifest_of(folder) as manifest:
+        for segment in manifest["segments"]:
+            wanted = {"file": f"branch{segment['branch']}.tflite", "onnx": f"{segment['name']}.onnx"}
+            assert (segment["file"] is None) == ("tflite" not in formats)
+            assert (segment["onnx"] is None) == ("onnx" not in formats)
+            assert all(segment[key] in (None, name) for key, name in wanted.items())
+            assert {segment["file"], segment["onnx"]} - {None} <= manifest["files"].keys()
+            # Before 0.3 each segment named its .tflite file, whether there was one or not.
+            segment["file"] = wanted["file"]
+            del segment["onnx"]
+    assert len(read_bundle(folder).segments) == len(manifest["segments"])
+    with manifest_of(folder) as manifest:
+        manifest["segments"][0]["file"] = "branch1.tflite"
+    with pytest.raises(BundleError, match="not those of the config"):
+        read_bundle(folder)
+
+
+@pytest.mark.parametrize("placement", [Placement(), Placement(trunk=1), Placement(twin_stem=True)])
+@pytest.mark.parametrize("strategy", ["nca", "nna", "acc"])
+def test_the_program_of_the_documents_runs_onnx_files(strategy: str, placement: Placement) -> None:
+    base = small_config(8)
+    config = branched(base, strategy, placement=placement)
+    seeded_bundle(Path("onnx-bundle"), config, formats=("onnx",))
+    (code,) = re.findall(r"```python\n(.*?)```", document("docs/bundle.md"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    wanted = names["reference"]["logits"]
+    assert (
+        names["logits"].shape == wanted.shape and np.abs(names["logits"] - wanted).max() < 1e-4 * np.abs(wanted).max()
+    )
 
 
 @pytest.mark.parametrize("said", ["fp32", "fp16", "int8"])
