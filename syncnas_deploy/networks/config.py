@@ -327,8 +327,16 @@ def check_strategy(text: str, stages: int) -> str:
 
 
 def stage_outputs(out_channels: int, op: SyncOp) -> tuple[int, int]:
-    """Output channels of both branches of a stage: CONCAT shares them, branch 0 taking an odd one."""
+    """Output channels of both branches of a stage: CONCAT shares them, branch 0 taking an odd one.
+
+    Raises:
+        ConfigError: there is one channel, which cannot be shared.
+    """
     if op is SyncOp.CONCAT:
+        if out_channels < 2:
+            raise ConfigError(
+                "A block with one output channel has none to share for CONCAT; give all blocks 2 or more."
+            )
         return out_channels - out_channels // 2, out_channels // 2
     return out_channels, out_channels
 
