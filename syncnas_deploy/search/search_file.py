@@ -80,7 +80,8 @@ def told_evaluator(evaluator: Evaluator) -> Mapping[str, object]:
 
 def versions_now(evaluator: Mapping[str, object]) -> dict[str, str]:
     """Versions of what computes rewards."""
-    uses_torch = evaluator["name"] in WITH_TORCH or "torch" in sys.modules
+    name = evaluator["name"]
+    uses_torch = name in WITH_TORCH or (name not in KINDS and "torch" in sys.modules)
     return versions_of("numpy", *["torch"] * uses_torch)
 
 
