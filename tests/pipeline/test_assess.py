@@ -75,6 +75,9 @@ def kept(folder: Path) -> dict[str, object]:
         elif name == "bench.json":
             value = json.loads(path.read_text())
             found[name] = (value["macs"], value["verdict"]["answer"], [row["role"] for row in value["baselines"]])
+        elif name == "search/search.json":
+            value = json.loads(path.read_text())
+            found[name] = {**value, "profile": value["profile"]["device"]}
         elif name == "search/history.csv":
             found[name] = [",".join(line.split(",")[:5]) for line in path.read_text().splitlines()]
         elif name == "page.html":
