@@ -26,7 +26,7 @@ from syncnas_bench.files import beside
 from syncnas_bench.systems.disk import BINARY, flush, sync_folder
 from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
 from syncnas_deploy.files.documents import parse_json
-from syncnas_deploy.files.output import unwritable, writing
+from syncnas_deploy.files.output import check_unmoved, unwritable, writing
 
 FORMAT = 1
 _BEGIN = b'{"journal":'
@@ -70,10 +70,11 @@ class Journal:
         self._done = False
         with contextlib.ExitStack() as held:
             held.enter_context(writing(path))
-            held.callback(self._delete_if_done)  # closed, and still locked
             if anew and path.is_symlink() and path.exists() and _is_journal(path):
                 path.unlink()  # what it leads to is another run's
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+            opened = os.fstat(self._file)
+            held.callback(self._delete_if_done, opened)  # closed, and still locked
             held.callback(os.close, self._file)
             if not path.is_file():
                 raise OSError(errno.EINVAL, "it is no file")
@@ -93,7 +94,7 @@ class Journal:
         """Write one row; it is on disk when this returns.
 
         Raises:
-            OutputError: the disk is full or the file cannot be written; the row does not count.
+            OutputError: the disk is full, or the file cannot be written or is gone; the row does not count.
             ValueError: the row is not plain JSON (NaN, for example).
         """
         text = _canonical(row)
@@ -104,6 +105,7 @@ class Journal:
         line = f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode()
         if len(line) > _MAX_LINE_BYTES:
             raise OutputError(f"{self.path}: a row has {len(line)} bytes of at most {_MAX_LINE_BYTES}; measure less.")
+        self.check()
         try:
             self._write(line)
         except OSError as e:
@@ -111,6 +113,10 @@ class Journal:
                 os.ftruncate(self._file, self._end)
             raise unwritable(self.path, e) from None
         self._rows.append(plain)
+
+    def check(self) -> None:
+        """Refuse to go on where the file has been removed or replaced. Raises OutputError."""
+        check_unmoved(self.path, os.fstat(self._file))
 
     def close(self) -> None:
         """Release file and lock; closing twice is harmless."""
@@ -121,9 +127,11 @@ class Journal:
         self._done = True
         self.close()
 
-    def _delete_if_done(self) -> None:
-        if self._done:
-            self.path.unlink(missing_ok=True)
+    def _delete_if_done(self, opened: os.stat_result) -> None:
+        with contextlib.suppress(OutputError):  # another one's has the name
+            if self._done:
+                check_unmoved(self.path, opened)
+                self.path.unlink()
 
     def __enter__(self) -> Journal:
         return self

@@ -161,7 +161,9 @@ def search(
             loop.replay(journal)
             loop.run(pool, journal, on_progress)
             result = loop.result()
+            journal.check()
             keep(result)
+            journal.check()
     return result
 
 

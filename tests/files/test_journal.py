@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -289,3 +291,31 @@ def test_a_journal_begun_anew_leaves_what_a_link_led_to(tmp_path: Path) -> None:
         journal.append({"row": 2})
     with Journal(other, kind="x", key={}) as journal:
         assert journal.rows == ({"row": 1},)
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.write_text("theirs")
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda path: shutil.rmtree(path.parent),
+        Path.unlink,
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        replaced,
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_journal_that_was_removed_or_replaced_is_not_gone_on_with(
+    remove: Callable[[Path], None], rows: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "j.jsonl"
+    with pytest.raises(OutputError, match="was removed or replaced meanwhile"), opened(path) as journal:
+        for row in ROWS[:rows]:
+            journal.append(row)
+        remove(path)
+        journal.append(ROWS[2])
+    assert journal.rows == tuple(ROWS[:rows])
+    assert path.exists() == (remove is replaced) and (not path.exists() or path.read_text() == "theirs")
