@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from typing import Any
 
 from syncnas_bench.files import beside
 from syncnas_bench.systems.disk import BINARY, flush, sync_folder
-from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
+from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError, OutputExists
 from syncnas_deploy.files.documents import parse_json
 from syncnas_deploy.files.output import check_unmoved, unwritable, writing
 
@@ -44,11 +45,14 @@ class Journal:
     Args:
         path: the file; made when it is not there.
         kind: what sort of run writes it, such as ``search``.
-        key: JSON-plain parameters of the run; rows of a run with another key are never mixed in.
+        key: JSON-plain parameters of the run; rows of a run with another key are never mixed in. What decides others
+            comes before them: the first that differs is named.
         names: what a user calls the parts of the key, such as ``--budget``.
         anew: drop the rows of a journal that is there, whatever run it is of.
+        fresh: refuse a journal that is there.
 
     Raises:
+        OutputExists: it is there, and was to be `fresh`.
         JournalMismatch: the file belongs to another run.
         JournalError: the file is no journal, or a line before the last is damaged.
         OutputBusy: another process (or another `Journal` of this one) has it open.
@@ -63,9 +67,11 @@ class Journal:
         key: Mapping[str, Any],
         names: Mapping[str, str] | None = None,
         anew: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.path, self._names = path, names or {}
-        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
+        self._kind, self._key = kind, json.loads(json.dumps(dict(key)))
+        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": self._key}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
         self._done = False
         with contextlib.ExitStack() as held:
@@ -79,6 +85,10 @@ class Journal:
             if not path.is_file():
                 raise OSError(errno.EINVAL, "it is no file")
             self._end = 0 if anew and _is_journal(path) else self._load()
+            if fresh and self._end:
+                raise OutputExists(
+                    f"{path.parent}: holds a {kind} already; give --resume to go on or --force to begin anew."
+                )
             os.ftruncate(self._file, self._end)
             if self._end == 0:
                 self._write(self._header)
@@ -171,21 +181,28 @@ class Journal:
 
     def _check_header(self, line: bytes) -> None:
         where = f"{self.path}: line 1"
-        theirs = parse_json(line.decode("utf-8", "replace"), where, JournalError)
+        theirs: object = None
+        with contextlib.suppress(JournalError):
+            theirs = parse_json(line.decode("utf-8-sig", "replace"), where, JournalError)
         if not isinstance(theirs, dict) or "journal" not in theirs or not isinstance(theirs.get("key"), dict):
-            raise JournalError(f"{where} is not a journal's header; choose another --out.")
+            raise JournalError(f"{where} is not a journal's header; restore it from a copy or choose another --out.")
         if theirs["journal"] != FORMAT:
             raise JournalError(
                 f"{where} has journal format {theirs['journal']!r}, this program reads {FORMAT}; "
                 "finish the run with the version that began it, or choose another --out."
             )
-        ours = json.loads(self._header)
-        if theirs == ours:
+        if theirs == json.loads(self._header):
             return
         raise JournalMismatch(
-            f"{self.path}: belongs to another run: {_difference(theirs, ours, self._names)}; "
+            f"{self.path}: belongs to another run: {self._difference(theirs)}; "
             "ask for the same, or remove it or choose another --out."
         )
+
+    def _difference(self, theirs: dict[str, Any]) -> str:
+        """The first thing in which another header differs, as words."""
+        if theirs.get("kind") != self._kind:
+            return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {self._kind} journal"
+        return other_part(theirs["key"], self._key, self._names) or "its header has other fields"
 
     def _write(self, line: bytes) -> None:
         os.lseek(self._file, self._end, os.SEEK_SET)
@@ -219,7 +236,7 @@ def drop_journal(path: Path) -> None:
 def _is_journal(path: Path) -> bool:
     """Whether a file begins like a journal, or was cut short before it could."""
     with path.open("rb") as file:
-        return _BEGIN.startswith(file.read(len(_BEGIN)))
+        return _BEGIN.startswith(file.read(len(_BEGIN) + len(BOM_UTF8)).removeprefix(BOM_UTF8)[: len(_BEGIN)])
 
 
 def _canonical(value: object) -> str:
@@ -243,16 +260,9 @@ def _row(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _difference(theirs: dict[str, Any], ours: dict[str, Any], names: Mapping[str, str]) -> str:
-    """The first thing in which two headers differ, as words."""
-    if theirs.get("kind") != ours["kind"]:
-        return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {ours['kind']} journal"
-    return other_part(theirs["key"], ours["key"], names) or "its header has other fields"
-
-
 def other_part(theirs: Mapping[str, Any], ours: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """The first part in which two keys differ, as words that a user knows; "" where none does."""
-    for part in sorted(theirs.keys() | ours.keys()):
+    """The first part of ours in which two keys differ, as words that a user knows; "" where none does."""
+    for part in dict.fromkeys([*ours, *sorted(theirs)]):
         there, here, name = theirs.get(part), ours.get(part), names.get(part, part)
         if there == here:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def is_document(path: Path) -> bool:
 
 def neighbours(path: Path) -> Iterator[str]:
     """Paths beside one that is not there, as they would have been written: what may have been meant."""
+    if os.path.lexists(path):  # and is no document: a device, or a link to nowhere
+        return
     with contextlib.suppress(OSError):
         for found in itertools.islice(path.parent.iterdir(), 1000):
             if not found.name.startswith("."):

@@ -221,6 +221,7 @@ def search(
         workers=make_workers(workers, worker_resources),
         journal_path=None if out is None else out / JOURNAL,
         anew=force and not resume,
+        fresh=not (resume or force),
         on_progress=on_progress,
         on_notice=on_notice,
         keep=keep,

@@ -304,7 +304,7 @@ def test_another_runs_journal_is_refused(tmp_path: Path, change: dict[str, objec
 
 def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "j", trials=3)
-    with pytest.raises(JournalMismatch, match="its --profile is another one"):
+    with pytest.raises(JournalMismatch, match="its --profile or --width-step is another one"):
         search(
             BASE,
             SyntheticTable(BASE, 2),

@@ -17,7 +17,7 @@ from syncnas_deploy.errors import CheckpointError, OutputBusy, OutputError, Outp
 from syncnas_deploy.training.learner import TrainingProgress
 from syncnas_deploy.training.recipe import Recipe
 from syncnas_deploy.training.run import Trained, TrainingOptions, train
-from syncnas_deploy.training.run_folder import BEST, CONFIG, HISTORY, LAST, RUN
+from syncnas_deploy.training.run_folder import BEST, CONFIG, HISTORY, LAST, RUN, _write
 from tests.support.picture_cases import draw_set, small_config
 
 RECIPE = Recipe(rate=0.05, epochs=2, batch=8, warmup_epochs=1, ema_decay=0.0)
