@@ -9,6 +9,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from syncnas_bench.files import is_file
+from syncnas_deploy.errors import ArgumentError
+
+
+def as_path(value: object) -> Path:
+    """A path, or the name of something shipped, given as a path or as a text.
+
+    Raises:
+        ArgumentError: it is something else, is empty, or has a character that no path can have.
+    """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    with contextlib.suppress(UnicodeEncodeError):
+        if isinstance(value, str) and value and "\0" not in value and os.fsencode(value):
+            return Path(value)
+    raise ArgumentError(f"{value!r:.80} is neither a path nor a name; give a text or a pathlib.Path.")
+
+
+def as_name(value: object, example: str) -> str:
+    """A name, which is a text.
+
+    Raises:
+        ArgumentError: it is something else, or is empty.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise ArgumentError(f"{value!r:.80} is no name; give a text, such as {example!r}.")
 
 
 def is_stream(path: Path) -> bool:

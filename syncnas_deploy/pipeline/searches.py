@@ -10,6 +10,7 @@ from pathlib import Path
 from syncnas_bench import Unit
 from syncnas_deploy.errors import BudgetError, OutputExists, ProfileMismatch
 from syncnas_deploy.files.output import check_no_file, check_output
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.pipeline.inputs import (
@@ -195,7 +196,7 @@ def search(
     limits = _ascending(texts, measured)
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
     judge = evaluators.make_evaluator(chosen)
-    out = None if out is None else Path(out)
+    out = None if out is None else as_path(out)
     held = frozenset() if out is None else _check_folder(out, _files(texts), resume=resume, force=force)
 
     def found_of(result: results.SearchResult) -> Found:
