@@ -71,7 +71,7 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     except (WeightsError, MissingDependency):
         raise
     except Exception as e:  # a damaged file raises whatever its reader does
-        raise WeightsError(f"{path}: not a {what} ({first_line(e)}).") from None
+        raise WeightsError(f"{path}: not a {what} ({first_line(e)}); get it again, or save it anew.") from None
 
 
 def first_line(error: Exception) -> str:

@@ -181,6 +181,9 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (4, f"predict nosuch {LAW}", "neither a config file nor a shipped model"),
     (4, "predict best.json --profile nosuch", "no such profile"),
     (4, "predict best.json --profile nosuch.json", "no such profile"),
+    (3, "weights convert text.npz --config mobilenet_v2 --out o.safetensors", "; get it again, or save it anew.\n"),
+    (3, "weights convert text.safetensors --config small.json --out o.safetensors", "; get it again, or save it anew."),
+    (3, "export small.json --weights text.npz --out o", "; get it again, or save it anew.\n"),
     (4, "models /dev/zero", "`syncnas-deploy models` lists 15 names.\n"),
     (4, "models nowhere", "`syncnas-deploy models` lists 15 names.\n"),
     (4, "predict best.json --profile nowhere", "or use mobilenet_v2-sim-phone.\n"),
@@ -271,6 +274,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
         "columns.csv": "a,b\n1,2\n",
         "text.pth": "no weights",
         "text.safetensors": "no weights",
+        "text.npz": "no weights",
         "there.svg": "<svg/>",
     }
     for name, text in texts.items():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from tests.support.program import Program
 
 pytestmark = pytest.mark.needs("POSIX shell")
 
@@ -62,3 +67,33 @@ def test_a_current_folder_that_is_gone_is_one_sentence(words: list[str]) -> None
 
 def test_help_needs_no_current_folder() -> None:
     assert run_in_shell("search", "--help", before="mkdir gone && cd gone && rmdir ../gone;").returncode == 0
+
+
+REFUSED = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "x")
+
+
+def refuse(*_: object, **_more: object) -> NoReturn:
+    raise REFUSED
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("report law.json", "law.json: cannot be read (Permission denied); check the path."),
+        ("compare law.json law.json", "law.json: cannot be read (Permission denied); check the path."),
+        ("predict mobilenet_v2 --profile law.json", "law.json: cannot be read (Permission denied); check the path."),
+        (
+            "doctor --device sim:duo",
+            "syncnas.toml: cannot be read as TOML (Permission denied); correct it or remove it.",
+        ),
+    ],
+)
+def test_a_file_that_may_not_be_read_is_exit_code_3(
+    words: str, says: str, law: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = Path.open
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != law.name)
+    monkeypatch.setattr(Path, "open", lambda path, *how: (refuse if path.parent == Path() else shipped)(path, *how))
+    Path("syncnas.toml").touch()
+    done = program(*words.split())
+    assert done.code == 3 and done.err.startswith(f"syncnas-deploy: {says}") and done.err.count("\n") == 1
