@@ -22,8 +22,8 @@ __version__ = "0.2.0"
 _ROOMS = {
     "pipeline": (
         "AssessSettings", "Assessment", "Found", "FoundNetwork", "as_bundle", "as_config", "as_profile", "assess",
-        "bench", "check_profile", "convert_weights", "device", "devices", "draw", "evaluate", "export",
-        "inherit_weights", "models", "predict", "profile", "profile_many", "train",
+        "bench", "branched", "check_profile", "convert_weights", "device", "devices", "draw", "evaluate", "export",
+        "inherit_weights", "models", "predict", "profile", "profile_many", "train", "variant",
     ),
     "search.loop": ("SearchSettings",),
     "training.recipe": ("Recipe",),
@@ -31,8 +31,7 @@ _ROOMS = {
     "profiling.experiment": ("ProfileSettings",),
     "benchmarking.result": ("BenchResult",),
     "bundle": ("Bundle",),
-    "networks.config": ("ModelConfig", "branched"),
-    "networks.scaling": ("variant",),
+    "networks.config": ("ModelConfig",),
     "prediction.predict": ("Prediction",),
     "prediction.profile": ("DeviceProfile",),
     "progress": ("Progress",),

@@ -9,8 +9,6 @@ from syncnas_deploy.bundle import Bundle as Bundle
 from syncnas_deploy.errors import Error as Error
 from syncnas_deploy.errors import SyncNasError as SyncNasError
 from syncnas_deploy.networks.config import ModelConfig as ModelConfig
-from syncnas_deploy.networks.config import branched as branched
-from syncnas_deploy.networks.scaling import variant as variant
 from syncnas_deploy.pipeline import Assessment as Assessment
 from syncnas_deploy.pipeline import AssessSettings as AssessSettings
 from syncnas_deploy.pipeline import Found as Found
@@ -20,6 +18,7 @@ from syncnas_deploy.pipeline import as_config as as_config
 from syncnas_deploy.pipeline import as_profile as as_profile
 from syncnas_deploy.pipeline import assess as assess
 from syncnas_deploy.pipeline import bench as bench
+from syncnas_deploy.pipeline import branched as branched
 from syncnas_deploy.pipeline import check_profile as check_profile
 from syncnas_deploy.pipeline import convert_weights as convert_weights
 from syncnas_deploy.pipeline import device as device
@@ -34,6 +33,7 @@ from syncnas_deploy.pipeline import profile as profile
 from syncnas_deploy.pipeline import profile_many as profile_many
 from syncnas_deploy.pipeline import search as search
 from syncnas_deploy.pipeline import train as train
+from syncnas_deploy.pipeline import variant as variant
 from syncnas_deploy.prediction.predict import Prediction as Prediction
 from syncnas_deploy.prediction.profile import DeviceProfile as DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings as ProfileSettings

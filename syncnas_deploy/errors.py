@@ -11,6 +11,7 @@
     │   ├── JournalError         ... as a journal
     │   │   └── JournalMismatch  a journal of another run
     │   └── ResumeMismatch       ... as the training run that is to be resumed
+    ├── ArgumentError            no path, no name, or no number that means something
     ├── StrategyError            not a strategy of this base
     ├── UnknownModel             no file and no shipped model of that name
     ├── UnknownEvaluator         no evaluator of that name
@@ -104,6 +105,10 @@ class JournalMismatch(JournalError):
 
 class ResumeMismatch(DocumentError):
     """A run cannot be resumed, since something that decides it is different now."""
+
+
+class ArgumentError(SyncNasError):
+    """An argument that means nothing, whatever is on the disk: no path, no name, or no number within bounds."""
 
 
 class StrategyError(SyncNasError):

@@ -123,11 +123,11 @@ def strict_json(text: str | bytes) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, names a key of an object twice, holds NaN, Infinity or half of a character, or nests
-            without bottom.
+        ValueError: it is no JSON, names a key of an object twice, holds NaN, Infinity, a number of more than 20 digits
+            or half of a character, or nests without bottom.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant, parse_int=_integer)
         json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("it nests too deeply") from None
@@ -144,6 +144,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (key, _), *_ = Counter(key for key, _ in pairs).most_common(1)
         raise ValueError(f"the key {key!r} stands twice in one object")
     return found
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:

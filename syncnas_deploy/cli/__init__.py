@@ -29,7 +29,7 @@ from syncnas_deploy.cli.ending import INTERRUPTED, signal_ending, stop_watching,
 from syncnas_deploy.cli.exit_codes import EXIT_CODES, exit_code, missing_extra
 from syncnas_deploy.cli.help import Commands, help_for_people
 from syncnas_deploy.cli.next_step import PROGRAM, suggest_going_on
-from syncnas_deploy.cli.terminal import accept_any_text, note, note_usage
+from syncnas_deploy.cli.terminal import accept_any_text, note, note_usage, open_closed_streams
 
 
 def main(*, interrupted: bool = False) -> None:
@@ -38,6 +38,7 @@ def main(*, interrupted: bool = False) -> None:
     Args:
         interrupted: whether it was, before it could begin.
     """
+    open_closed_streams()
     watch_signals()
     accept_any_text()
     try:

@@ -30,6 +30,7 @@ _OUTPUT = {
     errno.EDQUOT: "No space is left for {}; make room",
     errno.EFBIG: "There is a limit to how large this process may write {}; raise it (ulimit -f)",
     errno.EROFS: "There is a read-only disk where {} should be; choose another place, or set TMPDIR",
+    errno.EBADF: "Nothing can be written to {}, which was opened to be read; redirect it",
     errno.EIO: "The disk or terminal behind {} does not work; mend it",
 }
 """What an OSError of a file that is no command's output means, temporary files for one."""
@@ -104,6 +105,8 @@ def system_ending(error: BaseException) -> tuple[str, int] | None:
     """What to say and the exit code of an OSError that means the same wherever it comes from."""
     if not isinstance(error, OSError):
         return None
+    if error.errno == errno.ENOENT and not error.filename and _here_is_gone():
+        return "The current folder is gone; change to another and run the command again.", 8
     if error.errno in _OUTPUT:
         return f"{_OUTPUT[error.errno].format(error.filename or 'the output')} and run the command again.", 8
     if error.errno in _INPUT and error.filename:
@@ -111,3 +114,11 @@ def system_ending(error: BaseException) -> tuple[str, int] | None:
         code = 4 if error.errno == errno.ENAMETOOLONG else 3
         return f"{error.filename}: cannot be looked at ({error.strerror}); {remedy}.", code
     return None
+
+
+def _here_is_gone() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - asks for nothing else
+    except FileNotFoundError:
+        return True
+    return False

@@ -35,6 +35,7 @@ CODES: dict[type[Exception], int] = {
     errors.TorchDeviceUnavailable: 5,
     errors.TrainingDiverged: 10,
     errors.StrategyError: 2,
+    errors.ArgumentError: 2,
     errors.UnknownModel: 4,
     errors.UnknownEvaluator: 2,
     errors.EvaluationError: 6,

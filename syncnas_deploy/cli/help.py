@@ -47,6 +47,9 @@ class Commands(click.Group):
             for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
                 if one.callback is not None:
                     one.callback = with_own_places(one.callback)
+                for parameter in one.params:
+                    if isinstance(parameter.type, click.Path):
+                        parameter.type.readable = False  # who reads it says so, with the exit code for it
             self.add_command(command)
         self._sections.append((heading, tuple(str(command.name) for command in commands)))
 

@@ -59,14 +59,13 @@ def models(
     from syncnas_deploy import pipeline
     from syncnas_deploy.files.output import check_output
     from syncnas_deploy.networks.formats import config_to_json, write_config
-    from syncnas_deploy.networks.scaling import variant
     from syncnas_deploy.networks.weights import parameter_count
     from syncnas_deploy.report import tables
 
     if name is None and (out or classes or input_size or width != 1.0):
         raise click.UsageError("Name the model that is to be changed, such as mobilenet_v2.")
     if name is not None:
-        config = variant(pipeline.as_config(name), classes=classes, input_size=input_size, width=width)
+        config = pipeline.variant(name, classes=classes, input_size=input_size, width=width)
         if out is not None:
             check_output(out, force=force)
             write_config(out, config, force=force)

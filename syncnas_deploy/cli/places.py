@@ -21,10 +21,14 @@ _OF_A_BUNDLE = (".json", ".tflite", ".onnx", ".npz", ".txt")
 
 
 def with_own_places(command: Callback) -> Callback:
-    """A command that refuses an output in the place of another one or of an input, before it does anything."""
+    """A command that refuses an output in the place of another one or of an input, before it does anything.
+
+    It refuses a current folder that is gone, too, where libraries would end the process themselves.
+    """
 
     @functools.wraps(command)
     def checked(*args: Any, **params: Any) -> Any:
+        os.getcwd()  # noqa: PTH109 - see `system_ending`
         _check(params)
         return command(*args, **params)
 

@@ -57,7 +57,10 @@ def project_settings() -> Mapping[str, Any]:
             raise SettingsError(f"{NAME}: has more than {_MAX_BYTES} bytes; this is no file of settings.")
         values: dict[str, Any] = tomllib.loads(content.decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as e:
-        raise SettingsError(f"{NAME}: cannot be read as TOML ({e}); correct it or remove it.") from None
+        reason: object = e.strerror if isinstance(e, OSError) else e
+        if type(e) is ValueError:  # Python's advice is for programs
+            reason = "a number has too many digits"
+        raise SettingsError(f"{NAME}: cannot be read as TOML ({reason}); correct it or remove it.") from None
     for key, value in values.items():
         _check(key, value)
     return values

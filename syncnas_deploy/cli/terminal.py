@@ -26,6 +26,20 @@ _live = ""
 """What stands in the live line now."""
 
 
+def open_closed_streams() -> None:
+    """Have stdin, stdout and stderr lead to /dev/null where they are closed, as git does.
+
+    The next file that is opened would get a closed one's number, and what a library prints would go into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # what is opened gets the lowest free number, and that is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115, PTH123 - until the end
+
+
 def accept_any_text() -> None:
     """Have stdout escape what its encoding lacks, as stderr does: in a pipe that is a code page on Windows."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -281,6 +281,7 @@ def parse_json(text: str, where: str, error: type[DocumentError]) -> object:
     except UnicodeEncodeError:
         raise error(f"{where}: contains half of a character (\\ud800 to \\udfff); write it whole.") from None
     except json.JSONDecodeError as e:
-        raise error(f"{where}: not JSON (line {e.lineno}, column {e.colno}: {e.msg}).") from None
+        found = f"not JSON (line {e.lineno}, column {e.colno}: {e.msg})" if text.strip() else "not JSON but empty"
+        raise error(f"{where}: {found}; correct it or give another.") from None
     except RecursionError:
         raise error(f"{where}: nested too deeply; this is not such a document.") from None

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,9 @@ from typing import Any
 
 from syncnas_bench.files import beside
 from syncnas_bench.systems.disk import BINARY, flush, sync_folder
-from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
+from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError, OutputExists
 from syncnas_deploy.files.documents import parse_json
-from syncnas_deploy.files.output import unwritable, writing
+from syncnas_deploy.files.output import check_unmoved, unwritable, writing
 
 FORMAT = 1
 _BEGIN = b'{"journal":'
@@ -44,11 +45,14 @@ class Journal:
     Args:
         path: the file; made when it is not there.
         kind: what sort of run writes it, such as ``search``.
-        key: JSON-plain parameters of the run; rows of a run with another key are never mixed in.
+        key: JSON-plain parameters of the run; rows of a run with another key are never mixed in. What decides others
+            comes before them: the first that differs is named.
         names: what a user calls the parts of the key, such as ``--budget``.
         anew: drop the rows of a journal that is there, whatever run it is of.
+        fresh: refuse a journal that is there.
 
     Raises:
+        OutputExists: it is there, and was to be `fresh`.
         JournalMismatch: the file belongs to another run.
         JournalError: the file is no journal, or a line before the last is damaged.
         OutputBusy: another process (or another `Journal` of this one) has it open.
@@ -63,21 +67,28 @@ class Journal:
         key: Mapping[str, Any],
         names: Mapping[str, str] | None = None,
         anew: bool = False,
+        fresh: bool = False,
     ) -> None:
         self.path, self._names = path, names or {}
-        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": dict(key)}).encode() + b"\n"
+        self._kind, self._key = kind, json.loads(json.dumps(dict(key)))
+        self._header = _canonical({"journal": FORMAT, "kind": kind, "key": self._key}).encode() + b"\n"
         self._rows: list[dict[str, Any]] = []
         self._done = False
         with contextlib.ExitStack() as held:
             held.enter_context(writing(path))
-            held.callback(self._delete_if_done)  # closed, and still locked
             if anew and path.is_symlink() and path.exists() and _is_journal(path):
                 path.unlink()  # what it leads to is another run's
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
+            opened = os.fstat(self._file)
+            held.callback(self._delete_if_done, opened)  # closed, and still locked
             held.callback(os.close, self._file)
             if not path.is_file():
                 raise OSError(errno.EINVAL, "it is no file")
             self._end = 0 if anew and _is_journal(path) else self._load()
+            if fresh and self._end:
+                raise OutputExists(
+                    f"{path.parent}: holds a {kind} already; give --resume to go on or --force to begin anew."
+                )
             os.ftruncate(self._file, self._end)
             if self._end == 0:
                 self._write(self._header)
@@ -93,7 +104,7 @@ class Journal:
         """Write one row; it is on disk when this returns.
 
         Raises:
-            OutputError: the disk is full or the file cannot be written; the row does not count.
+            OutputError: the disk is full, or the file cannot be written or is gone; the row does not count.
             ValueError: the row is not plain JSON (NaN, for example).
         """
         text = _canonical(row)
@@ -104,6 +115,7 @@ class Journal:
         line = f'{{"row":{text},"sha256":"{_digest(text)}"}}\n'.encode()
         if len(line) > _MAX_LINE_BYTES:
             raise OutputError(f"{self.path}: a row has {len(line)} bytes of at most {_MAX_LINE_BYTES}; measure less.")
+        self.check()
         try:
             self._write(line)
         except OSError as e:
@@ -111,6 +123,10 @@ class Journal:
                 os.ftruncate(self._file, self._end)
             raise unwritable(self.path, e) from None
         self._rows.append(plain)
+
+    def check(self) -> None:
+        """Refuse to go on where the file has been removed or replaced. Raises OutputError."""
+        check_unmoved(self.path, os.fstat(self._file))
 
     def close(self) -> None:
         """Release file and lock; closing twice is harmless."""
@@ -121,9 +137,11 @@ class Journal:
         self._done = True
         self.close()
 
-    def _delete_if_done(self) -> None:
-        if self._done:
-            self.path.unlink(missing_ok=True)
+    def _delete_if_done(self, opened: os.stat_result) -> None:
+        with contextlib.suppress(OutputError):  # another one's has the name
+            if self._done:
+                check_unmoved(self.path, opened)
+                self.path.unlink()
 
     def __enter__(self) -> Journal:
         return self
@@ -163,21 +181,28 @@ class Journal:
 
     def _check_header(self, line: bytes) -> None:
         where = f"{self.path}: line 1"
-        theirs = parse_json(line.decode("utf-8", "replace"), where, JournalError)
+        theirs: object = None
+        with contextlib.suppress(JournalError):
+            theirs = parse_json(line.decode("utf-8-sig", "replace"), where, JournalError)
         if not isinstance(theirs, dict) or "journal" not in theirs or not isinstance(theirs.get("key"), dict):
-            raise JournalError(f"{where} is not a journal's header; choose another --out.")
+            raise JournalError(f"{where} is not a journal's header; restore it from a copy or choose another --out.")
         if theirs["journal"] != FORMAT:
             raise JournalError(
                 f"{where} has journal format {theirs['journal']!r}, this program reads {FORMAT}; "
                 "finish the run with the version that began it, or choose another --out."
             )
-        ours = json.loads(self._header)
-        if theirs == ours:
+        if theirs == json.loads(self._header):
             return
         raise JournalMismatch(
-            f"{self.path}: belongs to another run: {_difference(theirs, ours, self._names)}; "
+            f"{self.path}: belongs to another run: {self._difference(theirs)}; "
             "ask for the same, or remove it or choose another --out."
         )
+
+    def _difference(self, theirs: dict[str, Any]) -> str:
+        """The first thing in which another header differs, as words."""
+        if theirs.get("kind") != self._kind:
+            return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {self._kind} journal"
+        return other_part(theirs["key"], self._key, self._names) or "its header has other fields"
 
     def _write(self, line: bytes) -> None:
         os.lseek(self._file, self._end, os.SEEK_SET)
@@ -211,7 +236,7 @@ def drop_journal(path: Path) -> None:
 def _is_journal(path: Path) -> bool:
     """Whether a file begins like a journal, or was cut short before it could."""
     with path.open("rb") as file:
-        return _BEGIN.startswith(file.read(len(_BEGIN)))
+        return _BEGIN.startswith(file.read(len(_BEGIN) + len(BOM_UTF8)).removeprefix(BOM_UTF8)[: len(_BEGIN)])
 
 
 def _canonical(value: object) -> str:
@@ -235,16 +260,9 @@ def _row(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _difference(theirs: dict[str, Any], ours: dict[str, Any], names: Mapping[str, str]) -> str:
-    """The first thing in which two headers differ, as words."""
-    if theirs.get("kind") != ours["kind"]:
-        return f"it is a {str(theirs.get('kind'))[:40]} journal, not a {ours['kind']} journal"
-    return other_part(theirs["key"], ours["key"], names) or "its header has other fields"
-
-
 def other_part(theirs: Mapping[str, Any], ours: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """The first part in which two keys differ, as words that a user knows; "" where none does."""
-    for part in sorted(theirs.keys() | ours.keys()):
+    """The first part of ours in which two keys differ, as words that a user knows; "" where none does."""
+    for part in dict.fromkeys([*ours, *sorted(theirs)]):
         there, here, name = theirs.get(part), ours.get(part), names.get(part, part)
         if there == here:
             continue

@@ -71,6 +71,18 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}.")
 
 
+def check_unmoved(path: Path, opened: os.stat_result) -> None:
+    """Refuse to go on where a file or folder is not the one any more that was opened: more would be half a result.
+
+    Raises:
+        OutputError: it was removed, or something else has its name.
+    """
+    with contextlib.suppress(OSError):
+        if os.path.samestat(path.stat(), opened):
+            return
+    raise OutputError(f"{path}: was removed or replaced meanwhile, so nothing more is written; run the command again.")
+
+
 @contextlib.contextmanager
 def atomic_output(path: Path, *, force: bool = True) -> Iterator[Path]:
     """A new file beside `path` that gets its name when the block ends well.

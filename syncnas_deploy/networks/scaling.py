@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 
-from syncnas_deploy.errors import ConfigError
+from syncnas_deploy.errors import ArgumentError, ConfigError
 from syncnas_deploy.files.documents import Fields
 from syncnas_deploy.networks.config import BlockSpec, ModelConfig, StageSpec, SyncOp
 from syncnas_deploy.networks.formats import config_from_fields, config_to_json
@@ -27,7 +28,10 @@ def variant(
 
     Raises:
         ConfigError: the network cannot be that small or large.
+        ArgumentError: a width multiplier that is no number from 0.05 to 20.
     """
+    if not isinstance(width, numbers.Real) or isinstance(width, bool) or not 0.05 <= width <= 20:
+        raise ArgumentError(f"A width multiplier is a number from 0.05 to 20, found {width!r:.40}; correct it.")
     changes = [f"w{width:g}"] if width != 1.0 else []
     value = config_to_json(at_width(config, width))
     for key, unit, wanted in (("input_size", "px", input_size), ("classes", "c", classes)):

@@ -33,9 +33,11 @@ from syncnas_deploy.pipeline.inputs import (
     as_config,
     as_profile,
     base_model,
+    branched,
     budget_us,
     documents_in,
     models,
+    variant,
     weights_in,
 )
 from syncnas_deploy.pipeline.profiles import (
@@ -54,8 +56,9 @@ from syncnas_deploy.report.comparison import JOURNAL
 __all__ = [
     "ALL_DEVICES", "COMMANDS", "JOURNAL", "PAGE", "AssessSettings", "Assessment", "BundleLike", "ConfigLike",
     "DeviceOutcome", "Found", "FoundNetwork", "ProfileLike", "app", "app_times", "as_bundle", "as_config",
-    "as_profile", "assess", "assessment_path", "base_model", "bench", "budget_us", "check_profile", "compare",
-    "convert_weights", "device", "device_names", "devices", "documents_in", "draw", "evaluate", "export",
-    "inherit_weights", "models", "predict", "predict_bench", "probe_widths", "profile", "profile_many", "profile_path",
-    "read_devices", "search", "train", "units_for", "units_of", "waiting_devices", "weights_in",
+    "as_profile", "assess", "assessment_path", "base_model", "bench", "branched", "budget_us", "check_profile",
+    "compare", "convert_weights", "device", "device_names", "devices", "documents_in", "draw", "evaluate", "export",
+    "inherit_weights", "models", "predict", "predict_bench", "probe_widths", "profile", "profile_many",
+    "profile_path", "read_devices", "search", "train", "units_for", "units_of", "variant", "waiting_devices",
+    "weights_in",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from syncnas_deploy.benchmarking.trust import verdict_of
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import OutputExists
 from syncnas_deploy.files.output import check_no_file, check_output, write_text
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.pipeline.devices import in_int8, units_of
 from syncnas_deploy.pipeline.inputs import (
@@ -111,7 +112,7 @@ def assess(
         DatasetError: pictures that cannot be used, before anything is measured.
         MeasurementError: what was measured cannot be right.
     """
-    model, out, settings = base_model(base), Path(out), settings or AssessSettings()
+    model, out, settings = base_model(base), as_path(out), settings or AssessSettings()
     evaluator = settings.evaluator or default_evaluator(on_notice)
     judge, budget = make_evaluator(evaluator), budget_text(settings.budget)
     check_budget(budget)

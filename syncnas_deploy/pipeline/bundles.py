@@ -21,6 +21,7 @@ from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
 from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, unit_of, units_of
 from syncnas_deploy.pipeline.inputs import (
     BundleLike,
@@ -175,7 +176,7 @@ def bench(
         BenchError: the device could not run it.
         MeasurementError: its outputs are wrong there, or the device was never fit to be measured.
     """
-    opened, out = as_bundle(bundle), None if out is None else Path(out)
+    opened, out = as_bundle(bundle), None if out is None else as_path(out)
     if out is not None:
         check_output(out, force=force)
     chosen = _chosen_units(opened, on, units)
@@ -237,7 +238,7 @@ def draw(
         ProfileMismatch: the profile does not fit the model or was measured on other units.
         MissingDependency: a PNG and no converter is installed.
     """
-    path = None if out is None else Path(out)
+    path = None if out is None else as_path(out)
     if path is not None:
         if path.suffix not in (".svg", ".png"):
             raise OutputError(f"{path}: a drawing is .svg or .png; choose such a name.", code=WRONG_USE)

@@ -23,6 +23,7 @@ from syncnas_bench import (
 )
 from syncnas_bench.discovery import waiting_phones
 from syncnas_bench.environment import Environment
+from syncnas_deploy.files.places import as_name
 
 T = TypeVar("T")
 
@@ -78,10 +79,12 @@ def device(spec: str | None = None, environment: Environment | None = None) -> D
     Without `spec` that is the one in ANDROID_SERIAL, else the only phone attached, else this host.
 
     Raises:
+        ArgumentError: `spec` is no text, or is empty.
         DeviceNotFound: no such device.
         DeviceAmbiguous: no `spec`, and several phones are attached.
     """
-    return find_device(spec or default_device(environment).spec, environment)
+    name = default_device(environment).spec if spec is None else as_name(spec, "host")
+    return find_device(name, environment)
 
 
 def tell_what_spoils_numbers(on: Device, on_notice: Callable[[str], None]) -> None:

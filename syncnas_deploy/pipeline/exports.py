@@ -15,6 +15,7 @@ from syncnas_deploy.bundle_manifest import CALIBRATION, MANIFEST
 from syncnas_deploy.bundle_numbers import NEEDS_PICTURES
 from syncnas_deploy.calibration import Calibration, network_digest, read_calibration
 from syncnas_deploy.errors import WRONG_USE, CalibrationError, DatasetError, OutputError
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, parameter_shapes, random_weights
 from syncnas_deploy.pipeline.inputs import ConfigLike, ProfileLike, as_config, as_profile, weights_in
@@ -64,7 +65,7 @@ def export(
         DatasetError: pictures that cannot be used.
         CalibrationError: int8 without a calibration, or with one of another network.
     """
-    found, out = as_config(config), Path(out)
+    found, out = as_config(config), as_path(out)
     units = units_for(found, profile) if "tflite" in formats else ()
     forms = [FileFormat.exported(unit) for unit in units]
     wanted = check_precisions(found, precisions or [form.precision for form in forms] or ("fp32",), formats)

@@ -27,9 +27,13 @@ from syncnas_deploy.errors import (
     ProfileMismatch,
 )
 from syncnas_deploy.files.documents import read_json
-from syncnas_deploy.files.places import is_stream, neighbours
+from syncnas_deploy.files.places import as_path, is_stream, neighbours
+from syncnas_deploy.networks import config as networks
+from syncnas_deploy.networks import scaling
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.formats import load_config, read_config
+from syncnas_deploy.networks.placement import Placement
+from syncnas_deploy.networks.widths import Widths
 from syncnas_deploy.prediction.predict import ProfileCosts, fastest_placement
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import SCHEMA as PROFILE_SCHEMA
@@ -64,7 +68,7 @@ def as_config(config: ConfigLike) -> ModelConfig:
     """
     if isinstance(config, ModelConfig):
         return config
-    path = Path(config)
+    path = as_path(config)
     if str(config) in shipped("model_configs") or not is_folder(path):
         return load_config(config)
     if is_bundle(path):
@@ -83,7 +87,7 @@ def as_profile(profile: ProfileLike) -> DeviceProfile:
     """
     if isinstance(profile, DeviceProfile):
         return profile
-    path = Path(profile)
+    path = as_path(profile)
     if str(profile) in shipped("device_profiles") or not is_folder(path):
         return load_profile(profile)
     found = [path / PROFILE] if is_file(path / PROFILE) else sorted(path.glob("*.profile.json"))
@@ -100,7 +104,7 @@ def as_bundle(bundle: BundleLike) -> Bundle:
     """
     if isinstance(bundle, Bundle):
         return bundle
-    path = Path(bundle)
+    path = as_path(bundle)
     if path.name == MANIFEST and is_file(path):
         path = path.parent
     return read_bundle(path / BUNDLE if not is_bundle(path) and is_bundle(path / BUNDLE) else path)
@@ -121,7 +125,7 @@ def documents_in(words: Sequence[str | Path]) -> list[Path]:
     names = shipped("device_profiles") | shipped("model_configs")
     found: list[Path] = []
     for word in words:
-        path = Path(word)
+        path = as_path(word)
         if not exists(path):
             near = nearest(word, [*names, *neighbours(path)])
             if str(word) not in names:
@@ -146,6 +150,25 @@ def called(document: Path) -> Path:
     return next((Path(name) for name, path in names.items() if path == document), document)
 
 
+def variant(
+    config: ConfigLike, *, classes: int | None = None, input_size: int | None = None, width: float = 1.0
+) -> ModelConfig:
+    """A network at another size, see `networks.scaling.variant`."""
+    return scaling.variant(as_config(config), classes=classes, input_size=input_size, width=width)
+
+
+def branched(
+    base: ConfigLike,
+    strategy: str,
+    widths: Widths | None = None,
+    *,
+    name: str | None = None,
+    placement: Placement = Placement(),
+) -> ModelConfig:
+    """Two branches of a base model, see `networks.config.branched`."""
+    return networks.branched(as_config(base), strategy, widths, name=name, placement=placement)
+
+
 def models() -> tuple[ModelConfig, ...]:
     """The shipped models, in name order."""
     return tuple(read_config(path) for path in shipped("model_configs").values())
@@ -158,7 +181,7 @@ def base_model(config: ConfigLike) -> ModelConfig:
         UnknownModel: no such model.
         ConfigError: it has two branches and names no shipped base.
     """
-    if not isinstance(config, ModelConfig) and _is_profile(Path(config)):
+    if not isinstance(config, ModelConfig) and _is_profile(as_path(config)):
         return as_profile(config).base
     found = as_config(config)
     if found.branch_count == 1:

@@ -13,6 +13,7 @@ from syncnas_bench.environment import Environment
 from syncnas_deploy.errors import OutputExists, ProfileMismatch
 from syncnas_deploy.files.journal import drop_journal, journal_key
 from syncnas_deploy.files.output import check_output
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.pipeline.devices import (
@@ -73,13 +74,13 @@ def profile(
     model = base_model(base)
     units_of(on, units)  # what is no unit is refused before anything is looked at
     wanted = settings or ProfileSettings()
-    out = profile_path(model, on.name) if out is None else Path(out)
+    out = profile_path(model, on.name) if out is None else as_path(out)
     journal = out.with_name(out.name + ".journal")
     check_output(out, force=force or resume)
     complete = load_profile(out) if resume and out.exists() else None
     if complete is None and journal.exists() and not (resume or force):
         raise OutputExists(f"{journal}: an unfinished run is there; give --resume to go on or --force to begin anew.")
-    chosen: tuple[Unit, ...] = paired_units(on, units, None if calibrate is None else Path(calibrate), on_notice)
+    chosen: tuple[Unit, ...] = paired_units(on, units, None if calibrate is None else as_path(calibrate), on_notice)
     if not units:
         begun = complete.units if complete else journal_key(journal).get("units", ()) if resume else ()
         chosen = _with_kernels(chosen, model, on, begun, on_notice)
@@ -164,7 +165,7 @@ def probe_widths(
     if len(units) > 1:
         raise UnitError(f"{len(units)} units given; a probe measures one, so give --unit once.")
     stage, block, width = (int(number) for number in match.groups())
-    out = Path(out)
+    out = as_path(out)
     check_output(out, force=force)
     found = measure_probe(
         model,
@@ -182,7 +183,7 @@ def probe_widths(
 def profile_path(base: ConfigLike, device: str, folder: str | Path = ".") -> Path:
     """The default place of a profile: ``BASE-DEVICE.profile.json`` in a folder."""
     safe = re.sub(r"[^\w.\[\]-]", "-", device)
-    return Path(folder) / f"{base_model(base).name}-{safe}.profile.json"
+    return as_path(folder) / f"{base_model(base).name}-{safe}.profile.json"
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from syncnas_bench import Unit
 from syncnas_deploy.errors import BudgetError, ProfileMismatch
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.pipeline.inputs import (
     BudgetLike,
@@ -194,7 +195,7 @@ def search(
     limits = _ascending(texts, measured)
     chosen = evaluators.default_evaluator(on_notice) if evaluator is None else evaluator
     judge = evaluators.make_evaluator(chosen)
-    out = None if out is None else Path(out)
+    out = None if out is None else as_path(out)
     held = frozenset() if out is None else check_search_output(out, files_of(texts), resume=resume, force=force)
 
     def found_of(result: results.SearchResult) -> Found:
@@ -221,6 +222,7 @@ def search(
         workers=make_workers(workers, worker_resources),
         journal_path=None if out is None else out / JOURNAL,
         anew=force and not resume,
+        fresh=not (resume or force),
         on_progress=on_progress,
         on_notice=on_notice,
         keep=keep,

@@ -11,6 +11,7 @@ from syncnas_deploy.bundle import Bundle, is_bundle, read_bundle
 from syncnas_deploy.bundle_formats import check_precisions
 from syncnas_deploy.errors import WRONG_USE, BundleError, CalibrationError, MissingDependency, WeightsError
 from syncnas_deploy.files.output import check_output
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.inheriting import inherit
 from syncnas_deploy.networks.scaling import variant
 from syncnas_deploy.pipeline.exports import calibration_of
@@ -45,7 +46,7 @@ def convert_weights(
         WeightsError: they do not fit the config.
         OutputError: `out` cannot be written, or exists and `force` is false.
     """
-    out = Path(out)
+    out = as_path(out)
     check_output(out, force=force)
     weights = load_weights(source, as_config(config), on_notice)
     write_safetensors(out, weights, force=force)
@@ -71,7 +72,7 @@ def inherit_weights(
         WeightsError: the weights are not the base's.
         OutputError: `out` cannot be written, or exists and `force` is false.
     """
-    out = Path(out)
+    out = as_path(out)
     check_output(out, force=force)
     found = as_config(config)
     model = base_model(found if base is None else base)
@@ -128,7 +129,7 @@ def evaluate(
 
     if workers != 0:
         check_guarded("evaluate")
-    folder, guesses = Path(folder), None if predictions is None else Path(predictions)
+    folder, guesses = as_path(folder), None if predictions is None else as_path(predictions)
     if guesses is not None:
         check_output(guesses, force=force)
     size = batch or DEFAULT_BATCH
@@ -161,7 +162,7 @@ def evaluate(
             images = evaluation_set(folder, config.classes)
             calibration = None
             if "int8" in wanted:
-                pictures = _calibrating(folder) if calibrate is None else Path(calibrate)
+                pictures = _calibrating(folder) if calibrate is None else as_path(calibrate)
                 calibration, _ = calibration_of(sized, values, pictures, 0, on_notice)
             found = evaluate_exported(
                 sized, values, images, wanted, calibration, batch=size, workers=workers, on_progress=on_progress
@@ -226,12 +227,12 @@ def train(
 
     if workers != 0:
         check_guarded("train")
-    found = as_config(config)
+    found, folder, out = as_config(config), as_path(folder), as_path(out)
     start = None
     if weights is not None:
         # A file may be of another number of classes than the config; `training` says what then.
         timm = str(weights).startswith(TIMM)
-        start = load_weights(weights, found) if timm else load_other_classes(Path(weights), found, on_notice)
+        start = load_weights(weights, found) if timm else load_other_classes(as_path(weights), found, on_notice)
     options = training.TrainingOptions(
         weights=start,
         new_classifier=new_classifier,
@@ -239,7 +240,7 @@ def train(
         workers=workers,
         resume=resume,
         force=force,
-        tensorboard=None if tensorboard is None else Path(tensorboard),
+        tensorboard=None if tensorboard is None else as_path(tensorboard),
     )
     return training.train(
         found,

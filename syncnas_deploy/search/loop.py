@@ -53,7 +53,7 @@ _NAMES = {
     "infeasible_sha256": "--max-energy",
     "searcher": "--algorithm",
     "seed": "--seed",
-    "table_sha256": "--profile",
+    "table_sha256": "--profile or --width-step",
 }
 """What the parts of a search's key are called."""
 NEW_WORKERS_S = 2.0
@@ -135,6 +135,7 @@ def search(
     workers: Workers | None = None,
     journal_path: Path | None = None,
     anew: bool = False,
+    fresh: bool = False,
     on_progress: Callable[[SearchProgress], None] = lambda _: None,
     on_notice: Callable[[str], None] = lambda _: None,
     keep: Callable[[SearchResult], None] = lambda _: None,
@@ -155,6 +156,7 @@ def search(
         workers: who evaluates; this process where None. They are closed in the end.
         journal_path: the file of finished evaluations; None for no file.
         anew: drop the journal that is there.
+        fresh: refuse a journal that is there.
         on_progress: called after each evaluation.
         on_notice: called with a sentence about the evaluator's cost, and about each worker that was lost and each
             candidate that is set aside.
@@ -163,6 +165,7 @@ def search(
     Raises:
         InfeasibleBudget: no strategy meets the smallest budget, or no evaluation gave a reward.
         JournalMismatch: the journal is of another run.
+        OutputExists: it is there, and was to be `fresh`.
         MeasurementError: the evaluator gave a reward that is not finite.
         WorkersUnavailable: no workers are left.
     """
@@ -181,11 +184,13 @@ def search(
             loop.run(pool, None, on_progress)
             return loop.result()
         key = _key(candidates, searcher, evaluator, settings)
-        with Journal(journal_path, kind=JOURNAL_KIND, key=key, names=_NAMES, anew=anew) as journal:
+        with Journal(journal_path, kind=JOURNAL_KIND, key=key, names=_NAMES, anew=anew, fresh=fresh) as journal:
             loop.replay(journal)
             loop.run(pool, journal, on_progress)
             result = loop.result()
+            journal.check()
             keep(result)
+            journal.check()
     return result
 
 
@@ -453,11 +458,11 @@ def _key(
     if settings.max_energy_mj is not None:
         limit["infeasible_sha256"] = digest(sorted(map(str, candidates.infeasible)))
     return {
-        **limit,
         "base": candidates.base.name,
         "base_sha256": digest(config_to_json(candidates.base)),
         "table_sha256": candidates.table_digest(),
         "budgets_us": list(candidates.budgets_us),
+        **limit,
         "evaluator": evaluator.key,
         "seed": int(settings.seed),
         "trunk": candidates.placement.trunk,

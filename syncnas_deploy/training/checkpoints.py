@@ -16,6 +16,7 @@ from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
 from syncnas_deploy.files.npz import Headers
 from syncnas_deploy.files.output import atomic_output
+from syncnas_deploy.files.places import as_path
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_shapes, check_weights, parameter_shapes
 from syncnas_deploy.training.timm_models import timm_weights
@@ -43,7 +44,7 @@ def load_weights(
     if text.startswith(TIMM):
         weights = timm_weights(text.removeprefix(TIMM), config, text)
     else:
-        weights = _read(Path(source), lambda shapes: check_shapes(shapes, config, text), on_notice)
+        weights = _read(as_path(source), lambda shapes: check_shapes(shapes, config, text), on_notice)
     check_weights(weights, config, text)
     return weights
 

@@ -119,27 +119,41 @@ def _is_ours(name: str) -> bool:
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
-    """Names of the folders in a folder, sorted; hidden ones do not count. Raises OSError."""
-    return tuple(sorted(p.name for p in folder.iterdir() if _is_ours(p.name) and p.is_dir()))
+    """Names of the folders in a folder, sorted; hidden ones and links to what they are in do not count.
+
+    Raises OSError.
+    """
+    found = [p for p in folder.iterdir() if _is_ours(p.name) and p.is_dir()]
+    return tuple(sorted(p.name for p in found if not (p.is_symlink() and _identity(p.stat()) in _above(p))))
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _above(path: Path) -> set[tuple[int, int]]:
+    """The folders that a path is in, by its name and by where it leads."""
+    parents = {*path.absolute().parents, *Path(os.path.realpath(path)).parents}
+    return {_identity(parent.stat()) for parent in parents}
 
 
 def _pictures(folder: Path, name: str) -> list[str]:
-    """The pictures of a class, sorted. Links to folders are followed, to each folder once.
+    """The pictures of a class, sorted. Links to folders are followed, to each folder once and to none that it is in.
 
     Raises:
         OSError: a folder cannot be listed.
         DatasetError: there is too much else, as in a computer's root folder.
     """
     names: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    seen = _above(folder / name)
     others = 0
     for at, inner, files in os.walk(folder / name, onerror=_raise, followlinks=True):
-        place = Path(at).stat()
+        place = _identity(Path(at).stat())
         of_kernel = f"{os.path.realpath(at)}/".startswith(_OF_THE_KERNEL)
-        if (place.st_dev, place.st_ino) in seen or of_kernel:
+        if place in seen or of_kernel:
             inner.clear()
             continue
-        seen.add((place.st_dev, place.st_ino))
+        seen.add(place)
         inner[:] = sorted(filter(_is_ours, inner))
         below = Path(at).relative_to(folder)
         found = [str(below / f) for f in filter(_is_ours, files) if _is_picture(Path(at), f)]

@@ -19,7 +19,7 @@ import numpy as np
 
 from syncnas_deploy.arrays import Float32Array
 from syncnas_deploy.errors import WeightsError
-from syncnas_deploy.files.output import lock_output
+from syncnas_deploy.files.output import check_unmoved, lock_output
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.weights import Weights, check_weights, parameter_shapes
 from syncnas_deploy.training import run_folder
@@ -109,6 +109,7 @@ def train(
         WeightsError: initial weights that do not fit.
         OutputExists: `out` holds a run, and the options have neither `resume` nor `force`; or something else.
         OutputBusy: another process trains into it.
+        OutputError: it cannot be written, or was removed meanwhile.
         ResumeMismatch: the run was begun with something else.
         CheckpointError: its checkpoint cannot be used.
         TrainingDiverged: the loss is NaN or infinite; the last good checkpoint stays.
@@ -140,14 +141,17 @@ def train(
         updates = chosen.epochs * run.steps_an_epoch * chosen.accumulate
         if group.leads and (said := stale_statistics(network.bn_momentum, updates)):
             on_notice(said)
+        opened = out.stat() if group.leads else None
         events = None
         if group.leads and how.tensorboard is not None:
             events = EventFile(how.tensorboard, [(row.epoch, _scalars(row)) for row in run.history])
         for row in run.epochs(out, on_progress if group.leads else lambda _: None):
-            if group.leads:
+            if opened:
+                check_unmoved(out, opened)
                 run_folder.save(
                     out, run.checkpoint(), facts, best=row.top1 > max((r.top1 for r in run.history[:-1]), default=-1.0)
                 )
+                check_unmoved(out, opened)
                 if events is not None:
                     events.add(row.epoch, _scalars(row))
                 on_epoch(row)

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from syncnas_deploy.errors import CheckpointError, OutputError, OutputExists, ResumeMismatch
+from syncnas_deploy.errors import CheckpointError, OutputExists, ResumeMismatch
 from syncnas_deploy.files.documents import read_json
 from syncnas_deploy.files.output import (
     atomic_output,
@@ -166,12 +166,11 @@ def save(out: Path, checkpoint: Checkpoint, facts: Mapping[str, Any], *, best: b
 
 
 def _write(path: Path, value: object) -> None:
-    with atomic_output(path) as part:
+    with atomic_output(path) as part, part.open("wb") as file:
         try:
-            torch.save(value, part)
-        except RuntimeError as e:
-            # torch's writer reports a full disk in this way.
-            raise OutputError(f"{path}: cannot be written ({str(e).splitlines()[0][:120]}); make room there.") from None
+            torch.save(value, file)
+        except RuntimeError as e:  # torch's writer tells what followed from the system's error, not that itself
+            raise e.__context__ if isinstance(e.__context__, OSError) else e from None
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

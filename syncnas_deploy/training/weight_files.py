@@ -71,7 +71,7 @@ def _reading(path: Path, what: str) -> Iterator[None]:
     except (WeightsError, MissingDependency):
         raise
     except Exception as e:  # a damaged file raises whatever its reader does
-        raise WeightsError(f"{path}: not a {what} ({first_line(e)}).") from None
+        raise WeightsError(f"{path}: not a {what} ({first_line(e)}); get it again, or save it anew.") from None
 
 
 def first_line(error: Exception) -> str:
@@ -108,7 +108,7 @@ def _from_safetensors(path: Path, accept: Accept) -> dict[str, Float32Array]:
         with path.open("rb") as raw:
             (header_bytes,) = struct.unpack("<Q", raw.read(8))
         if header_bytes > _MAX_NAMES_BYTES:
-            raise WeightsError(f"{path}: its header has {header_bytes} bytes; no network has as many tensors.")
+            raise ValueError(f"its header has {header_bytes} bytes, and no network as many tensors")
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
             accept({name: _safetensors_header(part) for name, part in slices.items()})

@@ -45,6 +45,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     [
         ("{", "Expecting"),
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice"),
+        ("[" + "1" * 21 + "]", "it holds a number of 21 digits"),
+        ("-" + "1" * 5_000, "it holds a number of 5001 digits"),
         ("[NaN]", "NaN is no number"),
         ("[-Infinity]", "-Infinity is no number"),
         ("[" * 100_000, "nests too deeply"),

@@ -181,6 +181,13 @@ CASES: tuple[tuple[int, str, str], ...] = (
     (4, f"predict nosuch {LAW}", "neither a config file nor a shipped model"),
     (4, "predict best.json --profile nosuch", "no such profile"),
     (4, "predict best.json --profile nosuch.json", "no such profile"),
+    (3, "weights convert text.npz --config mobilenet_v2 --out o.safetensors", "; get it again, or save it anew.\n"),
+    (3, "weights convert text.safetensors --config small.json --out o.safetensors", "; get it again, or save it anew."),
+    (3, "export small.json --weights text.npz --out o", "; get it again, or save it anew.\n"),
+    (4, "models /dev/zero", "`syncnas-deploy models` lists 15 names.\n"),
+    (4, "models nowhere", "`syncnas-deploy models` lists 15 names.\n"),
+    (4, "predict best.json --profile nowhere", "or use mobilenet_v2-sim-phone.\n"),
+    (4, "bench nowhere", "`syncnas-deploy export`.\n"),
     (4, "predict best.json --profile mobilenet_v2-sim-fone", "Did you mean 'mobilenet_v2-sim-phone'?"),
     (4, "report nosuch", "neither a file, a folder nor a shipped name"),
     (4, "report law.jsn", "Did you mean 'law.json'?"),
@@ -251,6 +258,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
     host = msgspec.structs.replace(law_profile(mobilenet), units=("cpu:1@0", "cpu:1@1"), device={"name": "host"})
     write_profile(folder / "host.json", host)
     pipeline.export(small_branched(8), folder / "int8", precisions=("int8",), timing_only=True)
+    (folder / "nowhere").symlink_to("nothing")
     write_config(folder / "best.json", branched(mobilenet, "nnnnnna"))
     write_config(folder / "ten.json", variant(branched(mobilenet, "nnnnnna"), classes=10))
     write_config(folder / "small160.json", variant(branched(mobilenet, "nnnnnna"), input_size=160))
@@ -266,6 +274,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, mobilenet: ModelConfig) -> P
         "columns.csv": "a,b\n1,2\n",
         "text.pth": "no weights",
         "text.safetensors": "no weights",
+        "text.npz": "no weights",
         "there.svg": "<svg/>",
     }
     for name, text in texts.items():

@@ -23,7 +23,7 @@ from syncnas_deploy.networks.formats import write_config
 from syncnas_deploy.prediction.profile_files import write_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.page import Page, Table
-from tests.support.latency_cases import law_profile
+from tests.support.latency_cases import RATIOS, exactly, law_profile, whole_us
 from tests.support.picture_cases import small_config
 from tests.support.program import Program
 
@@ -119,7 +119,10 @@ OTHER: dict[str, str] = {
     "--seed 4": "its --seed is 0, here it is 4",
     "--algorithm random": 'its --algorithm is "',
     "--evaluator table:t.csv": "its --evaluator",
-    "--profile other.json": "its --profile is another one",
+    "--evaluator zen": 'its --evaluator is "capacity", here it is "zen"',
+    "--profile other.json": "its --profile or --width-step is another one",
+    "--profile slower.json": "its --profile or --width-step is another one",
+    "--width-step 8": "its --profile or --width-step is another one",
 }
 
 
@@ -129,7 +132,13 @@ def test_another_search_is_named_by_its_option(
 ) -> None:
     profile = law_profile(mobilenet)
     slower = [msgspec.structs.replace(row, factor=row.factor + 0.1) for row in profile.contention]
-    write_profile(Path("other.json"), msgspec.structs.replace(profile, contention=tuple(slower)))
+    other = msgspec.structs.replace(profile, contention=tuple(slower))
+    write_profile(Path("other.json"), other)
+    whole = [
+        msgspec.structs.replace(row, sample=exactly(1.1 * whole_us(mobilenet, row.unit, RATIOS[row.pair])))
+        for row in profile.networks
+    ]
+    write_profile(Path("slower.json"), msgspec.structs.replace(other, networks=tuple(whole)))
     Path("t.csv").write_text("strategy,reward\naaaaaaa,1\n")
     assert program(*shlex.split(SEARCHED)).code == 0
     words = shlex.split(SEARCHED)

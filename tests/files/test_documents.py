@@ -147,3 +147,20 @@ def test_a_byte_order_mark_of_an_editor_is_read(content: bytes, found: object, t
         return
     with pytest.raises(ProfileError, match=found):
         read_json(tmp_path / "x.json", ProfileError)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("", "not JSON but empty"),
+        (" \n", "not JSON but empty"),
+        ("{", "not JSON (line 1, column 2: Expecting property name enclosed in double quotes)"),
+        ('{"a": 1', "not JSON (line 1, column 8: Expecting ',' delimiter)"),
+        ("x", "not JSON (line 1, column 1: Expecting value)"),
+    ],
+)
+def test_what_is_no_json_is_told_with_what_to_do(content: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(ProfileError) as told:
+        read_json(tmp_path / "x.json", ProfileError)
+    assert str(told.value) == f"{tmp_path / 'x.json'}: {found}; correct it or give another."

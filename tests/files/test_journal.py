@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from codecs import BOM_UTF8
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError
-from syncnas_deploy.files.journal import Journal, drop_journal
+from syncnas_deploy.errors import JournalError, JournalMismatch, OutputBusy, OutputError, OutputExists
+from syncnas_deploy.files.journal import Journal, drop_journal, journal_key
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 ROWS = [{"n": 1, "x": 0.1}, {"n": 2, "x": 1e-17, "s": "a\nb"}, {"n": 3, "x": None, "s": "é"}]
@@ -126,9 +129,55 @@ def test_another_runs_journal_is_refused_untouched(
 def test_other_files_are_refused_untouched(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "j.jsonl"
     path.write_bytes(content)
-    with pytest.raises(JournalError):
+    with pytest.raises(JournalError, match="choose another --out"):
         opened(path)
     assert path.read_bytes() == content
+
+
+def test_an_editors_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    content = BOM_UTF8 + written(path)
+    path.write_bytes(content)
+    with opened(path) as journal:
+        assert journal.rows == tuple(ROWS)
+        journal.append({"n": 4})
+    assert journal_key(path) == KEY and path.read_bytes().startswith(content)
+    with opened(path, key={"seed": 2}, anew=True) as journal:
+        journal.append({"n": 5})
+    drop_journal(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "says"),
+    [
+        ({"e": {"name": "capacity"}}, {"e": {"name": "zen", "batch": 16}}, 'its e is "capacity", here it is "zen"'),
+        ({"e": {"name": "zen", "batch": 16}}, {"e": {"name": "capacity"}}, 'its e is "zen", here it is "capacity"'),
+        ({"table": 1, "budget": 1}, {"table": 2, "budget": 2}, "its table is 1, here it is 2"),
+        ({"budget": 1, "table": 1}, {"budget": 2, "table": 2}, "its budget is 1, here it is 2"),
+        ({"a": 1, "gone": 3}, {"a": 1}, "its gone is 3, here it is null"),
+    ],
+)
+def test_the_first_part_of_a_key_that_differs_is_named(
+    theirs: dict[str, object], ours: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    with opened(tmp_path / "j", key=theirs) as journal:
+        journal.append(ROWS[0])
+    with pytest.raises(JournalMismatch) as told:
+        Journal(tmp_path / "j", kind="search", key=ours, names={"e": "e"})
+    assert says in str(told.value)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_journal_that_another_began_meanwhile_is_not_gone_on_with(rows: int, tmp_path: Path) -> None:
+    path = tmp_path / "found" / "j"
+    with opened(path) as journal:
+        for row in ROWS[:rows]:
+            journal.append(row)
+    with pytest.raises(OutputExists, match="found: holds a search already; give --resume to go on or --force to begin"):
+        Journal(path, kind="search", key=KEY, fresh=True)
+    with opened(path) as journal:
+        assert journal.rows == tuple(ROWS[:rows])
 
 
 def test_second_writer_is_told_who_has_it(tmp_path: Path) -> None:
@@ -289,3 +338,31 @@ def test_a_journal_begun_anew_leaves_what_a_link_led_to(tmp_path: Path) -> None:
         journal.append({"row": 2})
     with Journal(other, kind="x", key={}) as journal:
         assert journal.rows == ({"row": 1},)
+
+
+def replaced(path: Path) -> None:
+    path.unlink()
+    path.write_text("theirs")
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda path: shutil.rmtree(path.parent),
+        Path.unlink,
+        lambda path: path.parent.rename(path.parent.with_name("moved")),
+        replaced,
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_journal_that_was_removed_or_replaced_is_not_gone_on_with(
+    remove: Callable[[Path], None], rows: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "j.jsonl"
+    with pytest.raises(OutputError, match="was removed or replaced meanwhile"), opened(path) as journal:
+        for row in ROWS[:rows]:
+            journal.append(row)
+        remove(path)
+        journal.append(ROWS[2])
+    assert journal.rows == tuple(ROWS[:rows])
+    assert path.exists() == (remove is replaced) and (not path.exists() or path.read_text() == "theirs")

@@ -13,6 +13,7 @@ from syncnas_bench import BenchPlan, Launch, SimDevice
 from syncnas_deploy import pipeline
 from syncnas_deploy.errors import JournalError, OutputBusy, OutputExists
 from syncnas_deploy.networks.config import ModelConfig
+from syncnas_deploy.pipeline import searches
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.prediction.profile_files import read_profile
 from syncnas_deploy.profiling.experiment import ProfileSettings
@@ -139,3 +140,20 @@ def test_force_begins_a_search_anew_and_leaves_what_others_put_there(mobilenet: 
     with pytest.raises(JournalError, match="line 1"):
         searched(mobilenet, tmp_path, force=True)
     assert (tmp_path / "search.journal").read_text() == "my diary"
+
+
+@pytest.mark.parametrize("trials", [1, 2, 4])
+def test_a_search_that_another_finished_meanwhile_is_told_as_one(
+    trials: int, mobilenet: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def goes_first(_: object) -> str:
+        monkeypatch.undo()
+        searched(mobilenet, tmp_path / "s", trials=2)
+        return ""
+
+    monkeypatch.setattr(searches, "caution", goes_first)
+    with pytest.raises(
+        OutputExists, match="s: holds a search already; give --resume to go on or --force to begin anew"
+    ):
+        searched(mobilenet, tmp_path / "s", trials=trials)
+    assert {path.name for path in (tmp_path / "s").iterdir()} >= {*SEARCH_FILES, "search.journal"}

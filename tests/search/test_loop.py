@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from syncnas_deploy.errors import (
     JournalError,
     JournalMismatch,
     MeasurementError,
+    OutputError,
     OutputExists,
     SettingsError,
 )
@@ -303,7 +305,7 @@ def test_another_runs_journal_is_refused(tmp_path: Path, change: dict[str, objec
 
 def test_another_tables_journal_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "j", trials=3)
-    with pytest.raises(JournalMismatch, match="its --profile is another one"):
+    with pytest.raises(JournalMismatch, match="its --profile or --width-step is another one"):
         search(
             BASE,
             SyntheticTable(BASE, 2),
@@ -414,3 +416,30 @@ def test_a_few_kills_lose_nothing(tmp_path: Path, workers: int, trials: int, kil
     assert report.good, report
     assert report.kills >= kills and report.hits >= 1 and report.ends >= 1
     assert (report.workers_killed > 0) == (workers > 1)
+
+
+@pytest.mark.parametrize("when", [1, 7, 8, 9])
+def test_a_search_whose_journal_was_removed_meanwhile_keeps_no_half_result(when: int, tmp_path: Path) -> None:
+    kept: list[object] = []
+    count = itertools.count(1)
+
+    def keep(result: object) -> None:
+        kept.append(result)
+        remove(result)
+
+    def remove(_: object) -> None:
+        if next(count) == when:  # in the 9th place while the result is written
+            (tmp_path / "j").unlink()
+
+    with pytest.raises(OutputError, match="was removed or replaced meanwhile"):
+        search(
+            BASE,
+            TABLE,
+            [TIGHT_US],
+            Hashed(),
+            SearchSettings(trials=8),
+            journal_path=tmp_path / "j",
+            on_progress=remove,
+            keep=keep,
+        )
+    assert len(kept) == (when == 9) and list(tmp_path.iterdir()) == []

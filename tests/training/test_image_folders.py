@@ -196,6 +196,21 @@ def test_a_folder_with_much_else_is_refused(
         all_pictures(folder)
 
 
+@pytest.mark.parametrize("link", ["again", "cross/up", "cross/deep/up", "train"])
+@pytest.mark.parametrize("target", ["set", ".", "elsewhere"])
+def test_a_link_to_a_folder_that_it_is_in_adds_nothing(link: str, target: str, tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "set", 2, 0)
+    if target == "elsewhere":  # the set is named by a link to it
+        folder = tmp_path / "elsewhere"
+        folder.symlink_to(tmp_path / "set")
+    before, count = read_image_set(folder), len(all_pictures(folder))
+    (folder / link).parent.mkdir(exist_ok=True)
+    (folder / link).symlink_to(tmp_path / target, target_is_directory=True)
+    assert read_image_set(folder) == before
+    assert len(all_pictures(folder)) == count
+    assert parts_of(folder) == {}
+
+
 def test_a_link_to_nowhere_is_listed_so_that_it_is_named(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "set", 1, 0)
     (folder / "cross" / "sub").symlink_to(tmp_path / "absent")

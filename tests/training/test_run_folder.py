@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from syncnas_deploy.errors import CheckpointError, OutputBusy, OutputExists
+from syncnas_deploy.errors import CheckpointError, OutputBusy, OutputError, OutputExists
 from syncnas_deploy.training.learner import TrainingProgress
 from syncnas_deploy.training.recipe import Recipe
 from syncnas_deploy.training.run import Trained, TrainingOptions, train
-from syncnas_deploy.training.run_folder import BEST, CONFIG, HISTORY, LAST, RUN
+from syncnas_deploy.training.run_folder import BEST, CONFIG, HISTORY, LAST, RUN, _write
 from syncnas_deploy.versions import versions_of
 from tests.support.picture_cases import draw_set, small_config
 
@@ -159,7 +161,7 @@ def test_of_two_runs_at_once_the_second_is_told(second: TrainingOptions, few: Pa
     def try_another(progress: TrainingProgress) -> None:
         if (progress.epoch, progress.step) == (2, 1):
             # Without --resume or --force it is told that a run is there.
-            with pytest.raises((OutputBusy, OutputExists)) as told:
+            with pytest.raises((OutputBusy, OutputError, OutputExists)) as told:
                 again(few, tmp_path / "run", second, replace(RECIPE, seed=7))
             refused.append(told.value)
 
@@ -218,3 +220,39 @@ def test_what_a_kill_left_is_cleaned_and_the_history_is_that_of_the_checkpoint(
     out = lay_out(tmp_path / "run", finished | left | {HISTORY: finished[HISTORY].splitlines()[0]})
     again(few, out, RESUME)
     assert contents(out) == finished
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        shutil.rmtree,
+        lambda out: out.rename(out.with_name("moved")),
+        lambda out: (shutil.rmtree(out), lay_out(out, {"notes": b"theirs"})),
+    ],
+)
+def test_a_folder_that_was_removed_or_replaced_is_not_filled_again(
+    remove: Callable[[Path], object], few: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with pytest.raises(OutputError, match="run: was removed or replaced meanwhile"):
+        again(few, out, TrainingOptions(workers=0), on_epoch=lambda _: remove(out))
+    assert not out.exists() or contents(out) == {"notes": b"theirs"}
+
+
+@pytest.mark.needs("process limits")
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.999])
+@pytest.mark.parametrize("name", [BEST, LAST])
+def test_a_checkpoint_that_does_not_fit_is_said_as_of_any_file(
+    name: str, share: float, finished: dict[str, bytes], tmp_path: Path
+) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(share * len(finished[name])), before[1]))
+    try:
+        with pytest.raises(OutputError) as told:
+            _write(tmp_path / name, torch.load(io.BytesIO(finished[name]), weights_only=True))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(told.value) == f"{tmp_path / name}: cannot be written (File too large); choose another place."
+    assert list(tmp_path.iterdir()) == []

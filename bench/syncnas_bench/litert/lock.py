@@ -111,8 +111,9 @@ class LockFile:
         except FileNotFoundError:
             return ()
         except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise RuntimeRejected(
-                f"{self._path} cannot be read ({error}); remove it, then add or fetch again."
+                f"{self._path} cannot be read ({reason}); remove it, then add or fetch again."
             ) from error
         return tuple(sorted(entries, key=lambda entry: (entry.abi, _newest_first(entry))))
 

@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from syncnas_bench.systems.processes import terminate_self
-from syncnas_deploy.errors import WorkersUnavailable
+from syncnas_deploy.errors import UnknownEvaluator, WorkersUnavailable
 from syncnas_deploy.search.workers.base import Done, Failed, Lost, Task, TaskOutcome, sendable
 from syncnas_deploy.spawning import GUARD
 
@@ -66,8 +66,18 @@ class LocalWorkers:
         return self._count - sum(p.task is not None for p in self._processes)
 
     def submit(self, task: Task) -> None:
-        """Send a task to an idle process, or to a new one."""
-        payload = pickle.dumps(task)
+        """Send a task to an idle process, or to a new one.
+
+        Raises:
+            UnknownEvaluator: its evaluator cannot be sent.
+        """
+        try:
+            payload = pickle.dumps(task)
+        except Exception as e:  # what an evaluator of one's own holds decides which
+            raise UnknownEvaluator(
+                f"The evaluator cannot be sent to a worker process ({e}); define its class at the top of a module, or "
+                "give one worker."
+            ) from None
         idle = [p for p in self._processes if p.task is None]
         for worker in idle:
             # One that was killed while it had nothing to do is replaced, and nothing is lost.
