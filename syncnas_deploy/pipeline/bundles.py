@@ -20,7 +20,8 @@ from syncnas_deploy.benchmarking.result_files import result_to_json
 from syncnas_deploy.benchmarking.run import Asked, fitting, run_bench
 from syncnas_deploy.bundle import Bundle
 from syncnas_deploy.errors import WRONG_USE, OutputError, ProfileMismatch
-from syncnas_deploy.files.output import check_folder, check_output, write_json, write_text
+from syncnas_deploy.files.measured import write_measured
+from syncnas_deploy.files.output import check_folder, check_output, write_text
 from syncnas_deploy.files.places import as_path
 from syncnas_deploy.pipeline.devices import tell_what_spoils_numbers, unit_of, units_of
 from syncnas_deploy.pipeline.inputs import (
@@ -215,7 +216,7 @@ def bench(
         reward, error = rate(as_it_runs(judge, opened.precisions), opened.config)
         result = msgspec.structs.replace(result, reward=reward, standard_error=error)
     if out is not None:
-        write_json(out, result_to_json(result), force=force)
+        write_measured(out, result_to_json(result), force=force)
     return result
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from syncnas_bench.work_groups import WorkGroupRule
 from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.files.documents import Text, decode_document, read_json
-from syncnas_deploy.files.output import write_json
+from syncnas_deploy.files.measured import write_measured
 from syncnas_deploy.networks.config import MAX_CHANNELS, MAX_SIZE
 from syncnas_deploy.networks.widths import BlockKey
 from syncnas_deploy.prediction import dispatch
@@ -73,7 +73,7 @@ class WidthProbe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def write_probe(path: Path, probe: WidthProbe, *, force: bool) -> None:
     """Write a probe. Raises OutputError."""
-    write_json(path, msgspec.to_builtins(probe), force=force)
+    write_measured(path, msgspec.to_builtins(probe), force=force)
 
 
 def read_probe(path: Path) -> WidthProbe:

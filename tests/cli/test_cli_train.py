@@ -23,7 +23,10 @@ def test_what_is_trained_is_evaluated_exported_and_evaluated_again(tmp_path: Pat
     told = program("train", "net.json", *options)
     assert told.code == 0
     assert json.loads(told.out)["epochs"] == 1
-    assert told.err.startswith("Scaled to this run: the learning rate is 8/256 of the published one, for steps of 8 ")
+    assert "Scaled to this run: the learning rate is 8/256 of the published one, for steps of 8 " in told.err
+    assert told.err.startswith(
+        "After all 4 batches of this run 66% of the batch norms' statistics are still those it began"
+    )
     assert "--recipe published" in told.err
     assert "left out: set/circle/bad.jpg: is no picture" in told.err
     assert program("train", "net.json", *options).code == 8
