@@ -24,6 +24,7 @@ FILES = (
     "search/history.csv",
     "search/front.csv",
     "search/verdict.json",
+    "search/search.json",
 )
 
 

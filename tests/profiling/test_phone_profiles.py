@@ -14,7 +14,7 @@ from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.experiment import ProfileSettings
 from syncnas_deploy.report.tables import profile_page
 
-SETTINGS = ProfileSettings(discard=0, networks=6)
+SETTINGS = ProfileSettings()
 
 
 def profiled(name: str, folder: Path) -> DeviceProfile:

@@ -390,17 +390,18 @@ def test_a_base_of_ones_own_is_a_config_to_be_named(mobilenet: ModelConfig, tmp_
     ("key", "told"),
     [
         ({"evaluator": {"name": "capacity"}, "searcher": {"algorithm": "uct"}, "seed": 3},
-         "--evaluator capacity --algorithm uct --trials 20 --seed 3"),
+         "--evaluator capacity --algorithm uct --trials 24 --seed 3"),
         ({"evaluator": {"name": "zen", "input_size": 96}, "searcher": {"algorithm": "uct", "normalise": False},
           "seed": 0},
-         "--evaluator zen:96 --algorithm uct-published --trials 20 --seed 0"),
-        ({"evaluator": {"name": "train"}, "seed": True}, "--evaluator train:FOLDER --trials 20 --out"),
-        ({"evaluator": 1, "searcher": {"algorithm": ["uct"]}, "seed": -1}, "--evaluator EVALUATOR --trials 20 --out"),
-        (None, "--evaluator EVALUATOR --trials 20 --out"),
+         "--evaluator zen:96 --algorithm uct-published --trials 24 --seed 0"),
+        ({"evaluator": {"name": "train"}, "seed": True}, "--evaluator train:FOLDER --trials 24 --out"),
+        ({"evaluator": 1, "searcher": {"algorithm": ["uct"]}, "seed": -1}, "--evaluator EVALUATOR --trials 24 --out"),
+        (None, "--evaluator EVALUATOR --trials 24 --out"),
     ],
 )  # fmt: skip
 def test_a_search_is_repeated_as_its_files_tell(tmp_path: Path, key: object, told: str) -> None:
     shutil.copytree(page_cases.demo()[1], tmp_path / "s")
+    (tmp_path / "s" / "search.json").unlink()
     if key is not None:
         (tmp_path / "s" / "search.journal").write_text(json.dumps({"journal": 1, "kind": "search", "key": key}) + "\n")
     [words] = commands_of(page_text(read_all([tmp_path / "s"])))
