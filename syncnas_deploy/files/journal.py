@@ -79,8 +79,9 @@ class Journal:
             if anew and path.is_symlink() and path.exists() and _is_journal(path):
                 path.unlink()  # what it leads to is another run's
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
-            opened = os.fstat(self._file)
-            held.callback(self._delete_if_done, opened)  # closed, and still locked
+            # By its name, as later: on Windows numbers by name and by handle need not be the same.
+            self._opened = path.stat()
+            held.callback(self._delete_if_done)  # closed, and still locked
             held.callback(os.close, self._file)
             if not path.is_file():
                 raise OSError(errno.EINVAL, "it is no file")
@@ -126,7 +127,7 @@ class Journal:
 
     def check(self) -> None:
         """Refuse to go on where the file has been removed or replaced. Raises OutputError."""
-        check_unmoved(self.path, os.fstat(self._file))
+        check_unmoved(self.path, self._opened)
 
     def close(self) -> None:
         """Release file and lock; closing twice is harmless."""
@@ -137,10 +138,10 @@ class Journal:
         self._done = True
         self.close()
 
-    def _delete_if_done(self, opened: os.stat_result) -> None:
+    def _delete_if_done(self) -> None:
         with contextlib.suppress(OutputError):  # another one's has the name
             if self._done:
-                check_unmoved(self.path, opened)
+                check_unmoved(self.path, self._opened)
                 self.path.unlink()
 
     def __enter__(self) -> Journal:
