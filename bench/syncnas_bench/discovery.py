@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 CALL_S = 5.0
 LOOK_S = 1.0
 """How long a look for phones may take that nobody asked for."""
-BY_RUNNER = ":runner"
-"""Ends the name of a simulated device whose times the native runner spends."""
 
 
 def _attached(environment: Environment | None, deadline_s: float = CALL_S) -> tuple[AdbEntry, ...]:
@@ -95,7 +93,7 @@ def find_device(spec: str, environment: Environment | None = None) -> Device:
 
         return HostDevice(environment=environment)
     if kind == "sim":
-        from syncnas_bench.simulated.device import SimDevice
+        from syncnas_bench.simulated.device import BY_RUNNER, SimDevice
 
         return SimDevice(name.removesuffix(BY_RUNNER), by_runner=name.endswith(BY_RUNNER))
     from syncnas_bench.adb.discovery import find_adb_device

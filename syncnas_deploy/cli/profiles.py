@@ -217,7 +217,8 @@ def _probe(
 
 def _check(path: Path, device_name: str | None, as_json: bool) -> None:
     from syncnas_deploy import pipeline
-    from syncnas_deploy.report.tables import check_page
+    from syncnas_deploy.report.page import Page
+    from syncnas_deploy.report.tables import check_page, label_lines
 
     wanted, device = read_profile(path), open_device(device_name)
     with showing(f"measuring a sample of {path} again") as shown:
@@ -235,7 +236,7 @@ def _check(path: Path, device_name: str | None, as_json: bool) -> None:
             }
         )
     else:
-        say_page(check_page(found))
+        say_page(Page(check_page(found), *label_lines(wanted)))
     if not found.holds:
         suggest_profiling("measure it anew", path, wanted, device.name)
         raise click.exceptions.Exit(7)
@@ -254,8 +255,9 @@ def predict(config: str, profile_path: Path, trace_path: Path | None, force: boo
     """Predict the latency of CONFIG (a file, a shipped name or a search's folder), segment by segment."""
     from syncnas_deploy import pipeline
     from syncnas_deploy.files.output import check_output
+    from syncnas_deploy.report.page import Page
     from syncnas_deploy.report.prediction_json import prediction_to_json
-    from syncnas_deploy.report.tables import expected_error_text, prediction_page
+    from syncnas_deploy.report.tables import expected_error_text, label_lines, prediction_page
     from syncnas_deploy.report.trace import trace_of, write_trace
 
     if trace_path is not None:
@@ -267,7 +269,7 @@ def predict(config: str, profile_path: Path, trace_path: Path | None, force: boo
     if as_json:
         emit({**prediction_to_json(prediction), "expected_error": measured.expected_error})
     else:
-        say_page(prediction_page(prediction, measured.units))
+        say_page(Page(prediction_page(prediction, measured.units), *label_lines(measured)))
         say(expected_error_text(measured, prediction.makespan_us))
     if trace_path is not None:
         note(f"the timeline is written to {trace_path}")

@@ -68,9 +68,8 @@ def verdict_on_search(
         error,
         crossings_us=prediction.crossings_us,
     )
-    software = any(Unit.parse(text).software for text in profile.units)
     odd = {profile.level: f"{profile.doubt:.1000}"}
-    doubts = [*no_hardware(profile.kind == "simulated", software)]
+    doubts = [*no_hardware(profile.kind == "simulated", profile.software_gpu)]
     verdict = judge(
         ours,
         contenders,

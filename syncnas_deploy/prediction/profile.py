@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
+from syncnas_bench import Unit
 from syncnas_deploy.errors import ProfileMismatch
 from syncnas_deploy.files.documents import Text
 from syncnas_deploy.networks.config import ModelConfig
@@ -151,6 +152,11 @@ class DeviceProfile(Tabled, MeasuredRows, frozen=True, kw_only=True, dict=True):
         """Relative standard error of the ratio of a predicted latency to that of a network of one branch."""
         # Nine of ten predictions are within the expected error: 1.64 standard deviations.
         return max(LEAST_RATIO_ERROR, (self.expected_error or USUAL_ERROR) / 1.64)
+
+    @property
+    def software_gpu(self) -> bool:
+        """Whether a GPU of its units is a Vulkan driver that computes on the CPU."""
+        return any(Unit.parse(text).software for text in self.whole_units)
 
     @cached_property
     def width_steps(self) -> tuple[int, int]:

@@ -216,6 +216,8 @@ def _read_folder(path: Path, page: Comparison) -> None:
     elif is_file(path / BEST):
         history, front = _rows(path / HISTORY), _rows(path / FRONT)
         best, verdicts, how = read_config(path / BEST), read_verdicts(path), read_search(path)
+        if how is not None and how.base != best.base:
+            raise DocumentError(f"{path / 'search.json'}: is of base {how.base!r}, not of {best.base!r}; search again.")
         page.searches.append(SearchFolder(path, best, history, front, verdicts, how))
         page.kinds.append("search")
     elif (path / JOURNAL).is_file():

@@ -29,6 +29,7 @@ from syncnas_deploy.report.judgement import (
 )
 from syncnas_deploy.report.page import Cell, Page, Table
 from syncnas_deploy.shown import ms_text
+from syncnas_deploy.verdict import no_hardware
 
 SHOWN_RULES = 3
 LARGE_BIAS = 0.02
@@ -236,6 +237,11 @@ def probe_rules(probe: WidthProbe) -> list[str]:
     """The rules of work groups that explain a probe best."""
     rules = [f"{rule or 'no work groups'}: all but {left:.1%} explained" for rule, left in explained(probe)]
     return rules[:SHOWN_RULES]
+
+
+def label_lines(profile: DeviceProfile) -> list[str]:
+    """What to keep in mind where nothing or no GPU of a profile's is hardware."""
+    return [f"note: {text}" for text in no_hardware(profile.kind == "simulated", profile.software_gpu)]
 
 
 def prediction_page(prediction: Prediction, units: Sequence[str]) -> Page:

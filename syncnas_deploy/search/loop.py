@@ -214,6 +214,11 @@ class _SearchRun:
         reserve = settings.trials // REPEAT_SHARE if noisy else 0
         self._explorations = min(settings.trials - reserve, candidates.count)
         self._total = self._explorations + min(reserve, self._explorations // (REPEAT_SHARE - 1))
+        if candidates.count < settings.trials - reserve:
+            on_notice(
+                f"no more than {candidates.count} candidates meet a budget, so there are at most {self._total} trials; "
+                "a larger --budget allows more"
+            )
         self._leaders = Leaders(evaluator.spread, functools.partial(picture_error, evaluator))
         # What is finished and what is on its way, by candidate and repetition.
         self._trials: dict[tuple[Candidate, int], Trial] = {}

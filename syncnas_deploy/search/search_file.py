@@ -59,13 +59,17 @@ class SearchFile(Schema, frozen=True):
     max_energy_mj: Annotated[float, Meta(gt=0)] | None = None
     width_step: Annotated[int, Meta(ge=1)] | None = None
 
+    def __post_init__(self) -> None:
+        if self.done > self.trials:
+            raise ValueError("there are more evaluations done than were asked for")
+
     @property
     def rated_by(self) -> str:
         """The evaluator's name, as one line."""
         return one_line(str(self.evaluator.get("name", "unknown")))[:80]
 
     def __str__(self) -> str:
-        trials = f"{self.done} of {self.trials} trials, seed {self.seed}"
+        trials = f"{self.done} of at most {self.trials} trials, seed {self.seed}"
         versions = ", ".join(f"{name} {text}" for name, text in self.versions.items())
         return f"rated by {self.rated_by}, proposed by {self.algorithm}, {trials}; {versions}"
 

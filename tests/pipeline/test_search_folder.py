@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import syncnas_deploy as sd
+from syncnas_deploy.errors import DocumentError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.strategy import all_strategies
 from syncnas_deploy.prediction.profile_files import write_profile
@@ -55,7 +56,7 @@ def test_a_search_says_what_decided_it(mobilenet: ModelConfig, tmp_path: Path) -
         "max_energy_mj": None, "width_step": 8,
     }  # fmt: skip
     page = read_all([tmp_path / "s"])
-    assert "rated by capacity, proposed by uct, 3 of 3 trials, seed 5; syncnas-deploy" in page.to_text()
+    assert "rated by capacity, proposed by uct, 3 of at most 3 trials, seed 5; syncnas-deploy" in page.to_text()
     assert page.to_json()["searches"][0]["how"]["seed"] == 5
 
 
@@ -118,3 +119,20 @@ def test_a_search_says_nothing_of_where_the_users_files_are(mobilenet: ModelConf
     assert SECRET not in (tmp_path / "s" / "search.json").read_text()
     assert not any(SECRET in str(value) or "words" in name for name, value in found["evaluator"].items())
     assert ("torch" in found["versions"]) >= (kind == "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"base": "mnasnet_a1"}, "is of base 'mnasnet_a1', not of 'mobilenet_v2'; search again"),
+        ({"done": 4}, "There are more evaluations done than were asked for"),
+        ({"done": 10**9, "trials": 3}, "There are more evaluations done than were asked for"),
+    ],
+)
+def test_what_another_search_says_is_refused(
+    change: dict[str, object], says: str, mobilenet: ModelConfig, tmp_path: Path
+) -> None:
+    told = searched(mobilenet, tmp_path / "s", "capacity")
+    (tmp_path / "s" / "search.json").write_text(json.dumps(told | change))
+    with pytest.raises(DocumentError, match=says):
+        read_all([tmp_path / "s"])

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from syncnas_deploy.errors import SettingsError
 from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.networks.placement import Placement
 from syncnas_deploy.networks.widths import BlockKey
@@ -73,5 +74,5 @@ def test_it_is_shown(mobilenet: ModelConfig) -> None:
 
 @pytest.mark.parametrize("step", [0, -4, 6])
 def test_a_step_that_is_none_is_refused(step: int) -> None:
-    with pytest.raises(ValueError, match="multiple of 4 channels"):
+    with pytest.raises(SettingsError, match="a multiple of 4, found"):
         SearchSettings(width_step=step)

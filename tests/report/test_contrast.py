@@ -47,6 +47,9 @@ def files(folder: Path, *results: BenchResult) -> list[Path]:
     return paths
 
 
+SIMULATED = "note: the units are SIMULATED: no hardware was measured"
+
+
 def cell(sheet: Sheet, row: int, column: str) -> str:
     return sheet.rows[row][sheet.head.index(column)]
 
@@ -57,6 +60,7 @@ def test_a_difference_is_told_with_its_chance(result: BenchResult, tmp_path: Pat
     told = cell(latency, 1, "beside the first")
     assert says in told and ("may be chance" in told) == (says == "may be chance")
     assert cell(latency, 0, "beside the first") == "-" and cell(latency, 0, "device") == "sim:phone"
+    assert SIMULATED in latency.notes
     assert [row[0] for row in segments.rows] == [*(s.name for s in result.segments), "all crossings"]
 
 
@@ -117,7 +121,7 @@ def test_several_phones_stand_in_one_table_and_run_each_others_networks(mobilene
     swapped = tuple(msgspec.structs.replace(row, factor=2.0) for row in law.contention)
     paths = profiles(tmp_path, renamed(law, "one"), renamed(law, "two", contention=swapped))
     _, (devices, elsewhere) = pipeline.compare(paths, budget="0.9x")
-    assert [cell(devices, i, "device") for i in (0, 1)] == ["one", "two"]
+    assert [cell(devices, i, "device") for i in (0, 1)] == ["one", "two"] and SIMULATED in devices.notes
     assert cell(devices, 1, "contention") == "2.00/2.00"
     for row in (0, 1):
         own, other = (float(cell(elsewhere, row, f"on {i}.json (ms)")) for i in (row, 1 - row))
@@ -154,6 +158,7 @@ def searched(mobilenet: ModelConfig, tmp_path_factory: pytest.TempPathFactory) -
 def test_searches_are_compared_budget_by_budget(searched: list[Path], tmp_path: Path) -> None:
     _, (best, verdicts) = pipeline.compare(searched)
     assert [row[:2] for row in best.rows] == [("s0", "0.9x"), ("s0", "1.0x"), ("s1", "0.9x"), ("s1", "1.0x")]
+    assert best.notes.count(SIMULATED) == 1
     assert len(verdicts.rows) == 4 and sheets_json([best])[0]["title"] == "the best by budget"
 
 

@@ -11,7 +11,14 @@ from syncnas_deploy.prediction.predict import PhasePrediction, Prediction, Segme
 from syncnas_deploy.prediction.profile import DeviceProfile
 from syncnas_deploy.profiling.recheck import CheckRow, ProfileCheck
 from syncnas_deploy.report.judgement import crossing_line
-from syncnas_deploy.report.tables import bench_page, check_page, expected_error_text, prediction_page, profile_page
+from syncnas_deploy.report.tables import (
+    bench_page,
+    check_page,
+    expected_error_text,
+    label_lines,
+    prediction_page,
+    profile_page,
+)
 from tests.support.latency_cases import law_profile
 
 
@@ -204,6 +211,14 @@ def test_a_profile_says_where_a_waiting_unit_slept(mobilenet: ModelConfig, slept
     profile = law_profile(mobilenet)
     syncs = tuple(msgspec.structs.replace(row, slept=slept) for row in profile.syncs)
     assert f"wait 0.8 us ({told})" in str(profile_page(msgspec.structs.replace(profile, syncs=syncs)))
+
+
+def test_what_is_no_hardware_is_labelled(mobilenet: ModelConfig) -> None:
+    law = law_profile(mobilenet)
+    assert label_lines(law) == ["note: the units are SIMULATED: no hardware was measured"]
+    software = msgspec.structs.replace(law, kind="measured", units=("cpu:1", "gpu:software"))
+    assert label_lines(software) == ["note: a SOFTWARE GPU was measured: its times say nothing about a GPU"]
+    assert label_lines(msgspec.structs.replace(software, units=("cpu:1", "gpu"))) == []
 
 
 def test_crossings_have_a_price() -> None:

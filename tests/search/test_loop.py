@@ -124,6 +124,10 @@ def test_search_ends_when_the_space_does() -> None:
     result = run(trials=10_000)
     assert len(result.trials) == feasible
     assert len(run(trials=10_000, budget_us=AMPLE_US).trials) == 54
+    for trials, told in ((feasible, []), (feasible + 1, [f"no more than {feasible} candidates meet a budget"])):
+        said: list[str] = []
+        search(BASE, TABLE, [TIGHT_US], Hashed(), SearchSettings(trials), on_notice=said.append)
+        assert [text.partition(",")[0] for text in said if "candidates" in text] == told
 
 
 def test_impossible_budget_gives_the_smallest_possible_latency() -> None:

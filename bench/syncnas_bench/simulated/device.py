@@ -101,6 +101,8 @@ SIM_DEVICES = MappingProxyType(
         **PHONES,
     }
 )
+BY_RUNNER = ":runner"
+"""Ends the name of a simulated device whose times the native runner spends."""
 _NOTE = "simulated: its times follow a law and measure no hardware"
 
 
@@ -130,11 +132,10 @@ class SimDevice:
     ) -> None:
         if laws is None and name not in SIM_DEVICES:
             known = [f"sim:{known}" for known in SIM_DEVICES]
-            raise DeviceNotFound(
-                f"there is no simulated device {name!r}; there are {', '.join(known)}.{nearest(f'sim:{name}', known)}"
-            )
+            near = nearest(f"sim:{name}", [*known, *(spec + BY_RUNNER for spec in known)]) if name else ""
+            raise DeviceNotFound(f"there is no simulated device {name!r}; there are {', '.join(known)}.{near}")
         self._units = {law.name: law for law in laws or SIM_DEVICES[name]}
-        self._name, self._by_runner = f"sim:{name}", by_runner
+        self._name, self._by_runner = f"sim:{name}{BY_RUNNER if by_runner else ''}", by_runner
         self._pace, self._seed, self._launches = pace, seed, 0
 
     def __enter__(self) -> SimDevice:
@@ -151,7 +152,7 @@ class SimDevice:
 
     @property
     def name(self) -> str:
-        """ "sim:NAME"."""
+        """ "sim:NAME", or "sim:NAME:runner"."""
         return self._name
 
     def facts(self) -> DeviceFacts:

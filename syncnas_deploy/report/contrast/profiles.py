@@ -10,6 +10,7 @@ from syncnas_deploy.networks.config import ModelConfig
 from syncnas_deploy.prediction.predict import predict
 from syncnas_deploy.prediction.profile import DeviceProfile, base_digest
 from syncnas_deploy.report.contrast.sheets import Sheet, kinds_of, networks_alike, only_one
+from syncnas_deploy.report.tables import label_lines
 from syncnas_deploy.shown import ms_text
 
 
@@ -34,6 +35,7 @@ def compare_profiles(
     head = ("file", "device", "units", *numbers, "trust")
     rows = tuple(_row(name, profile) for name, profile in named)
     notes = ["base, contention: of each unit; a difference smaller than that between launches may be chance"]
+    notes += label_lines(named[0][1])
     notes += [f"{name}: {doubt}; profile again" for name, profile in named for doubt in [profile.doubt] if doubt]
     return [Sheet("devices", head, rows, tuple(notes)), _elsewhere(named, best, budget)]
 

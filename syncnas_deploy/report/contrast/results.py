@@ -11,7 +11,7 @@ from syncnas_deploy.errors import Incomparable
 from syncnas_deploy.prediction.identity import other_name
 from syncnas_deploy.report.contrast.sheets import Sheet, change_text, kinds_of, networks_alike, only_one
 from syncnas_deploy.shown import ms_text
-from syncnas_deploy.verdict import SIGMAS
+from syncnas_deploy.verdict import SIGMAS, no_hardware
 
 
 def compare_results(named: Sequence[tuple[str, BenchResult]]) -> list[Sheet]:
@@ -33,6 +33,7 @@ def compare_results(named: Sequence[tuple[str, BenchResult]]) -> list[Sheet]:
     rows = tuple(_row(name, result, reference) for name, result in named)
     head = ("file", "network", "device", "MACs (M)", "median (ms)", "p10-p90 (ms)", "A/A", "beside the first", "trust")
     notes = ["beside the first: ± two standard errors, by launches and A/A; a smaller difference may be chance"]
+    notes += [f"note: {text}" for text in no_hardware(reference.simulated, reference.software_gpu)]
     notes += [text for name, result in named[1:] for text in [_device_change(name, result, reference)] if text]
     sheets = [Sheet("latency", head, rows, tuple(notes)), _segments(named)]
     verdicts = tuple((name, found.sentence) for name, result in named for found in [verdict_of(result)] if found)

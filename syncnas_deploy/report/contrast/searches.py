@@ -9,6 +9,7 @@ from syncnas_deploy.report.comparison import JOURNAL, SearchFolder
 from syncnas_deploy.report.contrast.sheets import Sheet, networks_alike, only_one
 from syncnas_deploy.report.page import reward_text
 from syncnas_deploy.shown import ms_text
+from syncnas_deploy.verdict import no_hardware
 
 KEY_BYTES = 100_000
 """More than any first line of a journal has."""
@@ -34,8 +35,11 @@ def compare_searches(named: Sequence[tuple[str, SearchFolder]]) -> list[Sheet]:
             words = (str(row.get("budget") or "-"), budget_ms, str(row.get("strategy") or "-"), predicted_ms)
             sure = "yes" if row.get("sure") == "true" else "no"
             rows.append((name, *words, *rewards, sure, str(whole)))
-    notes = ("a reward within a budget may be compared with another one within the same latency alone",)
-    sheets = [Sheet("the best by budget", head, tuple(rows), notes)]
+    notes = ["a reward within a budget may be compared with another one within the same latency alone"]
+    unreal = {*no_hardware(True, True)}
+    doubts = (doubt for _, search in named for row in search.verdicts for doubt in row.verdict.doubts)
+    notes += dict.fromkeys(f"note: {doubt}" for doubt in doubts if doubt in unreal)
+    sheets = [Sheet("the best by budget", head, tuple(rows), tuple(notes))]
     verdicts = tuple((name, row.budget, row.verdict.sentence) for name, s in named for row in s.verdicts)
     return [*sheets, Sheet("verdicts", ("search", "budget", "verdict"), verdicts)] if verdicts else sheets
 

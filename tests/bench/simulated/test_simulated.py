@@ -299,6 +299,29 @@ def test_simulated_device_says_so_everywhere() -> None:
     assert all("simulated" in unit.note for unit in device.units())
 
 
+def test_who_spends_the_times_is_part_of_the_name() -> None:
+    computed, spent = find_device("sim:duo"), find_device("sim:duo:runner")
+    assert (computed.name, spent.name) == ("sim:duo", "sim:duo:runner")
+    assert computed.identity() != spent.identity() and computed.facts().model != spent.facts().model
+
+
+@pytest.mark.parametrize(
+    ("spec", "near"),
+    [
+        ("sim:duo:RUNNER", "Did you mean 'sim:duo:runner'?"),
+        ("sim:phone:run", "Did you mean 'sim:phone:runner'?"),
+        ("sim:phone:runner:runner", "Did you mean 'sim:phone:runner'?"),
+        ("sim:fone", "Did you mean 'sim:phone'?"),
+        ("sim:", "sim:shared."),
+        ("sim::runner", "sim:shared."),
+    ],
+)
+def test_a_name_that_is_none_is_told_the_nearest(spec: str, near: str) -> None:
+    with pytest.raises(DeviceNotFound) as raised:
+        find_device(spec)
+    assert str(raised.value).endswith(near)
+
+
 def test_what_is_not_there_is_named() -> None:
     with pytest.raises(DeviceNotFound, match="sim:duo, sim:phone"):
         find_device("sim:tablet")
