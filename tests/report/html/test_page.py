@@ -410,7 +410,8 @@ def test_a_search_is_repeated_as_its_files_tell(tmp_path: Path, key: object, tol
 
 
 HOW = {
-    "schema": "syncnas-deploy/search/1", "versions": {"syncnas-deploy": "0.2.0", "torch": "2.8.0"}, "base": "mobilenet_v2",
+    "schema": "syncnas-deploy/search/1", "versions": {"syncnas-deploy": "0.2.0", "torch": "2.8.0"},
+    "base": "mobilenet_v2",
     "profile": {"device": "d", "sha256": "0" * 64}, "budgets": ["1.5x", "1.0x"], "algorithm": "uct", "seed": 7,
     "trials": 40, "done": 20,
 }  # fmt: skip
