@@ -145,7 +145,7 @@ def test_a_profiles_total_stays(change: dict[str, Any], wrong: tuple[int, ...], 
 
     seen: list[Progress] = []
     settings = dataclasses.replace(ProfileSettings(launches=5, rounds=1, networks=1), **change)
-    device = SimDevice("battery", quick("battery"), pace=pace)
+    device = SimDevice("battery", quick("battery", 0.02), pace=pace)  # in slow loops are few runs
     pipeline.profile(small_config(8), device, out=tmp_path / "p.json", settings=settings, on_progress=seen.append)
     assert len({p.total for p in seen}) == 1 and [p.done for p in seen] == sorted(p.done for p in seen)
     assert seen[0].done == 0 and seen[-1].done == seen[-1].total and seen[-1].eta_s == 0.0
