@@ -65,12 +65,20 @@ def foretold_text(result: BenchResult, prediction: Prediction, profile: DevicePr
     by = how_much(said)
     numbers = f", {by[0]} ({by[1]})" if by else ""
     if said.answer == found.answer:
-        then = "the measurement agrees"
+        then = "the measurement agrees" + (", but not in how much" if _are_apart(said, found) else "")
     elif found.answer == "cannot tell":
         then = "the measurement cannot tell"
     else:
         then = "the measurement says otherwise, and counts" if said.answer != "cannot tell" else "the measurement can"
     return f"by prediction alone: {said.in_short}{numbers}; {then}"
+
+
+def _are_apart(one: Verdict, other: Verdict) -> bool:
+    """Whether two gains differ by more than both errors explain."""
+    if None in (one.gain, one.gain_error, other.gain, other.gain_error):
+        return False
+    error = math.hypot(one.gain_error or 0.0, other.gain_error or 0.0)
+    return abs((one.gain or 0.0) - (other.gain or 0.0)) > SIGMAS * error
 
 
 def drift_text(drift: Drift, units: Sequence[str], measured_us: float) -> str:

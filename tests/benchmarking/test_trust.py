@@ -99,6 +99,7 @@ def test_the_error_of_a_ratio_is_that_of_the_launches(result: BenchResult) -> No
     [
         (1002.0, 0.8, "pays, 1.25 times", "the measurement agrees"),
         (1002.0, 1.25, "does not pay, 0.80 times", "the measurement agrees"),
+        (850.0, 0.6, "pays, 1.67 times", "the measurement agrees, but not in how much"),
         (1900.0, 1.25, "does not pay, 0.80 times", "the measurement says otherwise, and counts"),
         (800.0, 0.8, "pays, 1.25 times", "the measurement cannot tell"),
         (1002.0, 1.02, "cannot tell, 0.98 times", "the measurement can"),
