@@ -30,6 +30,8 @@ PLAN = sim_plan(steps=4, rounds=5)
 STEPS = [step.name for step in PLAN.steps]
 PATIENCE = Patience(reconnect_s=10, cool_s=1, poll_s=0.02)
 CALL_S = 0.4
+STALL_S = 2.0
+"""For so long a step may say nothing. One takes milliseconds, and hundreds of them on a busy machine."""
 
 
 class GpuBoard(AdbDevice):
@@ -113,20 +115,20 @@ def restart(bench: Bench, rng: random.Random) -> str:
 
 
 def stalled_run(bench: Bench, rng: random.Random) -> str:
-    """The link falls silent at a random byte, for a second."""
+    """The link falls silent at a random byte, for twice as long as a step may take."""
     ended = threading.Event()
 
     def wake() -> None:
         while not ended.wait(0.05):
             if bench.phone.faults.stalled:
-                ended.wait(1.0)
+                ended.wait(2 * STALL_S)
                 bench.phone.faults.stalled = False
 
     waker = threading.Thread(target=wake)
     waker.start()
     bench.phone.faults.stall_after_bytes = rng.randrange(60_000)
     try:
-        return whole(bench.run(lambda _: None, stall_s=0.5))
+        return whole(bench.run(lambda _: None, stall_s=STALL_S))
     finally:
         bench.phone.faults.stall_after_bytes, bench.phone.faults.stalled = None, False
         ended.set()
@@ -170,7 +172,7 @@ def died(number: signal.Signals) -> Fault:
 
     def provoke(bench: Bench, rng: random.Random) -> str:
         try:
-            bench.run(at(rng.randint(1, 3), lambda: os.kill(bench.pid(), number)), stall_s=0.5)
+            bench.run(at(rng.randint(1, 3), lambda: os.kill(bench.pid(), number)), stall_s=STALL_S)
         except RunnerCrashed as error:
             return f"told as {error.signal_name}"
         except RunnerHung:
