@@ -125,5 +125,11 @@ def test_one_that_cannot_be_started(tmp_path: Path, words: tuple[str, ...], erro
 
 
 def test_one_that_kills_its_supervisor(tmp_path: Path) -> None:
-    text = "import os, signal; os.kill(os.getppid(), signal.SIGKILL); import time; time.sleep(600)"
-    assert run(tmp_path, text).code == -9
+    text = (
+        "import os, signal, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); "
+        "os.kill(os.getppid(), signal.SIGKILL); time.sleep(600)"
+    )
+    try:
+        assert run(tmp_path, text, tmp_path / "pid").code == -9
+    finally:  # nobody is left to end it
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
